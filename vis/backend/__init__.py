@@ -1,0 +1,35 @@
+"""What the rest of the library asks of a tensor framework; no type of the framework leaves this folder.
+
+A backend is a package with these names:
+
+    compile_gradient(forward, specs, rule)   the compiled gradient of a scalar, and what the rule reached
+    compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
+    Spec, Coverage, Rule                     see `vis/backend/contract.py`
+
+`forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Rule, Spec
+
+if keras.config.backend() == "tensorflow":
+    from vis.backend.tensorflow import compile_call, compile_gradient
+else:
+    raise ImportError(
+        "vis runs on Keras with the TensorFlow backend. "
+        f"Received: the {keras.config.backend()!r} backend. "
+        'Set the environment variable KERAS_BACKEND="tensorflow" before keras is imported.'
+    )
+
+__all__ = [
+    "CompiledCall",
+    "CompiledGradient",
+    "Coverage",
+    "Rule",
+    "Spec",
+    "compile_call",
+    "compile_gradient",
+]

@@ -1,0 +1,52 @@
+"""The types that cross the border between the library and a tensor framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+# rule(x, y, incoming, true) -> gradient with respect to x, written in keras.ops: the activation's input,
+# its output, the gradient that comes in from above, and the gradient that the activation would pass on.
+Rule = Callable[[Any, Any, Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The shape (None where it varies) and the type of one array that a compiled function takes."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The activations that a rule reached, and those it could not reach, each by its name in the graph."""
+
+    reached: tuple[str, ...]
+    missed: tuple[str, ...]
+
+
+class CompiledGradient(Protocol):
+    """A gradient compiled once; `arrays` follow the specs it was compiled for."""
+
+    coverage: Coverage | None
+    watched_shapes: tuple[tuple[int | None, ...], ...]
+
+    def __call__(
+        self, arrays: Sequence[npt.ArrayLike]
+    ) -> tuple[npt.NDArray[Any], list[npt.NDArray[np.floating[Any]] | None]]:
+        """Return the loss and, for each watched tensor, its gradient or None if the loss does not use it."""
+
+
+class CompiledCall(Protocol):
+    """A forward pass compiled per input signature."""
+
+    def __call__(self, inputs: Any) -> Any:
+        """Return the outputs for a structure of tensors."""
+
+    def coverage(self, specs: Any) -> Coverage:
+        """Return what the rule reaches when the inputs have the given structure of specs."""

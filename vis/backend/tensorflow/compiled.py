@@ -1,0 +1,95 @@
+"""Compiled gradients and forward passes.
+
+The derivative is taken with `tf.gradients` in the very graph that holds the model: that honours the rules of
+`overrides`, and differentiates with respect to any tensor on the way, past skip connections. Keras runs in a
+stateless scope, so that a forward pass assigns no variable (a stateful RNN keeps its state) and leaves no
+graph tensor behind in the layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from vis.backend.contract import Coverage, Rule, Spec
+from vis.backend.tensorflow.overrides import overriding
+
+Forward = Callable[[list[Any]], tuple[Any, list[Any]]]
+
+
+class _Gradient:
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
+        self.coverage: Coverage | None = None
+        self.watched_shapes: tuple[tuple[int | None, ...], ...] = ()
+        signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs]
+        self._dtypes = [tf.as_dtype(spec.dtype) for spec in specs]
+
+        def trace(*tensors: Any) -> Any:
+            with overriding(rule) as override, keras.StatelessScope():
+                loss, watched = forward(list(tensors))
+            self.coverage = override.coverage()
+            self.watched_shapes = tuple(tuple(tensor.shape) for tensor in watched)
+            gradients = tf.gradients(loss, watched)
+            self._missing = [gradient is None for gradient in gradients]
+            return tf.reduce_sum(loss), [tf.convert_to_tensor(g) for g in gradients if g is not None]
+
+        # A concrete function: it is traced here, once, and two threads may call it at the same time.
+        function = tf.function(trace, input_signature=signature, autograph=False)
+        self._function = function.get_concrete_function()
+
+    def __call__(
+        self, arrays: Sequence[npt.ArrayLike]
+    ) -> tuple[npt.NDArray[Any], list[npt.NDArray[np.floating[Any]] | None]]:
+        tensors = [tf.cast(array, dtype) for array, dtype in zip(arrays, self._dtypes, strict=True)]
+        loss, gradients = self._function(*tensors)
+        found = iter(gradients)
+        return loss.numpy(), [None if none else _float(next(found)) for none in self._missing]
+
+
+def _float(tensor: Any) -> npt.NDArray[np.floating[Any]]:
+    narrow = tensor.dtype in (tf.float16, tf.bfloat16)
+    array: npt.NDArray[Any] = (tf.cast(tensor, tf.float32) if narrow else tensor).numpy()
+    return array
+
+
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> _Gradient:
+    """Compile the gradient of a scalar with respect to tensors met on the way to it.
+
+    Args:
+        forward: takes one tensor per spec; returns the loss and the tensors to differentiate by.
+        specs: what the compiled function takes.
+        rule: the derivative of the activations, or None for the true one.
+    """
+    return _Gradient(forward, specs, rule)
+
+
+class _Call:
+    def __init__(self, forward: Callable[[Any], Any], rule: Rule) -> None:
+        self._coverage: Coverage | None = None
+
+        def trace(inputs: Any) -> Any:
+            with overriding(rule) as override, keras.StatelessScope():
+                outputs = forward(inputs)
+            self._coverage = override.coverage()
+            return outputs
+
+        self._function = tf.function(trace, autograph=False, reduce_retracing=True)
+
+    def __call__(self, inputs: Any) -> Any:
+        return self._function(inputs)
+
+    def coverage(self, specs: Any) -> Coverage:
+        signature = keras.tree.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), specs)
+        self._function.get_concrete_function(signature)
+        assert self._coverage is not None  # noqa: S101 - the trace has just set it
+        return self._coverage
+
+
+def compile_call(forward: Callable[[Any], Any], rule: Rule) -> _Call:
+    """Compile a forward pass whose derivative, taken by whatever tape, follows `rule`."""
+    return _Call(forward, rule)

@@ -1,0 +1,39 @@
+"""The registry of gradient modifiers: pure functions of an array, applied to the gradient after backprop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis.registry import Registry
+
+GradModifier = Callable[[Any], npt.NDArray[Any]]
+
+
+def _wrap(thing: Any, name: str) -> GradModifier:
+    if not callable(thing):
+        raise TypeError("a gradient modifier is a function from an array to an array of the same shape")
+    modifier: GradModifier = thing
+    return modifier
+
+
+_registry: Registry[GradModifier] = Registry("gradient modifier", _wrap)
+register = _registry.register
+names = _registry.names
+
+
+def get(identifier: str | GradModifier | None) -> GradModifier:
+    """Return the gradient modifier for a name, a function, or None (the gradient as it is).
+
+    Raises:
+        ModifierError: if the name is unknown; the valid ones and the nearest are listed.
+    """
+    return identity if identifier is None else _registry.get(identifier)
+
+
+def identity(grads: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the gradient as it is."""
+    return np.asarray(grads)

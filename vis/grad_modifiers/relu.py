@@ -1,0 +1,19 @@
+"""The positive part."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis.grad_modifiers.base import register
+
+
+@register("relu")
+def relu(grads: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return `max(g, 0)`: what raises the output, and nothing else.
+
+    Args:
+        grads: gradients of any shape.
+    """
+    result: npt.NDArray[Any] = np.maximum(np.asarray(grads), 0)
+    return result

@@ -1,0 +1,158 @@
+"""One input of a model, in whatever form a user has it, made into arrays with a batch axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis.errors import InputError, ModelError
+
+Arrays = list[npt.NDArray[Any]]
+
+
+def one_input(symbols: Any, seed_input: Any) -> Arrays:
+    """Return the arrays of one input, in the flat order of a model's inputs.
+
+    Args:
+        symbols: the model's symbolic inputs: a tensor, or a list or dict of them.
+        seed_input: one input in the same structure (or a dict by the names of the inputs), each array
+            with or without its batch axis and of any real type.
+
+    Returns:
+        For each input an array `(1, ...)` of the type that the model takes. If the model has a fixed
+        batch size, the input is repeated to that size.
+
+    Raises:
+        InputError: if the structure, a shape, a type or a value is wrong, or several inputs are given.
+    """
+    flat = keras.tree.flatten(symbols)
+    given = _in_order(_names(symbols), flat, seed_input)
+    return [
+        _checked(value, tuple(symbol.shape), symbol.dtype, name)
+        for value, symbol, name in zip(given, flat, _names(symbols), strict=True)
+    ]
+
+
+def packed(symbols: Any, values: list[Any], seed_input: Any) -> Any:
+    """Return one value per input, in the structure in which the input was given."""
+    if isinstance(seed_input, dict):
+        return dict(zip(_names(symbols), values, strict=True))
+    if len(values) == 1:
+        return values[0]
+    return keras.tree.pack_sequence_as(symbols, values)
+
+
+def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
+    """Return the one input, with its batch axis, of a model without a symbolic input.
+
+    What the model was built with tells whether the batch axis is there, or else what its first layer
+    takes; where neither does, a first axis of length 1 is the batch axis.
+
+    Raises:
+        InputError: as `one_input`.
+        ModelError: for a structure of several arrays.
+    """
+    if isinstance(seed_input, dict) or (
+        isinstance(seed_input, list | tuple) and len({np.shape(item) for item in seed_input}) > 1
+    ):
+        raise ModelError(
+            f"The model {model.name!r} is subclassed, and its inputs are known by nothing but a call. "
+            "Received: several input arrays. Wrap it: inputs = [keras.Input(...), ...]; "
+            "keras.Model(inputs, model(inputs))."
+        )
+    value = np.asarray(seed_input)
+    rank = _rank(model)
+    if rank is None:
+        rank = value.ndim if value.shape[:1] == (1,) else value.ndim + 1
+    # Integers may be tokens; bytes are pixels.
+    dtype = (
+        str(value.dtype) if value.dtype.kind in "iu" and value.dtype != np.uint8 else keras.config.floatx()
+    )
+    return _checked(value, (None,) * rank, dtype, model.name)
+
+
+def _rank(model: Any) -> int | None:
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if shape:
+        return len(shape)
+    first = next((layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)), None)
+    spec = getattr(first, "input_spec", None)
+    return getattr(spec, "ndim", None) or getattr(spec, "min_ndim", None)
+
+
+def _names(symbols: Any) -> list[str]:
+    keys = {id(symbol): key for key, symbol in symbols.items()} if isinstance(symbols, dict) else {}
+    return [keys.get(id(symbol), symbol.name) for symbol in keras.tree.flatten(symbols)]
+
+
+def _in_order(names: list[str], flat: list[Any], seed_input: Any) -> list[Any]:
+    if isinstance(seed_input, dict):
+        if set(seed_input) != set(names):
+            raise InputError(
+                f"The model takes the inputs {', '.join(map(repr, names))}. "
+                f"Received a dict with the keys {', '.join(map(repr, seed_input))}. Name each input once."
+            )
+        return [seed_input[name] for name in names]
+    if len(names) == 1:
+        rank = len(flat[0].shape)
+        wrapped = isinstance(seed_input, list | tuple) and len(seed_input) == 1
+        if wrapped and isinstance(seed_input[0], np.ndarray) and seed_input[0].ndim == rank:
+            return [seed_input[0]]
+        return [seed_input]
+    if not isinstance(seed_input, list | tuple) or len(seed_input) != len(names):
+        got = (
+            f"{len(seed_input)} items" if isinstance(seed_input, list | tuple) else type(seed_input).__name__
+        )
+        raise InputError(
+            f"The model takes {len(names)} inputs: {', '.join(map(repr, names))}. Received: {got}. "
+            "Pass a list in this order, or a dict by these names."
+        )
+    return list(seed_input)
+
+
+def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -> npt.NDArray[Any]:
+    """Return one array of the model's type with its batch axis."""
+    wanted = (
+        f"{shape[1:]}, with or without a batch axis of 1"
+        if None not in shape[1:]
+        else (f"{tuple('any' if n is None else n for n in shape[1:])}, with or without a batch axis of 1")
+    )
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"The input {name!r} is no array: {error}. Pass one of shape {wanted}.") from error
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(
+            f"The input {name!r} must hold real numbers. Received: {type(value).__name__} of type "
+            f"{array.dtype}. Pass an array of shape {wanted}."
+        )
+    if array.ndim == len(shape) - 1:
+        array = array[None]
+    if array.ndim == len(shape) and array.shape[0] > 1:
+        raise InputError(
+            f"One input is explained at a time. Received: a batch of {array.shape[0]} for {name!r}, shape "
+            f"{array.shape}. Call once per input, [visualize_saliency(..., x) for x in batch]: "
+            "the gradient is compiled once."
+        )
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape[1:], array.shape[1:], strict=True)
+    )
+    if not fits or not array.size:
+        raise InputError(f"The input {name!r} must have shape {wanted}. Received: shape {np.shape(value)}.")
+    wide = array.astype(np.float64)
+    if bad := int(np.count_nonzero(~np.isfinite(wide))):
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(wide))[0][1:])
+        raise InputError(
+            f"The input {name!r} has {bad} values that are NaN or infinite, the first at {where}. "
+            "Replace or remove them, for example with numpy.nan_to_num."
+        )
+    if dtype.startswith(("int", "uint")) and not np.array_equal(wide, np.rint(wide)):
+        raise InputError(
+            f"The input {name!r} takes whole numbers ({dtype}). Received: {array.dtype} with fractions. "
+            "Pass token or category numbers."
+        )
+    array = wide.astype(dtype) if dtype != "bfloat16" else wide.astype(np.float32)
+    return np.repeat(array, shape[0], axis=0) if shape[0] else array

@@ -1,0 +1,119 @@
+"""Activation maximization."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from vis.errors import FilterError
+from vis.losses.base import Evaluate, Loss
+from vis.models import filter_axis
+
+
+class ActivationMaximization(Loss):
+    """Minus the activation of the chosen filters, so that descending it raises them.
+
+    `L(x) = - sum_{f in filters} mean_{p in positions} A_f(p)` for each sample, with `A` the layer's
+    output: `(batch, filters)`, `(batch, steps, filters)`, `(batch, height, width, filters)` or with the
+    filters where the layer's `data_format` puts them. A filter named twice counts twice.
+
+    Which filters are chosen is a run-time input: one compiled gradient serves all of them.
+
+    Args:
+        layer: a layer of a Keras model.
+        filter_indices: an index, several (list, tuple, array), or None for all; negative ones count
+            from the end.
+
+    Raises:
+        FilterError: if an index is outside the layer's filters.
+
+    Reference:
+        Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 2 and
+        equation (1) without its regularizer.
+    """
+
+    name = "ActivationMax Loss"
+    parameter_ranks = (2,)
+
+    def __init__(self, layer: Any, filter_indices: Any = None) -> None:
+        self.layer = layer
+        self.filter_indices = as_indices(filter_indices, layer)
+
+    def build_loss(self) -> Any:
+        output = self.layer.output
+        (selection,) = self.parameters([tuple(output.shape)])
+        return self._loss(output, ops.convert_to_tensor(selection))
+
+    def trace_key(self) -> Hashable:
+        return (type(self), id(self.layer))
+
+    def symbols(self) -> list[Any]:
+        return [self.layer.output]
+
+    def parameters(self, shapes: Sequence[tuple[int | None, ...]]) -> list[npt.NDArray[Any]]:
+        (shape,) = shapes
+        count = shape[filter_axis(self.layer, len(shape))]
+        return [selection(self.filter_indices, count, self.layer)[None]]
+
+    def term(self, model: Any) -> tuple[list[Any], Evaluate]:
+        return [self.layer], lambda values, parameters: self._loss(values[0], parameters[0])
+
+    def _loss(self, output: Any, selection: Any) -> Any:
+        if keras.backend.standardize_dtype(output.dtype) in ("float16", "bfloat16"):
+            output = ops.cast(output, "float32")
+        rank = len(output.shape)
+        filters = filter_axis(self.layer, rank) % rank
+        positions = [axis for axis in range(1, rank) if axis != filters]
+        activation = ops.mean(output, axis=positions) if positions else output
+        return -ops.sum(activation * ops.cast(selection, activation.dtype), axis=-1)
+
+
+def as_indices(filter_indices: Any, layer: Any) -> list[int] | None:
+    """Return filter indices as a list of ints, or None for all."""
+    if filter_indices is None:
+        return None
+    several = np.ndim(filter_indices) > 0 or isinstance(filter_indices, list | tuple | set | range)
+    items = list(filter_indices) if several else [filter_indices]
+    try:
+        indices = [operator.index(item) for item in items]
+        if any(isinstance(item, bool) for item in items):
+            raise TypeError
+    except TypeError:
+        raise FilterError(
+            f"Filter indices of the layer {layer.name!r} are integers: one, several, or None for all. "
+            f"Received: {filter_indices!r}."
+        ) from None
+    if not indices:
+        raise FilterError(
+            f"No filter of the layer {layer.name!r} is named. Received: {filter_indices!r}. "
+            "Pass at least one index, or None for all filters."
+        )
+    return indices
+
+
+def selection(indices: list[int] | None, count: int | None, layer: Any) -> npt.NDArray[np.float32]:
+    """Return how often each of `count` filters is chosen, `(count,)`.
+
+    Raises:
+        FilterError: if an index is outside `-count` to `count - 1`, or the count is unknown.
+    """
+    if count is None:
+        raise FilterError(
+            f"The layer {layer.name!r} has an unknown number of filters, so none can be chosen. "
+            "Give its output a fixed last dimension."
+        )
+    if indices is None:
+        return np.ones(count, np.float32)
+    for index in indices:
+        if not -count <= index < count:
+            raise FilterError(
+                f"Filter index {index} is out of range: the layer {layer.name!r} has {count} filters, "
+                f"so valid indices are {-count} to {count - 1}."
+            )
+    return np.bincount(np.asarray(indices) % count, minlength=count).astype(np.float32)

@@ -1,0 +1,114 @@
+"""What is asked of a model: a number per sample, lower is better.
+
+This is the only place that states the sign. A loss is minimised by going down its gradient, so what should
+be raised, such as an activation, enters it with a minus; `visualize_saliency` weighs its loss with -1, so
+that positive gradients mean "raise the output".
+"""
+
+from __future__ import annotations
+
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import keras
+import numpy.typing as npt
+
+from vis.errors import GradientError
+from vis.models import held_operations
+
+# evaluate(values of the points, parameters) -> the loss, in keras.ops
+Evaluate = Callable[[Sequence[Any], Sequence[Any]], Any]
+_expressions: weakref.WeakKeyDictionary[Loss, Any] = weakref.WeakKeyDictionary()
+
+
+class Loss(ABC):
+    """A loss over symbolic tensors of a model. Subclass it and implement `build_loss`.
+
+    ```python
+    class MeanActivation(Loss):
+        name = "mean activation"
+
+        def __init__(self, layer):
+            self.layer = layer
+
+        def build_loss(self):
+            return -keras.ops.mean(self.layer.output)
+    ```
+    """
+
+    name = "Unnamed Loss"
+
+    @abstractmethod
+    def build_loss(self) -> Any:
+        """Return a `keras.ops` expression over symbolic tensors such as `layer.output`.
+
+        It is called once per loss object. The expression has one value per sample, `(batch,)`; one
+        value in all, or more values per sample, are summed.
+        """
+
+    # The rest is how a compiled gradient sees a loss; a loss of one's own needs none of it.
+
+    parameter_ranks: tuple[int, ...] = ()
+
+    def trace_key(self) -> Hashable | None:
+        """Return what a trace of this loss depends on, or None if each object needs its own."""
+        return None
+
+    def symbols(self) -> list[Any]:
+        """Return the symbolic tensors that the loss is written over."""
+        return [self._expression()]
+
+    def parameters(self, shapes: Sequence[tuple[int | None, ...]]) -> list[npt.NDArray[Any]]:
+        """Return the run-time parameters, given the shapes of the points that `term` named."""
+        return []
+
+    def term(self, model: Any) -> tuple[list[Any], Evaluate]:
+        """Return the points of `model` to read, and the function of their values and the parameters."""
+        expression = self._expression()
+        leaves = _leaves(expression, held_operations(model))
+        if not leaves:
+            raise GradientError(
+                f"The loss {self.name!r} uses no tensor of the model {model.name!r}. "
+                f"Received: build_loss() returned {expression!r}. Write it over tensors such as layer.output "
+                "of this model; for a layer of a nested model pass the whole model in place of input_tensor."
+            )
+
+        def evaluate(values: Sequence[Any], parameters: Sequence[Any]) -> Any:
+            if leaves[0] is expression:
+                return values[0]
+            return keras.Function(leaves, expression)(list(values))
+
+        return leaves, evaluate
+
+    def _expression(self) -> Any:
+        # Each keras.ops call on a layer's output links a node to that layer: build it once per loss.
+        if self not in _expressions:
+            expression = self.build_loss()
+            if not isinstance(expression, keras.KerasTensor):
+                raise GradientError(
+                    f"build_loss() of the loss {self.name!r} must return an expression of keras.ops over "
+                    f"symbolic tensors such as layer.output. Received: {expression!r} of type "
+                    f"{type(expression).__name__}."
+                )
+            _expressions[self] = expression
+        return _expressions[self]
+
+
+def _leaves(expression: Any, held: dict[int, Any]) -> list[Any]:
+    """Return the tensors made by the operations in `held` that `expression` is computed from."""
+    leaves: dict[int, Any] = {}
+    seen: set[int] = set()
+    pending = [expression]
+    while pending:
+        tensor = pending.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation, node_index, _ = tensor._keras_history
+        if id(operation) in held:
+            leaves[id(tensor)] = tensor
+        else:
+            pending += operation._inbound_nodes[node_index].input_tensors
+    return list(leaves.values())

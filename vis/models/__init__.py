@@ -1,0 +1,36 @@
+"""Keras models seen from outside: finding layers, reading values inside, models over the same variables."""
+
+from vis.models.find import (
+    activated_layers,
+    check_model,
+    child_layers,
+    filter_axis,
+    find_layer,
+    held_operations,
+    input_channel_axis,
+    input_structure,
+    walk,
+)
+from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
+from vis.models.modified import modified, report_coverage, unmodified
+from vis.models.probe import Probe
+
+__all__ = [
+    "Probe",
+    "activated_layers",
+    "activation_name",
+    "check_model",
+    "child_layers",
+    "ends_in_softmax",
+    "filter_axis",
+    "find_layer",
+    "held_operations",
+    "input_channel_axis",
+    "input_structure",
+    "linear_outputs",
+    "modified",
+    "report_coverage",
+    "shared_copy",
+    "unmodified",
+    "walk",
+]

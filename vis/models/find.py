@@ -1,0 +1,196 @@
+"""Finding layers in a model, nested ones too, and the axis that holds their filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from vis.errors import LayerError, ModelError, did_you_mean
+
+_GRAPH = ("_inbound_nodes", "_outbound_nodes", "_tracker")
+
+
+def check_model(model: Any) -> None:
+    """Raise `ModelError` unless `model` is a Keras model."""
+    if not isinstance(model, keras.Model):
+        raise ModelError(
+            f"Expected a keras.Model. Received: {model!r} of type {type(model).__name__}. "
+            "Load or build the model first, for example with keras.models.load_model(path)."
+        )
+
+
+def input_structure(model: Any) -> Any:
+    """Return the symbolic inputs of a model as they are structured, or None if it has none."""
+    return _structure(model, "input")
+
+
+def output_structure(model: Any) -> Any:
+    """Return the symbolic outputs of a model as they are structured, or None if it has none."""
+    return _structure(model, "output")
+
+
+def _structure(model: Any, side: str) -> Any:
+    tensors = getattr(model, f"{side}s", None)
+    if not tensors:
+        return None
+    # The `input` of a Sequential is that of its calls in other models, not its own.
+    return tensors[0] if isinstance(model, keras.Sequential) else getattr(model, side)
+
+
+def sublayers(operation: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the operations that `operation` holds, each with the name of its attribute.
+
+    A functional model holds the operations of its graph; any other layer holds what its attributes
+    name, directly or in a list, tuple or dict.
+    """
+    for name, value in vars(operation).items():
+        if name in _GRAPH:
+            continue
+        held = value.values() if isinstance(value, dict) else value
+        for item in held if isinstance(value, list | tuple | dict) else (value,):
+            if isinstance(item, keras.Operation):
+                yield name, item
+
+
+def child_layers(layer: Any) -> list[Any]:
+    """Return the layers directly inside a model or a wrapper, each once, in the model's order."""
+    if isinstance(layer, keras.Model):
+        return list(layer.layers)
+    found = {id(item): item for _, item in sublayers(layer) if isinstance(item, keras.Layer)}
+    return list(found.values())
+
+
+def walk(layer: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield `(path, layer)` for each layer inside `layer`, depth first: `("backbone/conv5", conv5)`."""
+    for child in child_layers(layer):
+        path = f"{prefix}{child.name}"
+        yield path, child
+        yield from walk(child, f"{path}/")
+
+
+def held_operations(model: Any) -> dict[int, Any]:
+    """Return all operations inside a model, at every depth, by their ids."""
+    held: dict[int, Any] = {}
+    pending = [model]
+    while pending:
+        for _, operation in sublayers(pending.pop()):
+            if id(operation) not in held:
+                held[id(operation)] = operation
+                pending.append(operation)
+    return held
+
+
+def activated_layers(model: Any) -> list[Any]:
+    """Return the layers inside a model that have an activation of their own."""
+    return [layer for layer in held_operations(model).values() if getattr(layer, "activation", None)]
+
+
+def find_layer(model: Any, layer: Any) -> Any:
+    """Return the layer of `model` that an index, a name, a path or the layer itself names.
+
+    Args:
+        model: a Keras model.
+        layer: an index into `model.layers` (negative ones count from the end), a name such as
+            `"conv1"`, a path into nested models such as `"backbone/conv5"`, or a layer.
+
+    Raises:
+        LayerError: if there is no such layer; the nearest names are listed.
+    """
+    check_model(model)
+    if isinstance(layer, keras.Operation):
+        if layer is model or any(layer is found for _, found in walk(model)):
+            return layer
+        raise LayerError(
+            f"The layer {layer.name!r} is not part of the model {model.name!r}. "
+            "Pass a layer of this model, its index or its name."
+        )
+    if isinstance(layer, str):
+        return _by_path(model, layer)
+    try:
+        index = layer.__index__()
+    except AttributeError:
+        raise LayerError(
+            "A layer is named by its index, its name, a path such as 'backbone/conv5', or the layer "
+            f"itself. Received: {layer!r} of type {type(layer).__name__}."
+        ) from None
+    layers = model.layers
+    if not -len(layers) <= index < len(layers):
+        raise LayerError(
+            f"Layer index {index} is out of range: the model {model.name!r} has {len(layers)} layers, "
+            f"so valid indices are {-len(layers)} to {len(layers) - 1}."
+        )
+    return layers[index]
+
+
+def _by_path(model: Any, path: str) -> Any:
+    layer = model
+    for name in path.split("/"):
+        layer = next((child for child in child_layers(layer) if child.name == name), None)
+        if layer is None:
+            break
+    else:
+        return layer
+    paths = [known for known, _ in walk(model)]
+    deeper = [known for known in paths if known.endswith(f"/{path}")]
+    hint = f" Did you mean {' or '.join(map(repr, deeper[:3]))}?" if deeper else did_you_mean(path, paths)
+    raise LayerError(
+        f"The model {model.name!r} has no layer {path!r}.{hint} "
+        f"It has {len(paths)} layers: {', '.join(paths[:8])}{', ...' if len(paths) > 8 else ''}."
+    )
+
+
+def input_channel_axis(model: Any, rank: int) -> int:
+    """Return the axis of the channels in an input of `model`.
+
+    The first layer of the model that works on arrays of this rank and has a `data_format` decides.
+
+    Args:
+        model: a Keras model.
+        rank: the input's number of axes, its batch axis included.
+    """
+    for _, layer in walk(model):
+        spec = getattr(layer, "input_spec", None)
+        works_on = (
+            None
+            if isinstance(spec, list | tuple)
+            else getattr(spec, "ndim", None) or getattr(spec, "min_ndim", None)
+        )
+        if works_on == rank and hasattr(layer, "data_format"):
+            return _axis(layer.data_format)
+    return _default_axis(rank)
+
+
+def filter_axis(layer: Any, rank: int) -> int:
+    """Return the axis of the filters in the output of `layer`.
+
+    Its own `data_format` decides, or that of the nearest layer before it whose output has the same
+    rank (an activation after a convolution).
+
+    Args:
+        layer: a layer or another operation of a Keras graph.
+        rank: the number of axes of its output, the batch axis included.
+    """
+    for _ in range(100):  # a chain of element-wise layers is shorter
+        if getattr(layer, "outputs", None):
+            layer = layer.outputs[0]._keras_history.operation
+        if rank < 3:
+            return -1
+        if hasattr(layer, "data_format"):
+            return _axis(layer.data_format)
+        nodes = getattr(layer, "_inbound_nodes", None)  # no public name for what an operation was called on
+        tensors = nodes[0].input_tensors if nodes else []
+        if not tensors or len(tensors[0].shape) != rank or tensors[0]._keras_history.operation is layer:
+            break
+        layer = tensors[0]._keras_history.operation
+    return _default_axis(rank)
+
+
+def _axis(data_format: str) -> int:
+    return 1 if data_format == "channels_first" else -1
+
+
+def _default_axis(rank: int) -> int:
+    # Sequences have their features last whatever the image format is.
+    return _axis(keras.config.image_data_format()) if rank > 3 else -1

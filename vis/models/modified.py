@@ -1,0 +1,131 @@
+"""A model whose derivative follows a rule: the same layers, the same variables, the same predictions."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+
+from vis import backend
+from vis.errors import ModelError, ModifierError, PartialOverrideWarning
+from vis.models.find import check_model, input_structure, output_structure
+
+
+def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> None:
+    """Raise if a rule reached no activation of a model; warn if it missed some.
+
+    Raises:
+        ModifierError: if nothing was reached.
+    """
+    missed = f"{', '.join(coverage.missed[:10])}{', ...' if len(coverage.missed) > 10 else ''}"
+    if not coverage.reached:
+        raise ModifierError(
+            f"The backprop modifier {modifier!r} reaches no activation of the model {model!r}, so its "
+            f"gradient would be the plain one. {f'It cannot reach: {missed}. ' if missed else ''}"
+            "It acts on ReLU, ReLU6, leaky ReLU, ELU and SELU operations: use such an activation, or "
+            "backprop_modifier=None."
+        )
+    if coverage.missed:
+        warnings.warn(
+            f"The backprop modifier {modifier!r} reaches {len(coverage.reached)} activations of the model "
+            f"{model!r} but not these, which keep their true gradient: {missed}.",
+            PartialOverrideWarning,
+            stacklevel=2,
+        )
+
+
+class _Modified:
+    """What modified models have in common, whatever kind of model they are built around."""
+
+    original: Any
+    modifier_name: str
+    rule: backend.Rule
+    _compiled: Any
+
+    def _modify(self, original: Any, name: str, rule: backend.Rule) -> None:
+        # Kept outside Keras's tracking: the original is not a layer of the modified model, it is its twin.
+        self.__dict__.update(
+            original=original,
+            modifier_name=name,
+            rule=rule,
+            _compiled=backend.compile_call(lambda inputs: original(inputs, training=False), rule),
+        )
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Return what the original returns for `inputs`, in inference mode."""
+        if training:
+            raise ModelError(
+                f"The model {self.original.name!r} with the backprop modifier {self.modifier_name!r} runs in "
+                "inference mode only. Received: training=True. Train the original: they share all variables."
+            )
+        return self._compiled(inputs)
+
+
+class _ModifiedFunctional(_Modified, keras.Model):  # type: ignore[misc]
+    def __init__(self, original: Any, name: str, rule: backend.Rule) -> None:
+        super().__init__(
+            inputs=input_structure(original), outputs=output_structure(original), name=original.name
+        )
+        self._modify(original, name, rule)
+
+
+class _ModifiedSubclass(_Modified, keras.Model):  # type: ignore[misc]
+    def __init__(self, original: Any, name: str, rule: backend.Rule) -> None:
+        super().__init__(name=original.name)
+        self._modify(original, name, rule)
+        self.built = True
+
+    @property
+    def layers(self) -> Any:
+        return self.original.layers
+
+    @property
+    def variables(self) -> Any:
+        return self.original.variables
+
+    @property
+    def weights(self) -> Any:
+        return self.original.weights
+
+    @property
+    def trainable_variables(self) -> Any:
+        return self.original.trainable_variables
+
+
+def modified(model: Any, name: str, rule: backend.Rule) -> Any:
+    """Return a model over the layers and variables of `model` whose derivative follows `rule`.
+
+    Args:
+        model: a built Keras model.
+        name: the modifier's name, for messages.
+        rule: the derivative of an activation, see `vis.backend.Rule`.
+
+    Raises:
+        ModelError: if the model is not built.
+        ModifierError: if the rule reaches nothing in a functional or sequential model. A subclassed
+            model is examined at its first call.
+    """
+    check_model(model)
+    original, _ = unmodified(model)
+    if not original.built:
+        raise ModelError(
+            f"The model {model.name!r} is not built: it has no variables yet. "
+            "Call it once, or build it with model.build(input_shape)."
+        )
+    if input_structure(original) is None:
+        return _ModifiedSubclass(original, name, rule)
+    result = _ModifiedFunctional(original, name, rule)
+    specs = keras.tree.map_structure(
+        lambda tensor: backend.Spec(tuple(tensor.shape), tensor.dtype),
+        input_structure(original),
+    )
+    report_coverage(result._compiled.coverage(specs), name, model.name)
+    return result
+
+
+def unmodified(model: Any) -> tuple[Any, tuple[str, backend.Rule] | None]:
+    """Return the model that a modified one was made of, with the modifier's name and rule, if any."""
+    if isinstance(model, _Modified):
+        return model.original, (model.modifier_name, model.rule)
+    return model, None

@@ -1,0 +1,160 @@
+"""Running a model and reading values from inside it, without touching it.
+
+A twin is a second object around the same state: the same class and the same attributes, hence the same
+variables. A probe runs twins along the way to what it reads; the twin of a nested model calls the twins of
+its layers, and the twin of a layer that is read notes what it returns. The user's objects gain no attribute
+and no node, and two probes do not see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from vis.errors import LayerError
+from vis.models.find import sublayers
+
+
+def twin(operation: Any, base: type | None = None, **attributes: Any) -> Any:
+    """Return a second object with the state of `operation`, outside every graph.
+
+    Args:
+        operation: a layer, a model or another Keras operation.
+        base: the twin's class; the operation's by default.
+        attributes: what differs from the original.
+    """
+    double: Any = object.__new__(base or type(operation))
+    # Written past Keras's attribute tracking, which would write to the state that both share.
+    double.__dict__.update(vars(operation))
+    double.__dict__.update(_inbound_nodes=[], _outbound_nodes=[], **attributes)
+    return double
+
+
+class Probe:
+    """Reads the values of layers and symbolic tensors while a model runs.
+
+    Args:
+        model: a built Keras model.
+        points: what to read: layers (at any depth) and symbolic tensors of the model's graph.
+    """
+
+    def __init__(self, model: Any, points: Sequence[Any]) -> None:
+        self._model = model
+        self._points = points
+
+    def __call__(self, inputs: Any) -> list[Any]:
+        """Run the model in inference mode on a structure of tensors and return the value of each point.
+
+        Raises:
+            LayerError: if a point has no value, or more than one.
+        """
+        records: dict[int, list[Any]] = {id(_operation(point)): [] for point in self._points}
+        outputs = _recording(self._model, records)(inputs, training=False)
+        flat = keras.tree.flatten(inputs)
+        return [self._value(point, records, flat, outputs) for point in self._points]
+
+    def _value(self, point: Any, records: dict[int, list[Any]], inputs: list[Any], outputs: Any) -> Any:
+        if point is self._model:
+            return _single(outputs, point)
+        for symbol, value in zip(getattr(self._model, "inputs", None) or (), inputs, strict=False):
+            if point is symbol or point is symbol._keras_history.operation:
+                return value
+        operation = _operation(point)
+        calls = records[id(operation)]
+        if not calls:
+            raise LayerError(
+                f"The layer {operation.name!r} gave no output while the model {self._model.name!r} ran: "
+                "it is not on the way from the input to the output, or is run by another layer in a way "
+                "that cannot be observed. Choose the layer that holds it, or one after it."
+            )
+        if isinstance(point, keras.KerasTensor):
+            call = _call_index(self._model, point) if len(calls) > 1 else 0
+            return keras.tree.flatten(calls[call])[point._keras_history.tensor_index]
+        if len(calls) > 1:
+            raise LayerError(
+                f"The layer {operation.name!r} is called {len(calls)} times in the model "
+                f"{self._model.name!r}, so its output is ambiguous. Build a model that ends in the call "
+                "you mean, keras.Model(model.inputs, that_tensor), and explain its last layer."
+            )
+        return _single(calls[0], operation)
+
+
+def _operation(point: Any) -> Any:
+    return point._keras_history.operation if isinstance(point, keras.KerasTensor) else point
+
+
+def _single(output: Any, operation: Any) -> Any:
+    tensors = keras.tree.flatten(output)
+    if len(tensors) != 1:
+        raise LayerError(
+            f"The layer {operation.name!r} has {len(tensors)} outputs; one is needed. Build a model that "
+            "ends in the output you mean, keras.Model(model.inputs, that_tensor), and explain its last layer."
+        )
+    return tensors[0]
+
+
+def _call_index(model: Any, tensor: Any) -> int:
+    """Return which of the calls of its layer, in the order in which the model runs them, made `tensor`."""
+    operation, node_index, _ = tensor._keras_history
+    node = operation._inbound_nodes[node_index]
+    # Keras has no public name for the order in which a functional model runs its nodes.
+    by_depth = getattr(model, "_nodes_by_depth", {})
+    order = [n for depth in sorted(by_depth, reverse=True) for n in by_depth[depth]]
+    calls = [n for n in order if n.operation is operation]
+    if node not in calls:
+        raise LayerError(
+            f"The tensor {tensor.name!r} of the layer {operation.name!r}, which is called several times, "
+            f"is not part of the graph of the model {model.name!r} itself. Choose a tensor of that graph."
+        )
+    return calls.index(node)
+
+
+def _recording(root: Any, records: dict[int, list[Any]]) -> Any:
+    """Return `root`, or the twin that fills `records`, the lists of outputs by the id of their operation."""
+    done: dict[int, Any] = {}
+
+    def visit(operation: Any) -> Any:
+        if id(operation) not in done:
+            done[id(operation)] = operation
+            twins = {id(held): visit(held) for _, held in sublayers(operation)}
+            twins = {key: double for key, double in twins.items() if id(double) != key}
+            if twins or id(operation) in records:
+                done[id(operation)] = _recorder(operation, twins, records.get(id(operation)))
+        return done[id(operation)]
+
+    return visit(root)
+
+
+def _recorder(operation: Any, twins: dict[int, Any], record: list[Any] | None) -> Any:
+    cls = type(operation)
+
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = cls.__call__(self, *args, **kwargs)
+        if record is not None:
+            record.append(output)
+        return output
+
+    def _run_through_graph(
+        self: Any, inputs: Any, operation_fn: Callable[[Any], Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        return cls._run_through_graph(
+            self, inputs, lambda op: operation_fn(twins.get(id(op), op)), *args, **kwargs
+        )
+
+    methods: dict[str, Any] = {"__call__": __call__}
+    # How a functional model runs its graph; Keras has no public name for it.
+    if hasattr(cls, "_run_through_graph"):
+        methods["_run_through_graph"] = _run_through_graph
+    held = {name: _exchange(vars(operation)[name], twins) for name, _ in sublayers(operation)}
+    return twin(operation, type(cls.__name__, (cls,), methods), **held)
+
+
+def _exchange(value: Any, twins: dict[int, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: twins.get(id(item), item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [twins.get(id(item), item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    return twins.get(id(value), value)

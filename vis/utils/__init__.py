@@ -1,0 +1,5 @@
+"""keras-vis's helper names."""
+
+from vis.utils import utils
+
+__all__ = ["utils"]

@@ -1,0 +1,49 @@
+"""Helpers under the names that keras-vis gave them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vis.errors import LayerError
+from vis.maps import normalize
+from vis.models import find_layer, linear_outputs, shared_copy
+
+
+def find_layer_idx(model: Any, layer_name: str) -> int:
+    """Return the index in `model.layers` of the layer with a name.
+
+    Raises:
+        LayerError: if the model has no such layer; the nearest names are listed.
+    """
+    layer = find_layer(model, layer_name)
+    for index, candidate in enumerate(model.layers):
+        if candidate is layer:
+            return index
+    raise LayerError(
+        f"The layer {layer_name!r} lies inside a nested model, so it has no index in {model.name!r}. "
+        "Pass the path itself where a layer is asked for."
+    )
+
+
+def apply_modifications(model: Any, custom_objects: Any = None) -> Any:
+    """Return a copy of `model` in which the present activations of its layers are in force.
+
+    ```python
+    model.layers[-1].activation = keras.activations.linear
+    model = apply_modifications(model)
+    ```
+
+    The copy shares every variable with `model`; what is assigned to a layer later shows in one of them
+    only. Nothing is saved or loaded.
+
+    Args:
+        model: a functional or sequential model.
+        custom_objects: accepted for keras-vis's sake; nothing is deserialised, so nothing needs it.
+
+    Raises:
+        ModelError: for a subclassed model, which has no graph to copy.
+    """
+    return shared_copy(model)
+
+
+__all__ = ["apply_modifications", "find_layer_idx", "linear_outputs", "normalize"]
