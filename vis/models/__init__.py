@@ -9,10 +9,11 @@ from vis.models.find import (
     held_operations,
     input_channel_axis,
     input_structure,
+    output_shape,
     walk,
 )
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
-from vis.models.modified import modified, report_coverage, unmodified
+from vis.models.modified import layer_coverage, modified, report_coverage, unmodified
 from vis.models.probe import Probe
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "held_operations",
     "input_channel_axis",
     "input_structure",
+    "layer_coverage",
     "linear_outputs",
     "modified",
+    "output_shape",
     "report_coverage",
     "shared_copy",
     "unmodified",

@@ -137,8 +137,18 @@ def _by_path(model: Any, path: str) -> Any:
     hint = f" Did you mean {' or '.join(map(repr, deeper[:3]))}?" if deeper else did_you_mean(path, paths)
     raise LayerError(
         f"The model {model.name!r} has no layer {path!r}.{hint} "
-        f"It has {len(paths)} layers: {', '.join(paths[:8])}{', ...' if len(paths) > 8 else ''}."
+        f"It has {len(paths)} layers: {', '.join(paths[:8])}{', ...' if len(paths) > 8 else '.'}"
     )
+
+
+def output_shape(layer: Any) -> tuple[int | None, ...] | None:
+    """Return the shape of a layer's output with its batch axis, or None if no graph tells it."""
+    outputs = output_structure(layer)
+    try:
+        outputs = layer.output if outputs is None else outputs
+    except AttributeError:
+        return None
+    return tuple(keras.tree.flatten(outputs)[0].shape)
 
 
 def input_channel_axis(model: Any, rank: int) -> int:

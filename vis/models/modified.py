@@ -124,6 +124,28 @@ def modified(model: Any, name: str, rule: backend.Rule) -> Any:
     return result
 
 
+def layer_coverage(layer: Any, rule: backend.Rule) -> backend.Coverage | None:
+    """Return what a rule reaches in one layer of a graph, or None if the layer is in no graph.
+
+    A nested model is not looked into: its layers are asked one by one.
+    """
+    if isinstance(layer, keras.Model | keras.layers.InputLayer):
+        return backend.Coverage((), ())
+    nodes = layer._inbound_nodes  # no public name for what an operation was called on
+    if not nodes:
+        return None
+    arguments = nodes[0].arguments
+    symbols = arguments.keras_tensors
+
+    def call(tensors: Any) -> Any:
+        values = {id(symbol): tensor for symbol, tensor in zip(symbols, tensors, strict=True)}
+        args, kwargs = arguments.fill_in(values)
+        return layer(*args, **kwargs)
+
+    specs = [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
+    return backend.compile_call(call, rule).coverage(specs)
+
+
 def unmodified(model: Any) -> tuple[Any, tuple[str, backend.Rule] | None]:
     """Return the model that a modified one was made of, with the modifier's name and rule, if any."""
     if isinstance(model, _Modified):

@@ -1,0 +1,180 @@
+"""The command, as a shell runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+import vis
+from vis import cli, files
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run the command in this process and return its exit code, stdout and stderr."""
+    old = sys.argv
+    sys.argv = ["vis", *map(str, arguments)]
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("warnings.showwarning", None)
+            patch.setattr("warnings.filters", [])
+            cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = old
+    out, err = capfd.readouterr()
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli")
+    keras.utils.set_random_seed(0)
+    backbone = keras.Sequential(
+        [layers.Input((12, 12, 3)), layers.Conv2D(4, 3, activation="relu", name="conv")], name="backbone"
+    )
+    inputs = layers.Input((12, 12, 3))
+    positive = keras.initializers.RandomUniform(0, 1)  # no unit is dead
+    x = layers.Conv2D(2, 3, activation="gelu", kernel_initializer=positive, name="smooth")(backbone(inputs))
+    x = layers.ReLU(name="positive")(x)
+    x = layers.Dense(5, activation="softmax", name="classes")(layers.GlobalAveragePooling2D()(x))
+    keras.Model(inputs, x, name="network").save(path / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path / "a.png")
+    (path / "other").mkdir()
+    Image.fromarray(pixels).save(path / "other" / "a.jpg")
+    (path / "text.keras").write_text("words")
+    (path / "broken.png").write_bytes((path / "a.png").read_bytes()[:200])
+    return path
+
+
+def test_layers(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+    code, out, err = run(capfd, "layers", folder / "model.keras")
+    assert (code, err) == (0, "")
+    rows = {line.split()[-6 if line.startswith(" ") else 1]: line.split() for line in out.splitlines()}
+    assert rows["backbone/conv"] == ["backbone/conv", "Conv2D", "10x10x4", "4", "relu", "yes"]
+    assert rows["smooth"] == ["2", "smooth", "Conv2D", "8x8x2", "2", "gelu", "no"]
+    assert rows["positive"] == ["3", "positive", "ReLU", "8x8x2", "2", "-", "yes"]
+    assert rows["classes"] == ["5", "classes", "Dense", "5", "5", "softmax", "-"]
+
+
+def test_saliency_of_the_predicted_class(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    images = [folder / "a.png", folder / "other" / "a.jpg"]
+    code, out, err = run(
+        capfd, "saliency", folder / "model.keras", *images, "--output", tmp_path, "--save-array"
+    )
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a-2.saliency.npy",
+        "a-2.saliency.png",
+        "a.saliency.npy",
+        "a.saliency.png",
+    ]
+    model = files.load_model(folder / "model.keras")
+    image = files.load_image(images[0], (12, 12, 3)) / 255
+    predicted = int(np.asarray(model(image[None])).argmax())
+    expected = vis.visualize_saliency(vis.linear_outputs(model), -1, predicted, image)
+    np.testing.assert_allclose(np.load(tmp_path / "a.saliency.npy"), expected, atol=1e-6)
+    assert f"classes [{predicted}], vanilla, absolute" in out
+    with Image.open(tmp_path / "a.saliency.png") as picture:
+        assert np.asarray(picture).std() > 10
+
+
+@pytest.mark.parametrize("layer", ["backbone/conv", "smooth", "2"])
+def test_saliency_of_a_layer_inside(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, layer: str
+) -> None:
+    options = ["--layer", layer, "--filter", 0, "--filter", 1, "--grad", "relu", "--output", tmp_path]
+    code, out, err = run(
+        capfd, "saliency", folder / "model.keras", folder / "a.png", *options, "--save-array"
+    )
+    assert (code, err) == (0, "")
+    model = files.load_model(folder / "model.keras")
+    image = files.load_image(folder / "a.png", (12, 12, 3)) / 255
+    target = int(layer) if layer.isdigit() else layer
+    expected = vis.visualize_saliency(model, target, [0, 1], image, grad_modifier="relu")
+    np.testing.assert_allclose(np.load(tmp_path / "a.saliency.npy"), expected, atol=1e-6)
+    assert "[0, 1], vanilla, relu" in out
+
+
+def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    code, _, err = run(
+        capfd,
+        *("saliency", folder / "model.keras", folder / "a.png", "--backprop", "guided", "--output", tmp_path),
+    )
+    assert code == 0
+    assert err.startswith("vis: warning: The backprop modifier 'guided' reaches 2 activations")
+    assert "(GELU)" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["saliency"], "Missing argument 'MODEL'"),
+        (["saliency", "model.keras"], "Missing argument 'IMAGE...'"),
+        (["layers", "none.keras"], "There is no model file"),
+        (["layers", "text.keras"], "could not be read as a Keras model"),
+        (["layers", "a.png"], "could not be read as a Keras model"),
+        (["saliency", "model.keras", "none.png"], "There is no image file"),
+        (["saliency", "model.keras", "text.keras"], "is not a picture"),
+        (["saliency", "model.keras", "broken.png"], "could not be decoded"),
+        (["saliency", "model.keras", "a.png", "broken.png"], "could not be decoded"),
+        (["saliency", "model.keras", "a.png", "--layer", "clases"], "Did you mean 'classes'"),
+        (["saliency", "model.keras", "a.png", "--layer", "99"], "Layer index 99 is out of range"),
+        (["saliency", "model.keras", "a.png", "--filter", "5"], "valid indices are -5 to 4"),
+        (["saliency", "model.keras", "a.png", "--filter", "x"], "not a valid integer"),
+        (["saliency", "model.keras", "a.png", "--backprop", "gided"], "Did you mean 'guided'"),
+        (["saliency", "model.keras", "a.png", "--grad", "abs"], "Unknown gradient modifier"),
+        (["saliency", "model.keras", "a.png", "--preprocess", "resnet5"], "no preprocessing 'resnet5'"),
+        (["saliency", "model.keras", "a.png", "--input-range", "0"], "requires 2 arguments"),
+        (["saliency", "model.keras", "a.png", "--output", "a.png/folder"], "cannot be written"),
+        (["demo", "--scenes", "0"], "0 is not in the range"),
+        (["demo", "--unknown"], "No such option"),
+    ],
+)
+def test_whatever_is_wrong_is_one_line(
+    capfd: pytest.CaptureFixture[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    code, out, err = run(capfd, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("vis: ") and err.count("\n") == 1
+    assert words in err
+    assert sorted(folder.rglob("*")) == before, "nothing half-written is left"
+
+
+def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["--help"], ["saliency", "--help"]):
+        code, out, _ = run(capfd, *arguments)
+        assert code == 0 and out.startswith("Usage: vis")
+    assert run(capfd, "--version") == (0, f"vis, version {vis.__version__}\n", "")
+
+
+def test_the_installed_command_writes_nothing_but_its_line(folder: Path) -> None:
+    script = "from vis.cli import main; main()"
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, "layers", str(folder / "text.keras")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("vis: ") and done.stderr.count("\n") == 1

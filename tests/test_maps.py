@@ -1,0 +1,70 @@
+"""Channel reduction and normalisation, against arithmetic by hand and in exact fractions."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from vis import maps
+
+floats = st.floats(-(2.0**127), 2.0**127, width=32)
+
+
+def slow_normalize(values: list[float]) -> list[float]:
+    """Min-max in exact rational arithmetic."""
+    exact = [Fraction(value) for value in values]
+    low, high = min(exact), max(exact)
+    return [float((v - low) / (high - low)) if high != low else 0.0 for v in exact]
+
+
+def test_reduce_channels_takes_the_maximum_over_the_given_axis() -> None:
+    array = np.array([[[1.0, -2.0], [-3.0, -4.0]]])
+    assert maps.reduce_channels(array).tolist() == [[1.0, -3.0]]
+    assert maps.reduce_channels(array, 0).tolist() == array[0].tolist()
+
+
+def test_a_vector_is_never_collapsed() -> None:
+    assert maps.reduce_channels(np.array([1.0, 5.0, 2.0])).tolist() == [1.0, 5.0, 2.0]
+
+
+def test_normalize_by_hand() -> None:
+    assert maps.normalize([2.0, 4.0, 3.0]).tolist() == [0.0, 1.0, 0.5]
+    assert maps.normalize([2.0, 4.0, 3.0], -1, 3).tolist() == [-1.0, 3.0, 1.0]
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-30, 1.0, 1e30, 1e300])
+def test_normalize_divides_the_range_out_exactly(scale: float) -> None:
+    result = maps.normalize(np.array([0.0, 1.0, 2.0, 4.0]) * scale)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, [0, 0.25, 0.5, 1], rtol=0.0 if scale > 1e-45 else 1)
+    assert result[-1] == 1
+
+
+def test_normalize_spans_the_whole_range_of_float64() -> None:
+    largest = np.finfo(np.float64).max
+    assert maps.normalize([-largest, 0.0, largest]).tolist() == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, -1e-30])
+def test_a_constant_map_becomes_zeros(value: float) -> None:
+    assert not maps.normalize(np.full((3, 2), value)).any()
+
+
+def test_an_empty_map_stays_empty() -> None:
+    assert maps.normalize(np.zeros((0, 3))).shape == (0, 3)
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 20), elements=floats))
+def test_normalize_agrees_with_exact_fractions(array: np.ndarray) -> None:
+    np.testing.assert_allclose(maps.normalize(array), slow_normalize(array.tolist()), rtol=1e-6, atol=1e-45)
+
+
+@given(hnp.arrays(np.float32, (4, 3), elements=floats))
+def test_normalize_keeps_the_order_and_the_bounds(array: np.ndarray) -> None:
+    result = maps.normalize(array)
+    assert result.min() >= 0 and result.max() <= 1
+    order = np.argsort(array, axis=None, kind="stable")
+    assert (np.diff(result.ravel()[order]) >= 0).all()

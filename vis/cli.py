@@ -1,0 +1,181 @@
+"""The command `vis`. Whatever is wrong ends in one line on stderr and exit code 2.
+
+TensorFlow is imported by the commands that need it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vis.errors import InputError, VisError, VisWarning
+from vis.version import __version__
+
+_RANGE = "Pixel values the model takes; by default 0 255 if it rescales or normalises by itself, else 0 1."
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vis")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """See what a Keras model looks at."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+def layers(model: Path) -> None:
+    """List the layers of MODEL (.keras or .h5).
+
+    For each layer: its index, its path for --layer, its type, output shape, number of filters and
+    activation, and whether guided backpropagation reaches that activation.
+    """
+    _start_tensorflow()
+    from vis import describe, files
+
+    click.echo(describe.layer_table(files.load_model(model)))
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.option("--layer", default="-1", help="Index, name or path (see `vis layers`).  [default: the last]")
+@click.option(
+    "--filter", "filters", type=int, multiple=True, help="Filter or class; may be given repeatedly."
+)
+@click.option("--backprop", help="Backprop modifier: guided or rectified.")
+@click.option("--grad", default="absolute", show_default=True, help="Gradient modifier.")
+@click.option("--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures.")
+@click.option("--save-array", is_flag=True, help="Write the raw map as .npy beside each picture.")
+@click.option("--probabilities", is_flag=True, help="Explain the softmax itself instead of the logits.")
+@click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE)
+@click.option("--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50.")
+def saliency(
+    model: Path,
+    images: tuple[Path, ...],
+    layer: str,
+    filters: tuple[int, ...],
+    backprop: str | None,
+    grad: str,
+    output: Path,
+    save_array: bool,
+    probabilities: bool,
+    input_range: tuple[float, float] | None,
+    preprocess: str | None,
+) -> None:
+    """Draw where each IMAGE changes the output of MODEL (.keras or .h5).
+
+    Without --filter it is the predicted class, or all filters of a layer inside. Writes one PNG per
+    image: the input, the map, and the map over the input.
+    """
+    _start_tensorflow()
+    import numpy as np
+
+    from vis import describe, files, models, plotting, visualization
+
+    network = files.load_model(model)
+    shape = describe.image_shape(network)
+    pictures = [files.load_image(path, shape) for path in images]
+    names = _distinct([path.stem for path in images])
+    if preprocess:
+        inputs = [files.preprocessing(preprocess)(picture.copy()) for picture in pictures]
+    else:
+        low, high = input_range or describe.pixel_range(network)
+        inputs = [low + (high - low) * picture / 255 for picture in pictures]
+    explained = network if probabilities else models.linear_outputs(network)
+    target = describe.target_layer(network, explained, layer)
+    for path, name, picture, array in zip(images, names, pictures, inputs, strict=True):
+        chosen = list(filters) or describe.predicted_filter(explained, target, array)
+        drawn = visualization.visualize_saliency(
+            explained, target, chosen, array, backprop_modifier=backprop, grad_modifier=grad
+        )
+        which = "all filters" if chosen is None else ", ".join(map(str, np.atleast_1d(chosen)))
+        title = f"{target.name} [{which}], {backprop or 'vanilla'}, {grad}"
+        figure = plotting.plot_saliency(np.rint(picture).astype(np.uint8), drawn, title)
+        with files.written(output / f"{name}.saliency.png") as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
+        if save_array:
+            with files.written(output / f"{name}.saliency.npy") as temporary:
+                np.save(temporary, drawn, allow_pickle=False)
+        click.echo(f"{path}: {title} -> {output / f'{name}.saliency.png'}")
+
+
+@cli.command()
+@click.option("--output", type=click.Path(path_type=Path), default="demo", show_default=True)
+@click.option(
+    "--scenes", type=click.IntRange(min=6), default=200, show_default=True, help="Scenes to measure."
+)
+def demo(output: Path, scenes: int) -> None:
+    """Explain a small trained network on digits placed on photographs, and measure the maps."""
+    _start_tensorflow()
+    from vis import files
+    from vis.demo import report
+
+    try:
+        result = report.measure(scenes)
+    except ImportError as error:
+        raise InputError(str(error)) from error
+    click.echo(result.table())
+    with files.written(output / "gallery.png") as temporary:
+        report.gallery(result).savefig(temporary, format="png", dpi=110)
+    click.echo(f"\nThe gallery is in {output / 'gallery.png'}.")
+
+
+def _start_tensorflow() -> None:
+    """Import Keras and run a first operation, without what TensorFlow writes to stderr meanwhile."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    # Its first lines are written by C++ to the file descriptor, before any setting takes effect.
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import keras
+
+        keras.ops.zeros(())
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _distinct(stems: list[str]) -> list[str]:
+    """Return names that differ, for images of the same name from different folders."""
+    taken: dict[str, int] = {}
+    names = []
+    for stem in stems:
+        taken[stem] = taken.get(stem, 0) + 1
+        names.append(stem if taken[stem] == 1 else f"{stem}-{taken[stem]}")
+    return names
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, VisWarning):
+        click.echo(f"vis: warning: {_one_line(str(message))}", err=True)
+
+
+def main() -> None:
+    """Run the command and exit: 0, or 2 with one line on stderr."""
+    started = time.monotonic()
+    warnings.showwarning = _show_warning
+    try:
+        cli.main(standalone_mode=False, prog_name="vis")
+    except click.exceptions.Abort:
+        click.echo(f"vis: stopped after {time.monotonic() - started:.0f} s", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"vis: {_one_line(error.format_message())}", err=True)
+        sys.exit(2)
+    except (VisError, MemoryError, OSError) as error:
+        click.echo(f"vis: {_one_line(str(error)) or type(error).__name__}", err=True)
+        sys.exit(2)
