@@ -106,7 +106,7 @@ def test_no_model_file_and_weights_alone(tmp_path: Path) -> None:
 def test_preprocessing_by_name() -> None:
     prepare = files.preprocessing("mobilenet_v2")
     assert prepare(np.array([[[0.0, 127.5, 255.0]]])).tolist() == [[[-1, 0, 1]]]
-    with pytest.raises(InputError, match="no preprocessing 'resnet5'. Did you mean"):
+    with pytest.raises(InputError, match=r"no preprocessing 'resnet5'\. Did you mean"):
         files.preprocessing("resnet5")
 
 

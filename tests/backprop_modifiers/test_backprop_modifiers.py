@@ -42,7 +42,7 @@ def test_what_is_no_rule_is_refused(thing: Any) -> None:
 
 
 def test_no_model_and_no_variables_are_refused() -> None:
-    with pytest.raises(ModelError, match="Expected a keras.Model. Received: 3"):
+    with pytest.raises(ModelError, match=r"Expected a keras\.Model\. Received: 3"):
         backprop_modifiers.guided(3)
     with pytest.raises(ModelError, match="not built"):
         backprop_modifiers.guided(keras.Sequential([layers.Dense(2, activation="relu")]))

@@ -115,7 +115,7 @@ def test_what_is_no_list_of_losses(model: keras.Model, losses: Any, message: str
 
 
 def test_a_weight_is_finite(model: keras.Model) -> None:
-    with pytest.raises(GradientError, match="must be finite. Received: nan"):
+    with pytest.raises(GradientError, match=r"must be finite\. Received: nan"):
         input_gradient(Source(model), [(ActivationMaximization(model.layers[1], 0), float("nan"))], [X])
 
 

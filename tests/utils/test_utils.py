@@ -21,7 +21,7 @@ def model() -> keras.Model:
 
 def test_find_layer_idx() -> None:
     assert [utils.find_layer_idx(model(), name) for name in ("hidden", "end")] == [0, 1]
-    with pytest.raises(LayerError, match="no layer 'hiden'. Did you mean 'hidden'"):
+    with pytest.raises(LayerError, match=r"no layer 'hiden'\. Did you mean 'hidden'"):
         utils.find_layer_idx(model(), "hiden")
 
 

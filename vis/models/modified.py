@@ -21,10 +21,10 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
     missed = f"{', '.join(coverage.missed[:10])}{', ...' if len(coverage.missed) > 10 else ''}"
     if not coverage.reached:
         raise ModifierError(
-            f"The backprop modifier {modifier!r} reaches no activation of the model {model!r}, so its "
-            f"gradient would be the plain one. {f'It cannot reach: {missed}. ' if missed else ''}"
-            "It acts on ReLU, ReLU6, leaky ReLU, ELU and SELU operations: use such an activation, or "
-            "backprop_modifier=None."
+            f"The backprop modifier {modifier!r} reaches no activation of the model {model!r} on the way to "
+            "what is differentiated, so the gradient would be the plain one. "
+            f"{f'It cannot reach: {missed}. ' if missed else ''}It acts on ReLU, ReLU6, leaky ReLU, ELU and "
+            "SELU operations: choose a layer after one, or backprop_modifier=None."
         )
     if coverage.missed:
         warnings.warn(

@@ -32,6 +32,7 @@ class _Gradient:
         def trace(*tensors: Any) -> Any:
             with overriding(rule) as override, keras.StatelessScope():
                 loss, watched = forward(list(tensors))
+            override.finish(watched, [loss])
             self.coverage = override.coverage()
             self.watched_shapes = tuple(tuple(tensor.shape) for tensor in watched)
             gradients = tf.gradients(loss, watched)
@@ -75,6 +76,7 @@ class _Call:
         def trace(inputs: Any) -> Any:
             with overriding(rule) as override, keras.StatelessScope():
                 outputs = forward(inputs)
+            override.finish(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
             self._coverage = override.coverage()
             return outputs
 

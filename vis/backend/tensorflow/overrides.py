@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -28,6 +28,13 @@ class _Override:
     def __init__(self, rule: Rule | None) -> None:
         self.rule = rule
         self.sites: Sites | None = None
+
+    def finish(self, sources: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Find the activations between two sets of tensors, once the forward pass has been traced."""
+        if self.rule is not None:
+            graph = tf.compat.v1.get_default_graph()
+            self.sites = find_sites(graph, _MARK.encode(), sources, outputs)
+            _overrides[graph] = self
 
     def coverage(self) -> Coverage | None:
         if self.sites is None:
@@ -49,21 +56,16 @@ class _Override:
             return _true_gradient(op, incoming)
         output = op.graph.get_tensor_by_name(site.tail)
         gradient = self.rule(op.inputs[0], output, incoming, _site_gradient(op, site, incoming))
-        return tf.cast(gradient, op.inputs[0].dtype)
+        # A rule may return x itself: the identity makes it a tensor of the graph that differentiates.
+        return tf.identity(tf.cast(gradient, op.inputs[0].dtype))
 
 
 @contextlib.contextmanager
 def overriding(rule: Rule | None) -> Iterator[_Override]:
     """Let the activations traced in the current graph differentiate by `rule`; None changes nothing."""
-    override = _Override(rule)
-    if rule is None:
-        yield override
-        return
-    graph = tf.compat.v1.get_default_graph()
-    with graph.gradient_override_map(dict.fromkeys(ACTIVATIONS | RELAYS, _MARK)):
-        yield override
-    override.sites = find_sites(graph, _MARK.encode())
-    _overrides[graph] = override
+    marks = {} if rule is None else dict.fromkeys(ACTIVATIONS | RELAYS, _MARK)
+    with tf.compat.v1.get_default_graph().gradient_override_map(marks):
+        yield _Override(rule)
 
 
 @tf.RegisterGradient(_MARK)  # type: ignore[untyped-decorator]

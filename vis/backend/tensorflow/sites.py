@@ -11,7 +11,7 @@ Only names are stored: an operation would keep its graph alive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ import tensorflow as tf
 
 ACTIVATIONS = frozenset({"Relu", "Relu6", "LeakyRelu", "Elu", "Selu"})
 RELAYS = frozenset({"Minimum", "Maximum", "SelectV2"})
+_BARRIERS = frozenset({"Shape", "ZerosLike", "OnesLike", "StopGradient"})
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,19 @@ class Sites:
         self.missed.append(f"{op.name} ({label})")
 
 
-def find_sites(graph: Any, mark: bytes) -> Sites:
-    """Read the sites of a traced graph.
+def find_sites(graph: Any, mark: bytes, sources: Sequence[Any], outputs: Sequence[Any]) -> Sites:
+    """Read the sites on the way from some tensors of a traced graph to others.
 
     Args:
         graph: the graph, before any gradient is added to it.
         mark: the gradient's name that marks an operation whose derivative can be chosen.
+        sources: what will be differentiated by.
+        outputs: what will be differentiated.
     """
     sites = Sites()
-    operations = graph.get_operations()
+    before = _reach(outputs, lambda op: op.inputs)
+    after = _reach(sources, lambda op: [tensor for user in _users(op) for tensor in user.outputs])
+    operations = [op for op in graph.get_operations() if op.name in before and op.name in after]
     for op in operations:
         if op.type == "Relu":
             _read_negative_part(op, sites)
@@ -80,8 +85,24 @@ def find_sites(graph: Any, mark: bytes) -> Sites:
     for op in operations:
         if label := _composed_without_relu(op, sites):
             sites.miss(op, label)
-    sites.missed += _in_nested_functions(graph, mark)
+    sites.missed += _in_called_functions(graph, operations, mark)
     return sites
+
+
+def _reach(tensors: Sequence[Any], following: Callable[[Any], Iterable[Any]]) -> set[str]:
+    """Return the names of all operations met on the way from `tensors`, where gradients can flow."""
+    reached: set[str] = set()
+    pending = [tensor.op for tensor in tensors]
+    while pending:
+        op = pending.pop()
+        if op.name not in reached and op.type not in _BARRIERS:
+            reached.add(op.name)
+            pending += [tensor.op for tensor in following(op)]
+    return reached
+
+
+def _users(op: Any) -> list[Any]:
+    return [user for output in op.outputs for user in output.consumers()]
 
 
 def _relays(head: Any) -> list[Any]:
@@ -154,6 +175,9 @@ def _composed_without_relu(op: Any, sites: Sites) -> str | None:
             if op.inputs[0].op.type == "Softplus":
                 return "Mish"
             return "GELU" if _is_near(op.inputs[0].op, 0.7978845608) else None
+        case "Softplus":
+            # Before a tanh it is part of Mish, before a minus of a log-sigmoid.
+            return None if any(user.type in ("Tanh", "Neg") for user in _users(op)) else "softplus"
         case "Sigmoid":
             scaled = op.inputs[0].op
             x = scaled.inputs[main_index(scaled)] if _constant_index(scaled) is not None else op.inputs[0]
@@ -176,12 +200,22 @@ def _thresholds(op: Any) -> bool:
     )
 
 
-def _in_nested_functions(graph: Any, mark: bytes) -> Iterator[str]:
-    """Yield the activations in functions that the graph calls: loop bodies, decorated calls."""
-    for function in graph.as_graph_def().library.function:
-        for node in function.node_def:
-            if node.op in ACTIVATIONS and node.attr["_gradient_op_type"].s != mark:
-                yield f"{node.name} ({node.op} inside {function.signature.name})"
+def _in_called_functions(graph: Any, operations: list[Any], mark: bytes) -> Iterator[str]:
+    """Yield the activations in functions that the operations call: loop bodies, decorated calls."""
+    library = {function.signature.name: function for function in graph.as_graph_def().library.function}
+    called: set[str] = set()
+    pending = [op.node_def for op in operations]
+    while pending:
+        node = pending.pop()
+        attributes = node.attr.values()
+        names = {a.func.name for a in attributes} | {f.name for a in attributes for f in a.list.func}
+        for name in (names & library.keys()) - called:
+            called.add(name)
+            body = library[name].node_def
+            pending += body
+            for inner in body:
+                if inner.op in ACTIVATIONS and inner.attr["_gradient_op_type"].s != mark:
+                    yield f"{inner.name} ({inner.op} inside {name})"
 
 
 def _mark(op: Any) -> bytes | None:
@@ -231,4 +265,4 @@ def _takes(op: Any, kind: str, tensor: Any) -> bool:
 
 
 def _multiplies(op: Any, x: Any) -> bool:
-    return any(_takes(user, "Mul", x) for output in op.outputs for user in output.consumers())
+    return any(_takes(user, "Mul", x) for user in _users(op))
