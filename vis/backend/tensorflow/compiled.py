@@ -27,7 +27,7 @@ class _Gradient:
         self.coverage: Coverage | None = None
         self.watched_shapes: tuple[tuple[int | None, ...], ...] = ()
         signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs]
-        self._dtypes = [tf.as_dtype(spec.dtype) for spec in specs]
+        self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
 
         def trace(*tensors: Any) -> Any:
             with overriding(rule) as override, keras.StatelessScope():
@@ -46,7 +46,10 @@ class _Gradient:
     def __call__(
         self, arrays: Sequence[npt.ArrayLike]
     ) -> tuple[npt.NDArray[Any], list[npt.NDArray[np.floating[Any]] | None]]:
-        tensors = [tf.cast(array, dtype) for array, dtype in zip(arrays, self._dtypes, strict=True)]
+        tensors = [
+            tf.convert_to_tensor(np.asarray(array, dtype))
+            for array, dtype in zip(arrays, self._dtypes, strict=True)
+        ]
         loss, gradients = self._function(*tensors)
         found = iter(gradients)
         return loss.numpy(), [None if none else _float(next(found)) for none in self._missing]

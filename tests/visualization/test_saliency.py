@@ -1,0 +1,201 @@
+"""The two verbs: a map worked out by hand, what comes back, and each wrong call with its own error."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from vis import backprop_modifiers, errors
+from vis.losses import ActivationMaximization
+from vis.visualization import visualize_saliency, visualize_saliency_with_losses
+
+IMAGE = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+# The gradient of the only output is this kernel.
+KERNEL = np.array([[[1, -4, 2], [0, 0, 0]], [[-1, -1, -3], [2, 0, 1]]], np.float32)
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    model = keras.Sequential(
+        [layers.Input((2, 2, 3)), layers.Flatten(), layers.Dense(1, use_bias=False, name="end")]
+    )
+    model.set_weights([KERNEL.reshape(12, 1)])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("modifier", "expected"),
+    [
+        ("absolute", [[1, 0], [0.75, 0.5]]),  # maxima 4, 0, 3, 2
+        (None, [[1, 1 / 3], [0, 1]]),  # maxima 2, 0, -1, 2
+        ("negate", [[1, 0], [0.75, 0]]),  # maxima 4, 0, 3, 0
+        ("relu", [[1, 0], [0, 1]]),  # maxima 2, 0, 0, 2
+        (lambda g: g**2, [[1, 0], [9 / 16, 4 / 16]]),  # maxima 16, 0, 9, 4
+    ],
+)
+def test_a_map_by_hand(model: keras.Model, modifier: Any, expected: list[list[float]]) -> None:
+    found = visualize_saliency(model, -1, 0, IMAGE, grad_modifier=modifier)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_small_values_and_invert(model: keras.Model) -> None:
+    found = visualize_saliency(model, -1, 0, IMAGE, grad_modifier="small_values")
+    # A gradient of zero gives 1e7, beside which all others vanish.
+    np.testing.assert_allclose(found, [[0, 1], [0, 1]], atol=1e-6)
+    found = visualize_saliency(model, -1, 0, IMAGE, grad_modifier="invert")
+    np.testing.assert_allclose(found, [[0, 1], [0, 1]], atol=1e-6)
+
+
+def test_keepdims_keeps_the_channels(model: keras.Model) -> None:
+    found = visualize_saliency(model, -1, 0, IMAGE, keepdims=True)
+    np.testing.assert_allclose(found, np.abs(KERNEL) / 4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("given", ["name", -1, 1, "layer", np.int64(1)])
+def test_a_layer_by_whatever_names_it(model: keras.Model, given: Any) -> None:
+    layer = {"name": "end", "layer": model.layers[-1]}.get(given, given)
+    assert visualize_saliency(model, layer, None, IMAGE).max() == 1
+
+
+def test_with_losses_is_the_same_for_the_same_loss(model: keras.Model) -> None:
+    losses = [(ActivationMaximization(model.layers[-1], 0), -1)]
+    expected = visualize_saliency(model, -1, 0, IMAGE, grad_modifier=None)
+    for source in (model, model.inputs[0], model.inputs):
+        found = visualize_saliency_with_losses(source, losses, IMAGE, grad_modifier=None)
+        assert np.array_equal(found, expected)
+
+
+def test_the_sign_of_a_weight_turns_the_gradient(model: keras.Model) -> None:
+    losses = [(ActivationMaximization(model.layers[-1], 0), 1)]
+    found = visualize_saliency_with_losses(model, losses, IMAGE, grad_modifier=None)
+    assert np.array_equal(found, visualize_saliency(model, -1, 0, IMAGE, grad_modifier="negate"))
+
+
+def test_a_weight_of_zero_gives_an_empty_map_and_says_so(model: keras.Model) -> None:
+    losses = [(ActivationMaximization(model.layers[-1], 0), 0)]
+    with pytest.warns(errors.EmptyMapWarning, match="zero everywhere"):
+        assert not visualize_saliency_with_losses(model, losses, IMAGE).any()
+
+
+def relu_model() -> keras.Model:
+    inputs = layers.Input((3,))
+    return keras.Model(inputs, layers.Dense(1, use_bias=False)(ops.relu(2.0 * inputs)))
+
+
+@pytest.mark.parametrize(
+    "given", ["guided", backprop_modifiers.guided, lambda x, y, dy, dx: ops.relu(dy) * 0 + dx]
+)
+def test_a_backprop_modifier_by_whatever_names_it(given: Any) -> None:
+    model = relu_model()
+    model.set_weights([np.array([[1.0], [-1.0], [3.0]])])
+    found = visualize_saliency(model, -1, 0, [1.0, 1.0, -1.0], None, given, None)
+    # Vanilla is (2, -2, 0), guided (2, 0, 0).
+    expected = [1, 0, 0] if not callable(given) or given is backprop_modifiers.guided else [1, 0, 0.5]
+    assert found.tolist() == expected
+
+
+def test_a_modified_model_is_explained_by_its_own_rule() -> None:
+    model = relu_model()
+    model.set_weights([np.array([[1.0], [-1.0], [3.0]])])
+    guided = backprop_modifiers.guided(model)
+    assert visualize_saliency(guided, -1, 0, [1.0, 1.0, -1.0], grad_modifier=None).tolist() == [1, 0, 0]
+    losses = [(ActivationMaximization(guided.layers[-1], 0), -1)]
+    found = visualize_saliency_with_losses(guided, losses, [1.0, 1.0, -1.0], grad_modifier=None)
+    assert found.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"model": 3}, errors.ModelError, "Expected a keras.Model. Received: 3"),
+        ({"layer_idx": "ned"}, errors.LayerError, "no layer 'ned'. Did you mean 'end'"),
+        ({"layer_idx": 2}, errors.LayerError, "valid indices are -2 to 1"),
+        ({"layer_idx": 1.0}, errors.LayerError, "Received: 1.0 of type float"),
+        ({"layer_idx": None}, errors.LayerError, "Received: None"),
+        ({"layer_idx": layers.Dense(1, name="stray")}, errors.LayerError, "'stray' is not part of the model"),
+        ({"filter_indices": 1}, errors.FilterError, "index 1 is out of range: the layer 'end' has 1 filters"),
+        ({"filter_indices": -2}, errors.FilterError, "index -2 is out of range"),
+        ({"filter_indices": "a"}, errors.FilterError, "are integers"),
+        ({"seed_input": np.zeros((3, 2, 3))}, errors.InputError, "must have shape (2, 2, 3)"),
+        ({"seed_input": np.zeros((2, 2))}, errors.InputError, "Received: shape (2, 2)"),
+        ({"seed_input": np.zeros((5, 2, 2, 3))}, errors.InputError, "a batch of 5"),
+        ({"seed_input": np.zeros((0, 2, 2, 3))}, errors.InputError, "Received: shape (0, 2, 2, 3)"),
+        ({"seed_input": np.full((2, 2, 3), np.nan)}, errors.InputError, "12 values that are NaN or infinite"),
+        ({"seed_input": np.full((2, 2, 3), np.inf)}, errors.InputError, "the first at (0, 0, 0)"),
+        ({"seed_input": "picture.png"}, errors.InputError, "must hold real numbers. Received: str"),
+        ({"seed_input": None}, errors.InputError, "must hold real numbers. Received: NoneType"),
+        ({"seed_input": IMAGE + 1j}, errors.InputError, "of type complex64"),
+        ({"seed_input": [[1, 2], [3]]}, errors.InputError, "is no array"),
+        ({"seed_input": {"a": IMAGE}}, errors.InputError, "a dict with the keys 'a'"),
+        ({"wrt_tensor": IMAGE}, errors.LayerError, "wrt_tensor is a symbolic tensor"),
+        ({"backprop_modifier": "guided"}, errors.ModifierError, "reaches no activation of the model"),
+        ({"backprop_modifier": "gided"}, errors.ModifierError, "Did you mean 'guided'"),
+        ({"backprop_modifier": lambda x: x}, errors.ModifierError, "rule(x, y, incoming, true)"),
+        ({"grad_modifier": "abs"}, errors.ModifierError, "Valid names: absolute, invert"),
+        ({"grad_modifier": 1}, errors.ModifierError, "Not a gradient modifier"),
+        ({"grad_modifier": lambda g: g[0]}, errors.ModifierError, "shape (2, 3) for (2, 2, 3)"),
+        ({"grad_modifier": np.log}, errors.ModifierError, "values not finite"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the logarithm of zero is the point
+def test_each_wrong_call_has_its_error(
+    model: keras.Model, changes: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    arguments = {"model": model, "layer_idx": -1, "filter_indices": 0, "seed_input": IMAGE} | changes
+    with pytest.raises(error) as caught:
+        visualize_saliency(**arguments)
+    assert words in str(caught.value)
+    assert isinstance(caught.value, errors.VisError)
+
+
+def test_integers_have_no_gradient() -> None:
+    model = keras.Sequential(
+        [
+            layers.Input((4,), dtype="int32"),
+            layers.Embedding(10, 2, name="words"),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+    with pytest.raises(errors.InputError, match=r"wrt_tensor=model\.get_layer"):
+        visualize_saliency(model, -1, 0, [1, 2, 3, 4])
+    with pytest.raises(errors.InputError, match=r"takes whole numbers \(int32\)"):
+        visualize_saliency(model, -1, 0, [1.5, 2, 3, 4])
+    words = model.get_layer("words")
+    assert visualize_saliency(model, -1, 0, [1, 2, 3, 4], wrt_tensor=words.output).shape == (4,)
+
+
+def test_no_path_to_the_loss(model: keras.Model) -> None:
+    inputs = layers.Input((3,))
+    first = layers.Dense(2, name="first")(inputs)
+    last = layers.Dense(2, name="last")(first)
+    model = keras.Model(inputs, last)
+    with pytest.raises(
+        errors.GradientError, match="No path leads from the loss 'ActivationMax Loss' to wrt_tensor"
+    ):
+        visualize_saliency(model, "first", 0, np.ones(3), wrt_tensor=last)
+
+
+def test_weights_that_are_not_finite(model: keras.Model) -> None:
+    model.set_weights([np.full((12, 1), np.nan)])
+    with pytest.raises(errors.GradientError, match="12 of 12 values that are NaN or infinite"):
+        visualize_saliency(model, -1, 0, IMAGE)
+
+
+def test_a_softmax_under_the_loss_warns(model: keras.Model) -> None:
+    inputs = layers.Input((3,))
+    model = keras.Model(inputs, layers.Dense(2, activation="softmax", name="classes")(inputs))
+    with pytest.warns(errors.SoftmaxWarning, match="'classes' ends in a softmax.*linear_outputs"):
+        visualize_saliency(model, -1, 0, np.ones(3))
+
+
+def test_warnings_point_to_the_call(model: keras.Model) -> None:
+    losses = [(ActivationMaximization(model.layers[-1], 0), 0)]
+    with pytest.warns(errors.EmptyMapWarning) as caught:
+        visualize_saliency_with_losses(model, losses, IMAGE)
+    with pytest.warns(errors.EmptyMapWarning) as also:
+        visualize_saliency(model, -1, 0, IMAGE, grad_modifier=np.zeros_like)
+    assert {caught[0].filename, also[0].filename} == {__file__}
