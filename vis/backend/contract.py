@@ -34,7 +34,6 @@ class CompiledGradient(Protocol):
     """A gradient compiled once; `arrays` follow the specs it was compiled for."""
 
     coverage: Coverage | None
-    watched_shapes: tuple[tuple[int | None, ...], ...]
 
     def __call__(
         self, arrays: Sequence[npt.ArrayLike]

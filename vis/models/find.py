@@ -82,6 +82,21 @@ def held_operations(model: Any) -> dict[int, Any]:
     return held
 
 
+def upstream_operations(tensors: list[Any]) -> set[int]:
+    """Return the ids of all operations that symbolic tensors are computed by."""
+    found: set[int] = set()
+    pending = list(tensors)
+    seen: set[int] = set()
+    while pending:
+        tensor = pending.pop()
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            operation, node_index, _ = tensor._keras_history
+            found.add(id(operation))
+            pending += operation._inbound_nodes[node_index].input_tensors
+    return found
+
+
 def activated_layers(model: Any) -> list[Any]:
     """Return the layers inside a model that have an activation of their own."""
     return [layer for layer in held_operations(model).values() if getattr(layer, "activation", None)]

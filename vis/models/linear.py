@@ -7,12 +7,19 @@ from typing import Any
 import keras
 
 from vis.errors import ModelError
-from vis.models.find import check_model, input_structure, output_structure
+from vis.models.find import (
+    check_model,
+    input_structure,
+    output_structure,
+    sublayers,
+    upstream_operations,
+)
 from vis.models.modified import modified, unmodified
-from vis.models.probe import twin
+from vis.models.probe import exchanged, twin
 
 _SOFTMAX = ("softmax", "log_softmax")
 _SQUASHING = (*_SOFTMAX, "sigmoid")
+_COMPILED = ("predict_function", "test_function", "train_function")
 
 
 def activation_name(operation: Any) -> str | None:
@@ -58,7 +65,7 @@ def linear_outputs(model: Any) -> Any:
             f"The model {model.name!r} is subclassed or not built, so there is no graph that shows what "
             "stands before its softmax. Build it (model.build(input_shape)), or let its call() return logits."
         )
-    outputs = [_before_squashing(tensor) for tensor in original.outputs]
+    outputs = _before_squashing(original.outputs)
     if all(new is old for new, old in zip(outputs, original.outputs, strict=True)):
         return model
     packed = keras.tree.pack_sequence_as(output_structure(original), outputs)
@@ -66,30 +73,51 @@ def linear_outputs(model: Any) -> Any:
     return modified(linear, *modifier) if modifier else linear
 
 
-def _before_squashing(tensor: Any) -> Any:
-    operation, node_index, tensor_index = tensor._keras_history
-    if activation_name(operation) not in _SQUASHING:
-        return tensor
-    node = operation._inbound_nodes[node_index]
-    replacement: Any
+def _before_squashing(outputs: list[Any]) -> list[Any]:
+    """Return for each tensor the one without its squashing activation, or itself if it has none."""
+    squashed = [activation_name(tensor._keras_history.operation) in _SQUASHING for tensor in outputs]
+    kept = [tensor for tensor, is_squashed in zip(outputs, squashed, strict=True) if not is_squashed]
+    replacements: dict[int, Any] = {}
+    calls: dict[tuple[int, int], list[Any]] = {}
+    result = []
+    for tensor, is_squashed in zip(outputs, squashed, strict=True):
+        operation, node_index, tensor_index = tensor._keras_history
+        node = operation._inbound_nodes[node_index]
+        if not is_squashed:
+            result.append(tensor)
+            continue
+        if id(operation) not in replacements:
+            replacement = _linear(operation)
+            inside = upstream_operations([*kept, *node.input_tensors])
+            if replacement is not None and id(operation) in inside:
+                # The layer itself is needed too, and names are unique in a model.
+                replacement = twin(replacement, name=f"{operation.name}_linear")
+            replacements[id(operation)] = replacement
+        replacement = replacements[id(operation)]
+        if replacement is None:
+            result.append(node.input_tensors[0])
+            continue
+        key = (id(operation), node_index)
+        if key not in calls:
+            calls[key] = keras.tree.flatten(replacement(*node.arguments.args, **node.arguments.kwargs))
+            # The call has linked the user's layers to the new one, which nothing needs: take it back.
+            for source in node.input_tensors:
+                links = source._keras_history.operation._outbound_nodes
+                links[:] = [link for link in links if link.operation is not replacement]
+        result.append(calls[key][tensor_index])
+    return result
+
+
+def _linear(operation: Any) -> Any:
+    """Return what does the same without the squashing activation, or None if nothing else is done."""
     if isinstance(operation, keras.Model):
-        replacement = linear_outputs(operation)
-    elif isinstance(operation, keras.layers.Wrapper):
-        replacement = twin(operation, layer=_linear_twin(operation.layer))
-    elif isinstance(operation, keras.layers.Activation) or not hasattr(operation, "activation"):
-        return node.input_tensors[0]
-    else:
-        replacement = _linear_twin(operation)
-    output = replacement(*node.arguments.args, **node.arguments.kwargs)
-    # The call has linked the user's layers to the new one, which nothing needs: the link is taken back.
-    for source in node.input_tensors:
-        links = source._keras_history.operation._outbound_nodes
-        links[:] = [link for link in links if link.operation is not replacement]
-    return keras.tree.flatten(output)[tensor_index]
-
-
-def _linear_twin(layer: Any) -> Any:
-    return twin(layer, activation=keras.activations.linear)
+        return linear_outputs(operation)
+    if isinstance(operation, keras.layers.Wrapper):
+        inner = _linear(operation.layer)
+        return None if inner is None else twin(operation, layer=inner)
+    if isinstance(operation, keras.layers.Activation) or not hasattr(operation, "activation"):
+        return None
+    return twin(operation, activation=keras.activations.linear)
 
 
 def shared_copy(model: Any) -> Any:
@@ -100,18 +128,21 @@ def shared_copy(model: Any) -> Any:
     does. A `predict` that Keras had compiled before a change is not carried over.
 
     Args:
-        model: a functional or sequential model.
-
-    Raises:
-        ModelError: for a subclassed model.
+        model: a Keras model.
     """
     check_model(model)
     original, modifier = unmodified(model)
-    try:
-        copy = keras.models.clone_model(original, clone_function=twin, recursive=True)
-    except ValueError as error:
-        raise ModelError(
-            f"The model {model.name!r} is subclassed; only functional and sequential models have a graph "
-            "that can be copied. Change the layer's activation on the model itself."
-        ) from error
-    return modified(copy, *modifier) if modifier else copy
+    copies: dict[int, Any] = {}
+
+    def copy(operation: Any) -> Any:
+        if id(operation) not in copies:
+            if isinstance(operation, keras.Model) and output_structure(operation) is not None:
+                copies[id(operation)] = keras.models.clone_model(operation, clone_function=copy)
+            else:
+                copies[id(operation)] = operation
+                held = {id(item): copy(item) for _, item in sublayers(operation)}
+                compiled = {name: None for name in _COMPILED if name in vars(operation)}
+                copies[id(operation)] = twin(operation, **exchanged(operation, held), **compiled)
+        return copies[id(operation)]
+
+    return modified(copy(original), *modifier) if modifier else copy(original)

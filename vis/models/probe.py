@@ -147,8 +147,12 @@ def _recorder(operation: Any, twins: dict[int, Any], record: list[Any] | None) -
     # How a functional model runs its graph; Keras has no public name for it.
     if hasattr(cls, "_run_through_graph"):
         methods["_run_through_graph"] = _run_through_graph
-    held = {name: _exchange(vars(operation)[name], twins) for name, _ in sublayers(operation)}
-    return twin(operation, type(cls.__name__, (cls,), methods), **held)
+    return twin(operation, type(cls.__name__, (cls,), methods), **exchanged(operation, twins))
+
+
+def exchanged(operation: Any, twins: dict[int, Any]) -> dict[str, Any]:
+    """Return the attributes that hold operations, with the twins (by the ids of the originals) in them."""
+    return {name: _exchange(vars(operation)[name], twins) for name, _ in sublayers(operation)}
 
 
 def _exchange(value: Any, twins: dict[int, Any]) -> Any:

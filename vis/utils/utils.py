@@ -37,11 +37,8 @@ def apply_modifications(model: Any, custom_objects: Any = None) -> Any:
     only. Nothing is saved or loaded.
 
     Args:
-        model: a functional or sequential model.
+        model: a Keras model.
         custom_objects: accepted for keras-vis's sake; nothing is deserialised, so nothing needs it.
-
-    Raises:
-        ModelError: for a subclassed model, which has no graph to copy.
     """
     return shared_copy(model)
 

@@ -25,7 +25,7 @@ Forward = Callable[[list[Any]], tuple[Any, list[Any]]]
 class _Gradient:
     def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
         self.coverage: Coverage | None = None
-        self.watched_shapes: tuple[tuple[int | None, ...], ...] = ()
+        self._missing: list[bool] = []
         signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs]
         self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
 
@@ -34,7 +34,6 @@ class _Gradient:
                 loss, watched = forward(list(tensors))
             override.finish(watched, [loss])
             self.coverage = override.coverage()
-            self.watched_shapes = tuple(tuple(tensor.shape) for tensor in watched)
             gradients = tf.gradients(loss, watched)
             self._missing = [gradient is None for gradient in gradients]
             return tf.reduce_sum(loss), [tf.convert_to_tensor(g) for g in gradients if g is not None]
