@@ -55,7 +55,8 @@ def image_shape(model: Any) -> tuple[int | None, ...]:
     """
     inputs = models.input_structure(model)
     shapes = [] if inputs is None else [tuple(symbol.shape[1:]) for symbol in keras.tree.flatten(inputs)]
-    if len(shapes) != 1 or len(shapes[0]) != 3 or models.input_channel_axis(model, 4) != -1:
+    one = len(shapes) == 1 and len(shapes[0]) == 3
+    if not one or models.input_channel_axis(keras.tree.flatten(inputs)[0], 4) != -1:
         raise ModelError(
             "This command explains models of one picture, (height, width, channels). Received: the model "
             f"{model.name!r} with inputs {shapes}. Call vis.visualize_saliency with arrays."

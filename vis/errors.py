@@ -18,6 +18,8 @@ Messages say what was wrong, what was received and what to do.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -63,6 +65,15 @@ class PartialOverrideWarning(VisWarning):
 
 class EmptyMapWarning(VisWarning):
     """A map is zero everywhere."""
+
+
+def warn(message: str, category: type[VisWarning]) -> None:
+    """Warn at the line that called the library, however deep inside it the reason was found."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

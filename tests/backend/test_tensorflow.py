@@ -186,6 +186,16 @@ SITES = [
         leaky(-2.0),
         leaky_slope(-2.0, at_zero=0.0),
     ),
+    Site(
+        "PReLU with shared axes",
+        lambda x: layers.Reshape((WIDTH,))(
+            layers.PReLU(shared_axes=[1, 2], alpha_initializer=keras.initializers.Constant(0.25))(
+                layers.Reshape((2, 3, WIDTH // 6))(x)
+            )
+        ),
+        leaky(0.25),
+        leaky_slope(0.25, at_zero=0.0),
+    ),
     Site("ELU", lambda x: layers.ELU()(x), elu(1.0), elu_slope(1.0)),
     Site("ELU alpha=.5", lambda x: layers.ELU(alpha=0.5)(x), elu(0.5), elu_slope(0.5)),
     Site("Activation elu", lambda x: layers.Activation("elu")(x), elu(1.0), elu_slope(1.0)),
@@ -282,24 +292,39 @@ def test_oracle_agrees_with_the_plain_network(site: Site) -> None:
     np.testing.assert_allclose(taped(model, X), by_hand(None, site.slope(X), INCOMING), rtol=1e-5, atol=1e-6)
 
 
+def same(modified: Any, original: Any) -> None:
+    for changed, wanted in zip(keras.tree.flatten(modified), keras.tree.flatten(original), strict=True):
+        np.testing.assert_array_equal(changed, wanted)
+
+
 @EACH_SITE
 def test_forward_is_bit_identical(site: Site) -> None:
     model = between(site.build)
-    changed = [backprop_modifiers.get(name)(model) for name in ("guided", "rectified")]
+    guided, rectified = (backprop_modifiers.get(name)(model) for name in ("guided", "rectified"))
 
     @tf.function
     def together(x: Any) -> Any:
-        return [each(x) for each in (model, *changed)]
+        return model(x), guided(x), rectified(x)
 
-    eager = [each(X) for each in (model, *changed)]
-    in_function = together(tf.constant(X))
-    predicted = [each.predict(X, verbose=0) for each in (model, *changed)]
-    for results in (eager, in_function, predicted):
-        original, *others = ([np.asarray(output) for output in outputs] for outputs in results)
-        np.testing.assert_allclose(original[0], site.forward(X), rtol=1e-6)
-        for other in others:
-            np.testing.assert_array_equal(other[0], original[0])
-            np.testing.assert_array_equal(other[1], original[1])
+    original = model(X)
+    np.testing.assert_allclose(original[0], site.forward(X), rtol=1e-6)
+    same(guided(X), original)
+    same(rectified(X), original)
+    in_function, *others = together(tf.constant(X))
+    for other in others:
+        same(other, in_function)
+
+
+def test_predict_is_bit_identical() -> None:
+    """All sites at once, as `predict` compiles each model anew."""
+    entry = keras.Input((WIDTH,))
+    model = keras.Model(entry, [site.build(entry) for site in SITES])
+    batch = np.concatenate([X, X[:, ::-1], -X])
+    predicted = model.predict(batch, verbose=0)
+    for site, output in zip(SITES, predicted, strict=True):
+        np.testing.assert_allclose(output, site.forward(batch), rtol=1e-6, err_msg=site.name)
+    for name in ("guided", "rectified"):
+        same(backprop_modifiers.get(name)(model).predict(batch, verbose=0), predicted)
 
 
 @EACH_SITE
@@ -703,3 +728,53 @@ def test_activation_after_the_target_is_not_named(name: str) -> None:
     x = np.array([[1.0, 1.0, -1.0]], np.float32)
     (found,) = input_gradient(Source(model), [(loss, -1.0)], [x], modifier=backprop_modifiers.get(name))
     np.testing.assert_allclose(found, by_hand(name, relu_slope(x), np.array([1.0, -1.0, 2.0])))
+
+
+def test_clip_that_is_not_part_of_the_activation() -> None:
+    """The ReLU's output is used twice, clipped and not: the ReLU alone is the activation."""
+
+    def build(entry: Any) -> Any:
+        y = layers.ReLU()(entry)
+        return layers.Concatenate()([ops.minimum(y, 3.0), y])
+
+    above = np.array([1.0, 2.0, -4.0, 0.5])
+    beside = np.array([-0.5, -3.0, 3.0, 0.25])
+    x = np.array([[1.0, 2.0, 5.0, -1.0]], np.float32)
+    model = between(build, x, np.concatenate([above, beside]))
+    incoming = above * (relu(x) <= 3) + beside
+    for name in ("guided", "rectified"):
+        modified = backprop_modifiers.get(name)(model)
+        np.testing.assert_allclose(taped(modified, x), by_hand(name, relu_slope(x), incoming))
+
+
+MARKED_TOO = {
+    "minimum of two tensors": (lambda y: ops.minimum(y, 3.0 - y), lambda y, g: np.where(y <= 3 - y, g, -g)),
+    "maximum with a vector": (
+        lambda y: ops.maximum(y, np.linspace(0.3, 5, WIDTH).astype("float32")),
+        lambda y, g: np.where(y > np.linspace(0.3, 5, WIDTH), g, 0),
+    ),
+    "clip to -1, 1": (lambda y: ops.clip(y - 1.5, -1.0, 1.0), lambda y, g: np.where(abs(y - 1.5) <= 1, g, 0)),
+    "where": (lambda y: ops.where(y > 1.5, -y, 2.0 * y), lambda y, g: np.where(y > 1.5, -g, 2 * g)),
+    "where broadcasts": (
+        lambda y: ops.where(ops.ones((1, WIDTH), "bool"), y, ops.zeros(())),
+        lambda y, g: g + 0 * y,
+    ),
+    "maximum broadcasts": (
+        lambda y: ops.maximum(y[:, :1], -ops.ones((1, WIDTH))),
+        lambda y, g: np.eye(WIDTH)[0] * np.sum(g),
+    ),
+    "where of integers": (
+        lambda y: y * ops.cast(ops.where(y > 1.5, ops.cast(y, "int32"), 7), "float32"),
+        lambda y, g: np.where(y > 1.5, np.trunc(y), 7) * g,
+    ),
+}
+
+
+@pytest.mark.parametrize(("op", "gradient"), MARKED_TOO.values(), ids=MARKED_TOO.keys())
+def test_other_minima_maxima_and_selections_keep_their_gradient(op: Any, gradient: Any) -> None:
+    """Activations may consist of such operations, but these stand alone."""
+    model = between(lambda entry: op(layers.ReLU()(entry)))
+    y = relu(X).astype(float)
+    for name in ("guided", "rectified"):
+        expected = by_hand(name, relu_slope(X), gradient(y, INCOMING))
+        np.testing.assert_allclose(taped(backprop_modifiers.get(name)(model), X), expected, rtol=1e-5)

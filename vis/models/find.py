@@ -166,25 +166,41 @@ def output_shape(layer: Any) -> tuple[int | None, ...] | None:
     return tuple(keras.tree.flatten(outputs)[0].shape)
 
 
-def input_channel_axis(model: Any, rank: int) -> int:
-    """Return the axis of the channels in an input of `model`.
+def input_channel_axis(source: Any, rank: int) -> int:
+    """Return the axis of the channels in an input.
 
-    The first layer of the model that works on arrays of this rank and has a `data_format` decides.
+    The first layer after it that works on arrays of this rank and has a `data_format` decides.
 
     Args:
-        model: a Keras model.
+        source: the symbolic input, or a model without any.
         rank: the input's number of axes, its batch axis included.
     """
-    for _, layer in walk(model):
+    for layer in _after(source) if isinstance(source, keras.KerasTensor) else _inside(source):
         spec = getattr(layer, "input_spec", None)
-        works_on = (
-            None
-            if isinstance(spec, list | tuple)
-            else getattr(spec, "ndim", None) or getattr(spec, "min_ndim", None)
-        )
+        if isinstance(spec, list | tuple):
+            continue
+        works_on = getattr(spec, "ndim", None) or getattr(spec, "min_ndim", None)
         if works_on == rank and hasattr(layer, "data_format"):
             return _axis(layer.data_format)
     return _default_axis(rank)
+
+
+def _inside(model: Any) -> Iterator[Any]:
+    return (layer for _, layer in walk(model))
+
+
+def _after(tensor: Any) -> Iterator[Any]:
+    """Yield the operations that use a symbolic tensor, nearest first, and those inside nested models."""
+    pending = [tensor._keras_history.operation]
+    seen = set()
+    while pending:
+        operation = pending.pop(0)
+        for node in operation._outbound_nodes:
+            if id(node.operation) not in seen:
+                seen.add(id(node.operation))
+                yield node.operation
+                yield from _inside(node.operation)
+                pending.append(node.operation)
 
 
 def filter_axis(layer: Any, rank: int) -> int:

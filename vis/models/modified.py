@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import keras
 
 from vis import backend
-from vis.errors import ModelError, ModifierError, PartialOverrideWarning
+from vis.errors import ModelError, ModifierError, PartialOverrideWarning, warn
 from vis.models.find import check_model, input_structure, output_structure
 
 
@@ -27,11 +26,10 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
             "SELU operations: choose a layer after one, or backprop_modifier=None."
         )
     if coverage.missed:
-        warnings.warn(
+        warn(
             f"The backprop modifier {modifier!r} reaches {len(coverage.reached)} activations of the model "
             f"{model!r} but not these, which keep their true gradient: {missed}.",
             PartialOverrideWarning,
-            stacklevel=2,
         )
 
 

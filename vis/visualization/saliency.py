@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import backprop_modifiers, grad_modifiers, inputs, maps, models
-from vis.errors import EmptyMapWarning, LayerError, ModifierError, SoftmaxWarning
+from vis.errors import LayerError
 from vis.gradients import Losses, Source, as_source, input_gradient
 from vis.losses import ActivationMaximization
+from vis.visualization.preparation import arrays_of, built, modified_gradient, warn_if_empty, warn_of_softmax
 
 
 def visualize_saliency(
@@ -68,7 +67,7 @@ def visualize_saliency(
     layer = models.find_layer(model, layer_idx)
     loss = ActivationMaximization(layer, filter_indices)
     modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
-    source = Source(_built(model, seed_input))
+    source = built(Source(model), seed_input)
     return _saliency(source, [(loss, -1.0)], seed_input, wrt_tensor, modifier, grad_modifier, keepdims)
 
 
@@ -100,19 +99,8 @@ def visualize_saliency_with_losses(
     Raises:
         ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
     """
-    source = as_source(input_tensor)
-    if source.is_model:
-        source = Source(_built(input_tensor, seed_input))
+    source = built(as_source(input_tensor), seed_input)
     return _saliency(source, losses, seed_input, wrt_tensor, None, grad_modifier, keepdims)
-
-
-def _built(model: Any, seed_input: Any) -> Any:
-    """Return `model`, built if it never was: a Sequential without an input, from the seed's shape."""
-    if isinstance(model, keras.Sequential) and not model.built:
-        model.build((None, *inputs.unbuilt_input(model, seed_input).shape[1:]))
-    elif not model.built:
-        model(inputs.unbuilt_input(model, seed_input), training=False)
-    return model
 
 
 def _saliency(
@@ -125,24 +113,19 @@ def _saliency(
     keepdims: bool,
 ) -> Any:
     modify = grad_modifiers.get(grad_modifier)
-    _warn_of_softmax(losses)
-    symbols = source.symbols
-    if symbols is None:
-        arrays = [inputs.unbuilt_input(source.model, seed_input)]
-    else:
-        arrays = inputs.one_input(symbols, seed_input)
+    warn_of_softmax(losses)
+    arrays = arrays_of(source, seed_input)
     if wrt is not None and not isinstance(wrt, keras.KerasTensor):
         raise LayerError(
             f"wrt_tensor is a symbolic tensor, such as model.get_layer('conv1').output. Received: {wrt!r}."
         )
     gradients = input_gradient(source, losses, arrays, wrt, modifier)
-    made = [
-        _map(np.zeros_like(array, np.float32) if gradient is None else gradient, axis, modify, keepdims)
-        for gradient, array, axis in zip(
-            gradients, arrays if wrt is None else gradients, _channel_axes(source, arrays, wrt), strict=True
-        )
-    ]
-    return made[0] if symbols is None or wrt is not None else inputs.packed(symbols, made, seed_input)
+    axes = _channel_axes(source, arrays, wrt)
+    if wrt is None:
+        pairs = zip(gradients, arrays, strict=True)
+        gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
+    made = [_map(g, axis, modify, keepdims) for g, axis in zip(gradients, axes, strict=True)]
+    return made[0] if wrt is not None else inputs.packed(source.symbols, made, seed_input)
 
 
 def _channel_axes(source: Source, arrays: list[npt.NDArray[Any]], wrt: Any) -> list[int]:
@@ -150,46 +133,17 @@ def _channel_axes(source: Source, arrays: list[npt.NDArray[Any]], wrt: Any) -> l
     if wrt is not None:
         rank = len(wrt.shape)
         return [models.filter_axis(wrt._keras_history.operation, rank) % rank - rank]
+    origins = [source.model] if source.symbols is None else keras.tree.flatten(source.symbols)
     return [
-        models.input_channel_axis(source.anchor(), array.ndim) % array.ndim - array.ndim for array in arrays
+        models.input_channel_axis(origin, array.ndim) % array.ndim - array.ndim
+        for origin, array in zip(origins, arrays, strict=True)
     ]
 
 
 def _map(
-    gradient: npt.NDArray[Any],
-    channel_axis: int,
-    modify: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
-    keepdims: bool,
+    gradient: Any, channel_axis: int, modify: grad_modifiers.GradModifier, keepdims: bool
 ) -> npt.NDArray[np.float32]:
-    sample = gradient[0]
-    modified = np.asarray(modify(sample.copy()))
-    if modified.shape != sample.shape or not np.isfinite(modified).all():
-        raise ModifierError(
-            "A gradient modifier returns finite values in the shape that it was given. Received from "
-            f"{modify!r}: shape {modified.shape} for {sample.shape}, "
-            f"{np.count_nonzero(~np.isfinite(modified))} values not finite."
-        )
+    modified = modified_gradient(modify, gradient[0])
     result = maps.normalize(modified if keepdims else maps.reduce_channels(modified, channel_axis))
-    if not result.any():
-        flat = "The gradient is zero" if not sample.any() else "The modified gradient is constant"
-        warnings.warn(
-            f"The map of shape {result.shape} is zero everywhere. {flat}: the output does not depend on this "
-            "input here (a dead filter, a saturated softmax or sigmoid), or the modifier removes all of it. "
-            "Try the logits (vis.utils.utils.linear_outputs), another filter or another grad_modifier.",
-            EmptyMapWarning,
-            stacklevel=5,
-        )
+    warn_if_empty(result, gradient)
     return result
-
-
-def _warn_of_softmax(losses: Losses) -> None:
-    for loss, _ in losses:
-        layer = getattr(loss, "layer", None)
-        if layer is not None and models.ends_in_softmax(layer):
-            warnings.warn(
-                f"The layer {layer.name!r} ends in a softmax: raising one class means lowering the others, "
-                "and where it saturates the gradient vanishes. Explain the logits: "
-                "model = vis.utils.utils.linear_outputs(model).",
-                SoftmaxWarning,
-                stacklevel=4,
-            )

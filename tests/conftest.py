@@ -1,0 +1,71 @@
+"""What several test files need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+
+def _everything_in(model: Any) -> list[Any]:
+    """Return a model with the operations at every depth of it, found by its public names alone."""
+    found: dict[int, Any] = {}
+    pending = [model]
+    while pending:
+        operation = pending.pop()
+        if id(operation) in found:
+            continue
+        found[id(operation)] = operation
+        pending += getattr(operation, "operations", None) or getattr(operation, "layers", None) or []
+        pending += [
+            value
+            for name in ("layer", "forward_layer", "backward_layer", "cell")
+            if isinstance(value := getattr(operation, name, None), keras.Operation)
+        ]
+    return list(found.values())
+
+
+def _state(model: Any) -> list[Any]:
+    state: list[Any] = []
+    for operation in _everything_in(model):
+        for name, value in vars(operation).items():
+            if name == "_called":  # where Keras itself notes that a model was ever called
+                continue
+            # The value itself stands in the state too, so that its id stays taken.
+            state.append((operation, name, id(value), value))
+            if isinstance(value, list | tuple | dict | set):
+                state += [(operation, name, id(item), item) for item in value]
+        state.append((operation, "inbound", len(operation._inbound_nodes), None))
+        state.append((operation, "outbound", len(operation._outbound_nodes), None))
+    return state
+
+
+@pytest.fixture
+def untouched() -> Callable[[Any], Callable[[], None]]:
+    """`check = untouched(model)` looks at a model; `check()` fails if it gained, lost or changed anything.
+
+    That is: an attribute of the model or of an operation at any depth, an item of such an attribute, or a
+    link to another operation.
+    """
+
+    def look(model: Any) -> Callable[[], None]:
+        before = _state(model)
+
+        def check() -> None:
+            now = _state(model)
+            keys = [[(id(operation), name, mark) for operation, name, mark, _ in s] for s in (before, now)]
+            gone, new = set(keys[0]) - set(keys[1]), set(keys[1]) - set(keys[0])
+            changed = {
+                f"{operation.name}.{name}"
+                for state, which in ((before, gone), (now, new))
+                for operation, name, mark, _ in state
+                if (id(operation), name, mark) in which
+            }
+            assert not changed, f"the model {model.name!r} was changed: {sorted(changed)}"
+            assert len(keys[0]) == len(keys[1])
+
+        return check
+
+    return look

@@ -1,0 +1,69 @@
+"""The demo's scenes, network and figures."""
+
+import numpy as np
+import pytest
+
+from vis.demo import network, report, scenes
+
+
+def test_scenes_hold_their_digit_in_the_box() -> None:
+    made = scenes.make_scenes(50, "test", 3)
+    assert made.images.shape == (50, 64, 64, 3) and made.images.dtype == np.float32
+    assert made.images.min() >= 0 and made.images.max() <= 1
+    for image, mask in zip(made.images, made.masks, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert mask.sum() == len(rows) * len(columns), "a box is a rectangle"
+        assert 22 <= len(rows) <= 26
+        assert image[mask].max() > 0.9, "the digit is bright"
+    assert 0.12 < made.masks.mean() < 0.16
+
+
+def test_scenes_depend_on_the_seed_alone() -> None:
+    first, again, other = (scenes.make_scenes(5, "train", seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.images, again.images)
+    assert not np.array_equal(first.images, other.images)
+
+
+def test_train_and_test_share_no_digit() -> None:
+    digits, _, _ = scenes._sources()
+    train, test = (scenes._digit_indices(split) for split in ("train", "test"))
+    assert sorted([*train, *test]) == list(range(len(digits)))
+
+
+@pytest.mark.parametrize(("count", "split", "seed"), [(0, "test", 0), (1, "validation", 0), (1, "test", -1)])
+def test_scenes_refuse_what_makes_no_sense(count: int, split: str, seed: int) -> None:
+    with pytest.raises(ValueError, match="got"):
+        scenes.make_scenes(count, split, seed)
+
+
+def test_the_shipped_network_reads_digits_it_has_not_seen() -> None:
+    model = network.load_network()
+    assert 80_000 < model.count_params() < 100_000
+    assert network.WEIGHTS.stat().st_size < 500_000
+    made = scenes.make_scenes(300, "test", 11)
+    predicted = model.predict(made.images, verbose=0).argmax(axis=-1)
+    assert (predicted == made.labels).mean() >= 0.9
+
+
+def test_energy_and_pointing_by_hand() -> None:
+    saliency = np.array([[1.0, 0.0], [2.0, 5.0]])
+    mask = np.array([[True, False], [True, False]])
+    assert report.energy_inside(saliency, mask) == 3 / 8
+    assert not report.points_inside(saliency, mask)
+    assert report.points_inside(saliency, ~mask)
+    assert report.energy_inside(np.zeros((2, 2)), mask) == 0
+
+
+def test_what_the_demo_shows() -> None:
+    result = report.measure(30)
+    rows = {row.method: row for row in result.rows}
+    assert list(rows) == ["vanilla", "negate", "small_values", "guided", "rectified"]
+    # The box covers 0.14 of the area: a map that knew nothing of the digit would have that share in it.
+    assert rows["vanilla"].energy > 0.5
+    assert rows["vanilla"].hits >= 28
+    assert rows["small_values"].energy < result.area, "what does not matter lies outside the digit"
+    table = result.table().splitlines()
+    assert table[0].startswith("30 test scenes")
+    assert [line.split()[0] for line in table[3:]] == list(rows)
+    figure = report.gallery(result)
+    assert len(figure.axes) == report.GALLERY_ROWS * (1 + len(rows))

@@ -1,0 +1,128 @@
+"""The demo: maps of test scenes, measured against the box in which the digit stands."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis import models, plotting
+from vis.demo.network import load_network
+from vis.demo.scenes import Scenes, make_scenes
+from vis.visualization import visualize_saliency
+
+# Method -> what it passes to visualize_saliency.
+METHODS: dict[str, dict[str, Any]] = {
+    "vanilla": {},
+    "negate": {"grad_modifier": "negate"},
+    "small_values": {"grad_modifier": "small_values"},
+    "guided": {"backprop_modifier": "guided"},
+    "rectified": {"backprop_modifier": "rectified"},
+}
+GALLERY_ROWS = 6
+
+Maps = list[npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method: mean share of the energy in the box, pointing-game hits, median milliseconds per image."""
+
+    method: str
+    energy: float
+    hits: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the demo measured: scenes, maps by method, a row per method, accuracy and mean box area."""
+
+    scenes: Scenes
+    maps: dict[str, Maps]
+    rows: list[Row]
+    accuracy: float
+    area: float
+
+    def table(self) -> str:
+        """Return the table that the command prints."""
+        count = len(self.scenes.labels)
+        lines = [
+            f"{count} test scenes; the network names {self.accuracy:.1%} of the digits correctly; "
+            f"a box covers {self.area:.2f} of a scene.",
+            "",
+            f"{'method':<14}{'energy in the box':>18}{'pointing game':>16}{'ms per image':>14}",
+        ]
+        for row in self.rows:
+            hits = f"{row.hits} of {count}"
+            lines.append(f"{row.method:<14}{row.energy:>18.2f}{hits:>16}{row.milliseconds:>14.1f}")
+        return "\n".join(lines)
+
+
+def energy_inside(saliency: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> float:
+    """Return the share of a map's sum that lies inside a mask, 0 to 1; 0 for a map of zeros.
+
+    Args:
+        saliency: `(height, width)`, not negative.
+        mask: `(height, width)`.
+    """
+    total = float(saliency.sum(dtype=np.float64))
+    return float(saliency[mask].sum(dtype=np.float64)) / total if total else 0.0
+
+
+def points_inside(saliency: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> bool:
+    """Tell whether the largest value of a map lies inside a mask: a hit in the pointing game.
+
+    Reference:
+        Zhang et al.: Top-down Neural Attention by Excitation Backprop, 2016, section 4.2.
+    """
+    return bool(mask.flat[int(saliency.argmax())])
+
+
+def measure(count: int, seed: int = 1) -> Result:
+    """Explain the true class of `count` test scenes with every method.
+
+    Args:
+        count: the number of scenes.
+        seed: makes the scenes.
+    """
+    scenes = make_scenes(count, "test", seed)
+    network = load_network()
+    predicted = network.predict(scenes.images, verbose=0).argmax(axis=-1)
+    logits = models.linear_outputs(network)
+    drawn: dict[str, Maps] = {}
+    rows = []
+    for method, options in METHODS.items():
+        drawn[method], times = _explain(logits, scenes, options)
+        energies = [energy_inside(m, mask) for m, mask in zip(drawn[method], scenes.masks, strict=True)]
+        hits = sum(points_inside(m, mask) for m, mask in zip(drawn[method], scenes.masks, strict=True))
+        rows.append(Row(method, float(np.mean(energies)), hits, 1000 * float(np.median(times))))
+    return Result(scenes, drawn, rows, float((predicted == scenes.labels).mean()), float(scenes.masks.mean()))
+
+
+def _explain(logits: keras.Model, scenes: Scenes, options: dict[str, Any]) -> tuple[Maps, list[float]]:
+    drawn, times = [], []
+    # The first call compiles the gradient and is not what an image costs.
+    visualize_saliency(logits, -1, int(scenes.labels[0]), scenes.images[0], **options)
+    for image, label in zip(scenes.images, scenes.labels, strict=True):
+        start = time.perf_counter()
+        drawn.append(visualize_saliency(logits, -1, int(label), image, **options))
+        times.append(time.perf_counter() - start)
+    return drawn, times
+
+
+def gallery(result: Result) -> Any:
+    """Return a figure of scenes of different digits: input, then a map per method, the box outlined."""
+    first_of_each = np.unique(result.scenes.labels, return_index=True)[1]
+    shown = np.sort(first_of_each)[:GALLERY_ROWS]
+    return plotting.plot_grid(
+        [result.scenes.images[i] for i in shown],
+        {method: [drawn[i] for i in shown] for method, drawn in result.maps.items()},
+        [f"digit {result.scenes.labels[i]}" for i in shown],
+        "What the network looks at when it names the digit",
+        [result.scenes.masks[i] for i in shown],
+    )

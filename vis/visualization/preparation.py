@@ -1,0 +1,74 @@
+"""What the verbs have in common: the model and the input made ready, and what is said of the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis import inputs, models
+from vis.errors import EmptyMapWarning, ModifierError, SoftmaxWarning, warn
+from vis.grad_modifiers import GradModifier
+from vis.gradients import Losses, Source
+
+
+def built(source: Source, seed_input: Any) -> Source:
+    """Return `source` with its model built, from the seed's shape, if it never was."""
+    model = source.model
+    if source.is_model and not model.built:
+        array = inputs.unbuilt_input(model, seed_input)
+        if isinstance(model, keras.Sequential):
+            model.build((None, *array.shape[1:]))
+        else:
+            model(array, training=False)
+    return source
+
+
+def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:
+    """Return the arrays of one input, with their batch axis, in the flat order of the source's inputs."""
+    if source.symbols is None:
+        return [inputs.unbuilt_input(source.model, seed_input)]
+    return inputs.one_input(source.symbols, seed_input)
+
+
+def modified_gradient(modify: GradModifier, gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what a gradient modifier makes of a gradient.
+
+    Raises:
+        ModifierError: if the result has another shape or is not finite.
+    """
+    modified = np.asarray(modify(gradient.copy()))
+    if modified.shape != gradient.shape or not np.isfinite(modified).all():
+        raise ModifierError(
+            "A gradient modifier returns finite values in the shape that it was given. Received from "
+            f"{modify!r}: shape {modified.shape} for {gradient.shape}, "
+            f"{np.count_nonzero(~np.isfinite(modified))} values not finite."
+        )
+    return modified
+
+
+def warn_if_empty(result: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> None:
+    """Warn if a map is zero everywhere."""
+    if not result.any():
+        reason = "The modified gradient is constant" if gradient.any() else "The gradient is zero"
+        warn(
+            f"The map of shape {result.shape} is zero everywhere. {reason}: the output does not depend on "
+            "this input here (a dead filter, a saturated softmax or sigmoid), or the modifier removes all of "
+            "it. Try the logits (vis.linear_outputs), another filter or another grad_modifier.",
+            EmptyMapWarning,
+        )
+
+
+def warn_of_softmax(losses: Losses) -> None:
+    """Warn of each loss that is taken of a softmax."""
+    for loss, _ in losses:
+        layer = getattr(loss, "layer", None)
+        if layer is not None and models.ends_in_softmax(layer):
+            warn(
+                f"The layer {layer.name!r} ends in a softmax: raising one class means lowering the others, "
+                "and where it saturates the gradient vanishes. Explain the logits: "
+                "model = vis.linear_outputs(model).",
+                SoftmaxWarning,
+            )
