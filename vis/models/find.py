@@ -32,11 +32,19 @@ def output_structure(model: Any) -> Any:
 
 
 def _structure(model: Any, side: str) -> Any:
-    tensors = getattr(model, f"{side}s", None)
+    tensors = _symbolic(model, f"{side}s")
     if not tensors:
         return None
     # The `input` of a Sequential is that of its calls in other models, not its own.
     return tensors[0] if isinstance(model, keras.Sequential) else getattr(model, side)
+
+
+def _symbolic(operation: Any, name: str) -> Any:
+    """Return a symbolic attribute of a layer or model, or None if it has none."""
+    try:
+        return getattr(operation, name)
+    except (AttributeError, ValueError):  # older versions of Keras raise the latter
+        return None
 
 
 def sublayers(operation: Any) -> Iterator[tuple[str, Any]]:
@@ -159,11 +167,8 @@ def _by_path(model: Any, path: str) -> Any:
 def output_shape(layer: Any) -> tuple[int | None, ...] | None:
     """Return the shape of a layer's output with its batch axis, or None if no graph tells it."""
     outputs = output_structure(layer)
-    try:
-        outputs = layer.output if outputs is None else outputs
-    except AttributeError:
-        return None
-    return tuple(keras.tree.flatten(outputs)[0].shape)
+    outputs = _symbolic(layer, "output") if outputs is None else outputs
+    return None if outputs is None else tuple(keras.tree.flatten(outputs)[0].shape)
 
 
 def input_channel_axis(source: Any, rank: int) -> int:
@@ -214,7 +219,7 @@ def filter_axis(layer: Any, rank: int) -> int:
         rank: the number of axes of its output, the batch axis included.
     """
     for _ in range(100):  # a chain of element-wise layers is shorter
-        if getattr(layer, "outputs", None):
+        if isinstance(layer, keras.Model) and output_structure(layer) is not None:
             layer = layer.outputs[0]._keras_history.operation
         if rank < 3:
             return -1

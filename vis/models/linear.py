@@ -29,8 +29,8 @@ def activation_name(operation: Any) -> str | None:
     inside a wrapper such as `TimeDistributed` or at the end of a nested model, all count.
     """
     if isinstance(operation, keras.Model):
-        outputs = getattr(operation, "outputs", None)
-        names = {activation_name(tensor._keras_history.operation) for tensor in outputs or ()}
+        outputs = keras.tree.flatten(output_structure(operation))
+        names = {activation_name(tensor._keras_history.operation) for tensor in outputs if tensor is not None}
         return names.pop() if len(names) == 1 else None
     function = getattr(operation, "activation", None)
     if function is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from vis.errors import LayerError
-from vis.models.find import sublayers
+from vis.models.find import input_structure, sublayers
 
 
 def twin(operation: Any, base: type | None = None, **attributes: Any) -> Any:
@@ -58,7 +58,10 @@ class Probe:
     def _value(self, point: Any, records: dict[int, list[Any]], inputs: list[Any], outputs: Any) -> Any:
         if point is self._model:
             return _single(outputs, point)
-        for symbol, value in zip(getattr(self._model, "inputs", None) or (), inputs, strict=False):
+        symbols = input_structure(self._model)
+        for symbol, value in (
+            zip(keras.tree.flatten(symbols), inputs, strict=True) if symbols is not None else ()
+        ):
             if point is symbol or point is symbol._keras_history.operation:
                 return value
         operation = _operation(point)

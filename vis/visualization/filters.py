@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vis.errors import LayerError
-from vis.models import filter_axis
+from vis.models import filter_axis, output_shape
 
 
 def get_num_filters(layer: Any) -> int:
@@ -17,13 +17,12 @@ def get_num_filters(layer: Any) -> int:
     Raises:
         LayerError: if the layer has no symbolic output, or an unknown number of filters.
     """
-    try:
-        shape = tuple(layer.output.shape)
-    except AttributeError as error:
+    shape = output_shape(layer)
+    if shape is None:
         raise LayerError(
-            f"The filters of {getattr(layer, 'name', layer)!r} cannot be counted: {error} "
+            f"The filters of {getattr(layer, 'name', layer)!r} cannot be counted: it has no symbolic output. "
             "Pass a layer that is called once in a built model."
-        ) from error
+        )
     count = shape[filter_axis(layer, len(shape))]
     if count is None:
         raise LayerError(f"The layer {layer.name!r} has an unknown number of filters: its output is {shape}.")
