@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from vis.backprop_modifiers import BackpropModifier
     from vis.losses import ActivationMaximization, Loss
     from vis.models import linear_outputs
-    from vis.visualization import get_num_filters, visualize_saliency, visualize_saliency_with_losses
+    from vis.visualization import (
+        get_num_filters,
+        visualize_cam,
+        visualize_cam_with_losses,
+        visualize_saliency,
+        visualize_saliency_with_losses,
+    )
     from vis.visualization.overlay import overlay
 
 __all__ = [
@@ -23,6 +29,8 @@ __all__ = [
     "get_num_filters",
     "linear_outputs",
     "overlay",
+    "visualize_cam",
+    "visualize_cam_with_losses",
     "visualize_saliency",
     "visualize_saliency_with_losses",
 ]
@@ -34,6 +42,8 @@ _ROOMS = {
     "vis.visualization": [
         "get_num_filters",
         "overlay",
+        "visualize_cam",
+        "visualize_cam_with_losses",
         "visualize_saliency",
         "visualize_saliency_with_losses",
     ],

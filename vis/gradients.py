@@ -124,6 +124,33 @@ def input_gradient(
         GradientError: if the losses depend on none of them, or a gradient is not finite.
         FilterError, LayerError, ModifierError: as the losses, the model and the modifier say.
     """
+    return _evaluate(source, losses, arrays, wrt, modifier).gradients
+
+
+def gradient_and_value(
+    source: Source,
+    losses: Losses,
+    arrays: Sequence[npt.NDArray[Any]],
+    wrt: Any,
+    modifier: BackpropModifier | None = None,
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any]]:
+    """Return the gradient by `wrt`, and the value of `wrt`, both `(batch, ...)`.
+
+    Args and raises: as `input_gradient`, with `wrt` the symbolic tensor or the layer to differentiate by.
+    """
+    evaluation = _evaluate(source, losses, arrays, wrt, modifier)
+    (gradient,), (value,) = evaluation.gradients, evaluation.values
+    assert gradient is not None  # noqa: S101 - a missing path has raised
+    return gradient, value
+
+
+def _evaluate(
+    source: Source,
+    losses: Losses,
+    arrays: Sequence[npt.NDArray[Any]],
+    wrt: Any,
+    modifier: BackpropModifier | None,
+) -> backend.Evaluation:
     losses = _checked_losses(losses)
     inherited = models.unmodified(source.model)[1] if source.is_model else None
     if inherited and modifier is None:
@@ -135,9 +162,9 @@ def input_gradient(
         for array in loss.parameters(shapes)
     ]
     weights = np.asarray([weight for _, weight in losses], np.float64)
-    _, gradients = trace.compiled([*arrays, *parameters, weights])
-    _check(gradients, arrays, wrt, losses)
-    return gradients
+    evaluation = trace.compiled([*arrays, *parameters, weights])
+    _check(evaluation.gradients, arrays, wrt, losses)
+    return evaluation
 
 
 def _checked_losses(losses: Any) -> list[tuple[Loss, float]]:
@@ -206,7 +233,7 @@ def _compile(
     symbols = source.symbols
     shapes: list[list[tuple[int | None, ...]]] = []
 
-    def forward(tensors: list[Any]) -> tuple[Any, list[Any]]:
+    def forward(tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
         given, rest, weights = tensors[: len(inputs)], iter(tensors[len(inputs) : -1]), tensors[-1]
         values = probe(given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given))
         watched = given if wrt is None else values[-1:]
@@ -217,7 +244,7 @@ def _compile(
             shapes.append([tuple(value.shape) for value in read])
             value = ops.sum(evaluate(read, [next(rest) for _ in loss.parameter_ranks]))
             total += ops.cast(weights[index], value.dtype) * value
-        return total, watched
+        return total, watched, [] if wrt is None else watched
 
     specs = [
         *inputs,
@@ -241,7 +268,7 @@ def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, losses: Losses
                 "respect to the output of the embedding: wrt_tensor=model.get_layer(...).output."
             )
         raise GradientError(
-            f"No path leads from the loss {names} to {'the input' if wrt is None else 'wrt_tensor'}. "
+            f"No path leads from the loss {names} to {'the input' if wrt is None else repr(wrt.name)}. "
             "Choose a layer after it, and check that no operation on the way lacks a gradient "
             "(argmax, rounding, a cast to integers)."
         )

@@ -174,7 +174,7 @@ def test_no_path_to_the_loss(model: keras.Model) -> None:
     last = layers.Dense(2, name="last")(first)
     model = keras.Model(inputs, last)
     with pytest.raises(
-        errors.GradientError, match="No path leads from the loss 'ActivationMax Loss' to wrt_tensor"
+        errors.GradientError, match="No path leads from the loss 'ActivationMax Loss' to 'keras_tensor"
     ):
         visualize_saliency(model, "first", 0, np.ones(3), wrt_tensor=last)
 

@@ -4,7 +4,7 @@ A backend is a package with these names:
 
     compile_gradient(forward, specs, rule)   the compiled gradient of a scalar, and what the rule reached
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
-    Spec, Coverage, Rule                     see `vis/backend/contract.py`
+    Spec, Evaluation, Coverage, Rule         see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import keras
 
-from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Rule, Spec
+from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Rule, Spec
 
 if keras.config.backend() == "tensorflow":
     from vis.backend.tensorflow import compile_call, compile_gradient
@@ -28,6 +28,7 @@ __all__ = [
     "CompiledCall",
     "CompiledGradient",
     "Coverage",
+    "Evaluation",
     "Rule",
     "Spec",
     "compile_call",

@@ -30,15 +30,22 @@ class Coverage:
     missed: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A loss; the gradient by each watched tensor, None if the loss does not use it; the values asked for."""
+
+    loss: npt.NDArray[Any]
+    gradients: list[npt.NDArray[np.floating[Any]] | None]
+    values: list[npt.NDArray[Any]]
+
+
 class CompiledGradient(Protocol):
     """A gradient compiled once; `arrays` follow the specs it was compiled for."""
 
     coverage: Coverage | None
 
-    def __call__(
-        self, arrays: Sequence[npt.ArrayLike]
-    ) -> tuple[npt.NDArray[Any], list[npt.NDArray[np.floating[Any]] | None]]:
-        """Return the loss and, for each watched tensor, its gradient or None if the loss does not use it."""
+    def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
+        """Return the loss, its gradients and the values."""
 
 
 class CompiledCall(Protocol):

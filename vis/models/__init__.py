@@ -15,6 +15,7 @@ from vis.models.find import (
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
 from vis.models.modified import layer_coverage, modified, report_coverage, unmodified
 from vis.models.probe import Probe
+from vis.models.spatial import spatial_layer_before
 
 __all__ = [
     "Probe",
@@ -34,6 +35,7 @@ __all__ = [
     "output_shape",
     "report_coverage",
     "shared_copy",
+    "spatial_layer_before",
     "unmodified",
     "walk",
 ]

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from vis.backend.contract import Coverage, Rule, Spec
+from vis.backend.contract import Coverage, Evaluation, Rule, Spec
 from vis.backend.tensorflow.overrides import overriding
 
-Forward = Callable[[list[Any]], tuple[Any, list[Any]]]
+# forward(tensors) -> the loss, the tensors to differentiate by, and tensors whose values are wanted
+Forward = Callable[[list[Any]], tuple[Any, list[Any], list[Any]]]
 
 
 class _Gradient:
@@ -31,27 +32,30 @@ class _Gradient:
 
         def trace(*tensors: Any) -> Any:
             with overriding(rule) as override, keras.StatelessScope():
-                loss, watched = forward(list(tensors))
+                loss, watched, values = forward(list(tensors))
             override.finish(watched, [loss])
             self.coverage = override.coverage()
             gradients = tf.gradients(loss, watched)
             self._missing = [gradient is None for gradient in gradients]
-            return tf.reduce_sum(loss), [tf.convert_to_tensor(g) for g in gradients if g is not None]
+            found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
+            return tf.reduce_sum(loss), found, [tf.identity(value) for value in values]
 
         # A concrete function: it is traced here, once, and two threads may call it at the same time.
         function = tf.function(trace, input_signature=signature, autograph=False)
         self._function = function.get_concrete_function()
 
-    def __call__(
-        self, arrays: Sequence[npt.ArrayLike]
-    ) -> tuple[npt.NDArray[Any], list[npt.NDArray[np.floating[Any]] | None]]:
+    def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
         tensors = [
             tf.convert_to_tensor(np.asarray(array, dtype))
             for array, dtype in zip(arrays, self._dtypes, strict=True)
         ]
-        loss, gradients = self._function(*tensors)
+        loss, gradients, values = self._function(*tensors)
         found = iter(gradients)
-        return loss.numpy(), [None if none else _float(next(found)) for none in self._missing]
+        return Evaluation(
+            loss.numpy(),
+            [None if none else _float(next(found)) for none in self._missing],
+            [_float(value) for value in values],
+        )
 
 
 def _float(tensor: Any) -> npt.NDArray[np.floating[Any]]:
@@ -64,7 +68,8 @@ def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None 
     """Compile the gradient of a scalar with respect to tensors met on the way to it.
 
     Args:
-        forward: takes one tensor per spec; returns the loss and the tensors to differentiate by.
+        forward: takes one tensor per spec; returns the loss, the tensors to differentiate by, and
+            those whose values are wanted.
         specs: what the compiled function takes.
         rule: the derivative of the activations, or None for the true one.
     """

@@ -1,0 +1,259 @@
+"""Grad-CAM against a slow oracle, by hand, and the layer that it chooses."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from vis import errors
+from vis.losses import ActivationMaximization, Loss
+from vis.models import linear_outputs
+from vis.visualization import visualize_cam, visualize_cam_with_losses
+from vis.visualization.cam import class_activation, upsample
+
+
+def slow_cam(features: np.ndarray, gradient: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Equations (1) and (2) with loops, then half-pixel bilinear interpolation one value at a time."""
+    height, width, channels = features.shape
+    heat = np.zeros((height, width))
+    for k in range(channels):
+        weight = sum(float(gradient[i, j, k]) for i in range(height) for j in range(width)) / (height * width)
+        for i in range(height):
+            for j in range(width):
+                heat[i, j] += weight * float(features[i, j, k])
+    heat = np.where(heat > 0, heat, 0)
+    large = np.zeros(size)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            v = min(max((y + 0.5) * height / size[0] - 0.5, 0), height - 1)
+            u = min(max((x + 0.5) * width / size[1] - 0.5, 0), width - 1)
+            i, j = min(int(v), height - 2), min(int(u), width - 2)
+            a, b = v - i, u - j
+            large[y, x] = (1 - a) * ((1 - b) * heat[i, j] + b * heat[i, j + 1]) + a * (
+                (1 - b) * heat[i + 1, j] + b * heat[i + 1, j + 1]
+            )
+    return (large - large.min()) / (large.max() - large.min())
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    keras.utils.set_random_seed(5)
+    return keras.Sequential(
+        [
+            layers.Input((12, 10, 3)),
+            layers.Conv2D(4, 3, activation="relu", name="first"),
+            layers.Conv2D(5, 3, strides=2, name="second"),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="tanh", name="end"),
+        ]
+    )
+
+
+IMAGE = np.random.default_rng(0).random((12, 10, 3)).astype(np.float32)
+
+
+def tape_cam(network: keras.Model, index: int, filters: list[int], image: np.ndarray) -> np.ndarray:
+    """Split the network by hand after the layer with an index."""
+    features = tf.constant(image[None])
+    for layer in network.layers[: index + 1]:
+        features = layer(features)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        outputs = features
+        for layer in network.layers[index + 1 :]:
+            outputs = layer(outputs)
+        total = sum(outputs[0, f] for f in filters)
+    return slow_cam(features[0].numpy(), tape.gradient(total, features)[0].numpy(), image.shape[:2])
+
+
+@pytest.mark.parametrize("filters", [[0], [2], [0, 2]])
+@pytest.mark.parametrize(("penultimate", "index"), [(None, 1), ("second", 1), ("first", 0), (2, 2)])
+def test_agrees_with_the_oracle(
+    network: keras.Model, filters: list[int], penultimate: Any, index: int
+) -> None:
+    found = visualize_cam(network, -1, filters, IMAGE, penultimate)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, tape_cam(network, index, filters, IMAGE), atol=1e-5)
+
+
+def two_convolutions_of_ones() -> keras.Model:
+    return keras.Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(1, 3, kernel_initializer="ones", name="first"),
+            layers.Conv2D(1, 3, kernel_initializer="ones", name="second"),
+        ]
+    )
+
+
+def test_two_convolutions_of_ones_by_hand() -> None:
+    image = np.zeros((6, 6, 1), np.float32)
+    image[:, :3] = 1
+    # The first convolution gives columns of 9, 6, 3, 0; its weight is positive, so the map is these,
+    # interpolated from 4 to 6 columns at (i + 1/2) 4/6 - 1/2.
+    row = [1, 5 / 6, 11 / 18, 7 / 18, 1 / 6, 0]
+    np.testing.assert_allclose(visualize_cam(two_convolutions_of_ones(), -1, 0, image), [row] * 6, rtol=1e-5)
+
+
+def test_negative_gradients_do_not_light_up() -> None:
+    model = two_convolutions_of_ones()
+    model.layers[1].kernel.assign(-np.ones((3, 3, 1, 1)))
+    image = np.zeros((6, 6, 1), np.float32)
+    image[:, :3] = 1
+    with pytest.warns(errors.EmptyMapWarning):
+        assert not visualize_cam(model, -1, 0, image).any()
+    lowered = visualize_cam(model, -1, 0, image, grad_modifier="negate")
+    np.testing.assert_allclose(lowered[0], [1, 5 / 6, 11 / 18, 7 / 18, 1 / 6, 0], rtol=1e-5)
+
+
+def test_class_activation_by_hand() -> None:
+    features = np.array([[1.0, 2.0], [3.0, 4.0]])  # two places, two channels
+    gradient = np.array([[2.0, -1.0], [0.0, -3.0]])  # means 1 and -2, largest magnitude 3
+    assert class_activation(gradient, features).tolist() == [0, 0]
+    np.testing.assert_allclose(class_activation(-gradient, features), [(-1 + 4) / 3, (-3 + 8) / 3])
+    assert class_activation(np.zeros((2, 2)), features).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_the_scale_of_the_gradient_does_not_matter(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    gradient, features = rng.normal(size=(2, 3, 4, 5))
+    np.testing.assert_allclose(
+        class_activation(gradient * scale, features), class_activation(gradient, features)
+    )
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 9), (3, 4, 5)])
+def test_upsampling_is_linear_and_never_negative(shape: tuple[int, ...]) -> None:
+    small = np.random.default_rng(0).random(tuple(2 for _ in shape))
+    large = upsample(small, shape)
+    assert large.shape == shape
+    assert large.min() >= small.min() - 1e-12 and large.max() <= small.max() + 1e-12
+    assert np.array_equal(upsample(small, small.shape), small)
+
+
+@pytest.mark.parametrize(
+    ("shape", "convolution"),
+    [((9, 2), layers.Conv1D), ((7, 9, 2), layers.Conv2D), ((5, 6, 7, 2), layers.Conv3D)],
+)
+def test_one_two_and_three_dimensions(shape: tuple[int, ...], convolution: Any) -> None:
+    model = keras.Sequential(
+        [layers.Input(shape), convolution(3, 2, kernel_initializer="ones"), layers.Flatten(), layers.Dense(1)]
+    )
+    model.layers[-1].kernel.assign(np.ones(model.layers[-1].kernel.shape))
+    image = np.zeros(shape, np.float32)
+    image[tuple(-1 for _ in shape[:-1])] = 1
+    found = visualize_cam(model, -1, 0, image)
+    assert found.shape == shape[:-1]
+    assert np.unravel_index(found.argmax(), found.shape) == tuple(n - 1 for n in shape[:-1])
+
+
+def test_channels_first() -> None:
+    model = keras.Sequential(
+        [layers.Input((2, 4, 6)), layers.AveragePooling2D(2, data_format="channels_first"), layers.Flatten()]
+    )
+    image = np.zeros((2, 4, 6), np.float32)
+    image[1, :2, 2:4] = 1
+    # Flatten keeps the order channel, row, column: filter 7 is the second channel's pool (0, 1).
+    found = visualize_cam(model, -1, 7, image)
+    assert found.shape == (4, 6)
+    # Half a cell from its centre a value has fallen to 3/4; the first row lies outside all centres.
+    np.testing.assert_allclose(found[:2, 2:4], [[1, 1], [0.75, 0.75]])
+
+
+def test_a_nested_backbone(network: keras.Model) -> None:
+    backbone = keras.Sequential([layers.Input((12, 10, 3)), *network.layers[:3]], name="backbone")
+    inputs = layers.Input((12, 10, 3))
+    x = keras.Sequential(network.layers[3:], name="head")(backbone(inputs))
+    outer = keras.Model(inputs, x)
+    expected = tape_cam(network, 1, [1], IMAGE)
+    np.testing.assert_allclose(visualize_cam(outer, -1, 1, IMAGE), expected, atol=1e-5)
+    found = visualize_cam(outer, "head/end", 1, IMAGE, "backbone/second")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_branch_that_does_not_lead_to_the_target_is_not_chosen() -> None:
+    image, table = layers.Input((6, 6, 1), name="image"), layers.Input((3,), name="table")
+    used = layers.Conv2D(2, 3, kernel_initializer="ones", name="used")(image)
+    aside = layers.Conv2D(2, 3, name="aside")(layers.Conv2D(2, 2)(image))
+    flat = layers.concatenate([layers.GlobalMaxPooling2D()(used), table])
+    model = keras.Model([image, table], [layers.Dense(1, kernel_initializer="ones", name="end")(flat), aside])
+    picture = np.zeros((6, 6, 1), np.float32)
+    picture[:, :3] = 1
+    found = visualize_cam(model, "end", 0, [picture, np.ones(3)])
+    assert found.shape == (6, 6)
+    np.testing.assert_allclose(found[0], [1, 5 / 6, 11 / 18, 7 / 18, 1 / 6, 0], rtol=1e-5)
+
+
+def test_with_losses_is_the_same_for_the_same_loss(network: keras.Model) -> None:
+    expected = visualize_cam(network, -1, 0, IMAGE)
+    losses = [(ActivationMaximization(network.layers[-1], 0), -1)]
+    for source in (network, network.inputs[0]):
+        found = visualize_cam_with_losses(source, losses, IMAGE, network.get_layer("second"))
+        assert np.array_equal(found, expected)
+
+
+def test_a_loss_of_ones_own(network: keras.Model) -> None:
+    class Difference(Loss):
+        def build_loss(self) -> Any:
+            output = network.layers[-1].output
+            return ops.square(output[:, 1] - output[:, 0])
+
+    found = visualize_cam_with_losses(network, [(Difference(), 1)], IMAGE, network.get_layer("second"))
+    features = network.layers[1](network.layers[0](tf.constant(IMAGE[None])))
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        outputs = features
+        for layer in network.layers[2:]:
+            outputs = layer(outputs)
+        loss = tf.square(outputs[0, 1] - outputs[0, 0])
+    expected = slow_cam(features[0].numpy(), tape.gradient(loss, features)[0].numpy(), (12, 10))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_guided_cam_differs_and_is_that_of_the_guided_gradient(network: keras.Model) -> None:
+    features = network.layers[1](network.layers[0](tf.constant(IMAGE[None])))
+    kernel = np.asarray(network.layers[-1].kernel)[:, 0]
+    slope = 1 - float(network(IMAGE[None])[0, 0]) ** 2
+    # What comes in to the ReLU is the same at each of its places.
+    incoming = np.broadcast_to(kernel * slope / (features.shape[1] * features.shape[2]), features.shape[1:])
+    guided = np.where((incoming > 0) & (features[0].numpy() > 0), incoming, 0)
+    expected = slow_cam(features[0].numpy(), guided, (12, 10))
+    found = visualize_cam(network, -1, 0, IMAGE, backprop_modifier="guided")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - visualize_cam(network, -1, 0, IMAGE)).max() > 0.01
+
+
+def test_a_softmax_under_the_loss_warns_and_its_logits_do_not() -> None:
+    model = keras.Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(2, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    image = np.random.default_rng(0).random((6, 6, 1))
+    with pytest.warns(errors.SoftmaxWarning):
+        visualize_cam(model, -1, 0, image, grad_modifier="absolute")
+    visualize_cam(linear_outputs(model), -1, 0, image, grad_modifier="absolute")
+
+
+def test_wrong_calls(network: keras.Model) -> None:
+    table = keras.Sequential([layers.Input((3,)), layers.Dense(2), layers.Dense(1, name="end")])
+    with pytest.raises(errors.LayerError, match="No convolution or pooling layer lies before 'end'"):
+        visualize_cam(table, -1, 0, np.ones(3))
+    with pytest.raises(errors.LayerError, match="No convolution or pooling layer lies before 'first'"):
+        visualize_cam(network, "first", 0, IMAGE)
+    with pytest.raises(errors.LayerError, match="has no places"):
+        visualize_cam(network, -1, 0, IMAGE, 3)
+    with pytest.raises(errors.LayerError, match=r"no layer 'secnd'\. Did you mean 'second'"):
+        visualize_cam(network, -1, 0, IMAGE, "secnd")
+    with pytest.raises(errors.LayerError, match=r"penultimate_layer is a layer\. Received: 1"):
+        visualize_cam_with_losses(network, [(ActivationMaximization(network.layers[-1], 0), -1)], IMAGE, 1)
+    with pytest.raises(errors.GradientError, match="No path leads from the loss"):
+        visualize_cam(network, "first", 0, IMAGE, "second")
