@@ -40,7 +40,7 @@ def slow_cam(features: np.ndarray, gradient: np.ndarray, size: tuple[int, int]) 
 
 @pytest.fixture
 def network() -> keras.Model:
-    keras.utils.set_random_seed(5)
+    keras.utils.set_random_seed(9)  # none of its maps is empty
     return keras.Sequential(
         [
             layers.Input((12, 10, 3)),

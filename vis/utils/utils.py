@@ -7,6 +7,8 @@ from typing import Any
 from vis.errors import LayerError
 from vis.maps import normalize
 from vis.models import find_layer, linear_outputs, shared_copy
+from vis.utils.helpers import add_defaults_to_kwargs, listify, random_array, reverse_enumerate, slicer
+from vis.utils.pictures import bgr2rgb, deprocess_input, draw_text, get_img_shape, load_img, stitch_images
 
 
 def find_layer_idx(model: Any, layer_name: str) -> int:
@@ -43,4 +45,20 @@ def apply_modifications(model: Any, custom_objects: Any = None) -> Any:
     return shared_copy(model)
 
 
-__all__ = ["apply_modifications", "find_layer_idx", "linear_outputs", "normalize"]
+__all__ = [
+    "add_defaults_to_kwargs",
+    "apply_modifications",
+    "bgr2rgb",
+    "deprocess_input",
+    "draw_text",
+    "find_layer_idx",
+    "get_img_shape",
+    "linear_outputs",
+    "listify",
+    "load_img",
+    "normalize",
+    "random_array",
+    "reverse_enumerate",
+    "slicer",
+    "stitch_images",
+]
