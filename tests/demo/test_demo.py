@@ -57,7 +57,7 @@ def test_energy_and_pointing_by_hand() -> None:
 def test_what_the_demo_shows() -> None:
     result = report.measure(30)
     rows = {row.method: row for row in result.rows}
-    assert list(rows) == ["vanilla", "negate", "small_values", "guided", "rectified"]
+    assert list(rows) == ["vanilla", "negate", "small_values", "guided", "rectified", "Grad-CAM"]
     # The box covers 0.14 of the area: a map that knew nothing of the digit would have that share in it.
     assert rows["vanilla"].energy > 0.5
     assert rows["vanilla"].hits >= 28

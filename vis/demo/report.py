@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -13,15 +15,16 @@ import numpy.typing as npt
 from vis import models, plotting
 from vis.demo.network import load_network
 from vis.demo.scenes import Scenes, make_scenes
-from vis.visualization import visualize_saliency
+from vis.visualization import visualize_cam, visualize_saliency
 
-# Method -> what it passes to visualize_saliency.
-METHODS: dict[str, dict[str, Any]] = {
-    "vanilla": {},
-    "negate": {"grad_modifier": "negate"},
-    "small_values": {"grad_modifier": "small_values"},
-    "guided": {"backprop_modifier": "guided"},
-    "rectified": {"backprop_modifier": "rectified"},
+# Each method takes a model, a layer, a filter and an image.
+METHODS: dict[str, Callable[..., npt.NDArray[np.float32]]] = {
+    "vanilla": visualize_saliency,
+    "negate": partial(visualize_saliency, grad_modifier="negate"),
+    "small_values": partial(visualize_saliency, grad_modifier="small_values"),
+    "guided": partial(visualize_saliency, backprop_modifier="guided"),
+    "rectified": partial(visualize_saliency, backprop_modifier="rectified"),
+    "Grad-CAM": visualize_cam,
 }
 GALLERY_ROWS = 6
 
@@ -96,21 +99,23 @@ def measure(count: int, seed: int = 1) -> Result:
     logits = models.linear_outputs(network)
     drawn: dict[str, Maps] = {}
     rows = []
-    for method, options in METHODS.items():
-        drawn[method], times = _explain(logits, scenes, options)
+    for method, explain in METHODS.items():
+        drawn[method], times = _explain(logits, scenes, explain)
         energies = [energy_inside(m, mask) for m, mask in zip(drawn[method], scenes.masks, strict=True)]
         hits = sum(points_inside(m, mask) for m, mask in zip(drawn[method], scenes.masks, strict=True))
         rows.append(Row(method, float(np.mean(energies)), hits, 1000 * float(np.median(times))))
     return Result(scenes, drawn, rows, float((predicted == scenes.labels).mean()), float(scenes.masks.mean()))
 
 
-def _explain(logits: keras.Model, scenes: Scenes, options: dict[str, Any]) -> tuple[Maps, list[float]]:
+def _explain(
+    logits: keras.Model, scenes: Scenes, explain: Callable[..., npt.NDArray[np.float32]]
+) -> tuple[Maps, list[float]]:
     drawn, times = [], []
     # The first call compiles the gradient and is not what an image costs.
-    visualize_saliency(logits, -1, int(scenes.labels[0]), scenes.images[0], **options)
+    explain(logits, -1, int(scenes.labels[0]), scenes.images[0])
     for image, label in zip(scenes.images, scenes.labels, strict=True):
         start = time.perf_counter()
-        drawn.append(visualize_saliency(logits, -1, int(label), image, **options))
+        drawn.append(explain(logits, -1, int(label), image))
         times.append(time.perf_counter() - start)
     return drawn, times
 
