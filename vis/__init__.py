@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vis.models import linear_outputs
     from vis.visualization import (
         get_num_filters,
+        visualize_activation,
+        visualize_activation_with_losses,
         visualize_cam,
         visualize_cam_with_losses,
         visualize_saliency,
@@ -29,6 +31,8 @@ __all__ = [
     "get_num_filters",
     "linear_outputs",
     "overlay",
+    "visualize_activation",
+    "visualize_activation_with_losses",
     "visualize_cam",
     "visualize_cam_with_losses",
     "visualize_saliency",
@@ -42,6 +46,8 @@ _ROOMS = {
     "vis.visualization": [
         "get_num_filters",
         "overlay",
+        "visualize_activation",
+        "visualize_activation_with_losses",
         "visualize_cam",
         "visualize_cam_with_losses",
         "visualize_saliency",
@@ -51,12 +57,16 @@ _ROOMS = {
 _EXPORTS = {name: room for room, names in _ROOMS.items() for name in names}
 _MODULES = (
     "backprop_modifiers",
+    "callbacks",
     "errors",
     "grad_modifiers",
+    "input_modifiers",
     "losses",
     "maps",
     "models",
+    "optimizer",
     "plotting",
+    "regularizers",
     "utils",
     "visualization",
 )

@@ -3,14 +3,14 @@
 One trace serves every batch size, every filter index and every weight: they are run-time inputs. A trace
 belongs to what it was made of: the model, the losses' layers, what it is differentiated by, and the backprop
 modifier. It is kept as long as the model lives, which it does not keep alive; it reads the model's variables
-at each call, and is made anew if a layer's activation has been exchanged since.
+at each call, and is made anew if an activation, or a layer of a Sequential, has been exchanged since.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,9 @@ from keras import ops
 
 from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import GradientError, InputError, ModelError
+from vis.errors import GradientError, InputError
 from vis.losses import Loss
-
-Losses = Sequence[tuple[Loss, float]]
+from vis.source import Losses, Source
 
 _lock = threading.RLock()
 _traces: weakref.WeakKeyDictionary[Any, dict[Hashable, _Trace]] = weakref.WeakKeyDictionary()
@@ -32,72 +31,14 @@ _traces: weakref.WeakKeyDictionary[Any, dict[Hashable, _Trace]] = weakref.WeakKe
 
 @dataclass
 class _Trace:
-    """A compiled gradient, and what it was traced from as far as that can change."""
+    """A compiled gradient or descent, and what it was traced from as far as that can change."""
 
-    compiled: backend.CompiledGradient
+    compiled: Any
     shapes: list[list[tuple[int | None, ...]]]
-    activations: list[tuple[weakref.ref[Any], Any]]
+    exchangeable: list[tuple[weakref.ref[Any], Any]]
 
     def holds(self) -> bool:
-        return all(getattr(layer(), "activation", None) is known for layer, known in self.activations)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where gradients end: a model, or symbolic inputs of a graph.
-
-    Args:
-        model: a Keras model (a modified one brings its modifier along), or one or several symbolic
-            inputs.
-    """
-
-    model: Any
-
-    @property
-    def is_model(self) -> bool:
-        return isinstance(self.model, keras.Model)
-
-    @property
-    def symbols(self) -> Any:
-        """The structure of symbolic inputs, or None for a model that has none."""
-        return models.input_structure(self.model) if self.is_model else self.model
-
-    def anchor(self) -> Any:
-        """Return the object whose life bounds that of the traces."""
-        if self.is_model:
-            return models.unmodified(self.model)[0]
-        return keras.tree.flatten(self.model)[0]._keras_history.operation
-
-    def graph(self, losses: Losses) -> Any:
-        """Return the model that holds the losses."""
-        if self.is_model:
-            return models.unmodified(self.model)[0]
-        symbols = [tensor for loss, _ in losses for tensor in loss.symbols()]
-        try:
-            return keras.Model(self.model, symbols)
-        except ValueError as error:
-            raise GradientError(
-                "The losses cannot be computed from input_tensor. Received: "
-                f"{', '.join(t.name for t in keras.tree.flatten(self.model))}. Pass all inputs of the model; "
-                "for a layer of a nested or modified model, pass the model in place of input_tensor."
-            ) from error
-
-
-def as_source(model: Any) -> Source:
-    """Return the source for a Keras model or symbolic inputs.
-
-    Raises:
-        ModelError: for anything else.
-    """
-    if isinstance(model, keras.Model) or all(
-        isinstance(t, keras.KerasTensor) and isinstance(t._keras_history.operation, keras.layers.InputLayer)
-        for t in keras.tree.flatten(model)
-    ):
-        return Source(model)
-    raise ModelError(
-        f"Expected a Keras model or its symbolic input, model.input. Received: {model!r} of type "
-        f"{type(model).__name__}."
-    )
+        return all(models.exchangeable(operation()) == known for operation, known in self.exchangeable)
 
 
 def input_gradient(
@@ -156,13 +97,7 @@ def _evaluate(
     if inherited and modifier is None:
         modifier = BackpropModifier(*inherited)
     trace = _trace(source, losses, arrays, wrt, modifier)
-    parameters = [
-        array
-        for (loss, _), shapes in zip(losses, trace.shapes, strict=True)
-        for array in loss.parameters(shapes)
-    ]
-    weights = np.asarray([weight for _, weight in losses], np.float64)
-    evaluation = trace.compiled([*arrays, *parameters, weights])
+    evaluation: backend.Evaluation = trace.compiled([*arrays, *_parameters(losses, trace)])
     _check(evaluation.gradients, arrays, wrt, losses)
     return evaluation
 
@@ -193,9 +128,55 @@ def _trace(
     source: Source, losses: Losses, arrays: Sequence[Any], wrt: Any, modifier: BackpropModifier | None
 ) -> _Trace:
     specs = _input_specs(source, arrays)
+    rule = modifier.rule if modifier else None
+
+    def compile_(forward: backend.Forward, specs: list[backend.Spec]) -> Any:
+        return backend.compile_gradient(forward, specs, rule)
+
+    return _cached(source, losses, specs, wrt, modifier, ("gradient",), compile_)
+
+
+def compiled_descent(
+    source: Source,
+    losses: Losses,
+    array: npt.NDArray[Any],
+    kind: Hashable,
+    compile_: Callable[[backend.Forward, list[backend.Spec], backend.Rule | None], backend.CompiledDescent],
+) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
+    """Return the compiled gradient descent on the only input of `source`, and the losses' parameters.
+
+    Args:
+        source: a model of one input, or its symbolic input.
+        losses: pairs of a loss and its weight.
+        array: the input, with its batch axis.
+        kind: what distinguishes this descent from others on the same losses.
+        compile_: compiles it, given the forward pass, its specs and the rule of the model.
+
+    Raises:
+        GradientError, FilterError, LayerError, ModifierError: as `input_gradient`.
+    """
+    losses = _checked_losses(losses)
+    inherited = models.unmodified(source.model)[1] if source.is_model else None
+    modifier = BackpropModifier(*inherited) if inherited else None
+    rule = modifier.rule if modifier else None
+    specs = [backend.Spec(array.shape, str(array.dtype))]
+    trace = _cached(source, losses, specs, None, modifier, kind, lambda f, specs: compile_(f, specs, rule))
+    return trace.compiled, _parameters(losses, trace)
+
+
+def _cached(
+    source: Source,
+    losses: Losses,
+    specs: list[backend.Spec],
+    wrt: Any,
+    modifier: BackpropModifier | None,
+    kind: Hashable,
+    compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
+) -> _Trace:
     own = next((loss for loss, _ in losses if loss.trace_key() is None), None)
     anchor = source.anchor()
     key: Hashable = (
+        kind,
         id(anchor),
         tuple(loss.trace_key() or id(loss) for loss, _ in losses),
         None if wrt is None else id(wrt),
@@ -207,8 +188,17 @@ def _trace(
         traces = _traces.setdefault(anchor if own is None else own, {})
         trace = traces.get(key)
         if trace is None or not trace.holds():
-            trace = traces[key] = _compile(source, losses, specs, wrt, modifier)
+            trace = traces[key] = _compile(source, losses, specs, wrt, modifier, compile_)
         return trace
+
+
+def _parameters(losses: Losses, trace: _Trace) -> list[npt.NDArray[Any]]:
+    arrays = [
+        array
+        for (loss, _), shapes in zip(losses, trace.shapes, strict=True)
+        for array in loss.parameters(shapes)
+    ]
+    return [*arrays, np.asarray([weight for _, weight in losses], np.float64)]
 
 
 def _input_specs(source: Source, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
@@ -223,6 +213,7 @@ def _compile(
     inputs: list[backend.Spec],
     wrt: Any,
     modifier: BackpropModifier | None,
+    compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
 ) -> _Trace:
     graph = source.graph(losses)
     terms = [loss.term(graph) for loss, _ in losses]
@@ -233,29 +224,32 @@ def _compile(
     symbols = source.symbols
     shapes: list[list[tuple[int | None, ...]]] = []
 
-    def forward(tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+    def forward(tensors: list[Any]) -> backend.Traced:
         given, rest, weights = tensors[: len(inputs)], iter(tensors[len(inputs) : -1]), tensors[-1]
         values = probe(given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given))
         watched = given if wrt is None else values[-1:]
         found = iter(values)
         total: Any = 0.0
+        found_terms = []
         for index, ((loss, _), group, (_, evaluate)) in enumerate(zip(losses, points, terms, strict=True)):
             read = [next(found) for _ in group]
             shapes.append([tuple(value.shape) for value in read])
             value = ops.sum(evaluate(read, [next(rest) for _ in loss.parameter_ranks]))
+            found_terms.append(value)
             total += ops.cast(weights[index], value.dtype) * value
-        return total, watched, [] if wrt is None else watched
+        return backend.Traced(total, watched, [] if wrt is None else watched, found_terms)
 
     specs = [
         *inputs,
         *(backend.Spec((None,) * rank, "float32") for loss, _ in losses for rank in loss.parameter_ranks),
         backend.Spec((len(losses),), "float64"),
     ]
-    compiled = backend.compile_gradient(forward, specs, modifier.rule if modifier else None)
+    compiled = compile_(forward, specs)
     if modifier and compiled.coverage:
         models.report_coverage(compiled.coverage, modifier.name, graph.name)
-    activations = [(weakref.ref(layer), layer.activation) for layer in models.activated_layers(graph)]
-    return _Trace(compiled, shapes, activations)
+    held = [graph, *models.held_operations(graph).values()]
+    exchangeable = [(weakref.ref(o), known) for o in held if (known := models.exchangeable(o)) is not None]
+    return _Trace(compiled, shapes, exchangeable)
 
 
 def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, losses: Losses) -> None:

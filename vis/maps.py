@@ -1,11 +1,14 @@
-"""Gradients to maps: channel reduction and normalisation. Arrays only, no colour, no model."""
+"""Arrays to maps and pictures: channel reduction and normalisation. No colour, no model."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from vis.errors import InputError
 
 
 def reduce_channels(gradients: npt.NDArray[Any], channel_axis: int = -1) -> npt.NDArray[Any]:
@@ -42,3 +45,59 @@ def normalize(
     low, high = values.min() / 2, values.max() / 2
     share = np.zeros_like(values) if low == high else (values / 2 - low) / (high - low)
     return (min_value + (max_value - min_value) * share).astype(np.float32)
+
+
+def checked_range(input_range: Any) -> tuple[float, float]:
+    """Return `(low, high)`.
+
+    Raises:
+        InputError: unless the range is a pair of finite numbers, the higher one last.
+    """
+    try:
+        low, high = (float(end) for end in input_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(
+            "input_range is a pair (low, high) of finite numbers, low < high. "
+            f"Received: {input_range!r}. Pass (0, 255), (0, 1) or (-1, 1)."
+        )
+    return low, high
+
+
+def deprocess_input(
+    input_array: npt.ArrayLike, input_range: tuple[float, float] = (0, 255)
+) -> npt.NDArray[Any]:
+    """Return an optimized input as a picture, with its rare extreme values cut off.
+
+    `low + (high - low) clip(0.5 + 0.1 (x - mean(x)) / std(x), 0, 1)`: values within five standard deviations
+    of the mean spread over the range. A constant array becomes the middle of the range.
+
+    Args:
+        input_array: finite values of any shape, with at least one value.
+        input_range: the values `(low, high)` of black and white.
+
+    Returns:
+        uint8, rounded, if both ends of the range are integers from 0 to 255; float32 otherwise.
+
+    Raises:
+        InputError: if the range is no pair of finite numbers, the higher one last, or a value is NaN or
+            infinite.
+    """
+    low, high = checked_range(input_range)
+    values = np.array(input_array, np.float64)
+    if not values.size or not np.isfinite(values).all():
+        raise InputError(
+            "A picture has finite values. Received: an array of shape "
+            f"{values.shape} with {int(np.count_nonzero(~np.isfinite(values)))} that are NaN or infinite."
+        )
+    # The mean of equal values may differ from them by a rounding, and a deviation must not be made of that.
+    if values.min() == values.max():
+        share = np.full_like(values, 0.5)
+    else:
+        values /= np.abs(values).max()  # so that no square overflows or vanishes
+        share = np.clip(0.5 + 0.1 * (values - values.mean()) / values.std(), 0, 1)
+    result = low + (high - low) * share
+    if all(isinstance(end, int | np.integer) and 0 <= end <= 255 for end in input_range):
+        return np.rint(result).astype(np.uint8)
+    return result.astype(np.float32)

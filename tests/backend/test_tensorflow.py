@@ -7,7 +7,7 @@ placed between the input and a weighted sum, so that the weights are the gradien
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ import tensorflow as tf
 
 from vis import backprop_modifiers
 from vis.errors import ModifierError, PartialOverrideWarning
-from vis.gradients import Source, input_gradient
+from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization
+from vis.source import Source
 
 # Below 0, at 0, between, at the maximum 3, above it, at the maximum 6, above it.
 POINTS = np.array([-7, -3, -1, -0.5, 0, 0.25, 1, 2, 3, 4, 6, 7.5], np.float32)
@@ -778,3 +779,102 @@ def test_other_minima_maxima_and_selections_keep_their_gradient(op: Any, gradien
     for name in ("guided", "rectified"):
         expected = by_hand(name, relu_slope(X), gradient(y, INCOMING))
         np.testing.assert_allclose(taped(backprop_modifiers.get(name)(model), X), expected, rtol=1e-5)
+
+
+@pytest.fixture
+def functions_run_eagerly() -> Iterator[None]:
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("functions_run_eagerly")
+@EACH_MODIFIER
+def test_functions_run_eagerly(name: str) -> None:
+    """A switch for debugging, under which there is no graph to mark: the rule holds all the same."""
+    model = between(lambda x: layers.ReLU()(x))
+    modifier = backprop_modifiers.get(name)
+    expected = by_hand(name, relu_slope(X), INCOMING)
+    np.testing.assert_allclose(by_library(model, X, modifier), expected)
+    np.testing.assert_allclose(taped(modifier(model), X), expected)
+
+
+@EACH_MODIFIER
+def test_modified_before_functions_run_eagerly(name: str, request: pytest.FixtureRequest) -> None:
+    modified = backprop_modifiers.get(name)(between(lambda x: layers.ReLU()(x)))
+    request.getfixturevalue("functions_run_eagerly")
+    np.testing.assert_allclose(taped(modified, X), by_hand(name, relu_slope(X), INCOMING))
+
+
+class Written(keras.layers.Layer):
+    """Runs a function of TensorFlow's."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def call(self, x: Any) -> Any:
+        return self.function(x)
+
+
+def leaky_and_its_positive_part(x: Any) -> Any:
+    positive = tf.nn.relu(x)
+    return tf.concat([positive - 0.1 * tf.nn.relu(-x), positive], axis=-1)
+
+
+def leaky_and_its_negative_part(x: Any) -> Any:
+    negative = tf.nn.relu(-x)
+    return tf.concat([tf.nn.relu(x) - 0.1 * negative, negative], axis=-1)
+
+
+def two_leaky_of_the_same_parts(x: Any) -> Any:
+    positive, negative = tf.nn.relu(x), tf.nn.relu(-x)
+    return tf.concat([positive - 0.1 * negative, positive + 0.5 * negative], axis=-1)
+
+
+def elu_scaled_and_not(x: Any) -> Any:
+    y = tf.nn.elu(x)
+    return tf.concat([tf.where(x > 0, y, 0.5 * y), y], axis=-1)
+
+
+def elu_scaled_by_what_depends_on_x(x: Any) -> Any:
+    y = tf.nn.elu(x)
+    return tf.where(x > 0, y, tf.sin(x) * y)
+
+
+def elu_scaled_by_itself(x: Any) -> Any:
+    y = tf.nn.elu(x)
+    return tf.where(x > 0, y, y * y)
+
+
+def leaky_with_a_slope_for_each_of_two_outputs(x: Any) -> Any:
+    slopes = tf.constant([[0.1], [0.5]])[:, None]
+    return tf.concat(tf.unstack(tf.nn.relu(x) - slopes * tf.nn.relu(-x)), axis=-1)
+
+
+def leaky_with_a_slope_that_depends_on_x(x: Any) -> Any:
+    return tf.nn.relu(x) - tf.sin(x) * tf.nn.relu(-x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        leaky_and_its_positive_part,
+        leaky_and_its_negative_part,
+        two_leaky_of_the_same_parts,
+        elu_scaled_and_not,
+        elu_scaled_by_what_depends_on_x,
+        elu_scaled_by_itself,
+        leaky_with_a_slope_for_each_of_two_outputs,
+        leaky_with_a_slope_that_depends_on_x,
+    ],
+)
+@pytest.mark.filterwarnings("ignore::vis.errors.PartialOverrideWarning")
+def test_parts_of_an_activation_used_elsewhere(function: Callable[[Any], Any]) -> None:
+    """The rule that returns the true gradient gives the plain network's, whatever is taken for one site."""
+    entry = keras.Input((WIDTH,))
+    y = Written(function)(layers.ReLU()(entry + 8.0) - 8.0)
+    incoming = np.resize(INCOMING * np.linspace(0.5, 2, WIDTH), y.shape[-1])
+    model = keras.Model(entry, [y, fixed_dense(incoming[:, None])(y)])
+    true = backprop_modifiers.get(lambda x, y, incoming, true: true)(model)
+    np.testing.assert_allclose(taped(true, X), taped(model, X), rtol=1e-5, atol=1e-6)

@@ -9,8 +9,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from vis.errors import GradientError
-from vis.gradients import Source, as_source, input_gradient
+from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization, Loss
+from vis.source import Source, as_source
 
 
 class Product(Loss):

@@ -3,8 +3,9 @@
 A backend is a package with these names:
 
     compile_gradient(forward, specs, rule)   the compiled gradient of a scalar, and what the rule reached
+    compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
-    Spec, Evaluation, Coverage, Rule         see `vis/backend/contract.py`
+    Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
 """
@@ -13,10 +14,21 @@ from __future__ import annotations
 
 import keras
 
-from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Rule, Spec
+from vis.backend.contract import (
+    CompiledCall,
+    CompiledDescent,
+    CompiledGradient,
+    Coverage,
+    DescentState,
+    Evaluation,
+    Forward,
+    Rule,
+    Spec,
+    Traced,
+)
 
 if keras.config.backend() == "tensorflow":
-    from vis.backend.tensorflow import compile_call, compile_gradient
+    from vis.backend.tensorflow import compile_call, compile_descent, compile_gradient
 else:
     raise ImportError(
         "vis runs on Keras with the TensorFlow backend. "
@@ -26,11 +38,16 @@ else:
 
 __all__ = [
     "CompiledCall",
+    "CompiledDescent",
     "CompiledGradient",
     "Coverage",
+    "DescentState",
     "Evaluation",
+    "Forward",
     "Rule",
     "Spec",
+    "Traced",
     "compile_call",
+    "compile_descent",
     "compile_gradient",
 ]

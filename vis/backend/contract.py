@@ -31,6 +31,21 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Traced:
+    """What a forward pass gives, in tensors: the loss, the tensors to differentiate it by, others whose
+    values are wanted, and the terms that the loss is the weighted sum of.
+    """
+
+    loss: Any
+    watched: list[Any]
+    values: list[Any]
+    terms: list[Any]
+
+
+Forward = Callable[[list[Any]], Traced]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """A loss; the gradient by each watched tensor, None if the loss does not use it; the values asked for."""
 
@@ -46,6 +61,34 @@ class CompiledGradient(Protocol):
 
     def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
         """Return the loss, its gradients and the values."""
+
+
+@dataclass(frozen=True)
+class DescentState:
+    """Where a descent stands: the input, the optimizer's variables, and the best input so far with its loss.
+
+    `loss`, `terms` and `gradient` are those of the last step, taken before its update.
+    """
+
+    x: npt.NDArray[Any]
+    variables: list[npt.NDArray[Any]]
+    best: npt.NDArray[Any]
+    best_loss: float
+    loss: float
+    terms: npt.NDArray[Any]
+    gradient: npt.NDArray[Any]
+
+
+class CompiledDescent(Protocol):
+    """Steps of gradient descent compiled once."""
+
+    coverage: Coverage | None
+
+    def start(self, x: npt.ArrayLike) -> DescentState:
+        """Return the state before the first step from `x`."""
+
+    def advance(self, state: DescentState, steps: int, arrays: Sequence[npt.ArrayLike]) -> DescentState:
+        """Return the state some steps later; `arrays` follow the specs after that of `x`."""
 
 
 class CompiledCall(Protocol):

@@ -2,5 +2,7 @@
 
 from vis.losses.activation_maximization import ActivationMaximization
 from vis.losses.base import Loss
+from vis.losses.lp_norm import LPNorm
+from vis.losses.total_variation import TotalVariation
 
-__all__ = ["ActivationMaximization", "Loss"]
+__all__ = ["ActivationMaximization", "LPNorm", "Loss", "TotalVariation"]

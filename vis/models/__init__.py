@@ -1,9 +1,9 @@
 """Keras models seen from outside: finding layers, reading values inside, models over the same variables."""
 
 from vis.models.find import (
-    activated_layers,
     check_model,
     child_layers,
+    exchangeable,
     filter_axis,
     find_layer,
     held_operations,
@@ -19,11 +19,11 @@ from vis.models.spatial import spatial_layer_before
 
 __all__ = [
     "Probe",
-    "activated_layers",
     "activation_name",
     "check_model",
     "child_layers",
     "ends_in_softmax",
+    "exchangeable",
     "filter_axis",
     "find_layer",
     "held_operations",

@@ -105,9 +105,11 @@ def upstream_operations(tensors: list[Any]) -> set[int]:
     return found
 
 
-def activated_layers(model: Any) -> list[Any]:
-    """Return the layers inside a model that have an activation of their own."""
-    return [layer for layer in held_operations(model).values() if getattr(layer, "activation", None)]
+def exchangeable(operation: Any) -> Any:
+    """Return what a user may exchange in an operation after building a model: its activation, its layers."""
+    if isinstance(operation, keras.Sequential):
+        return [id(layer) for layer in operation.layers]
+    return getattr(operation, "activation", None)
 
 
 def find_layer(model: Any, layer: Any) -> Any:

@@ -11,8 +11,9 @@ from scipy import ndimage
 
 from vis import backprop_modifiers, grad_modifiers, maps, models
 from vis.errors import LayerError
-from vis.gradients import Losses, Source, as_source, gradient_and_value
+from vis.gradients import gradient_and_value
 from vis.losses import ActivationMaximization
+from vis.source import Losses, Source, as_source
 from vis.visualization.preparation import arrays_of, built, modified_gradient, warn_if_empty, warn_of_softmax
 
 

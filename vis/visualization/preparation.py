@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vis import inputs, models
 from vis.errors import EmptyMapWarning, ModifierError, SoftmaxWarning, warn
 from vis.grad_modifiers import GradModifier
-from vis.gradients import Losses, Source
+from vis.source import Losses, Source
 
 
 def built(source: Source, seed_input: Any) -> Source:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from vis import backprop_modifiers, grad_modifiers, inputs, maps, models
 from vis.errors import LayerError
-from vis.gradients import Losses, Source, as_source, input_gradient
+from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization
+from vis.source import Losses, Source, as_source
 from vis.visualization.preparation import arrays_of, built, modified_gradient, warn_if_empty, warn_of_softmax
 
 

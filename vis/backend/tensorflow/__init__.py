@@ -1,5 +1,6 @@
 """The TensorFlow backend."""
 
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient
+from vis.backend.tensorflow.descent import compile_descent
 
-__all__ = ["compile_call", "compile_gradient"]
+__all__ = ["compile_call", "compile_descent", "compile_gradient"]

@@ -16,11 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from vis.backend.contract import Coverage, Evaluation, Rule, Spec
+from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.tensorflow.overrides import overriding
-
-# forward(tensors) -> the loss, the tensors to differentiate by, and tensors whose values are wanted
-Forward = Callable[[list[Any]], tuple[Any, list[Any], list[Any]]]
 
 
 class _Gradient:
@@ -32,13 +29,13 @@ class _Gradient:
 
         def trace(*tensors: Any) -> Any:
             with overriding(rule) as override, keras.StatelessScope():
-                loss, watched, values = forward(list(tensors))
-            override.finish(watched, [loss])
+                traced = forward(list(tensors))
+            override.finish(traced.watched, [traced.loss])
             self.coverage = override.coverage()
-            gradients = tf.gradients(loss, watched)
+            gradients = tf.gradients(traced.loss, traced.watched)
             self._missing = [gradient is None for gradient in gradients]
             found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
-            return tf.reduce_sum(loss), found, [tf.identity(value) for value in values]
+            return tf.reduce_sum(traced.loss), found, [tf.identity(value) for value in traced.values]
 
         # A concrete function: it is traced here, once, and two threads may call it at the same time.
         function = tf.function(trace, input_signature=signature, autograph=False)
@@ -68,8 +65,7 @@ def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None 
     """Compile the gradient of a scalar with respect to tensors met on the way to it.
 
     Args:
-        forward: takes one tensor per spec; returns the loss, the tensors to differentiate by, and
-            those whose values are wanted.
+        forward: takes one tensor per spec.
         specs: what the compiled function takes.
         rule: the derivative of the activations, or None for the true one.
     """
@@ -90,7 +86,8 @@ class _Call:
         self._function = tf.function(trace, autograph=False, reduce_retracing=True)
 
     def __call__(self, inputs: Any) -> Any:
-        return self._function(inputs)
+        # A concrete function runs as a graph even where functions are told to run eagerly.
+        return self._function.get_concrete_function(inputs)(inputs)
 
     def coverage(self, specs: Any) -> Coverage:
         signature = keras.tree.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), specs)

@@ -1,0 +1,116 @@
+"""The examples run, draw a picture, and what they claim holds."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NUMBER = r"(\d\.\d\d)"
+
+
+def run(name: str, folder: Path, *arguments: str) -> str:
+    """Run an example in this process and return what it printed."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    result = CliRunner().invoke(module.main, [*arguments, "--output", str(folder)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    check_picture(folder / f"{name}.png")
+    assert 1 <= len(result.output.splitlines()) <= 5
+    return result.output
+
+
+def check_picture(path: Path) -> None:
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"), np.float64)
+    assert min(pixels.shape[:2]) > 200
+    assert pixels.std(axis=(0, 1)).min() > 20
+
+
+def shares(printed: str, line: str) -> list[float]:
+    """Return the figures with two decimals in the line that starts with `line`."""
+    (found,) = [text for text in printed.splitlines() if text.startswith(line)]
+    return [float(number) for number in re.findall(rf"(?<![+-]){NUMBER}", found)]
+
+
+def test_the_table_lists_every_example() -> None:
+    scripts = {path.name for path in EXAMPLES.glob("*.py")}
+    table = (EXAMPLES / "README.md").read_text()
+    assert set(re.findall(r"\| `(\w+\.py)` \|", table)) == scripts
+    assert set(re.findall(r"python examples/(\w+\.py)", table)) == scripts
+
+
+def test_class_saliency(tmp_path: Path) -> None:
+    printed = run("class_saliency", tmp_path / "made" / "for it")
+    (area,) = shares(printed, "the box")
+    first = shares(printed, "first class")
+    second = shares(printed, "second class")
+    both = shares(printed, "both classes")
+    assert first[0] > first[1] > 1.5 * area
+    assert second[1] > second[0] > 1.5 * area
+    assert min(both) > 1.5 * area
+
+
+def test_filter_saliency(tmp_path: Path) -> None:
+    printed = run("filter_saliency", tmp_path)
+    (area,) = shares(printed, "the box")
+    for layer in ("relu1", "conv5"):
+        least, most = shares(printed, layer)
+        assert least < area < most / 2
+
+
+def test_backprop_modifiers(tmp_path: Path) -> None:
+    printed = run("backprop_modifiers", tmp_path)
+    vanilla, guided, rectified = (shares(printed, name) for name in ("vanilla", "guided", "rectified"))
+    assert 0.5 < vanilla[0] < min(guided[0], rectified[0])
+    assert vanilla[1] < min(guided[1], rectified[1])
+
+
+def test_weighted_losses(tmp_path: Path) -> None:
+    printed = run("weighted_losses", tmp_path)
+    alone, runner_up, rest = (shares(printed, name) for name in ("class alone", "over runner-up", "over all"))
+    assert min(alone[0], runner_up[0], rest[0]) > 0.5
+    assert alone[1] == 1.0
+    assert max(runner_up[1], rest[1]) < 0.98
+
+
+def test_own_modifiers(tmp_path: Path) -> None:
+    # In a process of its own: it registers names, which can be done once.
+    script = [sys.executable, str(EXAMPLES / "own_modifiers.py"), "--output", str(tmp_path)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    check_picture(tmp_path / "own_modifiers.png")
+    vanilla, squared, smooth, both = (
+        shares(done.stdout, name)[0] for name in ("vanilla", "squared", "smooth_relu", "both")
+    )
+    assert vanilla < smooth < both
+    assert vanilla < squared < both
+
+
+def test_regression_steering(tmp_path: Path) -> None:
+    printed = run("regression_steering", tmp_path)
+    for line, wanted in (("left", -0.8), ("straight", 0.0), ("right", 0.8)):
+        area, increases, decreases, maintains = shares(printed, line)
+        assert min(increases, decreases) >= 1.5 * area
+        assert maintains < area
+        (answer,) = re.findall(rf"{line}.*\(answer ([+-]\d\.\d\d)\)", printed)
+        assert float(answer) == pytest.approx(wanted, abs=0.15)
+
+
+def test_imagenet_network(tmp_path: Path) -> None:
+    printed = run("imagenet_network", tmp_path, "--weights", "none")
+    assert re.match(r"top class: class \d+, probability 0\.\d+", printed)
+
+
+def test_imagenet_network_with_a_file(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (120, 300), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "grey.png")
+    run("imagenet_network", tmp_path, str(tmp_path / "grey.png"), "--weights", "none")

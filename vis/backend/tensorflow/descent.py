@@ -1,0 +1,122 @@
+"""Gradient descent on an input, its loop inside one graph.
+
+Keras's optimizers work on variables, so a compiled descent has variables of its own; each call sets them to
+the state it is given, which makes one trace serve any number of runs, one at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from vis.backend.contract import Coverage, DescentState, Forward, Rule, Spec
+from vis.backend.tensorflow.overrides import overriding
+
+Modify = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+
+class _Descent:
+    def __init__(
+        self,
+        forward: Forward,
+        specs: Sequence[Spec],
+        optimizer: Any,
+        terms: int,
+        normalize: bool,
+        modify: Modify | None,
+        rule: Rule | None,
+    ) -> None:
+        self.coverage: Coverage | None = None
+        self._lock = threading.Lock()
+        self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
+        self._terms = terms
+        first = tf.TensorSpec(specs[0].shape, specs[0].dtype)
+        variable = keras.Variable(np.zeros(first.shape, self._dtypes[0]))
+        optimizer.build([variable])
+        # Read once: the state before the first step.
+        self._initial = [np.asarray(held) for held in optimizer.variables]
+
+        def gradient_of(x: Any, rest: list[Any]) -> tuple[Any, Any, Any]:
+            with overriding(rule) as override, keras.StatelessScope():
+                traced = forward([x, *rest])
+            override.finish([x], [traced.loss])
+            self.coverage = override.coverage()
+            (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
+            if normalize:
+                gradient = tf.math.l2_normalize(gradient)
+            if modify is not None:
+                gradient = tf.ensure_shape(tf.numpy_function(modify, [gradient], gradient.dtype), x.shape)
+            return traced.loss, tf.stack([tf.cast(term, tf.float64) for term in traced.terms]), gradient
+
+        def trace(steps: Any, x: Any, state: list[Any], best: Any, best_loss: Any, rest: list[Any]) -> Any:
+            for held, value in zip([variable, *optimizer.variables], [x, *state], strict=True):
+                held.value.assign(value)
+
+            def step(i: Any, best: Any, best_loss: Any, *_: Any) -> Any:
+                x = tf.identity(variable.value)
+                loss, parts, gradient = gradient_of(x, rest)
+                loss = tf.cast(loss, tf.float64)
+                optimizer.apply([gradient], [variable])
+                better = loss < best_loss
+                best = tf.where(better, x, best)
+                return i + 1, best, tf.where(better, loss, best_loss), loss, parts, gradient
+
+            nothing = tf.zeros((), tf.float64), tf.zeros(terms, tf.float64), tf.zeros_like(x)
+            start = (tf.zeros((), tf.int32), best, best_loss, *nothing)
+            _, *found = tf.while_loop(lambda i, *_: i < steps, step, start)
+            return tf.identity(variable.value), [tf.identity(v.value) for v in optimizer.variables], found
+
+        self._function = tf.function(trace, autograph=False).get_concrete_function(
+            tf.TensorSpec((), tf.int32),
+            first,
+            [tf.TensorSpec(array.shape, array.dtype) for array in self._initial],
+            first,
+            tf.TensorSpec((), tf.float64),
+            [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs[1:]],
+        )
+
+    def start(self, x: npt.ArrayLike) -> DescentState:
+        array = np.asarray(x, self._dtypes[0])
+        nothing = np.zeros(self._terms)
+        return DescentState(array, self._initial, array, np.inf, np.inf, nothing, np.zeros_like(array))
+
+    def advance(self, state: DescentState, steps: int, arrays: Sequence[npt.ArrayLike]) -> DescentState:
+        rest = [np.asarray(array, dtype) for array, dtype in zip(arrays, self._dtypes[1:], strict=True)]
+        tensors = keras.tree.map_structure(
+            tf.convert_to_tensor,
+            (np.int32(steps), state.x, list(state.variables), state.best, np.float64(state.best_loss), rest),
+        )
+        with self._lock:
+            x, variables, found = self._function(*tensors)
+        best, best_loss, loss, terms, gradient = (tensor.numpy() for tensor in found)
+        held = [variable.numpy() for variable in variables]
+        return DescentState(x.numpy(), held, best, float(best_loss), float(loss), terms, gradient)
+
+
+def compile_descent(
+    forward: Forward,
+    specs: Sequence[Spec],
+    optimizer: Any,
+    terms: int,
+    normalize: bool = False,
+    modify: Modify | None = None,
+    rule: Rule | None = None,
+) -> _Descent:
+    """Compile steps of gradient descent on an input.
+
+    Args:
+        forward: takes one tensor per spec, the first of which is changed.
+        specs: what it takes; the first has no None.
+        optimizer: a Keras optimizer that nobody else uses, not built.
+        terms: the number of terms of the loss.
+        normalize: divide the gradient by its Euclidean norm.
+        modify: what is done to the gradient then, on arrays.
+        rule: the derivative of the activations, or None for the true one.
+    """
+    return _Descent(forward, specs, optimizer, terms, normalize, modify, rule)

@@ -1,0 +1,164 @@
+"""What listens to the optimizer."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vis.errors import InputError, VisWarning
+
+NamedLosses = Sequence[tuple[str, Any]]
+
+
+class OptimizerCallback(ABC):
+    """Hears of each step of the optimizer. Subclass it and implement `callback`."""
+
+    @abstractmethod
+    def callback(
+        self, i: int, named_losses: NamedLosses, overall_loss: Any, grads: Any, wrt_value: Any
+    ) -> None:
+        """Hear of one step.
+
+        Args:
+            i: the number of the step, from 0.
+            named_losses: pairs of a loss's name and its value, not weighted.
+            overall_loss: the weighted sum of the losses.
+            grads: the gradient of the overall loss with respect to `wrt_value`, in its shape.
+            wrt_value: what is optimized, with its batch axis.
+        """
+
+    def on_end(self) -> None:  # noqa: B027 - few callbacks have anything to end
+        """Hear that the optimization has ended."""
+
+
+class Print(OptimizerCallback):
+    """Prints a line per step: its number, counted from 1, the losses by their names, and the overall loss."""
+
+    def callback(
+        self, i: int, named_losses: NamedLosses, overall_loss: Any, grads: Any, wrt_value: Any
+    ) -> None:
+        named = ", ".join(f"{name}: {_number(value)}" for name, value in named_losses)
+        print(f"Iteration: {i + 1}, named_losses: [{named}], overall loss: {_number(overall_loss)}")
+
+
+class GifGenerator(OptimizerCallback):
+    """Writes the pictures of an optimization as an animated GIF, one frame per step, shown for 0.1 s each.
+
+    A value `v` becomes the byte `255 (v - low) / (high - low)`, rounded; what is outside is cut off.
+    The file is written at the end, whole or not at all, and takes the place of one with its name.
+
+    Args:
+        path: the file; `.gif` is added where it is missing.
+        input_range: the values `(low, high)` of black and white, in the units of the input: `(0, 255)`,
+            `(0, 1)`, `(-1, 1)`.
+        data_format: `"channels_last"`, `"channels_first"`, or None for that of `keras.config`.
+
+    Raises:
+        InputError: if the range is no pair of finite numbers, the higher one last; at a step, if the
+            input is no picture of finite values; at the end, if the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        input_range: tuple[float, float] = (0, 255),
+        data_format: str | None = None,
+    ) -> None:
+        name = os.fspath(path)
+        self.path = Path(name if name.lower().endswith(".gif") else f"{name}.gif")
+        self.input_range = _checked_range(input_range)
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise InputError(
+                f"Unknown data_format. Received: {data_format!r}. "
+                "Pass 'channels_last', 'channels_first', or None for that of keras.config."
+            )
+        self.data_format = data_format
+        self._frames: list[Image.Image] = []
+
+    def callback(
+        self, i: int, named_losses: NamedLosses, overall_loss: Any, grads: Any, wrt_value: Any
+    ) -> None:
+        """Keep the first sample of `wrt_value`.
+
+        Args:
+            wrt_value: `(samples, height, width)` or `(samples, height, width, channels)` with 1 or 3
+                channels, or with the channels first.
+
+        Raises:
+            InputError: if it is no such picture, or has a value that is NaN or infinite.
+        """
+        self._frames.append(Image.fromarray(self._bytes(np.asarray(wrt_value))))
+
+    def on_end(self) -> None:
+        """Write the file, and forget the pictures."""
+        frames, self._frames = self._frames, []
+        if not frames:
+            warnings.warn(
+                f"{str(self.path)!r} was not written: no step was heard of. Received: no picture. "
+                "Let the optimizer run for at least one step.",
+                VisWarning,
+                stacklevel=2,
+            )
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # In a folder of its own the file has the permissions of any new one, and goes if writing fails.
+            with tempfile.TemporaryDirectory(prefix=f".{self.path.stem}-", dir=self.path.parent) as folder:
+                temporary = Path(folder) / self.path.name
+                frames[0].save(
+                    temporary, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0
+                )
+                temporary.replace(self.path)
+        except OSError as error:
+            raise InputError(f"{str(self.path)!r} cannot be written: {error.strerror or error}.") from error
+
+    def _bytes(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        picture = batch[0] if batch.ndim else batch
+        if picture.ndim == 3 and (self.data_format or keras.config.image_data_format()) == "channels_first":
+            picture = np.moveaxis(picture, 0, -1)
+        if picture.ndim == 3 and picture.shape[-1] == 1:
+            picture = picture[..., 0]
+        if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[-1] == 3)) or not picture.size:
+            raise InputError(
+                "GifGenerator shows pictures of 1 or 3 channels. Received: "
+                f"wrt_value of shape {batch.shape}. Pass data_format if the channels are elsewhere, "
+                "or leave GifGenerator out."
+            )
+        low, high = self.input_range
+        values = picture.astype(np.float64)
+        if not np.isfinite(values).all():
+            bad = int(np.count_nonzero(~np.isfinite(values)))
+            raise InputError(
+                f"A picture has finite values. Received: wrt_value with {bad} of {values.size} values that "
+                "are NaN or infinite. Lower the learning rate."
+            )
+        return np.rint((np.clip(values, low, high) - low) / (high - low) * 255).astype(np.uint8)
+
+
+def _checked_range(input_range: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(end) for end in input_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(
+            "input_range is a pair (low, high) of finite numbers, low < high. "
+            f"Received: {input_range!r}. Pass (0, 255), (0, 1) or (-1, 1)."
+        )
+    return low, high
+
+
+def _number(value: Any) -> str:
+    array = np.asarray(value, np.float64)
+    return f"{array.item():.6g}" if array.size == 1 else str(array.tolist())

@@ -1,0 +1,73 @@
+"""Where gradients end: a model, or symbolic inputs of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from vis import models
+from vis.errors import GradientError, ModelError
+from vis.losses import Loss
+
+Losses = Sequence[tuple[Loss, float]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where gradients end: a model, or symbolic inputs of a graph.
+
+    Args:
+        model: a Keras model (a modified one brings its modifier along), or one or several symbolic
+            inputs.
+    """
+
+    model: Any
+
+    @property
+    def is_model(self) -> bool:
+        return isinstance(self.model, keras.Model)
+
+    @property
+    def symbols(self) -> Any:
+        """The structure of symbolic inputs, or None for a model that has none."""
+        return models.input_structure(self.model) if self.is_model else self.model
+
+    def anchor(self) -> Any:
+        """Return the object whose life bounds that of the traces."""
+        if self.is_model:
+            return models.unmodified(self.model)[0]
+        return keras.tree.flatten(self.model)[0]._keras_history.operation
+
+    def graph(self, losses: Losses) -> Any:
+        """Return the model that holds the losses."""
+        if self.is_model:
+            return models.unmodified(self.model)[0]
+        symbols = [tensor for loss, _ in losses for tensor in loss.symbols()]
+        try:
+            return keras.Model(self.model, symbols)
+        except ValueError as error:
+            raise GradientError(
+                "The losses cannot be computed from input_tensor. Received: "
+                f"{', '.join(t.name for t in keras.tree.flatten(self.model))}. Pass all inputs of the model; "
+                "for a layer of a nested or modified model, pass the model in place of input_tensor."
+            ) from error
+
+
+def as_source(model: Any) -> Source:
+    """Return the source for a Keras model or symbolic inputs.
+
+    Raises:
+        ModelError: for anything else.
+    """
+    if isinstance(model, keras.Model) or all(
+        isinstance(t, keras.KerasTensor) and isinstance(t._keras_history.operation, keras.layers.InputLayer)
+        for t in keras.tree.flatten(model)
+    ):
+        return Source(model)
+    raise ModelError(
+        f"Expected a Keras model or its symbolic input, model.input. Received: {model!r} of type "
+        f"{type(model).__name__}."
+    )

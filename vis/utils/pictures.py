@@ -1,0 +1,230 @@
+"""keras-vis's helpers for pictures: arrays only, channels last unless said otherwise."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from vis import files
+from vis.errors import InputError, VisWarning
+
+
+def get_img_shape(img: Any) -> tuple[int | None, ...]:
+    """Return the shape of images as `(samples, channels, image axes...)`, whatever the data format.
+
+    Args:
+        img: an array, a tensor or a symbolic tensor with its batch axis:
+            `(samples, image axes..., channels)`, or `(samples, channels, image axes...)` if
+            `keras.config.image_data_format()` is channels_first.
+
+    Returns:
+        The sizes; None where a symbolic tensor's is unknown.
+
+    Raises:
+        InputError: if there is no image axis.
+    """
+    shape = tuple(img.shape if hasattr(img, "shape") else np.shape(img))
+    if len(shape) < 3:
+        raise InputError(
+            f"Images have samples, channels and image axes. Received: shape {shape}. "
+            "Add the missing axes: image[None], image[..., None]."
+        )
+    if keras.config.image_data_format() == "channels_first":
+        return shape
+    return (shape[0], shape[-1], *shape[1:-1])
+
+
+def load_img(
+    path: str | os.PathLike[str], grayscale: bool = False, target_size: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Return the picture in a file.
+
+    Args:
+        path: a file in any format that Pillow reads.
+        grayscale: whether to give the lightness alone.
+        target_size: `(height, width)` to resize to, bilinearly, in pixels; None for the picture's own.
+
+    Returns:
+        uint8 `(height, width, 3)`, RGB, or `(height, width)` if grayscale.
+
+    Raises:
+        InputError: if the file is missing, damaged or no picture, or the size is no pair of pixels.
+    """
+    size: tuple[int | None, int | None] = (None, None)
+    if target_size is not None:
+        try:
+            height, width = (operator.index(side) for side in target_size)
+        except (TypeError, ValueError):
+            height = width = 0
+        if height < 1 or width < 1:
+            raise InputError(
+                f"target_size is (height, width) in pixels, each at least 1. Received: {target_size!r}."
+            )
+        size = (height, width)
+    picture = files.load_image(os.fspath(path), (*size, 1 if grayscale else 3)).astype(np.uint8)
+    return picture[..., 0] if grayscale else picture
+
+
+def deprocess_input(
+    input_array: npt.ArrayLike, input_range: tuple[float, float] = (0, 255)
+) -> npt.NDArray[Any]:
+    """Return an optimized input as a picture, with its rare extreme values cut off.
+
+    `low + (high - low) clip(0.5 + 0.1 (x - mean(x)) / std(x), 0, 1)`: values within five standard deviations
+    of the mean spread over the range. A constant array becomes the middle of the range.
+
+    Args:
+        input_array: finite values of any shape, with at least one value.
+        input_range: the values `(low, high)` of black and white.
+
+    Returns:
+        uint8, rounded, if both ends of the range are integers from 0 to 255; float32 otherwise.
+
+    Raises:
+        InputError: if the range is no pair of finite numbers, the higher one last, or a value is NaN or
+            infinite.
+    """
+    try:
+        low, high = (float(end) for end in input_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(
+            "input_range is a pair (low, high) of finite numbers, low < high. "
+            f"Received: {input_range!r}. Pass (0, 255), (0, 1) or (-1, 1)."
+        )
+    values = np.array(input_array, np.float64)
+    if not values.size or not np.isfinite(values).all():
+        raise InputError(
+            "A picture has finite values. Received: an array of shape "
+            f"{values.shape} with {int(np.count_nonzero(~np.isfinite(values)))} that are NaN or infinite."
+        )
+    # The mean of equal values may differ from them by a rounding, and a deviation must not be made of that.
+    if values.min() == values.max():
+        share = np.full_like(values, 0.5)
+    else:
+        values /= np.abs(values).max()  # so that no square overflows or vanishes
+        share = np.clip(0.5 + 0.1 * (values - values.mean()) / values.std(), 0, 1)
+    result = low + (high - low) * share
+    if all(isinstance(end, int | np.integer) and 0 <= end <= 255 for end in input_range):
+        return np.rint(result).astype(np.uint8)
+    return result.astype(np.float32)
+
+
+def stitch_images(images: Sequence[npt.NDArray[Any]], margin: int = 5, cols: int = 5) -> npt.NDArray[Any]:
+    """Return pictures side by side in rows of at most `cols`, with black between them.
+
+    Args:
+        images: one or more pictures of the same shape and type, `(height, width, channels)` or
+            `(height, width)`; a list or an array.
+        margin: the width of the black between them, in pixels.
+        cols: the number of pictures in a row.
+
+    Raises:
+        InputError: if there is no picture, they differ in shape, or `margin` < 0 or `cols` < 1.
+    """
+    try:
+        margin, cols = operator.index(margin), operator.index(cols)
+    except TypeError:
+        margin = cols = -1
+    if margin < 0 or cols < 1:
+        raise InputError(
+            f"margin is an integer of at least 0, cols one of at least 1. Received: {margin!r}, {cols!r}."
+        )
+    pictures = [np.asarray(image) for image in images]
+    shapes = sorted({picture.shape for picture in pictures})
+    if len(shapes) != 1 or len(shapes[0]) not in (2, 3):
+        raise InputError(
+            "Pictures to stitch have one shape, (height, width, channels) or (height, width). "
+            f"Received: {len(pictures)} of the shapes {shapes}. Resize them first."
+        )
+    height, width, *channels = shapes[0]
+    rows, columns = math.ceil(len(pictures) / cols), min(len(pictures), cols)
+    size = (rows * (height + margin) - margin, columns * (width + margin) - margin)
+    sheet = np.zeros((*size, *channels), np.result_type(*pictures))
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, cols)
+        top, left = row * (height + margin), column * (width + margin)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def draw_text(
+    img: npt.NDArray[np.uint8],
+    text: str,
+    position: tuple[float, float] = (10, 10),
+    font: str | None = None,
+    font_size: float = 14,
+    color: tuple[int, int, int] = (0, 0, 0),
+) -> npt.NDArray[np.uint8]:
+    """Return a copy of a picture with text on it.
+
+    Args:
+        img: uint8 `(height, width, 3)`, `(height, width, 4)`, `(height, width, 1)` or `(height, width)`.
+        text: what to write.
+        position: the upper left corner of the text, `(x, y)` in pixels.
+        font: a TrueType or OpenType file, or the name of one that the system has, such as
+            `"FreeSans.ttf"`; None for Pillow's own. One that is not found is replaced by that, with a
+            warning.
+        font_size: the size of the letters in pixels.
+        color: `(red, green, blue)`, 0 to 255; its lightness on a picture of one channel.
+
+    Raises:
+        InputError: if `img` is no such picture.
+    """
+    picture = np.asarray(img)
+    single = picture.ndim == 3 and picture.shape[-1] == 1
+    if picture.dtype != np.uint8 or not (
+        picture.ndim == 2 or (picture.ndim == 3 and picture.shape[-1] in (1, 3, 4))
+    ):
+        raise InputError(
+            "Text is drawn on a uint8 picture of 1, 3 or 4 channels. "
+            f"Received: {picture.dtype} of shape {picture.shape}. Convert it first, with deprocess_input."
+        )
+    canvas = Image.fromarray(picture[..., 0] if single else picture)
+    red, green, blue = color
+    lightness = round(0.299 * red + 0.587 * green + 0.114 * blue)
+    fill = lightness if canvas.mode == "L" else (red, green, blue)
+    ImageDraw.Draw(canvas).text(position, text, fill=fill, font=_font(font, font_size))
+    return np.array(canvas)[..., None] if single else np.array(canvas)
+
+
+def _font(name: str | None, size: float) -> Any:
+    if name is not None:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError as error:
+            warnings.warn(
+                f"There is no font {name!r}: {error}. Pillow's own is drawn instead. "
+                "Pass the path of a .ttf or .otf file, or font=None.",
+                VisWarning,
+                stacklevel=3,
+            )
+    return ImageFont.load_default(size)
+
+
+def bgr2rgb(img: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return a copy of a picture with its first and last channel exchanged: BGR to RGB, and back.
+
+    Args:
+        img: `(..., 3)`, of any type.
+
+    Raises:
+        InputError: if the last axis is not of length 3.
+    """
+    picture = np.asarray(img)
+    if picture.shape[-1:] != (3,):
+        raise InputError(
+            "A picture in blue, green and red has these as its last axis. "
+            f"Received: shape {picture.shape}. Pass (height, width, 3)."
+        )
+    return np.ascontiguousarray(picture[..., ::-1])

@@ -1,0 +1,117 @@
+"""Activation maximization: the input that a filter responds to most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis import backprop_modifiers, models
+from vis.errors import ModelError
+from vis.losses import ActivationMaximization, LPNorm, TotalVariation
+from vis.optimizer import Optimizer
+from vis.source import Losses
+from vis.visualization.preparation import warn_of_softmax
+
+
+def visualize_activation(
+    model: Any,
+    layer_idx: Any,
+    filter_indices: Any = None,
+    wrt_tensor: Any = None,
+    seed_input: Any = None,
+    input_range: tuple[float, float] = (0, 255),
+    backprop_modifier: Any = None,
+    grad_modifier: Any = None,
+    act_max_weight: float = 1,
+    lp_norm_weight: float = 10,
+    tv_weight: float = 10,
+    **optimizer_params: Any,
+) -> npt.NDArray[Any]:
+    """Return a picture that maximizes the activation of `filter_indices`.
+
+    Descends `act_max_weight L_act + lp_norm_weight L_lp + tv_weight L_tv`: minus the activation of the
+    filters (see `ActivationMaximization`), the 6-norm and the total variation of the picture.
+
+    Args:
+        model: a functional or sequential model of one input. It is not changed.
+        layer_idx: the layer: an index, a name, a path into nested models, or the layer itself. For a
+            class take the logits, see `vis.linear_outputs`.
+        filter_indices: an index, several, or None for all; one picture for their sum.
+        wrt_tensor: as `vis.optimizer.Optimizer`.
+        seed_input: where to start; by default random values around the middle of `input_range`.
+        input_range: the values `(low, high)` of the picture.
+        backprop_modifier: the derivative of activations, see `visualize_saliency`.
+        grad_modifier: what is done to the gradient, see `visualize_saliency`.
+        act_max_weight: the weight of the activation.
+        lp_norm_weight: the weight of the norm.
+        tv_weight: the weight of the total variation.
+        **optimizer_params: what `Optimizer.minimize` takes: `max_iter`, `input_modifiers`, `callbacks`,
+            `verbose`, `optimizer`, `seed`.
+
+    Returns:
+        `(height, width, channels)`: uint8 if both ends of the range are integers from 0 to 255, float32
+        otherwise; channels last whatever the model's format.
+
+    Raises:
+        ModelError: for a subclassed model, which has no symbolic input.
+        LayerError, FilterError, InputError, ModifierError, GradientError: see `vis.errors`.
+
+    Warns:
+        SoftmaxWarning: if the layer ends in a softmax.
+
+    Reference:
+        Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 2; Mahendran,
+        Vedaldi: Understanding Deep Image Representations by Inverting Them, 2015, for the regularizers.
+    """
+    models.check_model(model)
+    layer = models.find_layer(model, layer_idx)
+    symbols = models.input_structure(model)
+    if symbols is None:
+        raise ModelError(
+            f"The model {model.name!r} has no symbolic input to optimize: it is subclassed or not built. "
+            "Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
+        )
+    losses = [
+        (ActivationMaximization(layer, filter_indices), act_max_weight),
+        (LPNorm(model.inputs[0]), lp_norm_weight),
+        (TotalVariation(model.inputs[0]), tv_weight),
+    ]
+    if backprop_modifier is not None:
+        model = backprop_modifiers.get(backprop_modifier)(model)
+    return visualize_activation_with_losses(
+        model, losses, wrt_tensor, seed_input, input_range, grad_modifier=grad_modifier, **optimizer_params
+    )
+
+
+def visualize_activation_with_losses(
+    input_tensor: Any,
+    losses: Losses,
+    wrt_tensor: Any = None,
+    seed_input: Any = None,
+    input_range: tuple[float, float] = (0, 255),
+    **optimizer_params: Any,
+) -> npt.NDArray[Any]:
+    """Return a picture that minimizes a weighted sum of losses.
+
+    Args:
+        input_tensor: the model's symbolic input, or the model itself.
+        losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
+        wrt_tensor: as `vis.optimizer.Optimizer`.
+        seed_input: where to start; by default random values around the middle of `input_range`.
+        input_range: the values `(low, high)` of the picture.
+        **optimizer_params: what `Optimizer.minimize` takes.
+
+    Returns:
+        As `visualize_activation`.
+
+    Raises:
+        ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
+    """
+    warn_of_softmax(losses)
+    optimizer = Optimizer(input_tensor, losses, input_range, wrt_tensor)
+    picture = optimizer.minimize(seed_input, **{"verbose": False, **optimizer_params})[0]
+    if models.input_channel_axis(optimizer.input, picture.ndim + 1) == 1:
+        picture = np.moveaxis(picture, 0, -1)
+    return picture
