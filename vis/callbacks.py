@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 import warnings
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vis.errors import InputError, VisWarning
+from vis.maps import checked_range
 
 NamedLosses = Sequence[tuple[str, Any]]
 
@@ -77,7 +77,7 @@ class GifGenerator(OptimizerCallback):
     ) -> None:
         name = os.fspath(path)
         self.path = Path(name if name.lower().endswith(".gif") else f"{name}.gif")
-        self.input_range = _checked_range(input_range)
+        self.input_range = checked_range(input_range)
         if data_format not in (None, "channels_last", "channels_first"):
             raise InputError(
                 f"Unknown data_format. Received: {data_format!r}. "
@@ -144,19 +144,6 @@ class GifGenerator(OptimizerCallback):
                 "are NaN or infinite. Lower the learning rate."
             )
         return np.rint((np.clip(values, low, high) - low) / (high - low) * 255).astype(np.uint8)
-
-
-def _checked_range(input_range: Any) -> tuple[float, float]:
-    try:
-        low, high = (float(end) for end in input_range)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(
-            "input_range is a pair (low, high) of finite numbers, low < high. "
-            f"Received: {input_range!r}. Pass (0, 255), (0, 1) or (-1, 1)."
-        )
-    return low, high
 
 
 def _number(value: Any) -> str:

@@ -74,52 +74,6 @@ def load_img(
     return picture[..., 0] if grayscale else picture
 
 
-def deprocess_input(
-    input_array: npt.ArrayLike, input_range: tuple[float, float] = (0, 255)
-) -> npt.NDArray[Any]:
-    """Return an optimized input as a picture, with its rare extreme values cut off.
-
-    `low + (high - low) clip(0.5 + 0.1 (x - mean(x)) / std(x), 0, 1)`: values within five standard deviations
-    of the mean spread over the range. A constant array becomes the middle of the range.
-
-    Args:
-        input_array: finite values of any shape, with at least one value.
-        input_range: the values `(low, high)` of black and white.
-
-    Returns:
-        uint8, rounded, if both ends of the range are integers from 0 to 255; float32 otherwise.
-
-    Raises:
-        InputError: if the range is no pair of finite numbers, the higher one last, or a value is NaN or
-            infinite.
-    """
-    try:
-        low, high = (float(end) for end in input_range)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(
-            "input_range is a pair (low, high) of finite numbers, low < high. "
-            f"Received: {input_range!r}. Pass (0, 255), (0, 1) or (-1, 1)."
-        )
-    values = np.array(input_array, np.float64)
-    if not values.size or not np.isfinite(values).all():
-        raise InputError(
-            "A picture has finite values. Received: an array of shape "
-            f"{values.shape} with {int(np.count_nonzero(~np.isfinite(values)))} that are NaN or infinite."
-        )
-    # The mean of equal values may differ from them by a rounding, and a deviation must not be made of that.
-    if values.min() == values.max():
-        share = np.full_like(values, 0.5)
-    else:
-        values /= np.abs(values).max()  # so that no square overflows or vanishes
-        share = np.clip(0.5 + 0.1 * (values - values.mean()) / values.std(), 0, 1)
-    result = low + (high - low) * share
-    if all(isinstance(end, int | np.integer) and 0 <= end <= 255 for end in input_range):
-        return np.rint(result).astype(np.uint8)
-    return result.astype(np.float32)
-
-
 def stitch_images(images: Sequence[npt.NDArray[Any]], margin: int = 5, cols: int = 5) -> npt.NDArray[Any]:
     """Return pictures side by side in rows of at most `cols`, with black between them.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from vis.errors import LayerError
-from vis.maps import normalize
+from vis.maps import deprocess_input, normalize
 from vis.models import find_layer, linear_outputs, shared_copy
 from vis.utils.helpers import add_defaults_to_kwargs, listify, random_array, reverse_enumerate, slicer
-from vis.utils.pictures import bgr2rgb, deprocess_input, draw_text, get_img_shape, load_img, stitch_images
+from vis.utils.pictures import bgr2rgb, draw_text, get_img_shape, load_img, stitch_images
 
 
 def find_layer_idx(model: Any, layer_name: str) -> int:
