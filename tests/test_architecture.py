@@ -35,6 +35,7 @@ ROOMS = [
     "models",
     "backend",
     "registry",
+    "weak",
     "errors",
     "version",
 ]

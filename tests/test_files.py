@@ -104,10 +104,13 @@ def test_no_model_file_and_weights_alone(tmp_path: Path) -> None:
 
 
 def test_preprocessing_by_name() -> None:
-    prepare = files.preprocessing("mobilenet_v2")
-    assert prepare(np.array([[[0.0, 127.5, 255.0]]])).tolist() == [[[-1, 0, 1]]]
+    picture = np.array([[[0.0, 127.5, 255.0]]], np.float32)
+    assert files.prepared(picture, "mobilenet_v2").tolist() == [[[-1, 0, 1]]]
+    assert picture.tolist() == [[[0.0, 127.5, 255.0]]]
+    with pytest.raises(InputError, match=r"'resnet50' does not take a picture of shape \(1, 1, 1\)"):
+        files.prepared(picture[..., :1], "resnet50")
     with pytest.raises(InputError, match=r"no preprocessing 'resnet5'\. Did you mean"):
-        files.preprocessing("resnet5")
+        files.prepared(picture, "resnet5")
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

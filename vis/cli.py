@@ -85,7 +85,7 @@ def saliency(
     pictures = [files.load_image(path, shape) for path in images]
     names = _distinct([path.stem for path in images])
     if preprocess:
-        inputs = [files.preprocessing(preprocess)(picture.copy()) for picture in pictures]
+        inputs = [files.prepared(picture, preprocess) for picture in pictures]
     else:
         low, high = input_range or describe.pixel_range(network)
         inputs = [low + (high - low) * picture / 255 for picture in pictures]
@@ -178,4 +178,9 @@ def main() -> None:
         sys.exit(2)
     except (VisError, MemoryError, OSError) as error:
         click.echo(f"vis: {_one_line(str(error)) or type(error).__name__}", err=True)
+        sys.exit(2)
+    except Exception as error:  # what a model's own code raises when it is called
+        click.echo(
+            f"vis: the model could not be run: {type(error).__name__}: {_one_line(str(error))}", err=True
+        )
         sys.exit(2)

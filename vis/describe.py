@@ -78,7 +78,11 @@ def target_layer(model: Any, explained: Any, layer: str) -> Any:
         explained: the same model, or the one before its softmax.
         layer: an index as text, a name or a path.
     """
-    found = models.find_layer(model, int(layer) if layer.lstrip("-").isdigit() else layer)
+    try:
+        key: Any = int(layer)
+    except ValueError:
+        key = layer
+    found = models.find_layer(model, key)
     if any(found is held for _, held in models.walk(explained)):
         return found
     if found is not model.layers[-1] and any(found.name == held.name for held in explained.layers):
@@ -96,7 +100,8 @@ def predicted_filter(model: Any, layer: Any, array: npt.NDArray[Any]) -> list[in
     """
     if layer is not model.layers[-1]:
         return None
-    outputs = np.asarray(model(array[None], training=False), np.float64)
+    end = keras.Model(models.input_structure(model), layer.output)
+    outputs = np.asarray(end(array[None], training=False), np.float64)
     axis = models.filter_axis(layer, outputs.ndim) % outputs.ndim
     means = outputs.mean(axis=tuple(i for i in range(outputs.ndim) if i != axis))
     return [int(means.argmax())]

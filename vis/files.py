@@ -88,7 +88,16 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
         )
     try:
         with Image.open(path) as picture:
+            if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
+                raise InputError(
+                    f"The image {str(path)!r} has the pixel type {picture.mode!r}, whose range is not known. "
+                    "Save it with 8 or 16 bits per channel."
+                )
+            if picture.mode.startswith("I"):  # 16 bits; converting would cut them off at 255
+                picture = Image.fromarray((np.asarray(picture, np.float32) / 257).astype(np.uint8))
             converted = picture.convert(mode)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"There is no image file {str(path)!r}.") from None
     except UnidentifiedImageError:
@@ -101,11 +110,15 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
     return np.asarray(converted, np.float32).reshape(size[1], size[0], -1)
 
 
-def preprocessing(name: str) -> Any:
-    """Return the `preprocess_input` of a module of `keras.applications`, such as `"resnet50"`.
+def prepared(picture: npt.NDArray[np.float32], name: str) -> npt.NDArray[Any]:
+    """Return a picture as the `preprocess_input` of a module of `keras.applications` makes it.
+
+    Args:
+        picture: `(height, width, channels)`, 0 to 255.
+        name: the module, such as `"resnet50"`.
 
     Raises:
-        InputError: if there is no such module.
+        InputError: if there is no such module, or it does not take such a picture.
     """
     known = [key for key, module in vars(keras.applications).items() if hasattr(module, "preprocess_input")]
     if name not in known:
@@ -113,7 +126,13 @@ def preprocessing(name: str) -> Any:
             f"keras.applications has no preprocessing {name!r}.{did_you_mean(name, known)} "
             f"Valid names: {', '.join(sorted(known))}."
         )
-    return getattr(keras.applications, name).preprocess_input
+    try:
+        result: npt.NDArray[Any] = getattr(keras.applications, name).preprocess_input(picture.copy())
+    except (IndexError, ValueError) as error:
+        raise InputError(
+            f"The preprocessing {name!r} does not take a picture of shape {picture.shape}: {_first_line(error)}."
+        ) from error
+    return result
 
 
 @contextlib.contextmanager

@@ -3,15 +3,14 @@
 One trace serves every batch size, every filter index and every weight: they are run-time inputs. A trace
 belongs to what it was made of: the model, the losses' layers, what it is differentiated by, and the backprop
 modifier. It is kept as long as the model lives, which it does not keep alive; it reads the model's variables
-at each call, and is made anew if an activation, or a layer of a Sequential, has been exchanged since.
+at each call, and is made anew if a layer's settings, such as its activation, have changed since.
 """
 
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -24,9 +23,13 @@ from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, InputError
 from vis.losses import Loss
 from vis.source import Losses, Source
+from vis.weak import WeakTable
+
+# Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.
+_SCALES = (2.0**15, 2.0**10, 2.0**5, 1.0)
 
 _lock = threading.RLock()
-_traces: weakref.WeakKeyDictionary[Any, dict[Hashable, _Trace]] = weakref.WeakKeyDictionary()
+_traces: WeakTable[_Trace] = WeakTable()
 
 
 @dataclass
@@ -35,10 +38,12 @@ class _Trace:
 
     compiled: Any
     shapes: list[list[tuple[int | None, ...]]]
-    exchangeable: list[tuple[weakref.ref[Any], Any]]
+    states: list[models.Settings]
+    half: bool
+    name: str
 
     def holds(self) -> bool:
-        return all(models.exchangeable(operation()) == known for operation, known in self.exchangeable)
+        return all(state.hold() for state in self.states)
 
 
 def input_gradient(
@@ -92,17 +97,27 @@ def _evaluate(
     wrt: Any,
     modifier: BackpropModifier | None,
 ) -> backend.Evaluation:
-    losses = _checked_losses(losses)
+    losses = checked_losses(losses)
     inherited = models.unmodified(source.model)[1] if source.is_model else None
     if inherited and modifier is None:
         modifier = BackpropModifier(*inherited)
     trace = _trace(source, losses, arrays, wrt, modifier)
-    evaluation: backend.Evaluation = trace.compiled([*arrays, *_parameters(losses, trace)])
-    _check(evaluation.gradients, arrays, wrt, losses)
-    return evaluation
+    *parameters, weights = _parameters(losses, trace)
+    for scale in _SCALES if trace.half else (1.0,):
+        evaluation: backend.Evaluation = trace.compiled([*arrays, *parameters, scale * weights])
+        gradients = [None if g is None else g / scale for g in evaluation.gradients]
+        if all(g is None or np.isfinite(g).all() for g in gradients):
+            break
+    _check(gradients, arrays, wrt, losses)
+    return replace(evaluation, loss=evaluation.loss / scale, gradients=gradients)
 
 
-def _checked_losses(losses: Any) -> list[tuple[Loss, float]]:
+def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
+    """Return losses with their weights as a list of pairs.
+
+    Raises:
+        GradientError: for anything else than pairs of a loss and a finite number, at least one.
+    """
     try:
         pairs = [(loss, float(weight)) for loss, weight in losses]
     except (TypeError, ValueError):
@@ -155,7 +170,7 @@ def compiled_descent(
     Raises:
         GradientError, FilterError, LayerError, ModifierError: as `input_gradient`.
     """
-    losses = _checked_losses(losses)
+    losses = checked_losses(losses)
     inherited = models.unmodified(source.model)[1] if source.is_model else None
     modifier = BackpropModifier(*inherited) if inherited else None
     rule = modifier.rule if modifier else None
@@ -173,23 +188,18 @@ def _cached(
     kind: Hashable,
     compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
 ) -> _Trace:
-    own = next((loss for loss, _ in losses if loss.trace_key() is None), None)
-    anchor = source.anchor()
-    key: Hashable = (
-        kind,
-        id(anchor),
-        tuple(loss.trace_key() or id(loss) for loss, _ in losses),
-        None if wrt is None else id(wrt),
-        modifier and modifier.rule,
-        tuple(specs),
-    )
+    about = [source.anchor(), *(part for loss, _ in losses for part in loss.trace_objects())]
+    about += [] if wrt is None else [wrt]
+    about += [] if modifier is None else [modifier.rule]
+    settings = tuple(loss.trace_settings() for loss, _ in losses)
+    key = (kind, settings, wrt is None, modifier is None, tuple(specs))
     with _lock:
-        # A loss with a trace of its own must not leave it behind when it goes.
-        traces = _traces.setdefault(anchor if own is None else own, {})
-        trace = traces.get(key)
+        trace = _traces.get(about, key)
         if trace is None or not trace.holds():
-            trace = traces[key] = _compile(source, losses, specs, wrt, modifier, compile_)
-        return trace
+            trace = _traces.put(about, _compile(source, losses, specs, wrt, compile_), key)
+    if modifier and trace.compiled.coverage:
+        models.report_coverage(trace.compiled.coverage, modifier.name, trace.name)
+    return trace
 
 
 def _parameters(losses: Losses, trace: _Trace) -> list[npt.NDArray[Any]]:
@@ -212,7 +222,6 @@ def _compile(
     losses: Losses,
     inputs: list[backend.Spec],
     wrt: Any,
-    modifier: BackpropModifier | None,
     compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
 ) -> _Trace:
     graph = source.graph(losses)
@@ -245,11 +254,9 @@ def _compile(
         backend.Spec((len(losses),), "float64"),
     ]
     compiled = compile_(forward, specs)
-    if modifier and compiled.coverage:
-        models.report_coverage(compiled.coverage, modifier.name, graph.name)
     held = [graph, *models.held_operations(graph).values()]
-    exchangeable = [(weakref.ref(o), known) for o in held if (known := models.exchangeable(o)) is not None]
-    return _Trace(compiled, shapes, exchangeable)
+    half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
+    return _Trace(compiled, shapes, [models.Settings(operation) for operation in held], half, graph.name)
 
 
 def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, losses: Losses) -> None:
@@ -259,7 +266,8 @@ def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, losses: Losses
             raise InputError(
                 "The model takes integers, and there is no gradient with respect to an integer. "
                 f"Received: inputs of type {', '.join(str(a.dtype) for a in arrays)}. Differentiate with "
-                "respect to the output of the embedding: wrt_tensor=model.get_layer(...).output."
+                "respect to the output of the first layer that makes floats of them (an Embedding, a "
+                "Rescaling): wrt_tensor=model.get_layer(...).output."
             )
         raise GradientError(
             f"No path leads from the loss {names} to {'the input' if wrt is None else repr(wrt.name)}. "

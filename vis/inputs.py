@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis import models
 from vis.errors import InputError, ModelError
 
 Arrays = list[npt.NDArray[Any]]
@@ -29,6 +30,11 @@ def one_input(symbols: Any, seed_input: Any) -> Arrays:
         InputError: if the structure, a shape, a type or a value is wrong, or several inputs are given.
     """
     flat = keras.tree.flatten(symbols)
+    if isinstance(symbols, dict) and len(flat) > 1 and not isinstance(seed_input, dict):
+        raise InputError(
+            f"The model takes a dict of inputs with the keys {', '.join(map(repr, symbols))}. Received: "
+            f"{type(seed_input).__name__}. Pass a dict, so that no input is mistaken for another."
+        )
     given = _in_order(_names(symbols), flat, seed_input)
     return [
         _checked(value, tuple(symbol.shape), symbol.dtype, name)
@@ -55,9 +61,8 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
         InputError: as `one_input`.
         ModelError: for a structure of several arrays.
     """
-    if isinstance(seed_input, dict) or (
-        isinstance(seed_input, list | tuple) and len({np.shape(item) for item in seed_input}) > 1
-    ):
+    several = isinstance(seed_input, list | tuple) and all(isinstance(x, np.ndarray) for x in seed_input)
+    if isinstance(seed_input, dict) or (several and len(seed_input) > 1):
         raise ModelError(
             f"The model {model.name!r} is subclassed, and its inputs are known by nothing but a call. "
             "Received: several input arrays. Wrap it: inputs = [keras.Input(...), ...]; "
@@ -67,10 +72,11 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
     rank = _rank(model)
     if rank is None:
         rank = value.ndim if value.shape[:1] == (1,) else value.ndim + 1
-    # Integers may be tokens; bytes are pixels.
-    dtype = (
-        str(value.dtype) if value.dtype.kind in "iu" and value.dtype != np.uint8 else keras.config.floatx()
+    # Integers are tokens where something looks them up, and pixels elsewhere.
+    tokens = value.dtype.kind in "iu" and any(
+        isinstance(layer, keras.layers.Embedding) for _, layer in models.walk(model)
     )
+    dtype = str(value.dtype) if tokens else keras.config.floatx()
     return _checked(value, (None,) * rank, dtype, model.name)
 
 
@@ -115,11 +121,8 @@ def _in_order(names: list[str], flat: list[Any], seed_input: Any) -> list[Any]:
 
 def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -> npt.NDArray[Any]:
     """Return one array of the model's type with its batch axis."""
-    wanted = (
-        f"{shape[1:]}, with or without a batch axis of 1"
-        if None not in shape[1:]
-        else (f"{tuple('any' if n is None else n for n in shape[1:])}, with or without a batch axis of 1")
-    )
+    sizes = tuple("any" if size is None else size for size in shape[1:])
+    wanted = f"{sizes}, with or without a batch axis of 1"
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -142,17 +145,19 @@ def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -
     )
     if not fits or not array.size:
         raise InputError(f"The input {name!r} must have shape {wanted}. Received: shape {np.shape(value)}.")
-    wide = array.astype(np.float64)
-    if bad := int(np.count_nonzero(~np.isfinite(wide))):
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(wide))[0][1:])
+    with np.errstate(over="ignore"):
+        cast = array.astype(np.float32 if dtype == "bfloat16" else dtype)
+    given = array.astype(np.float64)
+    finite = np.isfinite(given) & np.isfinite(cast.astype(np.float64))
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0][1:])
         raise InputError(
-            f"The input {name!r} has {bad} values that are NaN or infinite, the first at {where}. "
-            "Replace or remove them, for example with numpy.nan_to_num."
+            f"The input {name!r} has {np.count_nonzero(~finite)} values that are NaN or infinite as {dtype}, "
+            f"the first at {where}. Replace or remove them, for example with numpy.nan_to_num."
         )
-    if dtype.startswith(("int", "uint")) and not np.array_equal(wide, np.rint(wide)):
+    if cast.dtype.kind in "iu" and not np.array_equal(cast, given):
         raise InputError(
-            f"The input {name!r} takes whole numbers ({dtype}). Received: {array.dtype} with fractions. "
-            "Pass token or category numbers."
+            f"The input {name!r} takes whole numbers ({dtype}). Received: {array.dtype} with values that are "
+            "none, or out of range. Pass token or category numbers."
         )
-    array = wide.astype(dtype) if dtype != "bfloat16" else wide.astype(np.float32)
-    return np.repeat(array, shape[0], axis=0) if shape[0] else array
+    return np.repeat(cast, shape[0], axis=0) if shape[0] else cast

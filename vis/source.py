@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from vis import models
-from vis.errors import GradientError, ModelError
+from vis.errors import GradientError, ModelError, SharedInputWarning, warn
 from vis.losses import Loss
 
 Losses = Sequence[tuple[Loss, float]]
@@ -66,6 +66,12 @@ def as_source(model: Any) -> Source:
         isinstance(t, keras.KerasTensor) and isinstance(t._keras_history.operation, keras.layers.InputLayer)
         for t in keras.tree.flatten(model)
     ):
+        if not isinstance(model, keras.Model) and any(map(models.is_modified_too, keras.tree.flatten(model))):
+            warn(
+                "The symbolic input belongs to a model and to a modified one made of it; the plain gradient "
+                "is taken. Pass the model that you mean, modified or not, in place of its input.",
+                SharedInputWarning,
+            )
         return Source(model)
     raise ModelError(
         f"Expected a Keras model or its symbolic input, model.input. Received: {model!r} of type "

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -110,7 +111,18 @@ def test_imagenet_network(tmp_path: Path) -> None:
     assert re.match(r"top class: class \d+, probability 0\.\d+", printed)
 
 
-def test_imagenet_network_with_a_file(tmp_path: Path) -> None:
+def test_imagenet_network_with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another network in place of the one whose weights would be downloaded.
+    def small_network(weights: str | None) -> keras.Model:
+        assert weights == "imagenet"
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Conv2D(8, 9, 4, activation="relu"), keras.layers.GlobalMaxPooling2D()]
+        return keras.Sequential([keras.Input((224, 224, 3)), *layers, keras.layers.Dense(9, "softmax")])
+
+    module = keras.applications.mobilenet_v2
+    monkeypatch.setattr(module, "MobileNetV2", small_network)
+    monkeypatch.setattr(module, "decode_predictions", lambda array, top: [[("n0", "tabby_cat", array.max())]])
     noise = np.random.default_rng(0).integers(0, 256, (120, 300), np.uint8)
     Image.fromarray(noise).save(tmp_path / "grey.png")
-    run("imagenet_network", tmp_path, str(tmp_path / "grey.png"), "--weights", "none")
+    printed = run("imagenet_network", tmp_path, str(tmp_path / "grey.png"))
+    assert printed.startswith("top class: tabby cat, probability 0.")

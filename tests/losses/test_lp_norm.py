@@ -175,8 +175,8 @@ def test_the_model_keeps_no_trace_of_it(untouched: Any) -> None:
 
 def test_equal_losses_share_a_trace() -> None:
     model = identity((2, 3))
-    assert LPNorm(model.input).trace_key() == LPNorm(model.input, 6).trace_key()
-    assert LPNorm(model.input).trace_key() != LPNorm(model.input, 2).trace_key()
+    assert LPNorm(model.input).trace_settings() == LPNorm(model.input, 6).trace_settings()
+    assert LPNorm(model.input).trace_settings() != LPNorm(model.input, 2).trace_settings()
 
 
 def test_its_name_is_that_of_keras_vis() -> None:

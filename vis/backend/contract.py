@@ -94,8 +94,10 @@ class CompiledDescent(Protocol):
 class CompiledCall(Protocol):
     """A forward pass compiled per input signature."""
 
+    found: Coverage | None
+
     def __call__(self, inputs: Any) -> Any:
-        """Return the outputs for a structure of tensors."""
+        """Return the outputs for a structure of tensors; `found` is what the rule then reached."""
 
     def coverage(self, specs: Any) -> Coverage:
         """Return what the rule reaches when the inputs have the given structure of specs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -50,8 +50,22 @@ class ActivationMaximization(Loss):
         (selection,) = self.parameters([tuple(output.shape)])
         return self._loss(output, ops.convert_to_tensor(selection))
 
-    def trace_key(self) -> Hashable:
-        return (type(self), id(self.layer))
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "build_loss" in vars(cls):
+            # An expression of its own takes the place of the run-time parameters.
+            for name in (
+                "parameter_ranks",
+                "trace_objects",
+                "trace_settings",
+                "symbols",
+                "parameters",
+                "term",
+            ):
+                setattr(cls, name, vars(Loss)[name])
+
+    def trace_objects(self) -> list[Any]:
+        return [type(self), self.layer]
 
     def symbols(self) -> list[Any]:
         return [self.layer.output]

@@ -7,7 +7,6 @@ that positive gradients mean "raise the output".
 
 from __future__ import annotations
 
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -16,11 +15,12 @@ import keras
 import numpy.typing as npt
 
 from vis.errors import GradientError
-from vis.models import held_operations
+from vis.models import held_operations, upstream
+from vis.weak import WeakTable
 
 # evaluate(values of the points, parameters) -> the loss, in keras.ops
 Evaluate = Callable[[Sequence[Any], Sequence[Any]], Any]
-_expressions: weakref.WeakKeyDictionary[Loss, Any] = weakref.WeakKeyDictionary()
+_expressions: WeakTable[Any] = WeakTable()
 
 
 class Loss(ABC):
@@ -52,8 +52,12 @@ class Loss(ABC):
 
     parameter_ranks: tuple[int, ...] = ()
 
-    def trace_key(self) -> Hashable | None:
-        """Return what a trace of this loss depends on, or None if each object needs its own."""
+    def trace_objects(self) -> list[Any]:
+        """Return the objects that a trace of this loss is about; losses with the same ones share it."""
+        return [self]
+
+    def trace_settings(self) -> Hashable:
+        """Return what else a trace of this loss depends on."""
         return None
 
     def symbols(self) -> list[Any]:
@@ -67,7 +71,8 @@ class Loss(ABC):
     def term(self, model: Any) -> tuple[list[Any], Evaluate]:
         """Return the points of `model` to read, and the function of their values and the parameters."""
         expression = self._expression()
-        leaves = _leaves(expression, held_operations(model))
+        held = held_operations(model)
+        leaves = _leaves(expression, held)
         if not leaves:
             raise GradientError(
                 f"The loss {self.name!r} uses no tensor of the model {model.name!r}. "
@@ -78,13 +83,16 @@ class Loss(ABC):
         def evaluate(values: Sequence[Any], parameters: Sequence[Any]) -> Any:
             if leaves[0] is expression:
                 return values[0]
-            return keras.Function(leaves, expression)(list(values))
+            # A model of the expression alone: a keras.Function of Keras 3.5 would walk past its inputs.
+            return keras.Model(leaves, expression)(list(values))
 
+        _unlink(expression, held)
         return leaves, evaluate
 
     def _expression(self) -> Any:
         # Each keras.ops call on a layer's output links a node to that layer: build it once per loss.
-        if self not in _expressions:
+        expression = _expressions.get([self])
+        if expression is None:
             expression = self.build_loss()
             if not isinstance(expression, keras.KerasTensor):
                 raise GradientError(
@@ -92,8 +100,18 @@ class Loss(ABC):
                     f"symbolic tensors such as layer.output. Received: {expression!r} of type "
                     f"{type(expression).__name__}."
                 )
-            _expressions[self] = expression
-        return _expressions[self]
+            _expressions.put([self], expression)
+        return expression
+
+
+def _unlink(expression: Any, held: dict[int, Any]) -> None:
+    """Take back the links that an expression has made from the user's layers to itself; none is needed."""
+    for node in upstream([expression]):
+        if id(node.operation) not in held:
+            for tensor in node.input_tensors:
+                operation = tensor._keras_history.operation
+                if id(operation) in held:
+                    operation._outbound_nodes[:] = [n for n in operation._outbound_nodes if n is not node]
 
 
 def _leaves(expression: Any, held: dict[int, Any]) -> list[Any]:

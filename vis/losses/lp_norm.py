@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from vis.errors import InputError
-from vis.losses.total_variation import ImageLoss, sample_size, smallest
+from vis.losses.image import ImageLoss, sample_size, smallest
 
 # From here on the p-th power of all but the largest value is 0, in float64 too.
 _AS_GOOD_AS_INFINITE = 1e18

@@ -3,32 +3,34 @@
 from vis.models.find import (
     check_model,
     child_layers,
-    exchangeable,
     filter_axis,
     find_layer,
     held_operations,
     input_channel_axis,
     input_structure,
     output_shape,
+    upstream,
     walk,
 )
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
-from vis.models.modified import layer_coverage, modified, report_coverage, unmodified
+from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage, unmodified
 from vis.models.probe import Probe
+from vis.models.settings import Settings
 from vis.models.spatial import spatial_layer_before
 
 __all__ = [
     "Probe",
+    "Settings",
     "activation_name",
     "check_model",
     "child_layers",
     "ends_in_softmax",
-    "exchangeable",
     "filter_axis",
     "find_layer",
     "held_operations",
     "input_channel_axis",
     "input_structure",
+    "is_modified_too",
     "layer_coverage",
     "linear_outputs",
     "modified",
@@ -37,5 +39,6 @@ __all__ = [
     "shared_copy",
     "spatial_layer_before",
     "unmodified",
+    "upstream",
     "walk",
 ]

@@ -51,15 +51,19 @@ def sublayers(operation: Any) -> Iterator[tuple[str, Any]]:
     """Yield the operations that `operation` holds, each with the name of its attribute.
 
     A functional model holds the operations of its graph; any other layer holds what its attributes
-    name, directly or in a list, tuple or dict.
+    name, directly or in lists, tuples and dicts.
     """
     for name, value in vars(operation).items():
-        if name in _GRAPH:
-            continue
-        held = value.values() if isinstance(value, dict) else value
-        for item in held if isinstance(value, list | tuple | dict) else (value,):
-            if isinstance(item, keras.Operation):
-                yield name, item
+        if name not in _GRAPH:
+            yield from ((name, held) for held in _operations_in(value))
+
+
+def _operations_in(value: Any) -> Iterator[Any]:
+    if isinstance(value, keras.Operation):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _operations_in(item)
 
 
 def child_layers(layer: Any) -> list[Any]:
@@ -90,26 +94,22 @@ def held_operations(model: Any) -> dict[int, Any]:
     return held
 
 
-def upstream_operations(tensors: list[Any]) -> set[int]:
-    """Return the ids of all operations that symbolic tensors are computed by."""
-    found: set[int] = set()
+def upstream(tensors: list[Any]) -> list[Any]:
+    """Return the nodes, calls of operations, that symbolic tensors are computed by."""
+    found: dict[int, Any] = {}
     pending = list(tensors)
-    seen: set[int] = set()
     while pending:
-        tensor = pending.pop()
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            operation, node_index, _ = tensor._keras_history
-            found.add(id(operation))
-            pending += operation._inbound_nodes[node_index].input_tensors
-    return found
+        operation, node_index, _ = pending.pop()._keras_history
+        node = operation._inbound_nodes[node_index]
+        if id(node) not in found:
+            found[id(node)] = node
+            pending += node.input_tensors
+    return list(found.values())
 
 
-def exchangeable(operation: Any) -> Any:
-    """Return what a user may exchange in an operation after building a model: its activation, its layers."""
-    if isinstance(operation, keras.Sequential):
-        return [id(layer) for layer in operation.layers]
-    return getattr(operation, "activation", None)
+def nodes_of(model: Any, operation: Any) -> list[Any]:
+    """Return the calls of an operation in the graph of a model: a shared layer has others elsewhere."""
+    return [node for node in upstream(model.outputs) if node.operation is operation]
 
 
 def find_layer(model: Any, layer: Any) -> Any:

@@ -12,7 +12,7 @@ from vis.models.find import (
     input_structure,
     output_structure,
     sublayers,
-    upstream_operations,
+    upstream,
 )
 from vis.models.modified import modified, unmodified
 from vis.models.probe import exchanged, twin
@@ -88,8 +88,8 @@ def _before_squashing(outputs: list[Any]) -> list[Any]:
             continue
         if id(operation) not in replacements:
             replacement = _linear(operation)
-            inside = upstream_operations([*kept, *node.input_tensors])
-            if replacement is not None and id(operation) in inside:
+            inside = upstream([*kept, *node.input_tensors])
+            if replacement is not None and any(call.operation is operation for call in inside):
                 # The layer itself is needed too, and names are unique in a model.
                 replacement = twin(replacement, name=f"{operation.name}_linear")
             replacements[id(operation)] = replacement

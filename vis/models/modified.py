@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import keras
@@ -9,6 +10,9 @@ import keras
 from vis import backend
 from vis.errors import ModelError, ModifierError, PartialOverrideWarning, warn
 from vis.models.find import check_model, input_structure, output_structure
+
+# A modified model has the symbolic input of its original: which of them is meant cannot be told from it.
+_modified_by: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
 
 
 def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> None:
@@ -40,6 +44,7 @@ class _Modified:
     modifier_name: str
     rule: backend.Rule
     _compiled: Any
+    _examined: bool
 
     def _modify(self, original: Any, name: str, rule: backend.Rule) -> None:
         # Kept outside Keras's tracking: the original is not a layer of the modified model, it is its twin.
@@ -47,6 +52,7 @@ class _Modified:
             original=original,
             modifier_name=name,
             rule=rule,
+            _examined=False,
             _compiled=backend.compile_call(lambda inputs: original(inputs, training=False), rule),
         )
 
@@ -57,7 +63,11 @@ class _Modified:
                 f"The model {self.original.name!r} with the backprop modifier {self.modifier_name!r} runs in "
                 "inference mode only. Received: training=True. Train the original: they share all variables."
             )
-        return self._compiled(inputs)
+        outputs = self._compiled(inputs)
+        if not self._examined:
+            self.__dict__["_examined"] = True
+            report_coverage(self._compiled.found, self.modifier_name, self.original.name)
+        return outputs
 
 
 class _ModifiedFunctional(_Modified, keras.Model):  # type: ignore[misc]
@@ -119,7 +129,15 @@ def modified(model: Any, name: str, rule: backend.Rule) -> Any:
         input_structure(original),
     )
     report_coverage(result._compiled.coverage(specs), name, model.name)
+    result.__dict__["_examined"] = True
+    for symbol in original.inputs:
+        _modified_by.setdefault(symbol._keras_history.operation, weakref.WeakSet()).add(result)
     return result
+
+
+def is_modified_too(symbol: Any) -> bool:
+    """Tell whether a modified model is alive that has the same symbolic input as its original."""
+    return bool(_modified_by.get(symbol._keras_history.operation))
 
 
 def layer_coverage(layer: Any, rule: backend.Rule) -> backend.Coverage | None:

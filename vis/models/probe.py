@@ -160,8 +160,8 @@ def exchanged(operation: Any, twins: dict[int, Any]) -> dict[str, Any]:
 
 def _exchange(value: Any, twins: dict[int, Any]) -> Any:
     if isinstance(value, dict):
-        return {key: twins.get(id(item), item) for key, item in value.items()}
+        return {key: _exchange(item, twins) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        items = [twins.get(id(item), item) for item in value]
+        items = [_exchange(item, twins) for item in value]
         return items if isinstance(value, list) else tuple(items)
     return twins.get(id(value), value)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from vis.errors import LayerError
-from vis.models.find import child_layers, input_structure
+from vis.models.find import child_layers, input_structure, nodes_of
 
 _KINDS = tuple(
     getattr(keras.layers, f"{kind}{rank}D")
@@ -35,7 +35,7 @@ def spatial_layer_before(model: Any, layer: Any) -> Any:
         LayerError: if there is none; name the layer instead.
     """
     start = next(_places(model, layer, ()), None)
-    pending = [] if start is None or input_structure(model) is None else list(_before(*start))
+    pending = [] if start is None or input_structure(model) is None else list(_before(*start, model))
     seen: set[int] = set()
     while pending:
         operation, parents = pending.pop(0)
@@ -43,7 +43,7 @@ def spatial_layer_before(model: Any, layer: Any) -> Any:
             return operation
         if id(operation) not in seen:
             seen.add(id(operation))
-            pending += _before(operation, parents)
+            pending += _before(operation, parents, model)
     raise LayerError(
         f"No convolution or pooling layer lies before {layer.name!r} in the graph of the model "
         f"{model.name!r}. Name the layer whose places are to be weighed: penultimate_layer_idx."
@@ -60,20 +60,21 @@ def _places(holder: Any, layer: Any, parents: tuple[Any, ...]) -> Iterator[_Plac
             yield from _places(child, layer, (*parents, child))
 
 
-def _before(operation: Any, parents: tuple[Any, ...]) -> Iterator[_Place]:
+def _before(operation: Any, parents: tuple[Any, ...], root: Any) -> Iterator[_Place]:
     """Yield the operations whose outputs `operation` takes; those of a nested model are its own last ones."""
     if isinstance(operation, keras.Model) and input_structure(operation) is not None:
         inside = (*parents, operation)
         yield from ((tensor._keras_history.operation, inside) for tensor in operation.outputs)
         return
-    yield from _called_on(operation, parents)
+    yield from _called_on(operation, parents, root)
 
 
-def _called_on(operation: Any, parents: tuple[Any, ...]) -> Iterator[_Place]:
-    for node in operation._inbound_nodes:
+def _called_on(operation: Any, parents: tuple[Any, ...], root: Any) -> Iterator[_Place]:
+    holder = parents[-1] if parents else root
+    for node in nodes_of(holder, operation):
         for tensor in node.input_tensors:
             source = tensor._keras_history.operation
             if isinstance(source, keras.layers.InputLayer) and parents:
-                yield from _called_on(parents[-1], parents[:-1])
+                yield from _called_on(holder, parents[:-1], root)
             else:
                 yield source, parents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import keras
@@ -11,18 +12,22 @@ import numpy.typing as npt
 from vis import inputs, models
 from vis.errors import EmptyMapWarning, ModifierError, SoftmaxWarning, warn
 from vis.grad_modifiers import GradModifier
+from vis.gradients import checked_losses
 from vis.source import Losses, Source
+
+_building = threading.Lock()
 
 
 def built(source: Source, seed_input: Any) -> Source:
     """Return `source` with its model built, from the seed's shape, if it never was."""
     model = source.model
-    if source.is_model and not model.built:
-        array = inputs.unbuilt_input(model, seed_input)
-        if isinstance(model, keras.Sequential):
-            model.build((None, *array.shape[1:]))
-        else:
-            model(array, training=False)
+    with _building:  # two threads must not both make its variables
+        if source.is_model and not model.built:
+            array = inputs.unbuilt_input(model, seed_input)
+            if isinstance(model, keras.Sequential):
+                model.build((None, *array.shape[1:]))
+            else:
+                model(array, training=False)
     return source
 
 
@@ -40,11 +45,12 @@ def modified_gradient(modify: GradModifier, gradient: npt.NDArray[Any]) -> npt.N
         ModifierError: if the result has another shape or is not finite.
     """
     modified = np.asarray(modify(gradient.copy()))
-    if modified.shape != gradient.shape or not np.isfinite(modified).all():
+    numbers = modified.dtype.kind in "fiub"
+    if not numbers or modified.shape != gradient.shape or not np.isfinite(modified).all():
+        bad = np.count_nonzero(~np.isfinite(modified)) if numbers else modified.size
         raise ModifierError(
             "A gradient modifier returns finite values in the shape that it was given. Received from "
-            f"{modify!r}: shape {modified.shape} for {gradient.shape}, "
-            f"{np.count_nonzero(~np.isfinite(modified))} values not finite."
+            f"{modify!r}: shape {modified.shape} for {gradient.shape}, {bad} values not finite."
         )
     return modified
 
@@ -62,8 +68,12 @@ def warn_if_empty(result: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> None:
 
 
 def warn_of_softmax(losses: Losses) -> None:
-    """Warn of each loss that is taken of a softmax."""
-    for loss, _ in losses:
+    """Warn of each loss that is taken of a softmax.
+
+    Raises:
+        GradientError: if the losses are no list of pairs of a loss and a finite weight.
+    """
+    for loss, _ in checked_losses(losses):
         layer = getattr(loss, "layer", None)
         if layer is not None and models.ends_in_softmax(layer):
             warn(

@@ -8,7 +8,8 @@ graph tensor behind in the layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +19,28 @@ import tensorflow as tf
 
 from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.tensorflow.overrides import overriding
+from vis.errors import GradientError, LayerError, VisError
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Say in the library's words what TensorFlow cannot do while it traces a gradient."""
+    try:
+        yield
+    except LookupError as error:
+        if isinstance(error, VisError):
+            raise
+        raise GradientError(
+            f"An operation on the way from the input to the loss has no gradient: {error}. Choose a layer "
+            "before it, or differentiate with respect to a tensor after it: wrt_tensor."
+        ) from error
+    except ValueError as error:
+        if type(error).__name__ != "InaccessibleTensorError":  # TensorFlow has no public name for it
+            raise
+        raise LayerError(
+            "A layer is run inside a function or a loop of its own (a @tf.function call, a recurrent step), "
+            "where its output cannot be read. Choose the layer that holds it, or the model's output."
+        ) from error
 
 
 class _Gradient:
@@ -33,13 +56,15 @@ class _Gradient:
             override.finish(traced.watched, [traced.loss])
             self.coverage = override.coverage()
             gradients = tf.gradients(traced.loss, traced.watched)
+            override.forget()
             self._missing = [gradient is None for gradient in gradients]
             found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
             return tf.reduce_sum(traced.loss), found, [tf.identity(value) for value in traced.values]
 
         # A concrete function: it is traced here, once, and two threads may call it at the same time.
         function = tf.function(trace, input_signature=signature, autograph=False)
-        self._function = function.get_concrete_function()
+        with translated():
+            self._function = function.get_concrete_function()
 
     def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
         tensors = [
@@ -74,13 +99,13 @@ def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None 
 
 class _Call:
     def __init__(self, forward: Callable[[Any], Any], rule: Rule) -> None:
-        self._coverage: Coverage | None = None
+        self.found: Coverage | None = None
 
         def trace(inputs: Any) -> Any:
             with overriding(rule) as override, keras.StatelessScope():
                 outputs = forward(inputs)
             override.finish(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
-            self._coverage = override.coverage()
+            self.found = override.coverage()
             return outputs
 
         self._function = tf.function(trace, autograph=False, reduce_retracing=True)
@@ -92,8 +117,8 @@ class _Call:
     def coverage(self, specs: Any) -> Coverage:
         signature = keras.tree.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), specs)
         self._function.get_concrete_function(signature)
-        assert self._coverage is not None  # noqa: S101 - the trace has just set it
-        return self._coverage
+        assert self.found is not None  # noqa: S101 - the trace has just set it
+        return self.found
 
 
 def compile_call(forward: Callable[[Any], Any], rule: Rule) -> _Call:

@@ -48,6 +48,7 @@ class _Descent:
             override.finish([x], [traced.loss])
             self.coverage = override.coverage()
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
+            override.forget()
             if normalize:
                 gradient = tf.math.l2_normalize(gradient)
             if modify is not None:

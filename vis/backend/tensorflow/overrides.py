@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from vis.backend.contract import Coverage, Rule
 from vis.backend.tensorflow.sites import ACTIVATIONS, RELAYS, Site, Sites, find_sites, main_index
+from vis.errors import ModifierError
 
 _MARK = "VisActivation"
 _overrides: weakref.WeakKeyDictionary[Any, _Override] = weakref.WeakKeyDictionary()
@@ -35,6 +36,10 @@ class _Override:
             graph = tf.compat.v1.get_default_graph()
             self.sites = find_sites(graph, _MARK.encode(), sources, outputs)
             _overrides[graph] = self
+
+    def forget(self) -> None:
+        """Let go of the rule, once the graph holds the gradient and needs it no longer."""
+        _overrides.pop(tf.compat.v1.get_default_graph(), None)
 
     def coverage(self) -> Coverage | None:
         if self.sites is None:
@@ -56,6 +61,12 @@ class _Override:
             return _true_gradient(op, incoming)
         output = op.graph.get_tensor_by_name(site.tail)
         gradient = self.rule(op.inputs[0], output, incoming, _site_gradient(op, site, incoming))
+        shape = getattr(gradient, "shape", None)
+        if shape is None or not op.inputs[0].shape.is_compatible_with(shape):
+            raise ModifierError(
+                "A backprop modifier's rule(x, y, incoming, true) returns a tensor of the shape of x. "
+                f"Received from {self.rule!r} at {op.name}: {gradient!r} for the shape {op.inputs[0].shape}."
+            )
         # A rule may return x itself: the identity makes it a tensor of the graph that differentiates.
         return tf.identity(tf.cast(gradient, op.inputs[0].dtype))
 

@@ -65,6 +65,7 @@ def find_sites(graph: Any, mark: bytes, sources: Sequence[Any], outputs: Sequenc
     """
     sites = Sites()
     before = _reach(outputs, lambda op: op.inputs)
+    differentiated = _reach(outputs, _differentiated_inputs)
     after = _reach(sources, lambda op: [tensor for user in _users(op) for tensor in user.outputs])
     operations = [op for op in graph.get_operations() if op.name in before and op.name in after]
     for op in operations:
@@ -77,6 +78,8 @@ def find_sites(graph: Any, mark: bytes, sources: Sequence[Any], outputs: Sequenc
             if _is_gate(op):
                 if _gates_its_input(op):
                     sites.miss(op, "hard SiLU")
+            elif op.name not in differentiated:
+                sites.miss(op, f"{op.type} inside a custom gradient")
             elif _mark(op) != mark:
                 sites.miss(op, op.type)
             else:
@@ -99,6 +102,15 @@ def _reach(tensors: Sequence[Any], following: Callable[[Any], Iterable[Any]]) ->
             reached.add(op.name)
             pending += [tensor.op for tensor in following(op)]
     return reached
+
+
+def _differentiated_inputs(op: Any) -> list[Any]:
+    """Return the inputs that the gradient of `op` flows to."""
+    if op.type == "IdentityN" and (_mark(op) or b"").startswith(b"CustomGradient"):
+        # It takes the results, which go on, and the arguments, which get the gradient.
+        pairs = zip(op.inputs, op.outputs, strict=True)
+        return [argument for argument, result in pairs if not result.consumers()]
+    return list(op.inputs)
 
 
 def _users(op: Any) -> list[Any]:
@@ -140,7 +152,10 @@ def _read_negative_part(op: Any, sites: Sites) -> None:
             while _bounds(head, "Minimum") or _bounds(head, "Maximum", at_most=0.0):
                 relays.insert(0, head)
                 head = head.inputs[main_index(head)].op
-            if not shifted and head.type in ("Relu", "Relu6") and head.inputs[0] is x:
+            chain = [head, *relays, op, product]
+            if any(len(part.outputs[0].consumers()) > 1 for part in chain):
+                sites.miss(op, "leaky ReLU whose parts are used elsewhere too")
+            elif not shifted and head.type in ("Relu", "Relu6") and head.inputs[0] is x:
                 slope = next(tensor for tensor in product.inputs if tensor is not op.outputs[0])
                 sign = 1.0 if join.type == "Sub" else -1.0
                 sites.add(head, relays, Site(join.outputs[0].name, (), slope.name, sign))
