@@ -130,7 +130,8 @@ def prepared(picture: npt.NDArray[np.float32], name: str) -> npt.NDArray[Any]:
         result: npt.NDArray[Any] = getattr(keras.applications, name).preprocess_input(picture.copy())
     except (IndexError, ValueError) as error:
         raise InputError(
-            f"The preprocessing {name!r} does not take a picture of shape {picture.shape}: {_first_line(error)}."
+            f"The preprocessing {name!r} does not take a picture of shape {picture.shape}: "
+            f"{_first_line(error)}."
         ) from error
     return result
 

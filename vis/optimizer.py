@@ -135,7 +135,7 @@ class Optimizer:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         from tqdm import tqdm
 
-        descent, arrays = self._compiled(x, modify, optimizer)
+        descent, arrays = self._compiled(x, modify is not None, optimizer)
         state = descent.start(x)
         best, best_loss, last = x, np.inf, x
         names = [loss.name for loss, _ in self.losses]
@@ -146,7 +146,7 @@ class Optimizer:
                 steps = 1 if modifiers or listeners else min(_STEPS, max(max_iter - done - 1, 1))
                 state = _around(state, [modifier.pre for modifier in modifiers])
                 last = state.x
-                state = descent.advance(state, steps, arrays)
+                state = descent.advance(state, steps, arrays, modify)
                 if not np.isfinite(state.loss):
                     raise GradientError(
                         f"The loss is {state.loss} after {done + steps} steps. Received: the losses "
@@ -169,7 +169,7 @@ class Optimizer:
     def _compiled(
         self,
         x: npt.NDArray[Any],
-        modify: grad_modifiers.GradModifier | None,
+        modified: bool,
         optimizer: keras.optimizers.Optimizer | None,
     ) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
         given = keras.optimizers.RMSprop(1.0, rho=0.95) if optimizer is None else optimizer
@@ -183,12 +183,12 @@ class Optimizer:
             forward: backend.Forward, specs: list[backend.Spec], rule: backend.Rule | None
         ) -> backend.CompiledDescent:
             return backend.compile_descent(
-                forward, specs, copy, len(self.losses), self.norm_grads, modify, rule
+                forward, specs, copy, len(self.losses), self.norm_grads, modified, rule
             )
 
         # Keras counts its optimizers up in their names.
         settings = json.dumps({**config, "name": None}, sort_keys=True, default=repr)
-        kind = ("descent", type(given), settings, self.norm_grads, modify)
+        kind = ("descent", type(given), settings, self.norm_grads, modified)
         return compiled_descent(self.source, self.losses, x, kind, compile_)
 
 

@@ -404,11 +404,15 @@ def test_copy_of_a_subclassed_model(copy: Any, make: Any) -> None:
 
 
 @COPIERS
-def test_copy_after_predict(copy: Any) -> None:
-    """Keras compiles `predict` once; the copy compiles its own."""
-    model = sequential(dense("softmax"))
+@pytest.mark.parametrize(
+    "make", [lambda net: called(net), lambda net: chain(net), lambda net: sequential(net)]
+)
+def test_copy_after_predict(copy: Any, make: Any) -> None:
+    """Keras compiles `predict` once; the copy compiles its own, with the activation of now."""
+    net = Net()
+    model = make(net)
     np.testing.assert_allclose(model.predict(X, verbose=0), softmax(logits()), rtol=1e-5)
-    model.layers[-1].activation = linear
+    net.head.activation = linear
     np.testing.assert_allclose(copy(model).predict(X, verbose=0), logits(), rtol=1e-5)
 
 

@@ -87,7 +87,13 @@ class CompiledDescent(Protocol):
     def start(self, x: npt.ArrayLike) -> DescentState:
         """Return the state before the first step from `x`."""
 
-    def advance(self, state: DescentState, steps: int, arrays: Sequence[npt.ArrayLike]) -> DescentState:
+    def advance(
+        self,
+        state: DescentState,
+        steps: int,
+        arrays: Sequence[npt.ArrayLike],
+        modify: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
+    ) -> DescentState:
         """Return the state some steps later; `arrays` follow the specs after that of `x`."""
 
 

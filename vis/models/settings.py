@@ -8,14 +8,15 @@ from typing import Any
 
 import keras
 
-_PLAIN = (bool, int, float, str, tuple, type(None), types.FunctionType, types.BuiltinFunctionType)
+_PLAIN = (bool, int, float, str, tuple, type(None))
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 
 
 class Settings:
     """The settings of an operation at one moment: its activations, numbers, flags and data types.
 
     Args:
-        operation: a layer, a model or another Keras operation, held weakly.
+        operation: a layer, a model or another Keras operation; neither it nor a function is kept alive.
     """
 
     def __init__(self, operation: Any) -> None:
@@ -29,11 +30,15 @@ class Settings:
 
 
 def _read(operation: Any) -> dict[str, Any]:
+    # References to the same living object are equal, and keep it no longer.
     if isinstance(operation, keras.Model):
         # A model's own attributes change with training; what it runs are its layers.
-        return {"layers": [id(layer) for layer in operation.layers]}
-    settings = {
-        name: value for name, value in vars(operation).items() if name[0] != "_" and isinstance(value, _PLAIN)
-    }
-    settings["dtype_policy"] = id(getattr(operation, "dtype_policy", None))
+        return {"layers": [weakref.ref(layer) for layer in operation.layers]}
+    settings: dict[str, Any] = {"dtype": getattr(getattr(operation, "dtype_policy", None), "name", None)}
+    for name, value in vars(operation).items():
+        if name[0] != "_":
+            if isinstance(value, _PLAIN):
+                settings[name] = value
+            elif isinstance(value, _FUNCTIONS):
+                settings[name] = weakref.ref(value)
     return settings

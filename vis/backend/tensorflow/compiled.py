@@ -56,7 +56,6 @@ class _Gradient:
             override.finish(traced.watched, [traced.loss])
             self.coverage = override.coverage()
             gradients = tf.gradients(traced.loss, traced.watched)
-            override.forget()
             self._missing = [gradient is None for gradient in gradients]
             found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
             return tf.reduce_sum(traced.loss), found, [tf.identity(value) for value in traced.values]
@@ -100,6 +99,7 @@ def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None 
 class _Call:
     def __init__(self, forward: Callable[[Any], Any], rule: Rule) -> None:
         self.found: Coverage | None = None
+        self.rule = rule  # the graph holds it weakly
 
         def trace(inputs: Any) -> Any:
             with overriding(rule) as override, keras.StatelessScope():

@@ -29,11 +29,12 @@ class _Descent:
         optimizer: Any,
         terms: int,
         normalize: bool,
-        modify: Modify | None,
+        modified: bool,
         rule: Rule | None,
     ) -> None:
         self.coverage: Coverage | None = None
         self._lock = threading.Lock()
+        self._modify: Modify = np.asarray
         self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
         self._terms = terms
         first = tf.TensorSpec(specs[0].shape, specs[0].dtype)
@@ -48,11 +49,11 @@ class _Descent:
             override.finish([x], [traced.loss])
             self.coverage = override.coverage()
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
-            override.forget()
             if normalize:
                 gradient = tf.math.l2_normalize(gradient)
-            if modify is not None:
-                gradient = tf.ensure_shape(tf.numpy_function(modify, [gradient], gradient.dtype), x.shape)
+            if modified:
+                result = tf.numpy_function(lambda g: self._modify(g), [gradient], gradient.dtype)
+                gradient = tf.ensure_shape(result, x.shape)
             return traced.loss, tf.stack([tf.cast(term, tf.float64) for term in traced.terms]), gradient
 
         def trace(steps: Any, x: Any, state: list[Any], best: Any, best_loss: Any, rest: list[Any]) -> Any:
@@ -87,13 +88,20 @@ class _Descent:
         nothing = np.zeros(self._terms)
         return DescentState(array, self._initial, array, np.inf, np.inf, nothing, np.zeros_like(array))
 
-    def advance(self, state: DescentState, steps: int, arrays: Sequence[npt.ArrayLike]) -> DescentState:
+    def advance(
+        self,
+        state: DescentState,
+        steps: int,
+        arrays: Sequence[npt.ArrayLike],
+        modify: Modify | None = None,
+    ) -> DescentState:
         rest = [np.asarray(array, dtype) for array, dtype in zip(arrays, self._dtypes[1:], strict=True)]
         tensors = keras.tree.map_structure(
             tf.convert_to_tensor,
             (np.int32(steps), state.x, list(state.variables), state.best, np.float64(state.best_loss), rest),
         )
         with self._lock:
+            self._modify = np.asarray if modify is None else modify
             x, variables, found = self._function(*tensors)
         best, best_loss, loss, terms, gradient = (tensor.numpy() for tensor in found)
         held = [variable.numpy() for variable in variables]
@@ -106,7 +114,7 @@ def compile_descent(
     optimizer: Any,
     terms: int,
     normalize: bool = False,
-    modify: Modify | None = None,
+    modified: bool = False,
     rule: Rule | None = None,
 ) -> _Descent:
     """Compile steps of gradient descent on an input.
@@ -117,7 +125,7 @@ def compile_descent(
         optimizer: a Keras optimizer that nobody else uses, not built.
         terms: the number of terms of the loss.
         normalize: divide the gradient by its Euclidean norm.
-        modify: what is done to the gradient then, on arrays.
+        modified: whether `advance` will be given what is done to the gradient then, on arrays.
         rule: the derivative of the activations, or None for the true one.
     """
-    return _Descent(forward, specs, optimizer, terms, normalize, modify, rule)
+    return _Descent(forward, specs, optimizer, terms, normalize, modified, rule)

@@ -27,19 +27,16 @@ class _Override:
     """The rule of one graph and the places where it acts."""
 
     def __init__(self, rule: Rule | None) -> None:
-        self.rule = rule
+        # Held weakly: a trace lasts as long as its rule, so it must not be what keeps the rule.
+        self.rule = (lambda: None) if rule is None else weakref.ref(rule)
         self.sites: Sites | None = None
 
     def finish(self, sources: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Find the activations between two sets of tensors, once the forward pass has been traced."""
-        if self.rule is not None:
+        if self.rule() is not None:
             graph = tf.compat.v1.get_default_graph()
             self.sites = find_sites(graph, _MARK.encode(), sources, outputs)
             _overrides[graph] = self
-
-    def forget(self) -> None:
-        """Let go of the rule, once the graph holds the gradient and needs it no longer."""
-        _overrides.pop(tf.compat.v1.get_default_graph(), None)
 
     def coverage(self) -> Coverage | None:
         if self.sites is None:
@@ -47,8 +44,8 @@ class _Override:
         return Coverage(tuple(self.sites.heads), tuple(self.sites.missed))
 
     def gradient(self, op: Any, incoming: Any) -> Any:
-        sites = self.sites
-        assert sites is not None and self.rule is not None  # noqa: S101 - set when the trace ended
+        sites, rule = self.sites, self.rule()
+        assert sites is not None and rule is not None  # noqa: S101 - set when the trace ended
         if op.name in sites.relays:
             gradients: list[Any] = [None] * len(op.inputs)
             gradients[sites.relays[op.name]] = incoming
@@ -60,12 +57,12 @@ class _Override:
         if site is None:
             return _true_gradient(op, incoming)
         output = op.graph.get_tensor_by_name(site.tail)
-        gradient = self.rule(op.inputs[0], output, incoming, _site_gradient(op, site, incoming))
+        gradient = rule(op.inputs[0], output, incoming, _site_gradient(op, site, incoming))
         shape = getattr(gradient, "shape", None)
         if shape is None or not op.inputs[0].shape.is_compatible_with(shape):
             raise ModifierError(
                 "A backprop modifier's rule(x, y, incoming, true) returns a tensor of the shape of x. "
-                f"Received from {self.rule!r} at {op.name}: {gradient!r} for the shape {op.inputs[0].shape}."
+                f"Received from {rule!r} at {op.name}: {gradient!r} for the shape {op.inputs[0].shape}."
             )
         # A rule may return x itself: the identity makes it a tensor of the graph that differentiates.
         return tf.identity(tf.cast(gradient, op.inputs[0].dtype))

@@ -123,7 +123,11 @@ def _relays(head: Any) -> list[Any]:
     users = output.consumers()
     if head.type == "Elu":
         for op in users:
-            if op.type == "SelectV2" and op.inputs[1] is output and _takes(op.inputs[2].op, "Mul", output):
+            scaled = op.inputs[2].op if op.type == "SelectV2" else None
+            if scaled is None or op.inputs[1] is not output or not _takes(scaled, "Mul", output):
+                continue
+            only_these = len(users) == 2 and len(scaled.outputs[0].consumers()) == 1
+            if only_these and _constant_index(scaled) is not None:
                 return [op]
         return []
     relays: list[Any] = []
@@ -153,7 +157,8 @@ def _read_negative_part(op: Any, sites: Sites) -> None:
                 relays.insert(0, head)
                 head = head.inputs[main_index(head)].op
             chain = [head, *relays, op, product]
-            if any(len(part.outputs[0].consumers()) > 1 for part in chain):
+            fits = join.outputs[0].shape.as_list() == x.shape.as_list()
+            if not fits or any(len(part.outputs[0].consumers()) > 1 for part in chain):
                 sites.miss(op, "leaky ReLU whose parts are used elsewhere too")
             elif not shifted and head.type in ("Relu", "Relu6") and head.inputs[0] is x:
                 slope = next(tensor for tensor in product.inputs if tensor is not op.outputs[0])
