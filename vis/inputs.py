@@ -152,8 +152,8 @@ def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0][1:])
         raise InputError(
-            f"The input {name!r} has {np.count_nonzero(~finite)} values that are NaN or infinite, the first at "
-            f"{where}, as {dtype}. Replace or remove them, for example with numpy.nan_to_num."
+            f"The input {name!r} has {np.count_nonzero(~finite)} values that are NaN or infinite, the first "
+            f"at {where}, as {dtype}. Replace or remove them, for example with numpy.nan_to_num."
         )
     if cast.dtype.kind in "iu" and not np.array_equal(cast, given):
         raise InputError(

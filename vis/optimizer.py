@@ -55,7 +55,8 @@ class Optimizer:
             )
         self.input = symbols[0]
         self.losses = losses
-        self.input_range = maps.checked_range(input_range)
+        maps.checked_range(input_range)
+        self.input_range = input_range
         self.wrt_tensor = None if wrt_tensor is self.input else wrt_tensor
         self.norm_grads = norm_grads
 
@@ -108,7 +109,7 @@ class Optimizer:
         return self._picture(best), gradient, last
 
     def _start(self, seed_input: Any, seed: int | None) -> npt.NDArray[Any]:
-        low, high = self.input_range
+        low, high = maps.checked_range(self.input_range)
         shape = tuple(self.input.shape)
         if seed_input is not None:
             return inputs.one_input(self.input, seed_input)[0]
