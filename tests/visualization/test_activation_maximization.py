@@ -24,10 +24,11 @@ def bright_or_dark(data_format: str = "channels_last") -> keras.Model:
 
 @pytest.mark.parametrize(("index", "brighter"), [(0, True), (1, False)])
 def test_the_picture_shows_what_the_filter_likes(index: int, brighter: bool) -> None:
-    picture = visualize_activation(bright_or_dark(), -1, index, max_iter=30, seed=0)
+    weights = {"lp_norm_weight": 0, "tv_weight": 0}
+    picture = visualize_activation(bright_or_dark(), -1, index, max_iter=30, seed=0, **weights)
     assert picture.shape == (4, 6, 1) and picture.dtype == np.uint8
-    assert (picture[:, :3].mean() > picture[:, 3:].mean() + 50) == brighter
-    assert (picture[:, :3].mean() < picture[:, 3:].mean() - 50) != brighter
+    difference = picture[:, :3].mean() - picture[:, 3:].mean()
+    assert difference > 20 if brighter else difference < -20
 
 
 def test_a_range_of_fractions_gives_fractions() -> None:
