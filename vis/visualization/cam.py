@@ -12,9 +12,15 @@ from scipy import ndimage
 from vis import backprop_modifiers, grad_modifiers, maps, models
 from vis.errors import LayerError
 from vis.gradients import gradient_and_value
-from vis.losses import ActivationMaximization
 from vis.source import Losses, Source, as_source
-from vis.visualization.preparation import arrays_of, built, modified_gradient, warn_if_empty, warn_of_softmax
+from vis.visualization.preparation import (
+    arrays_of,
+    asked,
+    built,
+    modified_gradient,
+    warn_if_empty,
+    warn_of_softmax,
+)
 
 
 def visualize_cam(
@@ -56,16 +62,12 @@ def visualize_cam(
     Reference:
         Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
     """
-    models.check_model(model)
-    layer = models.find_layer(model, layer_idx)
-    losses = [(ActivationMaximization(layer, filter_indices), -1.0)]
-    modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
-    source = built(Source(model), seed_input)
+    source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
     if penultimate_layer_idx is None:
-        penultimate = models.spatial_layer_before(source.anchor(), layer)
+        penultimate = models.spatial_layer_before(source.anchor(), loss.layer)
     else:
         penultimate = models.find_layer(model, penultimate_layer_idx)
-    return _cam(source, losses, seed_input, penultimate, modifier, grad_modifier)
+    return _cam(source, [(loss, -1.0)], seed_input, penultimate, modifier, grad_modifier)
 
 
 def visualize_cam_with_losses(
@@ -115,11 +117,11 @@ def _cam(
             f"The layer {penultimate.name!r} has no places: its output has the shape {features.shape[1:]}. "
             "Choose a convolution or pooling layer."
         )
-    channels = models.filter_axis(penultimate, gradient.ndim)
+    channels = models.filter_axis(penultimate, gradient.ndim) % gradient.ndim - 1
     places = _places(source, arrays, gradient.ndim)
     heat = class_activation(
-        np.moveaxis(modified_gradient(modify, gradient[0]), channels if channels < 0 else 0, -1),
-        np.moveaxis(features[0], channels if channels < 0 else 0, -1),
+        np.moveaxis(modified_gradient(modify, gradient[0]), channels, -1),
+        np.moveaxis(features[0], channels, -1),
     )
     result = maps.normalize(upsample(heat, places))
     warn_if_empty(result, gradient)

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import inputs, models
+from vis import backprop_modifiers, inputs, models
+from vis.backprop_modifiers import BackpropModifier
 from vis.errors import EmptyMapWarning, ModifierError, SoftmaxWarning, warn
 from vis.grad_modifiers import GradModifier
 from vis.gradients import checked_losses
+from vis.losses import ActivationMaximization
 from vis.source import Losses, Source
 
 _building = threading.Lock()
@@ -29,6 +31,16 @@ def built(source: Source, seed_input: Any) -> Source:
             else:
                 model(array, training=False)
     return source
+
+
+def asked(
+    model: Any, layer_idx: Any, filter_indices: Any, backprop_modifier: Any, seed_input: Any
+) -> tuple[Source, ActivationMaximization, BackpropModifier | None]:
+    """Return what a verb is asked for: the source, the loss of the filters, and the backprop modifier."""
+    models.check_model(model)
+    loss = ActivationMaximization(models.find_layer(model, layer_idx), filter_indices)
+    modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
+    return built(Source(model), seed_input), loss, modifier
 
 
 def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:

@@ -11,9 +11,15 @@ import numpy.typing as npt
 from vis import backprop_modifiers, grad_modifiers, inputs, maps, models
 from vis.errors import LayerError
 from vis.gradients import input_gradient
-from vis.losses import ActivationMaximization
 from vis.source import Losses, Source, as_source
-from vis.visualization.preparation import arrays_of, built, modified_gradient, warn_if_empty, warn_of_softmax
+from vis.visualization.preparation import (
+    arrays_of,
+    asked,
+    built,
+    modified_gradient,
+    warn_if_empty,
+    warn_of_softmax,
+)
 
 
 def visualize_saliency(
@@ -64,11 +70,7 @@ def visualize_saliency(
     Reference:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 3.1.
     """
-    models.check_model(model)
-    layer = models.find_layer(model, layer_idx)
-    loss = ActivationMaximization(layer, filter_indices)
-    modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
-    source = built(Source(model), seed_input)
+    source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
     return _saliency(source, [(loss, -1.0)], seed_input, wrt_tensor, modifier, grad_modifier, keepdims)
 
 
