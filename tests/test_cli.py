@@ -106,6 +106,19 @@ def test_saliency_of_a_layer_inside(
     assert "[0, 1], vanilla, relu" in out
 
 
+def test_cam(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    options = ["--filter", 0, "--penultimate", "backbone/conv", "--output", tmp_path, "--save-array"]
+    code, out, err = run(capfd, "cam", folder / "model.keras", folder / "a.png", *options)
+    assert (code, err) == (0, "")
+    assert "classes [0], vanilla, Grad-CAM" in out
+    model = vis.linear_outputs(files.load_model(folder / "model.keras"))
+    image = files.load_image(folder / "a.png", (12, 12, 3)) / 255
+    expected = vis.visualize_cam(model, -1, 0, image, "backbone/conv")
+    np.testing.assert_allclose(np.load(tmp_path / "a.cam.npy"), expected, atol=1e-6)
+    with Image.open(tmp_path / "a.cam.png") as picture:
+        assert np.asarray(picture).std() > 10
+
+
 def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
     code, _, err = run(
         capfd,

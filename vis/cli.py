@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,42 +44,93 @@ def layers(model: Path) -> None:
     click.echo(describe.layer_table(files.load_model(model)))
 
 
+def _picture_options(command: Any) -> Any:
+    """Add what the commands that explain pictures have in common."""
+    for option in reversed(
+        (
+            click.argument("model", type=click.Path(path_type=Path)),
+            click.argument(
+                "images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."
+            ),
+            click.option(
+                "--layer", default="-1", help="Index, name or path (see `vis layers`).  [default: the last]"
+            ),
+            click.option(
+                "--filter",
+                "filters",
+                type=int,
+                multiple=True,
+                help="Filter or class; may be given repeatedly.",
+            ),
+            click.option("--backprop", help="Backprop modifier: guided or rectified."),
+            click.option(
+                "--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures."
+            ),
+            click.option("--save-array", is_flag=True, help="Write the raw map as .npy beside each picture."),
+            click.option(
+                "--probabilities", is_flag=True, help="Explain the softmax itself instead of the logits."
+            ),
+            click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE),
+            click.option(
+                "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
-@click.option("--layer", default="-1", help="Index, name or path (see `vis layers`).  [default: the last]")
-@click.option(
-    "--filter", "filters", type=int, multiple=True, help="Filter or class; may be given repeatedly."
-)
-@click.option("--backprop", help="Backprop modifier: guided or rectified.")
+@_picture_options
 @click.option("--grad", default="absolute", show_default=True, help="Gradient modifier.")
-@click.option("--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures.")
-@click.option("--save-array", is_flag=True, help="Write the raw map as .npy beside each picture.")
-@click.option("--probabilities", is_flag=True, help="Explain the softmax itself instead of the logits.")
-@click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE)
-@click.option("--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50.")
-def saliency(
-    model: Path,
-    images: tuple[Path, ...],
-    layer: str,
-    filters: tuple[int, ...],
-    backprop: str | None,
-    grad: str,
-    output: Path,
-    save_array: bool,
-    probabilities: bool,
-    input_range: tuple[float, float] | None,
-    preprocess: str | None,
-) -> None:
+def saliency(grad: str, **options: Any) -> None:
     """Draw where each IMAGE changes the output of MODEL (.keras or .h5).
 
     Without --filter it is the predicted class, or all filters of a layer inside. Writes one PNG per
     image: the input, the map, and the map over the input.
     """
     _start_tensorflow()
+    from vis.visualization import visualize_saliency
+
+    _draw("saliency", partial(visualize_saliency, grad_modifier=grad), grad, **options)
+
+
+@cli.command()
+@_picture_options
+@click.option("--penultimate", help="Layer whose places are weighed.  [default: the nearest before]")
+def cam(penultimate: str | None, **options: Any) -> None:
+    """Draw where each IMAGE speaks for the output of MODEL (.keras or .h5), by Grad-CAM.
+
+    Without --filter it is the predicted class, or all filters of a layer inside. Writes one PNG per
+    image: the input, the map, and the map over the input.
+    """
+    _start_tensorflow()
+    from vis.describe import layer_key
+    from vis.visualization import visualize_cam
+
+    places = None if penultimate is None else layer_key(penultimate)
+    _draw("cam", partial(visualize_cam, penultimate_layer_idx=places), "Grad-CAM", **options)
+
+
+def _draw(
+    kind: str,
+    explain: Any,
+    label: str,
+    model: Path,
+    images: tuple[Path, ...],
+    layer: str,
+    filters: tuple[int, ...],
+    backprop: str | None,
+    output: Path,
+    save_array: bool,
+    probabilities: bool,
+    input_range: tuple[float, float] | None,
+    preprocess: str | None,
+) -> None:
+    """Explain each image and write the pictures."""
     import numpy as np
 
-    from vis import describe, files, models, plotting, visualization
+    from vis import describe, files, models, plotting
 
     network = files.load_model(model)
     shape = describe.image_shape(network)
@@ -93,18 +145,16 @@ def saliency(
     target = describe.target_layer(network, explained, layer)
     for path, name, picture, array in zip(images, names, pictures, inputs, strict=True):
         chosen = list(filters) or describe.predicted_filter(explained, target, array)
-        drawn = visualization.visualize_saliency(
-            explained, target, chosen, array, backprop_modifier=backprop, grad_modifier=grad
-        )
-        which = "all filters" if chosen is None else ", ".join(map(str, np.atleast_1d(chosen)))
-        title = f"{target.name} [{which}], {backprop or 'vanilla'}, {grad}"
-        figure = plotting.plot_saliency(np.rint(picture).astype(np.uint8), drawn, title)
-        with files.written(output / f"{name}.saliency.png") as temporary:
+        drawn = explain(explained, target, chosen, array, backprop_modifier=backprop)
+        which = "all filters" if chosen is None else ", ".join(map(str, chosen))
+        title = f"{target.name} [{which}], {backprop or 'vanilla'}, {label}"
+        figure = plotting.plot_saliency(np.rint(picture).astype(np.uint8), drawn, title, kind)
+        with files.written(output / f"{name}.{kind}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=110)
         if save_array:
-            with files.written(output / f"{name}.saliency.npy") as temporary:
+            with files.written(output / f"{name}.{kind}.npy") as temporary:
                 np.save(temporary, drawn, allow_pickle=False)
-        click.echo(f"{path}: {title} -> {output / f'{name}.saliency.png'}")
+        click.echo(f"{path}: {title} -> {output / f'{name}.{kind}.png'}")
 
 
 @cli.command()

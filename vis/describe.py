@@ -70,6 +70,14 @@ def pixel_range(model: Any) -> tuple[float, float]:
     return (0.0, 255.0) if any(isinstance(layer, prepares) for _, layer in models.walk(model)) else (0.0, 1.0)
 
 
+def layer_key(text: str) -> int | str:
+    """Return what a user wrote for a layer: an index, or a name or path."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
 def target_layer(model: Any, explained: Any, layer: str) -> Any:
     """Return the layer of the model before its softmax that a layer of the model stands for.
 
@@ -78,11 +86,7 @@ def target_layer(model: Any, explained: Any, layer: str) -> Any:
         explained: the same model, or the one before its softmax.
         layer: an index as text, a name or a path.
     """
-    try:
-        key: Any = int(layer)
-    except ValueError:
-        key = layer
-    found = models.find_layer(model, key)
+    found = models.find_layer(model, layer_key(layer))
     if any(found is held for _, held in models.walk(explained)):
         return found
     if found is not model.layers[-1] and any(found.name == held.name for held in explained.layers):
