@@ -206,3 +206,15 @@ def test_a_model_that_was_never_built_in_two_threads() -> None:
         thread.join()
     assert len(found) == 4 and all(np.array_equal(found[0], other) for other in found)
     assert len(model.variables) == 4
+
+
+def test_inside_a_function_that_is_traced() -> None:
+    model = network()
+
+    @tf.function(autograph=False)
+    def traced() -> Any:
+        return visualize_saliency(model, -1, 0, X)
+
+    with pytest.raises(errors.GradientError, match="Call outside of it"):
+        traced()
+    assert visualize_saliency(model, -1, 0, X).shape == (5,)

@@ -125,7 +125,7 @@ def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -
     wanted = f"{sizes}, with or without a batch axis of 1"
     try:
         array = np.asarray(value)
-    except ValueError as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise InputError(f"The input {name!r} is no array: {error}. Pass one of shape {wanted}.") from error
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise InputError(

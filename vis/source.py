@@ -46,14 +46,16 @@ class Source:
         if self.is_model:
             return models.unmodified(self.model)[0]
         symbols = [tensor for loss, _ in losses for tensor in loss.symbols()]
-        try:
-            return keras.Model(self.model, symbols)
-        except ValueError as error:
+        given = {id(tensor._keras_history.operation) for tensor in keras.tree.flatten(self.model)}
+        needed = [node.operation for node in models.upstream(symbols) if not node.input_tensors]
+        if not given.issuperset(map(id, needed)):
             raise GradientError(
-                "The losses cannot be computed from input_tensor. Received: "
+                "The losses cannot be computed from input_tensor. They need: "
+                f"{', '.join(repr(operation.name) for operation in needed)}. Received: "
                 f"{', '.join(t.name for t in keras.tree.flatten(self.model))}. Pass all inputs of the model; "
                 "for a layer of a nested or modified model, pass the model in place of input_tensor."
-            ) from error
+            )
+        return keras.Model(self.model, symbols)
 
 
 def as_source(model: Any) -> Source:

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.tensorflow.overrides import overriding
-from vis.errors import GradientError, LayerError, VisError
+from vis.errors import GradientError, LayerError
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except LookupError as error:
-        if isinstance(error, VisError):
+        if type(error) is not LookupError:
             raise
         raise GradientError(
             f"An operation on the way from the input to the loss has no gradient: {error}. Choose a layer "
@@ -66,6 +66,11 @@ class _Gradient:
             self._function = function.get_concrete_function()
 
     def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
+        if not tf.executing_eagerly():
+            raise GradientError(
+                "Maps are NumPy arrays and cannot be made while a tf.function is traced. Received: a call "
+                "inside one. Call outside of it, or use a modified model with tf.GradientTape there."
+            )
         tensors = [
             tf.convert_to_tensor(np.asarray(array, dtype))
             for array, dtype in zip(arrays, self._dtypes, strict=True)
