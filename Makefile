@@ -29,11 +29,8 @@ $(OLDEST)/%.stamp: pyproject.toml setup.py oldest.txt | $(OLDEST)/bin/python
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint oldest.txt --editable ".[$*]"
 	touch $@
 
-.venv%/bin/python:
-	$(PYTHON) -m venv .venv$*
-
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/bin/python $(OLDEST)/bin/python:
+	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
 	rm -rf $(VENV) $(OLDEST) demo build *.egg-info
