@@ -17,6 +17,7 @@ from PIL import Image
 
 from vis.errors import InputError, VisWarning
 from vis.maps import checked_range
+from vis.models import check_data_format
 
 NamedLosses = Sequence[tuple[str, Any]]
 
@@ -78,11 +79,7 @@ class GifGenerator(OptimizerCallback):
         name = os.fspath(path)
         self.path = Path(name if name.lower().endswith(".gif") else f"{name}.gif")
         self.input_range = checked_range(input_range)
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise InputError(
-                f"Unknown data_format. Received: {data_format!r}. "
-                "Pass 'channels_last', 'channels_first', or None for that of keras.config."
-            )
+        check_data_format(data_format, "keras.config")
         self.data_format = data_format
         self._frames: list[Image.Image] = []
 

@@ -98,9 +98,7 @@ def _evaluate(
     modifier: BackpropModifier | None,
 ) -> backend.Evaluation:
     losses = checked_losses(losses)
-    inherited = models.unmodified(source.model)[1] if source.is_model else None
-    if inherited and modifier is None:
-        modifier = BackpropModifier(*inherited)
+    modifier = modifier or _own_modifier(source)
     trace = _trace(source, losses, arrays, wrt, modifier)
     *parameters, weights = _parameters(losses, trace)
     for scale in _SCALES if trace.half else (1.0,):
@@ -110,6 +108,12 @@ def _evaluate(
             break
     _check(gradients, arrays, wrt, losses)
     return replace(evaluation, loss=evaluation.loss / scale, gradients=gradients)
+
+
+def _own_modifier(source: Source) -> BackpropModifier | None:
+    """Return the modifier that a modified model brings along."""
+    own = models.unmodified(source.model)[1] if source.is_model else None
+    return BackpropModifier(*own) if own else None
 
 
 def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
@@ -171,8 +175,7 @@ def compiled_descent(
         GradientError, FilterError, LayerError, ModifierError: as `input_gradient`.
     """
     losses = checked_losses(losses)
-    inherited = models.unmodified(source.model)[1] if source.is_model else None
-    modifier = BackpropModifier(*inherited) if inherited else None
+    modifier = _own_modifier(source)
     rule = modifier.rule if modifier else None
     specs = [backend.Spec(array.shape, str(array.dtype))]
     trace = _cached(source, losses, specs, None, modifier, kind, lambda f, specs: compile_(f, specs, rule))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vis.errors import InputError
 from vis.input_modifiers.base import InputModifier
+from vis.models import check_data_format
 
 
 class Jitter(InputModifier):
@@ -50,11 +51,7 @@ class Jitter(InputModifier):
                 "jitter is a number of at least 0, or one per image axis: a fraction of the axis below 1, "
                 f"pixels from 1 on. Received: {jitter!r}."
             )
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise InputError(
-                f"Unknown data_format. Received: {data_format!r}. "
-                "Pass 'channels_last', 'channels_first', or None for that of keras.config."
-            )
+        check_data_format(data_format, "keras.config")
         self.jitter = tuple(values.tolist()) if values.ndim else float(values)
         self.data_format = data_format
         self._random = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from keras import ops
 
 from vis.errors import InputError
 from vis.losses.base import Evaluate, Loss
-from vis.models import filter_axis, held_operations, input_channel_axis
+from vis.models import check_data_format, filter_axis, held_operations, input_channel_axis
 
 
 class ImageLoss(Loss):
@@ -45,11 +45,7 @@ class ImageLoss(Loss):
                 f"{type(self).__name__} needs a symbolic image of at least {self.lowest_rank} axes, batch "
                 f"and channels included. Received: shape {tuple(img_input.shape)}."
             )
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise InputError(
-                f"Unknown data_format. Received: {data_format!r}. "
-                "Pass 'channels_last', 'channels_first', or None for that of the model."
-            )
+        check_data_format(data_format, "the model")
         self.img = img_input
         self.data_format = data_format
         self._settings = settings

@@ -1,6 +1,7 @@
 """Keras models seen from outside: finding layers, reading values inside, models over the same variables."""
 
 from vis.models.find import (
+    check_data_format,
     check_model,
     child_layers,
     filter_axis,
@@ -22,6 +23,7 @@ __all__ = [
     "Probe",
     "Settings",
     "activation_name",
+    "check_data_format",
     "check_model",
     "child_layers",
     "ends_in_softmax",

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from vis.errors import LayerError, ModelError, did_you_mean
+from vis.errors import InputError, LayerError, ModelError, did_you_mean
 
 _GRAPH = ("_inbound_nodes", "_outbound_nodes", "_tracker")
 
@@ -171,6 +171,15 @@ def output_shape(layer: Any) -> tuple[int | None, ...] | None:
     outputs = output_structure(layer)
     outputs = _symbolic(layer, "output") if outputs is None else outputs
     return None if outputs is None else tuple(keras.tree.flatten(outputs)[0].shape)
+
+
+def check_data_format(data_format: Any, default: str) -> None:
+    """Raise `InputError` unless a data format is known, or None for that of `default`."""
+    if data_format not in (None, "channels_last", "channels_first"):
+        raise InputError(
+            f"Unknown data_format. Received: {data_format!r}. "
+            f"Pass 'channels_last', 'channels_first', or None for that of {default}."
+        )
 
 
 def input_channel_axis(source: Any, rank: int) -> int:
