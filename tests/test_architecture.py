@@ -23,6 +23,7 @@ ROOMS = [
     "files",
     "optimizer",
     "callbacks",
+    "parameterizations",
     "gradients",
     "source",
     "inputs",

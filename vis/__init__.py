@@ -65,6 +65,7 @@ _MODULES = (
     "maps",
     "models",
     "optimizer",
+    "parameterizations",
     "plotting",
     "regularizers",
     "utils",

@@ -246,7 +246,7 @@ def _compile(
         for index, ((loss, _), group, (_, evaluate)) in enumerate(zip(losses, points, terms, strict=True)):
             read = [next(found) for _ in group]
             shapes.append([tuple(value.shape) for value in read])
-            value = ops.sum(evaluate(read, [next(rest) for _ in loss.parameter_ranks]))
+            value = _per_sample(evaluate(read, [next(rest) for _ in loss.parameter_ranks]), given)
             found_terms.append(value)
             total += ops.cast(weights[index], value.dtype) * value
         return backend.Traced(total, watched, [] if wrt is None else watched, found_terms)
@@ -260,6 +260,14 @@ def _compile(
     held = [graph, *models.held_operations(graph).values()]
     half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
     return _Trace(compiled, shapes, [models.Settings(operation) for operation in held], half, graph.name)
+
+
+def _per_sample(value: Any, given: list[Any]) -> Any:
+    """Return a loss summed within each sample, or, where the batch size is not known, over all."""
+    samples, rank = given[0].shape[0], len(value.shape)
+    if samples is None or rank == 0 or value.shape[0] != samples:
+        return ops.sum(value)
+    return ops.sum(value, axis=tuple(range(1, rank))) if rank > 1 else value
 
 
 def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, losses: Losses) -> None:

@@ -40,7 +40,7 @@ def normalize(
     """
     values = np.asarray(array, dtype=np.float64)
     if not values.size:
-        return values.astype(np.float32)
+        return np.asarray(values, np.float32)
     # Halves keep the range finite even for values near the largest float64.
     low, high = values.min() / 2, values.max() / 2
     share = np.zeros_like(values) if low == high else (values / 2 - low) / (high - low)
@@ -97,7 +97,15 @@ def deprocess_input(
     else:
         values /= np.abs(values).max()  # so that no square overflows or vanishes
         share = np.clip(0.5 + 0.1 * (values - values.mean()) / values.std(), 0, 1)
-    result = low + (high - low) * share
+    return as_picture(low + (high - low) * share, input_range)
+
+
+def as_picture(values: npt.NDArray[Any], input_range: tuple[float, float]) -> npt.NDArray[Any]:
+    """Return values that lie in a range in the type of a picture of that range.
+
+    Returns:
+        uint8, rounded, if both ends of the range are integers from 0 to 255; float32 otherwise.
+    """
     if all(isinstance(end, int | np.integer) and 0 <= end <= 255 for end in input_range):
-        return np.rint(result).astype(np.uint8)
-    return result.astype(np.float32)
+        return np.asarray(np.rint(values), np.uint8)
+    return np.asarray(values, np.float32)

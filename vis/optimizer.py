@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+from keras import ops
 
-from vis import backend, grad_modifiers, inputs, maps
+from vis import backend, grad_modifiers, inputs, maps, models, parameterizations
 from vis.callbacks import OptimizerCallback, Print
-from vis.errors import GradientError, InputError
+from vis.errors import EmptyMapWarning, GradientError, InputError, warn
 from vis.gradients import compiled_descent, gradient_and_value
 from vis.input_modifiers import InputModifier
+from vis.parameterizations import Canvas, Parameterization
 from vis.source import Losses, as_source
 
 # Steps in one go where nobody listens: few enough for a progress bar, many enough to cost nothing.
@@ -25,8 +27,9 @@ _STEPS = 20
 class Optimizer:
     """Changes an input so that a weighted sum of losses falls.
 
-    `x <- x - update(m(g / |g|))` with `g = d(sum_i weight_i loss_i) / dx`, `m` the gradient modifier, and
-    the update of a Keras optimizer, by default RMSprop with a learning rate of 1 and a decay of 0.95.
+    `z <- z - update(m(g / |g|))` with `g = d(sum_i weight_i loss_i(x(z))) / dz`, `m` the gradient modifier,
+    `x(z)` the parameterization of the input, by default `x = z`, and the update of a Keras optimizer, by
+    default, on pixels, RMSprop with a learning rate of 1 and a decay of 0.95.
 
     Args:
         input_tensor: the model's symbolic input, `model.input`, or the model itself, which a modified
@@ -35,7 +38,7 @@ class Optimizer:
         input_range: the values `(low, high)` of the picture that `minimize` returns.
         wrt_tensor: a symbolic tensor other than the input: its gradient and value are returned, and the
             input stays as it is.
-        norm_grads: divide the gradient by its Euclidean norm.
+        norm_grads: divide the gradient of each sample by its Euclidean norm.
     """
 
     def __init__(
@@ -59,6 +62,11 @@ class Optimizer:
         self.input_range = input_range
         self.wrt_tensor = None if wrt_tensor is self.input else wrt_tensor
         self.norm_grads = norm_grads
+        if self.wrt_tensor is None and not keras.backend.is_float_dtype(self.input.dtype):
+            raise InputError(
+                f"The model takes {self.input.dtype}, and there is no gradient with respect to an integer. "
+                f"Received: the input {self.input.name!r}. Optimize a part of the model that takes floats."
+            )
 
     def minimize(
         self,
@@ -70,64 +78,91 @@ class Optimizer:
         verbose: bool = True,
         optimizer: keras.optimizers.Optimizer | None = None,
         seed: int | None = None,
+        parameterization: Any = "pixels",
+        samples: int | None = None,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Return the input that had the best loss as a picture, and the last gradient and value.
 
         Args:
-            seed_input: where to start, one input with or without its batch axis; by default random
-                values around the middle of `input_range`.
+            seed_input: where to start, one input with or without its batch axis; by default at random.
             max_iter: the number of steps, at least 1.
-            input_modifiers: what is done to the input around each step.
+            input_modifiers: what is done to the pixels around each step.
             grad_modifier: what is done to the gradient, see `vis.grad_modifiers`.
             callbacks: what listens to each step.
             verbose: print the losses of each step.
             optimizer: a Keras optimizer; it is not changed.
-            seed: makes the random start the same.
+            seed: makes the random start and the random transformations the same.
+            parameterization: what is changed, `"pixels"` or `"fourier"`, or a
+                `vis.parameterizations.Parameterization`.
+            samples: how many inputs to optimize side by side, from the same start, each for its own value
+                of the losses; None for one input.
 
         Returns:
-            The best input without its batch axis, normalised to a mean in the middle of `input_range` and
-            a standard deviation of a tenth of it (`vis.utils.utils.deprocess_input`); the gradient and the
+            The best input as a picture without its batch axis, or `samples` pictures: on pixels normalised
+            to a mean in the middle of `input_range` and a standard deviation of a tenth of it
+            (`vis.utils.utils.deprocess_input`). The gradient by what is changed (or by `wrt_tensor`) and the
             value of the input (or of `wrt_tensor`) at the last step, with their batch axis.
 
         Raises:
-            InputError: if `max_iter` is below 1 or `seed_input` does not fit.
+            InputError: if `max_iter` or `samples` is below 1, `seed_input` does not fit, or input modifiers
+                meet a parameterization that has no pixels to modify.
             GradientError: if a loss is not finite.
         """
-        if max_iter < 1:
-            raise InputError(f"max_iter is a number of steps, at least 1. Received: {max_iter}.")
-        x = self._start(seed_input, seed)
+        for name, number in (("max_iter", max_iter), ("samples", 1 if samples is None else samples)):
+            if number < 1:
+                raise InputError(f"{name} is a number of at least 1. Received: {number}.")
+        made_of = parameterizations.get(parameterization)
+        if input_modifiers and not isinstance(made_of, parameterizations.Pixels):
+            raise InputError(
+                f"Input modifiers change pixels. Received: input_modifiers with {made_of!r}. "
+                "Give the parameterization a transformation: vis.parameterizations.RandomAffine."
+            )
         modify = None if grad_modifier is None else grad_modifiers.get(grad_modifier)
+        run = self._run(made_of, seed_input, samples, np.random.default_rng(seed))
         if self.wrt_tensor is not None:
-            gradient, value = gradient_and_value(self.source, self.losses, [x], self.wrt_tensor)
+            image = run.image(run.start).astype(self.input.dtype)
+            gradient, value = gradient_and_value(self.source, self.losses, [image], self.wrt_tensor)
             if self.norm_grads:
                 gradient = gradient / (np.linalg.norm(gradient) or 1.0)
-            return self._picture(x), gradient if modify is None else modify(gradient), value
+            return run.picture(run.start), gradient if modify is None else modify(gradient), value
         listeners = [*(callbacks or ()), *([Print()] if verbose else [])]
         best, gradient, last = self._descend(
-            x, max_iter, list(input_modifiers or ()), modify, listeners, optimizer
+            run, max_iter, list(input_modifiers or ()), modify, listeners, optimizer
         )
-        return self._picture(best), gradient, last
+        return run.picture(best), gradient, run.image(last)
 
-    def _start(self, seed_input: Any, seed: int | None) -> npt.NDArray[Any]:
-        low, high = maps.checked_range(self.input_range)
+    def _run(
+        self,
+        made_of: Parameterization,
+        seed_input: Any,
+        samples: int | None,
+        random: np.random.Generator,
+    ) -> _Run:
         shape = tuple(self.input.shape)
+        image = None
         if seed_input is not None:
-            return inputs.one_input(self.input, seed_input)[0]
+            image = inputs.one_input(self.input, seed_input)[0]
+            shape = image.shape
         if None in shape[1:]:
             raise InputError(
                 f"The model takes inputs of any size, {shape[1:]}, so there is no random start. "
                 "Pass a seed_input of the size you want."
             )
-        random = np.random.default_rng(seed)
-        values = random.normal((low + high) / 2, 0.05 * (high - low), (1, *shape[1:]))
-        return values.astype(self.input.dtype)
-
-    def _picture(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return maps.deprocess_input(x[0], self.input_range)
+        if samples is not None and self.input.shape[0] not in (None, samples):
+            raise InputError(
+                f"The model takes {self.input.shape[0]} samples at once. Received: samples={samples}."
+            )
+        channels = models.input_channel_axis(self.input, len(shape)) % len(shape)
+        count = samples or shape[0] or 1
+        one = Canvas((1, *shape[1:]), channels, self.input_range)
+        # All samples start alike, so that none depends on how many there are.
+        start = made_of.start(one, random) if image is None else made_of.parameters(one, image[:1])
+        start = np.repeat(start.astype(self.input.dtype), count, axis=0)
+        return _Run(made_of, replace(one, shape=(count, *shape[1:])), start, random, samples is None)
 
     def _descend(
         self,
-        x: npt.NDArray[Any],
+        run: _Run,
         max_iter: int,
         modifiers: list[InputModifier],
         modify: grad_modifiers.GradModifier | None,
@@ -136,9 +171,9 @@ class Optimizer:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         from tqdm import tqdm
 
-        descent, arrays = self._compiled(x, modify is not None, optimizer)
-        state = descent.start(x)
-        best, best_loss, last = x, np.inf, x
+        descent, arrays = self._compiled(run, modify is not None, optimizer)
+        state = descent.start(run.start)
+        best, best_loss, last = run.start, np.full(len(run.start), np.inf), run.start
         names = [loss.name for loss, _ in self.losses]
         with tqdm(total=max_iter, unit="step", delay=2, leave=False) as progress:
             done = 0
@@ -147,33 +182,45 @@ class Optimizer:
                 steps = 1 if modifiers or listeners else min(_STEPS, max(max_iter - done - 1, 1))
                 state = _around(state, [modifier.pre for modifier in modifiers])
                 last = state.x
-                state = descent.advance(state, steps, arrays, modify)
-                if not np.isfinite(state.loss):
+                state = descent.advance(state, steps, arrays, run.draw(steps), modify)
+                named = [(name, run.of_samples(term)) for name, term in zip(names, state.terms, strict=True)]
+                if not np.isfinite(state.loss).all():
                     raise GradientError(
-                        f"The loss is {state.loss} after {done + steps} steps. Received: the losses "
-                        f"{dict(zip(names, state.terms.tolist(), strict=True))}. Lower the learning rate or "
-                        "the weights, and check the model's weights and the seed_input."
+                        f"The loss is {run.of_samples(state.loss)} after {done + steps} steps. Received: the "
+                        f"losses {dict(named)}. Lower the learning rate or the weights, and check the "
+                        "model's weights and the seed_input."
                     )
                 for listener in listeners:
-                    named = list(zip(names, state.terms.tolist(), strict=True))
-                    listener.callback(done, named, state.loss, state.gradient, last)
+                    listener.callback(
+                        done, named, run.of_samples(state.loss), state.gradient, run.image(last)
+                    )
                 after = [modifier.post for modifier in reversed(modifiers)]
-                if state.best_loss < best_loss:
-                    best, best_loss = _around(replace(state, x=state.best), after).x, state.best_loss
+                better = state.best_loss < best_loss
+                if better.any():
+                    found = _around(replace(state, x=state.best), after).x
+                    best = np.where(better.reshape(-1, *[1] * (best.ndim - 1)), found, best)
+                    best_loss = np.minimum(best_loss, state.best_loss)
                 state = _around(state, after)
                 done += steps
                 progress.update(steps)
         for listener in listeners:
             listener.on_end()
+        if max_iter > 1 and np.array_equal(best, run.start):
+            warn(
+                f"None of {max_iter} steps has lowered the loss, so the picture is its start. The filters do "
+                "not depend on the input here (a dead filter, a saturated softmax), or the steps are too "
+                "long. Try the logits (vis.linear_outputs), another filter, start or optimizer.",
+                EmptyMapWarning,
+            )
         return best, state.gradient, last
 
     def _compiled(
         self,
-        x: npt.NDArray[Any],
+        run: _Run,
         modified: bool,
         optimizer: keras.optimizers.Optimizer | None,
     ) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
-        given = keras.optimizers.RMSprop(1.0, rho=0.95) if optimizer is None else optimizer
+        given = run.made_of.optimizer() if optimizer is None else optimizer
         if not isinstance(given, keras.optimizers.Optimizer):
             raise InputError(f"optimizer is a Keras optimizer or None. Received: {optimizer!r}.")
         config = given.get_config()
@@ -183,14 +230,67 @@ class Optimizer:
         def compile_(
             forward: backend.Forward, specs: list[backend.Spec], rule: backend.Rule | None
         ) -> backend.CompiledDescent:
+            first, rest = backend.Spec(run.start.shape, str(run.start.dtype)), specs[1:]
+            drawn = run.drawn_specs()
+
+            def forward_from(tensors: list[Any]) -> backend.Traced:
+                image = run.seen(tensors[0], tensors[1 + len(rest) :])
+                return forward([ops.cast(image, specs[0].dtype), *tensors[1 : 1 + len(rest)]])
+
             return backend.compile_descent(
-                forward, specs, copy, len(self.losses), self.norm_grads, modified, rule
+                forward_from,
+                [first, *rest],
+                copy,
+                len(self.losses),
+                self.norm_grads,
+                modified,
+                rule,
+                drawn,
             )
 
         # Keras counts its optimizers up in their names.
         settings = json.dumps({**config, "name": None}, sort_keys=True, default=repr)
-        kind = ("descent", type(given), settings, self.norm_grads, modified)
-        return compiled_descent(self.source, self.losses, x, kind, compile_)
+        kind = ("descent", type(given), settings, self.norm_grads, modified, run.made_of, run.canvas)
+        image = np.empty(run.canvas.shape, self.input.dtype)
+        return compiled_descent(self.source, self.losses, image, kind, compile_)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is changed in one run, from where, and how the model sees it."""
+
+    made_of: Parameterization
+    canvas: Canvas
+    start: npt.NDArray[Any]
+    random: np.random.Generator
+    single: bool
+
+    def image(self, parameters: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(self.made_of.image(self.canvas, parameters))
+
+    def picture(self, parameters: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        pictures = [self.made_of.picture(self.canvas, image) for image in self.image(parameters)]
+        return pictures[0] if self.single else np.stack(pictures)
+
+    def drawn_specs(self) -> list[backend.Spec]:
+        return [backend.Spec(array.shape[1:], str(array.dtype)) for array in self.draw(0)]
+
+    def draw(self, steps: int) -> list[npt.NDArray[Any]]:
+        """Return what the transformation has of its own in each of some steps."""
+        transformation = self.made_of.transformation
+        sizes = tuple(self.canvas.shape[axis] for axis in self.canvas.image_axes)
+        return [] if transformation is None else [transformation.draw(self.random, steps, sizes)]
+
+    def seen(self, parameters: Any, drawn: list[Any]) -> Any:
+        """Return the tensor that the model sees."""
+        image = self.made_of.image(self.canvas, parameters)
+        if self.made_of.transformation is not None:
+            image = self.made_of.transformation.apply(image, drawn[0], self.canvas.channels)
+        return image
+
+    def of_samples(self, values: npt.NDArray[np.float64]) -> Any:
+        """Return a number per sample, or that of the single one."""
+        return float(values[0]) if self.single else values
 
 
 def _around(state: backend.DescentState, changes: list[Any]) -> backend.DescentState:

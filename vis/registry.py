@@ -78,7 +78,7 @@ class Registry(Generic[T]):
         try:
             return self._wrap(thing, name)
         except TypeError as error:
+            known = ", ".join(sorted(self._objects)) or "the registered names"
             raise ModifierError(
-                f"Not a {self.kind}: {error}. Received: {thing!r}. "
-                f"Pass one of {', '.join(sorted(self._objects)) or 'the registered names'}, or a callable."
+                f"Not a {self.kind}: {error}. Received: {thing!r}. Pass one of {known}, or one of your own."
             ) from error

@@ -41,9 +41,11 @@ def test_several_filters_are_one_picture_for_their_sum() -> None:
     model = bright_or_dark()
     with pytest.raises(errors.FilterError):
         visualize_activation(model, -1, [0, 2], max_iter=1)
-    # The two cancel: only the regularizers act, and shrink the random start.
-    one = visualize_activation(model, -1, [0, 1], max_iter=5, seed=0, input_range=(0.0, 1.0))
-    assert abs(one[:, :3].mean() - one[:, 3:].mean()) < 0.2
+    # The two cancel: nothing but rounding is left to descend.
+    weights = {"lp_norm_weight": 0, "tv_weight": 0}
+    with pytest.warns(errors.EmptyMapWarning, match="None of 5 steps has lowered the loss"):
+        one = visualize_activation(model, -1, [0, 1], max_iter=5, seed=0, **weights)
+    assert abs(one[:, :3].mean() - one[:, 3:].mean()) < 20
 
 
 def test_with_losses_and_jitter_and_a_seed() -> None:

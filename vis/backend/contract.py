@@ -33,7 +33,8 @@ class Coverage:
 @dataclass(frozen=True)
 class Traced:
     """What a forward pass gives, in tensors: the loss, the tensors to differentiate it by, others whose
-    values are wanted, and the terms that the loss is the weighted sum of.
+    values are wanted, and the terms that the loss is the weighted sum of. The loss and its terms have a
+    value per sample, `(batch,)`, or one for all.
     """
 
     loss: Any
@@ -65,16 +66,18 @@ class CompiledGradient(Protocol):
 
 @dataclass(frozen=True)
 class DescentState:
-    """Where a descent stands: the input, the optimizer's variables, and the best input so far with its loss.
+    """Where a descent stands: the input, the optimizer's variables, and the best samples so far with their
+    losses, `(batch,)`.
 
-    `loss`, `terms` and `gradient` are those of the last step, taken before its update.
+    `loss`, `(batch,)`, `terms`, `(terms, batch)`, and `gradient` are those of the last step, taken before
+    its update.
     """
 
     x: npt.NDArray[Any]
     variables: list[npt.NDArray[Any]]
     best: npt.NDArray[Any]
-    best_loss: float
-    loss: float
+    best_loss: npt.NDArray[np.float64]
+    loss: npt.NDArray[np.float64]
     terms: npt.NDArray[Any]
     gradient: npt.NDArray[Any]
 
@@ -92,9 +95,14 @@ class CompiledDescent(Protocol):
         state: DescentState,
         steps: int,
         arrays: Sequence[npt.ArrayLike],
+        drawn: Sequence[npt.ArrayLike] = (),
         modify: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
     ) -> DescentState:
-        """Return the state some steps later; `arrays` follow the specs after that of `x`."""
+        """Return the state some steps later.
+
+        `arrays` follow the specs after that of `x`; `drawn` those of what each step has of its own, with
+        the steps as an axis in front.
+        """
 
 
 class CompiledCall(Protocol):

@@ -29,6 +29,7 @@ class ActivationMaximization(Loss):
         layer: a layer of a Keras model.
         filter_indices: an index, several (list, tuple, array), or None for all; negative ones count
             from the end.
+        each: ask each sample of the batch for one filter, in their order, in place of the sum of them.
 
     Raises:
         FilterError: if an index is outside the layer's filters.
@@ -41,9 +42,10 @@ class ActivationMaximization(Loss):
     name = "ActivationMax Loss"
     parameter_ranks = (2,)
 
-    def __init__(self, layer: Any, filter_indices: Any = None) -> None:
+    def __init__(self, layer: Any, filter_indices: Any = None, each: bool = False) -> None:
         self.layer = layer
         self.filter_indices = as_indices(filter_indices, layer)
+        self.each = each
 
     def build_loss(self) -> Any:
         output = self.layer.output
@@ -73,7 +75,11 @@ class ActivationMaximization(Loss):
     def parameters(self, shapes: Sequence[tuple[int | None, ...]]) -> list[npt.NDArray[Any]]:
         (shape,) = shapes
         count = shape[filter_axis(self.layer, len(shape))]
-        return [selection(self.filter_indices, count, self.layer)[None]]
+        chosen = selection(self.filter_indices, count, self.layer)
+        if not self.each:
+            return [chosen[None]]
+        of_samples = np.eye(len(chosen), dtype=np.float32)
+        return [of_samples if self.filter_indices is None else of_samples[self.filter_indices]]
 
     def term(self, model: Any) -> tuple[list[Any], Evaluate]:
         return [self.layer], lambda values, parameters: self._loss(values[0], parameters[0])

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, models
+from vis import backprop_modifiers, models, parameterizations
 from vis.errors import ModelError
 from vis.losses import ActivationMaximization, LPNorm, TotalVariation
 from vis.optimizer import Optimizer
 from vis.source import Losses
+from vis.visualization.filters import get_num_filters
 from vis.visualization.preparation import warn_of_softmax
 
 
@@ -25,11 +26,18 @@ def visualize_activation(
     backprop_modifier: Any = None,
     grad_modifier: Any = None,
     act_max_weight: float = 1,
-    lp_norm_weight: float = 10,
-    tv_weight: float = 10,
+    lp_norm_weight: float | None = None,
+    tv_weight: float | None = None,
+    each: bool = False,
     **optimizer_params: Any,
 ) -> npt.NDArray[Any]:
     """Return a picture that maximizes the activation of `filter_indices`.
+
+    ```python
+    visualize_activation(logits, -1, 3)  # a picture for class 3, of pixels, as keras-vis
+    visualize_activation(logits, -1, 3, parameterization="fourier")  # more natural
+    visualize_activation(model, "conv3", range(8), each=True, parameterization="fourier")  # eight
+    ```
 
     Descends `act_max_weight L_act + lp_norm_weight L_lp + tv_weight L_tv`: minus the activation of the
     filters (see `ActivationMaximization`), the 6-norm and the total variation of the picture.
@@ -38,21 +46,22 @@ def visualize_activation(
         model: a functional or sequential model of one input. It is not changed.
         layer_idx: the layer: an index, a name, a path into nested models, or the layer itself. For a
             class take the logits, see `vis.linear_outputs`.
-        filter_indices: an index, several, or None for all; one picture for their sum.
+        filter_indices: an index, several, or None for all; one picture for their sum, unless `each`.
         wrt_tensor: as `vis.optimizer.Optimizer`.
         seed_input: where to start; by default random values around the middle of `input_range`.
         input_range: the values `(low, high)` of the picture.
         backprop_modifier: the derivative of activations, see `visualize_saliency`.
         grad_modifier: what is done to the gradient, see `visualize_saliency`.
         act_max_weight: the weight of the activation.
-        lp_norm_weight: the weight of the norm.
-        tv_weight: the weight of the total variation.
-        **optimizer_params: what `Optimizer.minimize` takes: `max_iter`, `input_modifiers`, `callbacks`,
-            `verbose`, `optimizer`, `seed`.
+        lp_norm_weight: the weight of the norm; None for 10 on pixels, and 0 on other parameterizations.
+        tv_weight: the weight of the total variation; None for the same.
+        each: a picture for each filter, all optimized at once, in place of one for their sum.
+        **optimizer_params: what `Optimizer.minimize` takes: `max_iter`, `parameterization`, `optimizer`,
+            `seed`, `input_modifiers`, `callbacks`, `verbose`.
 
     Returns:
-        `(height, width, channels)`: uint8 if both ends of the range are integers from 0 to 255, float32
-        otherwise; channels last whatever the model's format.
+        `(height, width, channels)`, with `each` `(filters, height, width, channels)`: uint8 if both ends of
+        the range are integers from 0 to 255, float32 otherwise; channels last whatever the model's format.
 
     Raises:
         ModelError: for a subclassed model, which has no symbolic input.
@@ -63,7 +72,8 @@ def visualize_activation(
 
     Reference:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 2; Mahendran,
-        Vedaldi: Understanding Deep Image Representations by Inverting Them, 2015, for the regularizers.
+        Vedaldi: Understanding Deep Image Representations by Inverting Them, 2015, for the regularizers;
+        Olah, Mordvintsev, Schubert: Feature Visualization, 2017, for the Fourier parameterization.
     """
     models.check_model(model)
     layer = models.find_layer(model, layer_idx)
@@ -73,11 +83,16 @@ def visualize_activation(
             f"The model {model.name!r} has no symbolic input to optimize: it is subclassed or not built. "
             "Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
         )
+    weight = parameterizations.get(optimizer_params.get("parameterization", "pixels")).regularization
+    maximization = ActivationMaximization(layer, filter_indices, each)
     losses = [
-        (ActivationMaximization(layer, filter_indices), act_max_weight),
-        (LPNorm(model.inputs[0]), lp_norm_weight),
-        (TotalVariation(model.inputs[0]), tv_weight),
+        (maximization, act_max_weight),
+        (LPNorm(model.inputs[0]), weight if lp_norm_weight is None else lp_norm_weight),
+        (TotalVariation(model.inputs[0]), weight if tv_weight is None else tv_weight),
     ]
+    if each:
+        chosen = maximization.filter_indices
+        optimizer_params["samples"] = get_num_filters(layer) if chosen is None else len(chosen)
     if backprop_modifier is not None:
         model = backprop_modifiers.get(backprop_modifier)(model)
     return visualize_activation_with_losses(
@@ -112,6 +127,6 @@ def visualize_activation_with_losses(
     warn_of_softmax(losses)
     optimizer = Optimizer(input_tensor, losses, input_range, wrt_tensor)
     picture = optimizer.minimize(seed_input, **{"verbose": False, **optimizer_params})[0]
-    if models.input_channel_axis(optimizer.input, picture.ndim + 1) == 1:
-        picture = np.moveaxis(picture, 0, -1)
-    return picture
+    rank = len(optimizer.input.shape)
+    # Counted from the end, whether or not there is an axis of samples.
+    return np.moveaxis(picture, models.input_channel_axis(optimizer.input, rank) % rank - rank, -1)

@@ -31,17 +31,22 @@ class _Descent:
         normalize: bool,
         modified: bool,
         rule: Rule | None,
+        drawn: Sequence[Spec],
     ) -> None:
         self.coverage: Coverage | None = None
         self._lock = threading.Lock()
         self._modify: Modify = np.asarray
-        self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
+        self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in (*specs, *drawn)]
         self._terms = terms
         first = tf.TensorSpec(specs[0].shape, specs[0].dtype)
         variable = keras.Variable(np.zeros(first.shape, self._dtypes[0]))
         optimizer.build([variable])
         # Read once: the state before the first step.
         self._initial = [np.asarray(held) for held in optimizer.variables]
+        samples = first.shape[0]
+
+        def per_sample(value: Any) -> Any:
+            return tf.broadcast_to(tf.cast(value, tf.float64), [samples])
 
         def gradient_of(x: Any, rest: list[Any]) -> tuple[Any, Any, Any]:
             with overriding(rule) as override, keras.StatelessScope():
@@ -50,26 +55,28 @@ class _Descent:
             self.coverage = override.coverage()
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
             if normalize:
-                gradient = tf.math.l2_normalize(gradient)
+                gradient = _unit(gradient)
             if modified:
                 result = tf.numpy_function(lambda g: self._modify(g), [gradient], gradient.dtype)
                 gradient = tf.ensure_shape(result, x.shape)
-            return traced.loss, tf.stack([tf.cast(term, tf.float64) for term in traced.terms]), gradient
+            return per_sample(traced.loss), tf.stack([per_sample(term) for term in traced.terms]), gradient
 
-        def trace(steps: Any, x: Any, state: list[Any], best: Any, best_loss: Any, rest: list[Any]) -> Any:
+        def trace(
+            steps: Any, x: Any, state: list[Any], best: Any, best_loss: Any, rest: list[Any], own: list[Any]
+        ) -> Any:
             for held, value in zip([variable, *optimizer.variables], [x, *state], strict=True):
                 held.value.assign(value)
 
             def step(i: Any, best: Any, best_loss: Any, *_: Any) -> Any:
                 x = tf.identity(variable.value)
-                loss, parts, gradient = gradient_of(x, rest)
-                loss = tf.cast(loss, tf.float64)
+                loss, parts, gradient = gradient_of(x, [*rest, *(values[i] for values in own)])
                 optimizer.apply([gradient], [variable])
                 better = loss < best_loss
-                best = tf.where(better, x, best)
+                best = tf.where(tf.reshape(better, [samples] + [1] * (x.shape.rank - 1)), x, best)
                 return i + 1, best, tf.where(better, loss, best_loss), loss, parts, gradient
 
-            nothing = tf.zeros((), tf.float64), tf.zeros(terms, tf.float64), tf.zeros_like(x)
+            none = tf.zeros([samples], tf.float64)
+            nothing = none, tf.zeros([terms, samples], tf.float64), tf.zeros_like(x)
             start = (tf.zeros((), tf.int32), best, best_loss, *nothing)
             _, *found = tf.while_loop(lambda i, *_: i < steps, step, start)
             return tf.identity(variable.value), [tf.identity(v.value) for v in optimizer.variables], found
@@ -79,33 +86,46 @@ class _Descent:
             first,
             [tf.TensorSpec(array.shape, array.dtype) for array in self._initial],
             first,
-            tf.TensorSpec((), tf.float64),
+            tf.TensorSpec((samples,), tf.float64),
             [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs[1:]],
+            [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in drawn],
         )
 
     def start(self, x: npt.ArrayLike) -> DescentState:
         array = np.asarray(x, self._dtypes[0])
-        nothing = np.zeros(self._terms)
-        return DescentState(array, self._initial, array, np.inf, np.inf, nothing, np.zeros_like(array))
+        worst = np.full(len(array), np.inf)
+        nothing = np.zeros((self._terms, len(array)))
+        return DescentState(array, self._initial, array, worst, worst, nothing, np.zeros_like(array))
 
     def advance(
         self,
         state: DescentState,
         steps: int,
         arrays: Sequence[npt.ArrayLike],
+        drawn: Sequence[npt.ArrayLike] = (),
         modify: Modify | None = None,
     ) -> DescentState:
-        rest = [np.asarray(array, dtype) for array, dtype in zip(arrays, self._dtypes[1:], strict=True)]
+        given = zip([*arrays, *drawn], self._dtypes[1:], strict=True)
+        cast = [np.asarray(array, dtype) for array, dtype in given]
+        rest, own = cast[: len(arrays)], cast[len(arrays) :]
+        best = (state.best, state.best_loss)
         tensors = keras.tree.map_structure(
-            tf.convert_to_tensor,
-            (np.int32(steps), state.x, list(state.variables), state.best, np.float64(state.best_loss), rest),
+            tf.convert_to_tensor, (np.int32(steps), state.x, list(state.variables), *best, rest, own)
         )
         with self._lock:
             self._modify = np.asarray if modify is None else modify
             x, variables, found = self._function(*tensors)
         best, best_loss, loss, terms, gradient = (tensor.numpy() for tensor in found)
         held = [variable.numpy() for variable in variables]
-        return DescentState(x.numpy(), held, best, float(best_loss), float(loss), terms, gradient)
+        return DescentState(x.numpy(), held, best, best_loss, loss, terms, gradient)
+
+
+def _unit(gradient: Any) -> Any:
+    """Return the gradient of each sample divided by its Euclidean norm; of zeros, zeros."""
+    axes = list(range(1, gradient.shape.rank))
+    # Divided by its largest value first, no square of it overflows or vanishes.
+    scaled = tf.math.divide_no_nan(gradient, tf.reduce_max(tf.abs(gradient), axes, keepdims=True))
+    return scaled / tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(scaled), axes, keepdims=True), 1))
 
 
 def compile_descent(
@@ -116,16 +136,18 @@ def compile_descent(
     normalize: bool = False,
     modified: bool = False,
     rule: Rule | None = None,
+    drawn: Sequence[Spec] = (),
 ) -> _Descent:
     """Compile steps of gradient descent on an input.
 
     Args:
-        forward: takes one tensor per spec, the first of which is changed.
+        forward: takes one tensor per spec, the first of which is changed, and then what is drawn.
         specs: what it takes; the first has no None.
         optimizer: a Keras optimizer that nobody else uses, not built.
         terms: the number of terms of the loss.
-        normalize: divide the gradient by its Euclidean norm.
+        normalize: divide the gradient of each sample by its Euclidean norm.
         modified: whether `advance` will be given what is done to the gradient then, on arrays.
         rule: the derivative of the activations, or None for the true one.
+        drawn: what each step has of its own, such as random numbers.
     """
-    return _Descent(forward, specs, optimizer, terms, normalize, modified, rule)
+    return _Descent(forward, specs, optimizer, terms, normalize, modified, rule, drawn)

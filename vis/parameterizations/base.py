@@ -1,0 +1,85 @@
+"""What a parameterization is, and the registry of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis.parameterizations.affine import RandomAffine
+from vis.registry import Registry
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The images that are made: `(samples, ...)`, with their channel axis and the range of their values."""
+
+    shape: tuple[int, ...]
+    channels: int
+    input_range: tuple[float, float]
+
+    @property
+    def low(self) -> float:
+        """The value of black."""
+        return float(self.input_range[0])
+
+    @property
+    def high(self) -> float:
+        """The value of white."""
+        return float(self.input_range[1])
+
+    @property
+    def image_axes(self) -> list[int]:
+        """The axes that are neither samples nor channels."""
+        return [axis for axis in range(1, len(self.shape)) if axis != self.channels]
+
+
+class Parameterization(ABC):
+    """How an image is made of the numbers that the optimizer changes.
+
+    Parameterizations that are equal share their compiled descent, so make yours a frozen dataclass.
+    """
+
+    transformation: RandomAffine | None = None
+    # The weight of a norm or a total variation that nobody has chosen.
+    regularization = 0.0
+
+    @abstractmethod
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Return the optimizer for runs that name none."""
+
+    @abstractmethod
+    def start(self, canvas: Canvas, random: np.random.Generator) -> npt.NDArray[Any]:
+        """Return the parameters of a random start, with the samples as their first axis."""
+
+    @abstractmethod
+    def parameters(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the parameters of an image, or of the nearest that there is."""
+
+    @abstractmethod
+    def image(self, canvas: Canvas, parameters: Any) -> Any:
+        """Return the image of parameters, in `keras.ops`."""
+
+    @abstractmethod
+    def picture(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return one image, without its batch axis, as it is shown.
+
+        Returns:
+            uint8 if both ends of the range are integers from 0 to 255, float32 otherwise.
+        """
+
+
+def _wrap(thing: Any, name: str) -> Parameterization:
+    if not isinstance(thing, Parameterization):
+        raise TypeError("it is an object of a subclass of vis.parameterizations.Parameterization")
+    return thing
+
+
+_registry: Registry[Parameterization] = Registry("parameterization", _wrap)
+register = _registry.register
+names = _registry.names
+get = _registry.get

@@ -1,0 +1,49 @@
+"""The image by its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis import maps
+from vis.parameterizations.affine import RandomAffine
+from vis.parameterizations.base import Canvas, Parameterization, register
+
+
+@dataclass(frozen=True)
+class Pixels(Parameterization):
+    """The optimizer changes the pixels themselves, as keras-vis does.
+
+    Nothing bounds them; a picture is made of them by `vis.utils.utils.deprocess_input`. The start is normal
+    noise around the middle of the range with a deviation of a twentieth of it; the optimizer RMSprop with a
+    learning rate of 1 and a decay of 0.95.
+
+    Args:
+        transformation: what is done to the image at each step before the model sees it.
+    """
+
+    transformation: RandomAffine | None = None
+    regularization = 10.0
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        return keras.optimizers.RMSprop(1.0, rho=0.95)
+
+    def start(self, canvas: Canvas, random: np.random.Generator) -> npt.NDArray[Any]:
+        middle, width = (canvas.low + canvas.high) / 2, canvas.high - canvas.low
+        return random.normal(middle, 0.05 * width, canvas.shape)
+
+    def parameters(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return image
+
+    def image(self, canvas: Canvas, parameters: Any) -> Any:
+        return parameters
+
+    def picture(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return maps.deprocess_input(image, canvas.input_range)
+
+
+register("pixels")(Pixels())
