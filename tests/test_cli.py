@@ -119,6 +119,44 @@ def test_cam(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) ->
         assert np.asarray(picture).std() > 10
 
 
+@pytest.mark.parametrize(("parameterization", "white"), [("fourier", 1.0), ("pixels", 255.0)])
+def test_activation(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, parameterization: str, white: float
+) -> None:
+    options = ["--filter", 3, "--filter", 0, "--steps", 4, "--seed", 1, "--output", tmp_path, "--save-array"]
+    options += ["--parameterization", parameterization, "--input-range", 0, white]
+    code, out, err = run(capfd, "activation", folder / "model.keras", *options)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith(f"classes [3], {parameterization} -> ")
+    files_ = [f"classes-{index}.activation.{suffix}" for index in (0, 3) for suffix in ("npy", "png")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files_
+    model = vis.linear_outputs(files.load_model(folder / "model.keras"))
+    for index in (0, 3):
+        expected = vis.visualize_activation(
+            model, -1, index, input_range=(0.0, white), max_iter=4, seed=1, parameterization=parameterization
+        )
+        found = np.load(tmp_path / f"classes-{index}.activation.npy")
+        np.testing.assert_allclose(found, expected, atol=1e-4 * white)
+        with Image.open(tmp_path / f"classes-{index}.activation.png") as picture:
+            np.testing.assert_allclose(np.asarray(picture) / 255, expected / white, atol=1 / 255)
+
+
+def test_activation_of_all_filters_at_any_size(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_AT_ONCE", 2)
+    model = keras.Sequential([layers.Input((None, None, 1)), layers.Conv2D(3, 3, name="conv")])
+    model.save(tmp_path / "any.keras")
+    options = ["--size", 9, 12, "--steps", 2, "--output", tmp_path / "pictures"]
+    code, _, err = run(capfd, "activation", tmp_path / "any.keras", *options)
+    assert (code, err) == (0, "")
+    pictures = sorted((tmp_path / "pictures").iterdir())
+    assert [path.name for path in pictures] == [f"conv-{index}.activation.png" for index in range(3)]
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.size == (12, 9) and np.asarray(picture).std() > 0
+
+
 def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
     code, _, err = run(
         capfd,
@@ -151,6 +189,13 @@ def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str], folder: Path, 
         (["saliency", "model.keras", "a.png", "--preprocess", "resnet5"], "no preprocessing 'resnet5'"),
         (["saliency", "model.keras", "a.png", "--input-range", "0"], "requires 2 arguments"),
         (["saliency", "model.keras", "a.png", "--output", "a.png/folder"], "cannot be written"),
+        (["activation", "model.keras", "--filter", "5"], "valid indices are -5 to 4"),
+        (["activation", "model.keras", "--steps", "0"], "0 is not in the range"),
+        (["activation", "model.keras", "--parameterization", "furier"], "Did you mean 'fourier'"),
+        (
+            ["activation", "model.keras", "--filter", "0", "--steps", "1", "--output", "a.png"],
+            "cannot be written",
+        ),
         (["demo", "--scenes", "0"], "0 is not in the range"),
         (["demo", "--unknown"], "No such option"),
     ],

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from vis.errors import InputError, VisError, VisWarning
 from vis.version import __version__
 
 _RANGE = "Pixel values the model takes; by default 0 255 if it rescales or normalises by itself, else 0 1."
+
+# Pictures optimized side by side: enough to keep the cores busy, few enough for any memory.
+_AT_ONCE = 8
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,44 +48,37 @@ def layers(model: Path) -> None:
     click.echo(describe.layer_table(files.load_model(model)))
 
 
-def _picture_options(command: Any) -> Any:
-    """Add what the commands that explain pictures have in common."""
-    for option in reversed(
-        (
-            click.argument("model", type=click.Path(path_type=Path)),
-            click.argument(
-                "images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."
-            ),
-            click.option(
-                "--layer", default="-1", help="Index, name or path (see `vis layers`).  [default: the last]"
-            ),
-            click.option(
-                "--filter",
-                "filters",
-                type=int,
-                multiple=True,
-                help="Filter or class; may be given repeatedly.",
-            ),
-            click.option("--backprop", help="Backprop modifier: guided or rectified."),
-            click.option(
-                "--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures."
-            ),
-            click.option("--save-array", is_flag=True, help="Write the raw map as .npy beside each picture."),
-            click.option(
-                "--probabilities", is_flag=True, help="Explain the softmax itself instead of the logits."
-            ),
-            click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE),
-            click.option(
-                "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+_MODEL_OPTIONS = (
+    click.option(
+        "--layer", default="-1", help="Index, name or path (see `vis layers`).  [default: the last]"
+    ),
+    click.option("--filter", "filters", type=int, multiple=True, help="Filter or class; may be repeated."),
+    click.option("--backprop", help="Backprop modifier: guided or rectified."),
+    click.option("--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures."),
+    click.option("--save-array", is_flag=True, help="Write the array itself as .npy beside each picture."),
+    click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits."),
+    click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE),
+)
+_IMAGE_OPTIONS = (
+    click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."),
+    click.option(
+        "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
+    ),
+)
 
 
-@cli.command()
-@_picture_options
+def _command(*options: Any) -> Callable[[Any], Any]:
+    """Make a command of a function of a model and of options that several commands share."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed((click.argument("model", type=click.Path(path_type=Path)), *options)):
+            function = option(function)
+        return cli.command()(function)
+
+    return decorate
+
+
+@_command(*_IMAGE_OPTIONS, *_MODEL_OPTIONS)
 @click.option("--grad", default="absolute", show_default=True, help="Gradient modifier.")
 def saliency(grad: str, **options: Any) -> None:
     """Draw where each IMAGE changes the output of MODEL (.keras or .h5).
@@ -95,8 +92,7 @@ def saliency(grad: str, **options: Any) -> None:
     _draw("saliency", partial(visualize_saliency, grad_modifier=grad), grad, **options)
 
 
-@cli.command()
-@_picture_options
+@_command(*_IMAGE_OPTIONS, *_MODEL_OPTIONS)
 @click.option("--penultimate", help="Layer whose places are weighed.  [default: the nearest before]")
 def cam(penultimate: str | None, **options: Any) -> None:
     """Draw where each IMAGE speaks for the output of MODEL (.keras or .h5), by Grad-CAM.
@@ -155,6 +151,83 @@ def _draw(
             with files.written(output / f"{name}.{kind}.npy") as temporary:
                 np.save(temporary, drawn, allow_pickle=False)
         click.echo(f"{path}: {title} -> {output / f'{name}.{kind}.png'}")
+
+
+@_command(*_MODEL_OPTIONS)
+@click.option("--steps", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same picture."
+)
+@click.option(
+    "--parameterization",
+    default="fourier",
+    show_default=True,
+    help="What is changed: fourier or pixels.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    nargs=2,
+    default=(128, 128),
+    show_default=True,
+    metavar="HEIGHT WIDTH",
+    help="Of the pictures, if the model takes any size.",
+)
+def activation(
+    model: Path,
+    layer: str,
+    filters: tuple[int, ...],
+    backprop: str | None,
+    output: Path,
+    save_array: bool,
+    probabilities: bool,
+    input_range: tuple[float, float] | None,
+    steps: int,
+    seed: int,
+    parameterization: str,
+    size: tuple[int, int],
+) -> None:
+    """Draw a picture that a filter or class of MODEL (.keras or .h5) responds to most.
+
+    Writes one PNG per filter; without --filter, of all filters of the layer.
+    """
+    _start_tensorflow()
+    import numpy as np
+
+    from vis import describe, files, maps, models
+    from vis.visualization import get_num_filters, visualize_activation
+
+    network = files.load_model(model)
+    height, width, channels = describe.image_shape(network)
+    low, high = input_range or describe.pixel_range(network)
+    start = None
+    if height is None or width is None:
+        shape = (height or size[0], width or size[1], channels or 3)
+        start = np.full(shape, (low + high) / 2, np.float32)
+    explained = network if probabilities else models.linear_outputs(network)
+    target = describe.target_layer(network, explained, layer)
+    chosen = list(filters) or list(range(get_num_filters(target)))
+    for first in range(0, len(chosen), _AT_ONCE):
+        some = chosen[first : first + _AT_ONCE]
+        pictures = visualize_activation(
+            explained,
+            target,
+            some,
+            seed_input=start,
+            input_range=(low, high),
+            backprop_modifier=backprop,
+            each=True,
+            max_iter=steps,
+            seed=seed,
+            parameterization=parameterization,
+        )
+        for index, picture in zip(some, pictures, strict=True):
+            path = output / f"{target.name}-{index}.activation.png"
+            files.save_picture(path, maps.as_picture(255 * (picture - low) / (high - low), (0, 255)))
+            if save_array:
+                with files.written(path.with_suffix(".npy")) as temporary:
+                    np.save(temporary, picture, allow_pickle=False)
+            click.echo(f"{target.name} [{index}], {parameterization} -> {path}")
 
 
 @cli.command()

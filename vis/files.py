@@ -110,6 +110,24 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
     return np.asarray(converted, np.float32).reshape(size[1], size[0], -1)
 
 
+def save_picture(path: str | Path, picture: npt.NDArray[np.uint8]) -> None:
+    """Write a picture as PNG, whole or not at all.
+
+    Args:
+        path: the file; one with its name is replaced.
+        picture: uint8 `(height, width, channels)` with 1, 3 or 4 channels.
+
+    Raises:
+        InputError: if the picture has other channels, or the file cannot be written.
+    """
+    if picture.shape[-1] not in (1, 3, 4):
+        raise InputError(
+            f"A picture has 1, 3 or 4 channels. Received: {picture.shape[-1]}. Save the array instead."
+        )
+    with written(path) as temporary:
+        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(temporary, "PNG")
+
+
 def prepared(picture: npt.NDArray[np.float32], name: str) -> npt.NDArray[Any]:
     """Return a picture as the `preprocess_input` of a module of `keras.applications` makes it.
 
