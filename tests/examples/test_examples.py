@@ -25,8 +25,10 @@ def run(name: str, folder: Path, *arguments: str) -> str:
     result = CliRunner().invoke(module.main, [*arguments, "--output", str(folder)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     check_picture(folder / f"{name}.png")
-    assert 1 <= len(result.output.splitlines()) <= 5
-    return result.output
+    # What a progress bar has written before the line itself.
+    printed = re.sub(r"[^\n]*\r", "", result.output)
+    assert 1 <= len(printed.splitlines()) <= 5
+    return printed
 
 
 def check_picture(path: Path) -> None:
@@ -104,6 +106,33 @@ def test_regression_steering(tmp_path: Path) -> None:
         assert maintains < area
         (answer,) = re.findall(rf"{line}.*\(answer ([+-]\d\.\d\d)\)", printed)
         assert float(answer) == pytest.approx(wanted, abs=0.15)
+
+
+def test_grad_cam(tmp_path: Path) -> None:
+    printed = run("grad_cam", tmp_path)
+    (area,) = shares(printed, "a digit's box")
+    saliency, cam = shares(printed, "saliency"), shares(printed, "Grad-CAM")
+    assert min(saliency[0], cam[0]) > 2 * area
+    assert cam[0] / cam[1] > 1.3 * saliency[0] / saliency[1]
+
+
+def test_filter_pictures(tmp_path: Path) -> None:
+    printed = run("filter_pictures", tmp_path, "--steps", "40")
+    found = re.findall(r"(\d+\.\d) times as much .* for (\d) of 8", printed)
+    assert len(found) == 3
+    for ratio, own in found:
+        assert float(ratio) > 2
+        assert int(own) >= 6
+
+
+def test_optimization_gif(tmp_path: Path) -> None:
+    printed = run("optimization_gif", tmp_path, "--steps", "60")
+    probabilities = [float(text) for text in re.findall(r"probability (\d\.\d\d)", printed)]
+    assert probabilities[0] < 0.5 and probabilities[-1] > 0.9
+    with Image.open(tmp_path / "optimization_gif.gif") as gif:
+        assert gif.n_frames == 60
+        gif.seek(59)
+        assert np.asarray(gif.convert("RGB"), np.float64).std() > 20
 
 
 def test_imagenet_network(tmp_path: Path) -> None:
