@@ -79,15 +79,15 @@ def gradient_and_value(
     arrays: Sequence[npt.NDArray[Any]],
     wrt: Any,
     modifier: BackpropModifier | None = None,
-) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any]]:
-    """Return the gradient by `wrt`, and the value of `wrt`, both `(batch, ...)`.
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any], list[float]]:
+    """Return the gradient by `wrt` and the value of `wrt`, both `(batch, ...)`, and the value of each loss.
 
     Args and raises: as `input_gradient`, with `wrt` the symbolic tensor or the layer to differentiate by.
     """
     evaluation = _evaluate(source, losses, arrays, wrt, modifier)
-    (gradient,), (value,) = evaluation.gradients, evaluation.values
+    (gradient,), (value, *terms) = evaluation.gradients, evaluation.values
     assert gradient is not None  # noqa: S101 - a missing path has raised
-    return gradient, value
+    return gradient, value, [float(term.sum()) for term in terms]
 
 
 def _evaluate(
@@ -249,7 +249,7 @@ def _compile(
             value = _per_sample(evaluate(read, [next(rest) for _ in loss.parameter_ranks]), given)
             found_terms.append(value)
             total += ops.cast(weights[index], value.dtype) * value
-        return backend.Traced(total, watched, [] if wrt is None else watched, found_terms)
+        return backend.Traced(total, watched, [] if wrt is None else [*watched, *found_terms], found_terms)
 
     specs = [
         *inputs,

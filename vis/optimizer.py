@@ -18,7 +18,7 @@ from vis.errors import EmptyMapWarning, GradientError, InputError, warn
 from vis.gradients import compiled_descent, gradient_and_value
 from vis.input_modifiers import InputModifier
 from vis.parameterizations import Canvas, Parameterization
-from vis.source import Losses, as_source
+from vis.source import Losses, as_source, symbolic
 
 # Steps in one go where nobody listens: few enough for a progress bar, many enough to cost nothing.
 _STEPS = 20
@@ -36,8 +36,8 @@ class Optimizer:
             model needs.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         input_range: the values `(low, high)` of the picture that `minimize` returns.
-        wrt_tensor: a symbolic tensor other than the input: its gradient and value are returned, and the
-            input stays as it is.
+        wrt_tensor: a symbolic tensor other than the input: its gradient and value are returned after one
+            step, in which nothing moves.
         norm_grads: divide the gradient of each sample by its Euclidean norm.
     """
 
@@ -60,7 +60,8 @@ class Optimizer:
         self.losses = losses
         maps.checked_range(input_range)
         self.input_range = input_range
-        self.wrt_tensor = None if wrt_tensor is self.input else wrt_tensor
+        wrt = symbolic(wrt_tensor)
+        self.wrt_tensor = None if wrt is self.input else wrt
         self.norm_grads = norm_grads
         if self.wrt_tensor is None and not keras.backend.is_float_dtype(self.input.dtype):
             raise InputError(
@@ -119,13 +120,10 @@ class Optimizer:
             )
         modify = None if grad_modifier is None else grad_modifiers.get(grad_modifier)
         run = self._run(made_of, seed_input, samples, np.random.default_rng(seed))
-        if self.wrt_tensor is not None:
-            image = run.image(run.start).astype(self.input.dtype)
-            gradient, value = gradient_and_value(self.source, self.losses, [image], self.wrt_tensor)
-            if self.norm_grads:
-                gradient = gradient / (np.linalg.norm(gradient) or 1.0)
-            return run.picture(run.start), gradient if modify is None else modify(gradient), value
         listeners = [*(callbacks or ()), *([Print()] if verbose else [])]
+        if self.wrt_tensor is not None:
+            gradient, value = self._evaluate(run, list(input_modifiers or ()), modify, listeners)
+            return run.picture(run.start), gradient, value
         best, gradient, last = self._descend(
             run, max_iter, list(input_modifiers or ()), modify, listeners, optimizer
         )
@@ -160,6 +158,33 @@ class Optimizer:
         start = np.repeat(start.astype(self.input.dtype), count, axis=0)
         return _Run(made_of, replace(one, shape=(count, *shape[1:])), start, random, samples is None)
 
+    def _evaluate(
+        self,
+        run: _Run,
+        modifiers: list[InputModifier],
+        modify: grad_modifiers.GradModifier | None,
+        listeners: list[OptimizerCallback],
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return the gradient by `wrt_tensor` and its value; where nothing moves, one step is all."""
+        x = _around(run.image(run.start), [modifier.pre for modifier in modifiers])
+        wrt = self.wrt_tensor
+        gradient, value, terms = gradient_and_value(self.source, self.losses, [x], wrt)
+        named = list(zip([loss.name for loss, _ in self.losses], terms, strict=True))
+        total = sum(weight * term for (_, weight), term in zip(self.losses, terms, strict=True))
+        if not np.isfinite(total):
+            raise GradientError(
+                f"The loss is {total}. Received: the losses {dict(named)}. Check the model's weights and the "
+                "seed_input."
+            )
+        if self.norm_grads:
+            gradient = gradient / (np.linalg.norm(gradient) or 1.0)
+        if modify is not None:
+            gradient = modify(gradient)
+        for listener in listeners:
+            listener.callback(0, named, total, gradient, value)
+            listener.on_end()
+        return gradient, value
+
     def _descend(
         self,
         run: _Run,
@@ -180,14 +205,14 @@ class Optimizer:
             while done < max_iter:
                 # The last step stands alone, so that the value it started from is known.
                 steps = 1 if modifiers or listeners else min(_STEPS, max(max_iter - done - 1, 1))
-                state = _around(state, [modifier.pre for modifier in modifiers])
+                state = replace(state, x=_around(state.x, [modifier.pre for modifier in modifiers]))
                 last = state.x
                 state = descent.advance(state, steps, arrays, run.draw(steps), modify)
                 named = [(name, run.of_samples(term)) for name, term in zip(names, state.terms, strict=True)]
                 if not np.isfinite(state.loss).all():
                     raise GradientError(
-                        f"The loss is {run.of_samples(state.loss)} after {done + steps} steps. Received: the "
-                        f"losses {dict(named)}. Lower the learning rate or the weights, and check the "
+                        f"The loss is {run.of_samples(state.loss)} within {done + steps} steps. Received: "
+                        f"the losses {dict(named)}. Lower the learning rate or the weights, and check the "
                         "model's weights and the seed_input."
                     )
                 for listener in listeners:
@@ -197,10 +222,10 @@ class Optimizer:
                 after = [modifier.post for modifier in reversed(modifiers)]
                 better = state.best_loss < best_loss
                 if better.any():
-                    found = _around(replace(state, x=state.best), after).x
+                    found = _around(state.best, after)
                     best = np.where(better.reshape(-1, *[1] * (best.ndim - 1)), found, best)
                     best_loss = np.minimum(best_loss, state.best_loss)
-                state = _around(state, after)
+                state = replace(state, x=_around(state.x, after))
                 done += steps
                 progress.update(steps)
         for listener in listeners:
@@ -293,8 +318,7 @@ class _Run:
         return float(values[0]) if self.single else values
 
 
-def _around(state: backend.DescentState, changes: list[Any]) -> backend.DescentState:
-    x = state.x
+def _around(x: npt.NDArray[Any], changes: list[Any]) -> npt.NDArray[Any]:
     for change in changes:
         x = np.asarray(change(x))
-    return replace(state, x=x)
+    return x

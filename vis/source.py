@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from vis import models
-from vis.errors import GradientError, ModelError, SharedInputWarning, warn
+from vis.errors import GradientError, LayerError, ModelError, SharedInputWarning, warn
 from vis.losses import Loss
 
 Losses = Sequence[tuple[Loss, float]]
@@ -79,3 +79,21 @@ def as_source(model: Any) -> Source:
         f"Expected a Keras model or its symbolic input, model.input. Received: {model!r} of type "
         f"{type(model).__name__}."
     )
+
+
+def symbolic(wrt: Any) -> Any:
+    """Return the symbolic tensor to differentiate by, or None for the input.
+
+    Args:
+        wrt: a symbolic tensor, a list of one (`model.input` is such a list where the model was made with
+            one), or None.
+
+    Raises:
+        LayerError: for anything else.
+    """
+    tensor = wrt[0] if isinstance(wrt, list | tuple) and len(wrt) == 1 else wrt
+    if tensor is not None and not isinstance(tensor, keras.KerasTensor):
+        raise LayerError(
+            f"wrt_tensor is a symbolic tensor, such as model.get_layer('conv1').output. Received: {wrt!r}."
+        )
+    return tensor

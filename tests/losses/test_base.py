@@ -143,3 +143,13 @@ def test_a_loss_of_another_model(model: keras.Model) -> None:
 
     with pytest.raises(GradientError, match="'stranger' uses no tensor of the model"):
         input_gradient(Source(model), [(Stranger(), 1)], [X])
+
+
+def test_a_loss_is_printed_by_its_name() -> None:
+    class Named(Loss):
+        name = "a name"
+
+        def build_loss(self) -> Any:
+            raise NotImplementedError
+
+    assert str(Named()) == "a name"

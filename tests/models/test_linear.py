@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -444,3 +445,24 @@ def test_copy_of_a_modified_model_keeps_its_modifier() -> None:
         y = made(x)
     expected = np.maximum(np.tile(KERNEL.sum(axis=1), (2, 1)), 0)
     np.testing.assert_allclose(tape.gradient(y, x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("modifier", [None, "guided"])
+def test_the_layers_of_a_sequential_keep_their_indices(modifier: str | None) -> None:
+    model = sequential(layers.Dense(5, activation="relu"), layers.Dense(3), dense("softmax"))
+    end = linear_outputs(model if modifier is None else backprop_modifiers.get(modifier)(model))
+    assert len(end.layers) == len(model.layers) == 3
+    assert end.layers[0] is model.layers[0] and end.layers[1] is model.layers[1]
+    assert [layer.name for layer in end.layers] == [layer.name for layer in model.layers]
+    again = linear_outputs(end)
+    assert again is end
+
+
+def test_logits_of_a_sequential_can_be_saved(tmp_path: Path) -> None:
+    end = linear_outputs(
+        sequential(layers.Dense(3, activation="relu"), layers.Dense(2, activation="softmax"))
+    )
+    end.save(tmp_path / "logits.keras")
+    loaded = keras.models.load_model(tmp_path / "logits.keras")
+    np.testing.assert_array_equal(loaded(X), end(X))
+    assert len(loaded.layers) == 2

@@ -249,3 +249,10 @@ def test_deleted_models_are_freed(make: Callable[[], keras.Model]) -> None:
     del model, changed
     gc.collect()
     assert [ref() for ref in gone] == [None] * 3
+
+
+def test_layers_are_counted_as_in_the_original() -> None:
+    original = sequential()
+    result = modified(original, "tenfold", rule)
+    assert [id(layer) for layer in result.layers] == [id(layer) for layer in original.layers]
+    assert result.get_layer("hidden") is result.get_layer(index=0) is original.layers[0]

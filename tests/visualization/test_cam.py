@@ -257,3 +257,15 @@ def test_wrong_calls(network: keras.Model) -> None:
         visualize_cam_with_losses(network, [(ActivationMaximization(network.layers[-1], 0), -1)], IMAGE, 1)
     with pytest.raises(errors.GradientError, match="No path leads from the loss"):
         visualize_cam(network, "first", 0, IMAGE, "second")
+
+
+def test_looks_into_wrappers() -> None:
+    keras.utils.set_random_seed(9)
+    film = layers.Input((4, 6, 5, 2))
+    x = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="frames")(film)
+    x = layers.Dense(2)(layers.Flatten()(x))
+    model = keras.Model(film, x)
+    frames = np.random.default_rng(0).random((4, 6, 5, 2)).astype(np.float32)
+    found = visualize_cam(model, -1, 0, frames)
+    assert found.shape == (4, 6, 5)
+    np.testing.assert_array_equal(found, visualize_cam(model, -1, 0, frames, "frames"))

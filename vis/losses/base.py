@@ -48,6 +48,9 @@ class Loss(ABC):
         value in all, or more values per sample, are summed.
         """
 
+    def __str__(self) -> str:
+        return self.name
+
     # The rest is how a compiled gradient sees a loss; a loss of one's own needs none of it.
 
     parameter_ranks: tuple[int, ...] = ()

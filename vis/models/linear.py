@@ -46,6 +46,15 @@ def ends_in_softmax(operation: Any) -> bool:
     return activation_name(operation) in _SOFTMAX
 
 
+@keras.saving.register_keras_serializable(package="vis")
+class SequentialLogits(keras.Model):  # type: ignore[misc]
+    """The logits of a sequential model: like that, it does not count its input among its layers."""
+
+    @property
+    def layers(self) -> Any:
+        return [layer for layer in super().layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
 def linear_outputs(model: Any) -> Any:
     """Return the model before its softmax (or log-softmax, or sigmoid): the logits.
 
@@ -69,7 +78,8 @@ def linear_outputs(model: Any) -> Any:
     if all(new is old for new, old in zip(outputs, original.outputs, strict=True)):
         return model
     packed = keras.tree.pack_sequence_as(output_structure(original), outputs)
-    linear = keras.Model(input_structure(original), packed, name=original.name)
+    kind = SequentialLogits if isinstance(original, keras.Sequential | SequentialLogits) else keras.Model
+    linear = kind(input_structure(original), packed, name=original.name)
     return modified(linear, *modifier) if modifier else linear
 
 

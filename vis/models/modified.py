@@ -77,6 +77,12 @@ class _ModifiedFunctional(_Modified, keras.Model):  # type: ignore[misc]
         )
         self._modify(original, name, rule)
 
+    @property
+    def layers(self) -> Any:
+        # A sequential model does not count its input; Keras asks before there is an original.
+        original = vars(self).get("original")
+        return super().layers if original is None else original.layers
+
 
 class _ModifiedSubclass(_Modified, keras.Model):  # type: ignore[misc]
     def __init__(self, original: Any, name: str, rule: backend.Rule) -> None:

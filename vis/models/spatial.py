@@ -39,7 +39,8 @@ def spatial_layer_before(model: Any, layer: Any) -> Any:
     seen: set[int] = set()
     while pending:
         operation, parents = pending.pop(0)
-        if isinstance(operation, _KINDS):
+        # A wrapper, such as TimeDistributed, has the places of the layer inside it.
+        if isinstance(getattr(operation, "layer", operation), _KINDS):
             return operation
         if id(operation) not in seen:
             seen.add(id(operation))

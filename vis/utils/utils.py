@@ -8,6 +8,7 @@ from vis.errors import LayerError
 from vis.maps import deprocess_input, normalize
 from vis.models import find_layer, linear_outputs, shared_copy
 from vis.utils.helpers import add_defaults_to_kwargs, listify, random_array, reverse_enumerate, slicer
+from vis.utils.labels import lookup_imagenet_labels
 from vis.utils.pictures import bgr2rgb, draw_text, get_img_shape, load_img, stitch_images
 
 
@@ -56,6 +57,7 @@ __all__ = [
     "linear_outputs",
     "listify",
     "load_img",
+    "lookup_imagenet_labels",
     "normalize",
     "random_array",
     "reverse_enumerate",

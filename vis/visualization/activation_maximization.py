@@ -9,11 +9,14 @@ import numpy.typing as npt
 
 from vis import backprop_modifiers, models, parameterizations
 from vis.errors import ModelError
-from vis.losses import ActivationMaximization, LPNorm, TotalVariation
+from vis.losses import ActivationMaximization, Loss, LPNorm, TotalVariation
 from vis.optimizer import Optimizer
 from vis.source import Losses
 from vis.visualization.filters import get_num_filters
 from vis.visualization.preparation import warn_of_softmax
+
+# The default weight of a regularizer, as an object of its own: 10 that somebody passes is a choice.
+_UNCHOSEN = float(10)
 
 
 def visualize_activation(
@@ -26,8 +29,8 @@ def visualize_activation(
     backprop_modifier: Any = None,
     grad_modifier: Any = None,
     act_max_weight: float = 1,
-    lp_norm_weight: float | None = None,
-    tv_weight: float | None = None,
+    lp_norm_weight: float | None = _UNCHOSEN,
+    tv_weight: float | None = _UNCHOSEN,
     each: bool = False,
     **optimizer_params: Any,
 ) -> npt.NDArray[Any]:
@@ -53,8 +56,9 @@ def visualize_activation(
         backprop_modifier: the derivative of activations, see `visualize_saliency`.
         grad_modifier: what is done to the gradient, see `visualize_saliency`.
         act_max_weight: the weight of the activation.
-        lp_norm_weight: the weight of the norm; None for 10 on pixels, and 0 on other parameterizations.
-        tv_weight: the weight of the total variation; None for the same.
+        lp_norm_weight: the weight of the norm; 0 or None for none. Unless chosen, 10 on pixels, and 0 on
+            other parameterizations.
+        tv_weight: the weight of the total variation, with the same defaults; 0 on inputs without image axes.
         each: a picture for each filter, all optimized at once, in place of one for their sum.
         **optimizer_params: what `Optimizer.minimize` takes: `max_iter`, `parameterization`, `optimizer`,
             `seed`, `input_modifiers`, `callbacks`, `verbose`.
@@ -83,13 +87,16 @@ def visualize_activation(
             f"The model {model.name!r} has no symbolic input to optimize: it is subclassed or not built. "
             "Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
         )
-    weight = parameterizations.get(optimizer_params.get("parameterization", "pixels")).regularization
+    unchosen = parameterizations.get(optimizer_params.get("parameterization", "pixels")).regularization
+    image = model.inputs[0]
+    if lp_norm_weight is _UNCHOSEN:
+        lp_norm_weight = unchosen
+    if tv_weight is _UNCHOSEN:
+        tv_weight = unchosen if len(image.shape) >= TotalVariation.lowest_rank else 0
     maximization = ActivationMaximization(layer, filter_indices, each)
-    losses = [
-        (maximization, act_max_weight),
-        (LPNorm(model.inputs[0]), weight if lp_norm_weight is None else lp_norm_weight),
-        (TotalVariation(model.inputs[0]), weight if tv_weight is None else tv_weight),
-    ]
+    losses: list[tuple[Loss, float]] = [(maximization, act_max_weight)]
+    losses += [(LPNorm(image), lp_norm_weight)] if lp_norm_weight else []
+    losses += [(TotalVariation(image), tv_weight)] if tv_weight else []
     if each:
         chosen = maximization.filter_indices
         optimizer_params["samples"] = get_num_filters(layer) if chosen is None else len(chosen)

@@ -111,7 +111,7 @@ def _cam(
     modify = grad_modifiers.get(grad_modifier)
     warn_of_softmax(losses)
     arrays = arrays_of(source, seed_input)
-    gradient, features = gradient_and_value(source, losses, arrays, penultimate, modifier)
+    gradient, features, _ = gradient_and_value(source, losses, arrays, penultimate, modifier)
     if gradient.ndim < 3:
         raise LayerError(
             f"The layer {penultimate.name!r} has no places: its output has the shape {features.shape[1:]}. "

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import backprop_modifiers, grad_modifiers, inputs, maps, models
-from vis.errors import LayerError
 from vis.gradients import input_gradient
-from vis.source import Losses, Source, as_source
+from vis.source import Losses, Source, as_source, symbolic
+from vis.visualization.cam import visualize_cam, visualize_cam_with_losses  # where keras-vis has them
 from vis.visualization.preparation import (
     arrays_of,
     asked,
@@ -20,6 +20,13 @@ from vis.visualization.preparation import (
     warn_if_empty,
     warn_of_softmax,
 )
+
+__all__ = [
+    "visualize_cam",
+    "visualize_cam_with_losses",
+    "visualize_saliency",
+    "visualize_saliency_with_losses",
+]
 
 
 def visualize_saliency(
@@ -118,10 +125,7 @@ def _saliency(
     modify = grad_modifiers.get(grad_modifier)
     warn_of_softmax(losses)
     arrays = arrays_of(source, seed_input)
-    if wrt is not None and not isinstance(wrt, keras.KerasTensor):
-        raise LayerError(
-            f"wrt_tensor is a symbolic tensor, such as model.get_layer('conv1').output. Received: {wrt!r}."
-        )
+    wrt = symbolic(wrt)
     gradients = input_gradient(source, losses, arrays, wrt, modifier)
     axes = _channel_axes(source, arrays, wrt)
     if wrt is None:
