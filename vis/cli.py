@@ -249,6 +249,8 @@ def demo(output: Path, scenes: int) -> None:
     with files.written(output / "gallery.png") as temporary:
         report.gallery(result).savefig(temporary, format="png", dpi=110)
     click.echo(f"\nThe gallery is in {output / 'gallery.png'}.")
+    files.save_picture(output / "digits.png", report.digits())
+    click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
 
 
 def _start_tensorflow() -> None:

@@ -242,14 +242,19 @@ def _compile(
         watched = given if wrt is None else values[-1:]
         found = iter(values)
         total: Any = 0.0
+        of_samples: Any = 0.0
         found_terms = []
         for index, ((loss, _), group, (_, evaluate)) in enumerate(zip(losses, points, terms, strict=True)):
             read = [next(found) for _ in group]
             shapes.append([tuple(value.shape) for value in read])
             value = _per_sample(evaluate(read, [next(rest) for _ in loss.parameter_ranks]), given)
             found_terms.append(value)
-            total += ops.cast(weights[index], value.dtype) * value
-        return backend.Traced(total, watched, [] if wrt is None else [*watched, *found_terms], found_terms)
+            weighted = ops.cast(weights[index], value.dtype) * value
+            of_samples += weighted
+            # One value for all samples counts once.
+            total += ops.sum(weighted)
+        wanted = [] if wrt is None else [*watched, *found_terms]
+        return backend.Traced(total, watched, wanted, of_samples, found_terms)
 
     specs = [
         *inputs,

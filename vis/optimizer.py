@@ -15,7 +15,7 @@ from keras import ops
 from vis import backend, grad_modifiers, inputs, maps, models, parameterizations
 from vis.callbacks import OptimizerCallback, Print
 from vis.errors import EmptyMapWarning, GradientError, InputError, warn
-from vis.gradients import compiled_descent, gradient_and_value
+from vis.gradients import checked_losses, compiled_descent, gradient_and_value
 from vis.input_modifiers import InputModifier
 from vis.parameterizations import Canvas, Parameterization
 from vis.source import Losses, as_source, symbolic
@@ -112,6 +112,12 @@ class Optimizer:
         for name, number in (("max_iter", max_iter), ("samples", 1 if samples is None else samples)):
             if number < 1:
                 raise InputError(f"{name} is a number of at least 1. Received: {number}.")
+        for loss, _ in checked_losses(self.losses):
+            if loss.samples not in (None, samples or 1):
+                raise InputError(
+                    f"The loss {loss.name!r} is for {loss.samples} samples, one filter each. "
+                    f"Received: samples={samples}. Pass samples={loss.samples}."
+                )
         made_of = parameterizations.get(parameterization)
         if input_modifiers and not isinstance(made_of, parameterizations.Pixels):
             raise InputError(
@@ -152,7 +158,8 @@ class Optimizer:
             )
         channels = models.input_channel_axis(self.input, len(shape)) % len(shape)
         count = samples or shape[0] or 1
-        one = Canvas((1, *shape[1:]), channels, self.input_range)
+        low, high = self.input_range
+        one = Canvas((1, *shape[1:]), channels, (low, high))
         # All samples start alike, so that none depends on how many there are.
         start = made_of.start(one, random) if image is None else made_of.parameters(one, image[:1])
         start = np.repeat(start.astype(self.input.dtype), count, axis=0)
@@ -177,7 +184,8 @@ class Optimizer:
                 "seed_input."
             )
         if self.norm_grads:
-            gradient = gradient / (np.linalg.norm(gradient) or 1.0)
+            norms = np.sqrt(np.sum(gradient**2, axis=tuple(range(1, gradient.ndim)), keepdims=True))
+            gradient = gradient / np.where(norms > 0, norms, 1)
         if modify is not None:
             gradient = modify(gradient)
         for listener in listeners:
@@ -230,11 +238,13 @@ class Optimizer:
                 progress.update(steps)
         for listener in listeners:
             listener.on_end()
-        if max_iter > 1 and np.array_equal(best, run.start):
+        stuck = [i for i, x in enumerate(best) if np.array_equal(x, run.start[i])]
+        if max_iter > 1 and stuck:
+            which = "" if run.single else f" of the samples {stuck}"
             warn(
-                f"None of {max_iter} steps has lowered the loss, so the picture is its start. The filters do "
-                "not depend on the input here (a dead filter, a saturated softmax), or the steps are too "
-                "long. Try the logits (vis.linear_outputs), another filter, start or optimizer.",
+                f"None of {max_iter} steps has lowered the loss{which}, so the picture is its start. The "
+                "filters do not depend on the input here (a dead filter, a saturated softmax), or the steps "
+                "are too long. Try the logits (vis.linear_outputs), another filter, start or optimizer.",
                 EmptyMapWarning,
             )
         return best, state.gradient, last
@@ -256,21 +266,21 @@ class Optimizer:
             forward: backend.Forward, specs: list[backend.Spec], rule: backend.Rule | None
         ) -> backend.CompiledDescent:
             first, rest = backend.Spec(run.start.shape, str(run.start.dtype)), specs[1:]
-            drawn = run.drawn_specs()
 
-            def forward_from(tensors: list[Any]) -> backend.Traced:
+            def prepare(tensors: list[Any]) -> list[Any]:
                 image = run.seen(tensors[0], tensors[1 + len(rest) :])
-                return forward([ops.cast(image, specs[0].dtype), *tensors[1 : 1 + len(rest)]])
+                return [ops.cast(image, specs[0].dtype), *tensors[1 : 1 + len(rest)]]
 
             return backend.compile_descent(
-                forward_from,
+                forward,
                 [first, *rest],
                 copy,
                 len(self.losses),
                 self.norm_grads,
                 modified,
                 rule,
-                drawn,
+                run.drawn_specs(),
+                prepare,
             )
 
         # Keras counts its optimizers up in their names.

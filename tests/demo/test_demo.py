@@ -67,3 +67,15 @@ def test_what_the_demo_shows() -> None:
     assert [line.split()[0] for line in table[3:]] == list(rows)
     figure = report.gallery(result)
     assert len(figure.axes) == report.GALLERY_ROWS * (1 + len(rows))
+
+
+def test_the_digits_that_the_demo_draws() -> None:
+    sheet = report.digits()
+    assert sheet.shape == (2 * 132 - 4, 10 * 132 - 4, 3)
+    pictures = [
+        sheet[row : row + 128 : 2, column : column + 128 : 2] / 255.0
+        for row in (0, 132)
+        for column in range(0, sheet.shape[1], 132)
+    ]
+    probabilities = network.load_network().predict(np.stack(pictures), verbose=0)
+    assert probabilities[range(20), [*range(10), *range(10)]].min() > 0.9

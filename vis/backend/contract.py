@@ -32,14 +32,15 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Traced:
-    """What a forward pass gives, in tensors: the loss, the tensors to differentiate it by, others whose
-    values are wanted, and the terms that the loss is the weighted sum of. The loss and its terms have a
-    value per sample, `(batch,)`, or one for all.
+    """What a forward pass gives, in tensors: the loss, one number; the tensors to differentiate it by; others
+    whose values are wanted; what the loss is the sum of, by samples, and what by terms, not weighted. The
+    last two have a value per sample, `(batch,)`, or one for all.
     """
 
     loss: Any
     watched: list[Any]
     values: list[Any]
+    of_samples: Any
     terms: list[Any]
 
 

@@ -13,7 +13,7 @@ from keras import ops
 
 from vis.errors import FilterError
 from vis.losses.base import Evaluate, Loss
-from vis.models import filter_axis
+from vis.models import filter_axis, output_shape
 
 
 class ActivationMaximization(Loss):
@@ -46,6 +46,16 @@ class ActivationMaximization(Loss):
         self.layer = layer
         self.filter_indices = as_indices(filter_indices, layer)
         self.each = each
+
+    @property
+    def samples(self) -> int | None:
+        if not self.each:
+            return None
+        if self.filter_indices is not None:
+            return len(self.filter_indices)
+        shape = output_shape(self.layer)
+        count = None if shape is None else shape[filter_axis(self.layer, len(shape))]
+        return len(selection(None, count, self.layer))
 
     def build_loss(self) -> Any:
         output = self.layer.output

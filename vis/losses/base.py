@@ -51,6 +51,11 @@ class Loss(ABC):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def samples(self) -> int | None:
+        """The number of samples that the loss is for, or None for any."""
+        return None
+
     # The rest is how a compiled gradient sees a loss; a loss of one's own needs none of it.
 
     parameter_ranks: tuple[int, ...] = ()

@@ -57,7 +57,11 @@ class RandomAffine:
             random: the generator; it is drawn from evenly per step, so that steps may be drawn in parts.
             steps: the number of steps.
             sizes: the height and the width in pixels.
+
+        Raises:
+            InputError: if there are not two sizes.
         """
+        _check_axes(len(sizes), sizes)
         numbers = random.uniform(-1, 1, (steps, 4))
         angles = np.deg2rad(self.rotation) * numbers[:, 0]
         shrink = 1 / (1 + self.scale * numbers[:, 1])
@@ -77,12 +81,7 @@ class RandomAffine:
         Raises:
             InputError: if the image has not two image axes.
         """
-        if len(image.shape) != 4:
-            raise InputError(
-                "RandomAffine turns images of two axes, (samples, height, width, channels). Received: "
-                f"shape {tuple(image.shape)}. Pass a parameterization with transformation=None, such as "
-                "vis.parameterizations.Fourier(transformation=None)."
-            )
+        _check_axes(len(image.shape) - 2, tuple(image.shape))
         last = ops.moveaxis(image, channels, -1)
         _, height, width, depth = last.shape
         matrix = ops.cast(matrix, image.dtype)
@@ -99,6 +98,14 @@ class RandomAffine:
             for x, weight_x in columns
         )
         return ops.moveaxis(ops.reshape(seen, (-1, height, width, depth)), -1, channels)
+
+
+def _check_axes(count: int, received: tuple[int | None, ...]) -> None:
+    if count != 2:
+        raise InputError(
+            f"RandomAffine turns images of two axes, height and width. Received: {received}. Pass a "
+            "parameterization without it: vis.parameterizations.Fourier(transformation=None)."
+        )
 
 
 def _corners(places: Any, length: int) -> list[tuple[Any, Any]]:

@@ -12,7 +12,6 @@ from vis.errors import ModelError
 from vis.losses import ActivationMaximization, Loss, LPNorm, TotalVariation
 from vis.optimizer import Optimizer
 from vis.source import Losses
-from vis.visualization.filters import get_num_filters
 from vis.visualization.preparation import warn_of_softmax
 
 # The default weight of a regularizer, as an object of its own: 10 that somebody passes is a choice.
@@ -97,9 +96,7 @@ def visualize_activation(
     losses: list[tuple[Loss, float]] = [(maximization, act_max_weight)]
     losses += [(LPNorm(image), lp_norm_weight)] if lp_norm_weight else []
     losses += [(TotalVariation(image), tv_weight)] if tv_weight else []
-    if each:
-        chosen = maximization.filter_indices
-        optimizer_params["samples"] = get_num_filters(layer) if chosen is None else len(chosen)
+    optimizer_params.setdefault("samples", maximization.samples)
     if backprop_modifier is not None:
         model = backprop_modifiers.get(backprop_modifier)(model)
     return visualize_activation_with_losses(

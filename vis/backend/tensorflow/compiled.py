@@ -58,7 +58,7 @@ class _Gradient:
             gradients = tf.gradients(traced.loss, traced.watched)
             self._missing = [gradient is None for gradient in gradients]
             found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
-            return tf.reduce_sum(traced.loss), found, [tf.identity(value) for value in traced.values]
+            return traced.loss, found, [tf.identity(value) for value in traced.values]
 
         # A concrete function: it is traced here, once, and two threads may call it at the same time.
         function = tf.function(trace, input_signature=signature, autograph=False)

@@ -19,6 +19,7 @@ from vis.backend.contract import Coverage, DescentState, Forward, Rule, Spec
 from vis.backend.tensorflow.overrides import overriding
 
 Modify = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+Prepare = Callable[[list[Any]], list[Any]]
 
 
 class _Descent:
@@ -32,6 +33,7 @@ class _Descent:
         modified: bool,
         rule: Rule | None,
         drawn: Sequence[Spec],
+        prepare: Prepare | None,
     ) -> None:
         self.coverage: Coverage | None = None
         self._lock = threading.Lock()
@@ -49,9 +51,11 @@ class _Descent:
             return tf.broadcast_to(tf.cast(value, tf.float64), [samples])
 
         def gradient_of(x: Any, rest: list[Any]) -> tuple[Any, Any, Any]:
+            # Outside the override: the rule is about the activations of the model.
+            seen = [x, *rest] if prepare is None else prepare([x, *rest])
             with overriding(rule) as override, keras.StatelessScope():
-                traced = forward([x, *rest])
-            override.finish([x], [traced.loss])
+                traced = forward(seen)
+            override.finish(seen[:1], [traced.loss])
             self.coverage = override.coverage()
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
             if normalize:
@@ -59,7 +63,11 @@ class _Descent:
             if modified:
                 result = tf.numpy_function(lambda g: self._modify(g), [gradient], gradient.dtype)
                 gradient = tf.ensure_shape(result, x.shape)
-            return per_sample(traced.loss), tf.stack([per_sample(term) for term in traced.terms]), gradient
+            return (
+                per_sample(traced.of_samples),
+                tf.stack([per_sample(term) for term in traced.terms]),
+                gradient,
+            )
 
         def trace(
             steps: Any, x: Any, state: list[Any], best: Any, best_loss: Any, rest: list[Any], own: list[Any]
@@ -137,17 +145,19 @@ def compile_descent(
     modified: bool = False,
     rule: Rule | None = None,
     drawn: Sequence[Spec] = (),
+    prepare: Prepare | None = None,
 ) -> _Descent:
     """Compile steps of gradient descent on an input.
 
     Args:
-        forward: takes one tensor per spec, the first of which is changed, and then what is drawn.
-        specs: what it takes; the first has no None.
+        forward: takes one tensor per spec, or what `prepare` makes of them.
+        specs: what is given; the first is what is changed, and has no None.
         optimizer: a Keras optimizer that nobody else uses, not built.
         terms: the number of terms of the loss.
         normalize: divide the gradient of each sample by its Euclidean norm.
         modified: whether `advance` will be given what is done to the gradient then, on arrays.
         rule: the derivative of the activations, or None for the true one.
         drawn: what each step has of its own, such as random numbers.
+        prepare: makes of the tensors given and drawn what `forward` takes; `rule` does not reach it.
     """
-    return _Descent(forward, specs, optimizer, terms, normalize, modified, rule, drawn)
+    return _Descent(forward, specs, optimizer, terms, normalize, modified, rule, drawn, prepare)
