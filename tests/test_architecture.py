@@ -26,6 +26,7 @@ ROOMS = [
     "parameterizations",
     "gradients",
     "source",
+    "traces",
     "inputs",
     "maps",
     "regularizers",

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from vis import backprop_modifiers, errors, gradients
+from vis import backprop_modifiers, errors, traces
 from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization, Loss
 from vis.source import Source
@@ -133,11 +133,11 @@ def test_rules_made_anew_leave_no_trace_and_no_model_behind() -> None:
     model = network()
     visualize_saliency(model, -1, 0, X)
     gc.collect()
-    before = len(gradients._traces)
+    before = len(traces._traces)
     for _ in range(3):
         visualize_saliency(model, -1, 0, X, backprop_modifier=rule_about(model))
     gc.collect()
-    assert len(gradients._traces) == before
+    assert len(traces._traces) == before
     freed = weakref.ref(model)
     del model
     gc.collect()

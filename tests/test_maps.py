@@ -68,3 +68,9 @@ def test_normalize_keeps_the_order_and_the_bounds(array: np.ndarray) -> None:
     assert result.min() >= 0 and result.max() <= 1
     order = np.argsort(array, axis=None, kind="stable")
     assert (np.diff(result.ravel()[order]) >= 0).all()
+
+
+def test_unit_by_hand() -> None:
+    gradient = np.array([[3.0, -4.0], [0.0, 0.0], [3e-30, 4e-30], [3e30, 4e30]], np.float32)
+    expected = [[0.6, -0.8], [0, 0], [0.6, 0.8], [0.6, 0.8]]
+    np.testing.assert_allclose(maps.unit(gradient), expected, rtol=1e-6)

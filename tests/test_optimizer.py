@@ -15,7 +15,7 @@ from vis import backprop_modifiers, maps
 from vis.callbacks import OptimizerCallback
 from vis.errors import EmptyMapWarning, GradientError, InputError, LayerError, ModifierError, VisError
 from vis.input_modifiers import InputModifier, Jitter
-from vis.losses import ActivationMaximization, Loss
+from vis.losses import ActivationMaximization, Loss, TotalVariation
 from vis.optimizer import Optimizer
 from vis.parameterizations import Fourier, Pixels, RandomAffine
 
@@ -498,18 +498,19 @@ def test_verbose_prints_the_losses_of_all_samples(
 
 def test_input_modifiers_and_samples(model: keras.Model) -> None:
     class Lighter(InputModifier):
-        """Raises what a step sees by 1, 2, 3."""
+        """Raises the channels of what a step sees, by more at each."""
 
         by = 0
 
         def pre(self, inp: Any) -> Any:
             self.by += 1
-            return inp + self.by
+            return inp + self.by * rise
 
         def post(self, inp: Any) -> Any:
-            return inp - self.by
+            return inp - self.by * rise
 
-    targets = [0.0, 2.0, 5.0, 8.0]
+    rise = np.array([0.5, 1.5], np.float32)
+    targets = [0.0, 2.0, 4.0, 8.0]
     pictures, _, _ = Optimizer(model, [(Targets(model, targets), 1)], (0.0, 1.0)).minimize(
         START,
         4,
@@ -522,7 +523,7 @@ def test_input_modifiers_and_samples(model: keras.Model) -> None:
     for picture, target in zip(pictures, targets, strict=True):
         x, tried = START.astype(np.float64), []
         for by in (1, 2, 3, 4):
-            away = x + by - target
+            away = x + by * rise - target
             tried.append(((away**2).mean(), x))
             x = x - 4 * away / np.sqrt((away**2).sum())
         best = min(range(4), key=lambda step: tried[step][0])
@@ -698,3 +699,18 @@ def test_the_input_in_a_list_is_the_input() -> None:
     assert optimizer.wrt_tensor is None
     with pytest.raises(LayerError, match="is a symbolic tensor"):
         Optimizer(model, losses(model), wrt_tensor=model.layers[-1])
+
+
+@pytest.mark.parametrize("wrong", [1.5, True, "2", 0])
+def test_numbers_are_whole(model: keras.Model, wrong: Any) -> None:
+    for name in ("max_iter", "samples"):
+        with pytest.raises(InputError, match=f"{name} is a number of at least 1"):
+            Optimizer(model, losses(model)).minimize(START, verbose=False, **{name: wrong})
+
+
+def test_a_double_input_of_a_single_model() -> None:
+    inputs = keras.Input(SHAPE, dtype="float64")
+    model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(inputs)))
+    both = [*losses(model), (TotalVariation(model.inputs[0]), 10)]
+    picture, _, value = Optimizer(model, both).minimize(max_iter=3, seed=0, verbose=False)
+    assert picture.shape == SHAPE and value.dtype == np.float64

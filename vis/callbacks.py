@@ -33,10 +33,12 @@ class OptimizerCallback(ABC):
 
         Args:
             i: the number of the step, from 0.
-            named_losses: pairs of a loss's name and its value, not weighted.
+            named_losses: pairs of a loss's name and its value, not weighted: a number, or one per sample
+                where several samples are optimized.
             overall_loss: the weighted sum of the losses.
-            grads: the gradient of the overall loss with respect to `wrt_value`, in its shape.
-            wrt_value: what is optimized, with its batch axis.
+            grads: the gradient of the overall loss with respect to what is changed: `wrt_value`, or, with
+                another parameterization than pixels, the parameters of it.
+            wrt_value: the image, or `wrt_tensor`, with its batch axis.
         """
 
     def on_end(self) -> None:  # noqa: B027 - few callbacks have anything to end

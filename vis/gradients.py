@@ -2,15 +2,12 @@
 
 One trace serves every batch size, every filter index and every weight: they are run-time inputs. A trace
 belongs to what it was made of: the model, the losses' layers, what it is differentiated by, and the backprop
-modifier. It is kept as long as the model lives, which it does not keep alive; it reads the model's variables
-at each call, and is made anew if a layer's settings, such as its activation, have changed since.
+modifier.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -20,30 +17,10 @@ from keras import ops
 
 from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import GradientError, InputError
+from vis.errors import GradientError
 from vis.losses import Loss
 from vis.source import Losses, Source
-from vis.weak import WeakTable
-
-# Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.
-_SCALES = (2.0**15, 2.0**10, 2.0**5, 1.0)
-
-_lock = threading.RLock()
-_traces: WeakTable[_Trace] = WeakTable()
-
-
-@dataclass
-class _Trace:
-    """A compiled gradient or descent, and what it was traced from as far as that can change."""
-
-    compiled: Any
-    shapes: list[list[tuple[int | None, ...]]]
-    states: list[models.Settings]
-    half: bool
-    name: str
-
-    def holds(self) -> bool:
-        return all(state.hold() for state in self.states)
+from vis.traces import Trace, cached, evaluated
 
 
 def input_gradient(
@@ -80,7 +57,7 @@ def gradient_and_value(
     wrt: Any,
     modifier: BackpropModifier | None = None,
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any], list[float]]:
-    """Return the gradient by `wrt` and the value of `wrt`, both `(batch, ...)`, and the value of each loss.
+    """Return the gradient by `wrt` and the value of `wrt`, both `(batch, ...)`, and the sum of each loss.
 
     Args and raises: as `input_gradient`, with `wrt` the symbolic tensor or the layer to differentiate by.
     """
@@ -101,13 +78,8 @@ def _evaluate(
     modifier = modifier or _own_modifier(source)
     trace = _trace(source, losses, arrays, wrt, modifier)
     *parameters, weights = _parameters(losses, trace)
-    for scale in _SCALES if trace.half else (1.0,):
-        evaluation: backend.Evaluation = trace.compiled([*arrays, *parameters, scale * weights])
-        gradients = [None if g is None else g / scale for g in evaluation.gradients]
-        if all(g is None or np.isfinite(g).all() for g in gradients):
-            break
-    _check(gradients, arrays, wrt, losses)
-    return replace(evaluation, loss=evaluation.loss / scale, gradients=gradients)
+    names = ", ".join(repr(loss.name) for loss, _ in losses)
+    return evaluated(trace, lambda scale: [*arrays, *parameters, scale * weights], arrays, wrt, names)
 
 
 def _own_modifier(source: Source) -> BackpropModifier | None:
@@ -145,7 +117,7 @@ def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
 
 def _trace(
     source: Source, losses: Losses, arrays: Sequence[Any], wrt: Any, modifier: BackpropModifier | None
-) -> _Trace:
+) -> Trace:
     specs = _input_specs(source, arrays)
     rule = modifier.rule if modifier else None
 
@@ -190,22 +162,16 @@ def _cached(
     modifier: BackpropModifier | None,
     kind: Hashable,
     compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
-) -> _Trace:
+) -> Trace:
     about = [source.anchor(), *(part for loss, _ in losses for part in loss.trace_objects())]
     about += [] if wrt is None else [wrt]
     about += [] if modifier is None else [modifier.rule]
     settings = tuple(loss.trace_settings() for loss, _ in losses)
     key = (kind, settings, wrt is None, modifier is None, tuple(specs))
-    with _lock:
-        trace = _traces.get(about, key)
-        if trace is None or not trace.holds():
-            trace = _traces.put(about, _compile(source, losses, specs, wrt, compile_), key)
-    if modifier and trace.compiled.coverage:
-        models.report_coverage(trace.compiled.coverage, modifier.name, trace.name)
-    return trace
+    return cached(about, key, modifier, lambda: _compile(source, losses, specs, wrt, compile_))
 
 
-def _parameters(losses: Losses, trace: _Trace) -> list[npt.NDArray[Any]]:
+def _parameters(losses: Losses, trace: Trace) -> list[npt.NDArray[Any]]:
     arrays = [
         array
         for (loss, _), shapes in zip(losses, trace.shapes, strict=True)
@@ -226,7 +192,7 @@ def _compile(
     inputs: list[backend.Spec],
     wrt: Any,
     compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
-) -> _Trace:
+) -> Trace:
     graph = source.graph(losses)
     terms = [loss.term(graph) for loss, _ in losses]
     points = [points for points, _ in terms]
@@ -249,7 +215,8 @@ def _compile(
             shapes.append([tuple(value.shape) for value in read])
             value = _per_sample(evaluate(read, [next(rest) for _ in loss.parameter_ranks]), given)
             found_terms.append(value)
-            weighted = ops.cast(weights[index], value.dtype) * value
+            # In one type, whatever the types of the layers that the losses are about.
+            weighted = weights[index] * ops.cast(value, weights.dtype)
             of_samples += weighted
             # One value for all samples counts once.
             total += ops.sum(weighted)
@@ -262,9 +229,7 @@ def _compile(
         backend.Spec((len(losses),), "float64"),
     ]
     compiled = compile_(forward, specs)
-    held = [graph, *models.held_operations(graph).values()]
-    half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
-    return _Trace(compiled, shapes, [models.Settings(operation) for operation in held], half, graph.name)
+    return Trace(compiled, graph, shapes)
 
 
 def _per_sample(value: Any, given: list[Any]) -> Any:
@@ -273,28 +238,3 @@ def _per_sample(value: Any, given: list[Any]) -> Any:
     if samples is None or rank == 0 or value.shape[0] != samples:
         return ops.sum(value)
     return ops.sum(value, axis=tuple(range(1, rank))) if rank > 1 else value
-
-
-def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, losses: Losses) -> None:
-    names = ", ".join(repr(loss.name) for loss, _ in losses)
-    if all(gradient is None for gradient in gradients):
-        if wrt is None and all(array.dtype.kind in "iu" for array in arrays):
-            raise InputError(
-                "The model takes integers, and there is no gradient with respect to an integer. "
-                f"Received: inputs of type {', '.join(str(a.dtype) for a in arrays)}. Differentiate with "
-                "respect to the output of the first layer that makes floats of them (an Embedding, a "
-                "Rescaling): wrt_tensor=model.get_layer(...).output."
-            )
-        raise GradientError(
-            f"No path leads from the loss {names} to {'the input' if wrt is None else repr(wrt.name)}. "
-            "Choose a layer after it, and check that no operation on the way lacks a gradient "
-            "(argmax, rounding, a cast to integers)."
-        )
-    for gradient in gradients:
-        if gradient is not None and not np.isfinite(gradient).all():
-            bad = int(np.count_nonzero(~np.isfinite(gradient)))
-            raise GradientError(
-                f"The gradient of the loss {names} has {bad} of {gradient.size} values that are NaN or "
-                "infinite. Look for NaN weights, a logarithm or square root of zero, or an overflow in "
-                "half precision."
-            )

@@ -47,6 +47,15 @@ def normalize(
     return (min_value + (max_value - min_value) * share).astype(np.float32)
 
 
+def unit(gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return gradients `(samples, ...)`, each divided by its Euclidean norm; zeros stay zeros."""
+    axes = tuple(range(1, gradient.ndim))
+    # Divided by its largest value first, no square of it overflows or vanishes.
+    largest = np.abs(gradient).max(axis=axes, keepdims=True)
+    scaled = gradient / np.where(largest > 0, largest, 1)
+    return np.asarray(scaled / np.sqrt(np.maximum((scaled**2).sum(axis=axes, keepdims=True), 1)))
+
+
 def checked_range(input_range: Any) -> tuple[float, float]:
     """Return `(low, high)`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,7 +92,8 @@ class Optimizer:
             grad_modifier: what is done to the gradient, see `vis.grad_modifiers`.
             callbacks: what listens to each step.
             verbose: print the losses of each step.
-            optimizer: a Keras optimizer; it is not changed.
+            optimizer: a Keras optimizer; it is not changed. One that looks at the whole variable, such as
+                one with `clipnorm`, makes `samples` depend on each other.
             seed: makes the random start and the random transformations the same.
             parameterization: what is changed, `"pixels"` or `"fourier"`, or a
                 `vis.parameterizations.Parameterization`.
@@ -109,9 +111,8 @@ class Optimizer:
                 meet a parameterization that has no pixels to modify.
             GradientError: if a loss is not finite.
         """
-        for name, number in (("max_iter", max_iter), ("samples", 1 if samples is None else samples)):
-            if number < 1:
-                raise InputError(f"{name} is a number of at least 1. Received: {number}.")
+        max_iter = _count("max_iter", max_iter)
+        samples = None if samples is None else _count("samples", samples)
         for loss, _ in checked_losses(self.losses):
             if loss.samples not in (None, samples or 1):
                 raise InputError(
@@ -184,8 +185,7 @@ class Optimizer:
                 "seed_input."
             )
         if self.norm_grads:
-            norms = np.sqrt(np.sum(gradient**2, axis=tuple(range(1, gradient.ndim)), keepdims=True))
-            gradient = gradient / np.where(norms > 0, norms, 1)
+            gradient = maps.unit(gradient)
         if modify is not None:
             gradient = modify(gradient)
         for listener in listeners:
@@ -326,6 +326,16 @@ class _Run:
     def of_samples(self, values: npt.NDArray[np.float64]) -> Any:
         """Return a number per sample, or that of the single one."""
         return float(values[0]) if self.single else values
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 1:
+        raise InputError(f"{name} is a number of at least 1. Received: {value!r}.")
+    return number
 
 
 def _around(x: npt.NDArray[Any], changes: list[Any]) -> npt.NDArray[Any]:

@@ -43,7 +43,8 @@ def slow(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def seen(image: np.ndarray, matrix: Any, channels: int = -1) -> np.ndarray:
-    return np.asarray(RandomAffine().apply(image, np.asarray(matrix, image.dtype), channels))
+    precision = np.promote_types(image.dtype, np.float32)
+    return np.asarray(RandomAffine().apply(image, np.asarray(matrix, precision), channels))
 
 
 def picture(*rows: list[float]) -> np.ndarray:
@@ -67,6 +68,15 @@ def test_agrees_with_the_oracle_in_single_precision() -> None:
     found = seen(image, matrix)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[0], slow(image[0], matrix), atol=1e-4)
+
+
+def test_places_keep_their_digits_in_half_precision() -> None:
+    # A pixel of a side of 300 is known to an eighth of a pixel in half precision, which is too little.
+    image = random_image((4, 300)).astype(np.float16)
+    for matrix in RandomAffine().draw(np.random.default_rng(1), 3, (4, 300)):
+        found = seen(image, matrix)
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(found[0], slow(image[0].astype(np.float64), matrix), atol=5e-3)
 
 
 matrices = st.tuples(*[st.floats(-2, 2)] * 4, *[st.floats(-30, 30)] * 2).map(

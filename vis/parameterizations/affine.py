@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
@@ -84,16 +85,18 @@ class RandomAffine:
         _check_axes(len(image.shape) - 2, tuple(image.shape))
         last = ops.moveaxis(image, channels, -1)
         _, height, width, depth = last.shape
-        matrix = ops.cast(matrix, image.dtype)
+        # Half precision has too few digits for places.
+        dtype = keras.backend.result_type(image.dtype, "float32")
+        matrix = ops.cast(matrix, dtype)
         middle = np.array([[(height - 1) / 2], [(width - 1) / 2]])
         grid = np.mgrid[:height, :width].reshape(2, -1) - middle
-        places = ops.matmul(matrix[:, :2], ops.convert_to_tensor(grid, dtype=image.dtype))
-        places = places + matrix[:, 2:] + ops.convert_to_tensor(middle, dtype=image.dtype)
+        places = ops.matmul(matrix[:, :2], ops.convert_to_tensor(grid, dtype=dtype))
+        places = places + matrix[:, 2:] + ops.convert_to_tensor(middle, dtype=dtype)
         rows, columns = _corners(places[0], height), _corners(places[1], width)
         flat = ops.reshape(last, (-1, height * width, depth))
         # Gathered, so that the gradient is the exact adjoint.
         seen = sum(
-            weight_y[:, None] * weight_x[:, None] * ops.take(flat, y * width + x, axis=1)
+            ops.cast(weight_y * weight_x, image.dtype)[:, None] * ops.take(flat, y * width + x, axis=1)
             for y, weight_y in rows
             for x, weight_x in columns
         )

@@ -1,0 +1,121 @@
+"""Compiled functions, kept as long as what they are about lives, and made anew when its settings change.
+
+A trace reads the variables of its model at each call and does not keep it alive; a layer's settings, such
+as its activation, are part of what it was traced from.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis import backend, models
+from vis.backprop_modifiers import BackpropModifier
+from vis.errors import GradientError, InputError
+from vis.weak import WeakTable
+
+_lock = threading.RLock()
+_traces: WeakTable[Trace] = WeakTable()
+
+
+class Trace:
+    """A compiled function, and what it was traced from as far as that can change.
+
+    Args:
+        compiled: the function.
+        graph: the model that it was traced from, which is not kept alive.
+        shapes: the shapes of what each loss reads.
+    """
+
+    def __init__(self, compiled: Any, graph: Any, shapes: list[list[tuple[int | None, ...]]]) -> None:
+        self.compiled = compiled
+        self.name = graph.name
+        self.shapes = shapes
+        held = [graph, *models.held_operations(graph).values()]
+        self._states = [models.Settings(operation) for operation in held]
+        # Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.
+        half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
+        self.scales = (2.0**15, 2.0**10, 2.0**5, 1.0) if half else (1.0,)
+
+    def holds(self) -> bool:
+        """Tell whether the model is as it was, apart from its variables."""
+        return all(state.hold() for state in self._states)
+
+
+def cached(
+    about: list[Any], key: Hashable, modifier: BackpropModifier | None, make: Callable[[], Trace]
+) -> Trace:
+    """Return a trace, made if there is none that holds, and say what its backprop modifier reached.
+
+    Args:
+        about: the objects that the trace is about; it lives as long as all of them.
+        key: what else distinguishes it.
+        modifier: the backprop modifier of the trace.
+        make: makes the trace.
+    """
+    with _lock:
+        trace = _traces.get(about, key)
+        if trace is None or not trace.holds():
+            trace = _traces.put(about, make(), key)
+    if modifier and trace.compiled.coverage:
+        models.report_coverage(trace.compiled.coverage, modifier.name, trace.name)
+    return trace
+
+
+def evaluated(
+    trace: Trace,
+    given: Callable[[float], list[Any]],
+    arrays: Sequence[npt.NDArray[Any]],
+    wrt: Any,
+    name: str,
+) -> backend.Evaluation:
+    """Return what a compiled gradient gives, with the loss scaled as its precision needs.
+
+    Args:
+        trace: the compiled gradient.
+        given: makes what it takes, given the factor of the loss.
+        arrays: the inputs, for messages.
+        wrt: what the loss is differentiated by; None for the inputs.
+        name: the loss, for messages.
+
+    Raises:
+        GradientError, InputError: if there is no gradient, or one that is not finite.
+    """
+    for scale in trace.scales:
+        evaluation: backend.Evaluation = trace.compiled(given(scale))
+        gradients = evaluation.gradients
+        if scale != 1:
+            gradients = [None if g is None else g / scale for g in gradients]
+        if all(g is None or np.isfinite(g).all() for g in gradients):
+            break
+    _check(gradients, arrays, wrt, name)
+    return replace(evaluation, loss=evaluation.loss / scale, gradients=gradients)
+
+
+def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, name: str) -> None:
+    if all(gradient is None for gradient in gradients):
+        if wrt is None and all(array.dtype.kind in "iu" for array in arrays):
+            raise InputError(
+                "The model takes integers, and there is no gradient with respect to an integer. "
+                f"Received: inputs of type {', '.join(str(a.dtype) for a in arrays)}. Differentiate with "
+                "respect to the output of the first layer that makes floats of them (an Embedding, a "
+                "Rescaling): wrt_tensor=model.get_layer(...).output."
+            )
+        raise GradientError(
+            f"No path leads from the loss {name} to {'the input' if wrt is None else repr(wrt.name)}. "
+            "Choose a layer after it, and check that no operation on the way lacks a gradient "
+            "(argmax, rounding, a cast to integers)."
+        )
+    for gradient in gradients:
+        if gradient is not None and not np.isfinite(gradient).all():
+            bad = int(np.count_nonzero(~np.isfinite(gradient)))
+            raise GradientError(
+                f"The gradient of the loss {name} has {bad} of {gradient.size} values that are NaN or "
+                "infinite. Look for NaN weights, a logarithm or square root of zero, or an overflow in "
+                "half precision."
+            )
