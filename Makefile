@@ -5,7 +5,7 @@ OLDEST := .venv-oldest
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint test-oldest clean
+.PHONY: demo test lint test-oldest benchmark clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/vis demo --output demo
@@ -20,6 +20,9 @@ lint: $(VENV)/test.stamp
 
 test-oldest: $(OLDEST)/test.stamp
 	$(OLDEST)/bin/python -m pytest
+
+benchmark: $(VENV)/demo.stamp
+	$(VENV)/bin/python benchmarks/activation_maximization.py
 
 $(VENV)/%.stamp: pyproject.toml setup.py | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"

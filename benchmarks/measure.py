@@ -1,0 +1,72 @@
+"""Timing side by side: the candidates take turns (A B C A B C ...), so that a busy machine slows them all."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results")
+ROUNDS = 9
+
+
+def interleave(candidates: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """Return the seconds of each candidate in each round, after one round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(rounds + 1):
+        for name, run in candidates.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int = 1) -> dict[str, Any]:
+    """Return what one comparison gave.
+
+    Args:
+        name: what was compared.
+        seconds: by candidate, per round.
+        yardstick: the candidate that the others are divided by, round by round.
+        units: the number of things that a candidate does in a call; the times are given for one.
+    """
+    found = {}
+    for candidate, times in seconds.items():
+        ratios = [a / b for a, b in zip(times, seconds[yardstick], strict=True)]
+        quarters = statistics.quantiles(ratios, n=4)
+        found[candidate] = {
+            "median ms": round(1000 * statistics.median(times) / units, 3),
+            "ratio": round(statistics.median(ratios), 3),
+            "quartiles of the ratio": [round(quarters[0], 3), round(quarters[2], 3)],
+        }
+    return {"row": name, "yardstick": yardstick, "rounds": len(seconds[yardstick]), "candidates": found}
+
+
+def write(name: str, rows: list[dict[str, Any]]) -> str:
+    """Write the rows with the machine and versions as JSON, and return them as the table written beside."""
+    machine = {
+        "cores": os.cpu_count(),
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("tensorflow", "keras", "numpy")},
+    }
+    lines = ["| row | candidate | median ms | ratio | quartiles |", "|---|---|---|---|---|"]
+    for each in rows:
+        for candidate, found in each["candidates"].items():
+            low, high = found["quartiles of the ratio"]
+            lines.append(
+                f"| {each['row']} | {candidate} | {found['median ms']:.2f} | {found['ratio']:.2f} "
+                f"| {low:.2f} to {high:.2f} |"
+            )
+    table = "\n".join(lines)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+    (RESULTS / f"{name}.md").write_text(table + "\n")
+    return table
