@@ -56,6 +56,7 @@ _ROOMS = {
 }
 _EXPORTS = {name: room for room, names in _ROOMS.items() for name in names}
 _MODULES = (
+    "attributions",
     "backprop_modifiers",
     "callbacks",
     "errors",

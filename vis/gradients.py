@@ -75,17 +75,11 @@ def _evaluate(
     modifier: BackpropModifier | None,
 ) -> backend.Evaluation:
     losses = checked_losses(losses)
-    modifier = modifier or _own_modifier(source)
+    modifier = modifier or source.modifier
     trace = _trace(source, losses, arrays, wrt, modifier)
     *parameters, weights = _parameters(losses, trace)
     names = ", ".join(repr(loss.name) for loss, _ in losses)
     return evaluated(trace, lambda scale: [*arrays, *parameters, scale * weights], arrays, wrt, names)
-
-
-def _own_modifier(source: Source) -> BackpropModifier | None:
-    """Return the modifier that a modified model brings along."""
-    own = models.unmodified(source.model)[1] if source.is_model else None
-    return BackpropModifier(*own) if own else None
 
 
 def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
@@ -118,7 +112,7 @@ def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
 def _trace(
     source: Source, losses: Losses, arrays: Sequence[Any], wrt: Any, modifier: BackpropModifier | None
 ) -> Trace:
-    specs = _input_specs(source, arrays)
+    specs = source.specs(arrays)
     rule = modifier.rule if modifier else None
 
     def compile_(forward: backend.Forward, specs: list[backend.Spec]) -> Any:
@@ -147,7 +141,7 @@ def compiled_descent(
         GradientError, FilterError, LayerError, ModifierError: as `input_gradient`.
     """
     losses = checked_losses(losses)
-    modifier = _own_modifier(source)
+    modifier = source.modifier
     rule = modifier.rule if modifier else None
     specs = [backend.Spec(array.shape, str(array.dtype))]
     trace = _cached(source, losses, specs, None, modifier, kind, lambda f, specs: compile_(f, specs, rule))
@@ -178,12 +172,6 @@ def _parameters(losses: Losses, trace: Trace) -> list[npt.NDArray[Any]]:
         for array in loss.parameters(shapes)
     ]
     return [*arrays, np.asarray([weight for _, weight in losses], np.float64)]
-
-
-def _input_specs(source: Source, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
-    if source.symbols is None:
-        return [backend.Spec((None, *array.shape[1:]), str(array.dtype)) for array in arrays]
-    return [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in keras.tree.flatten(source.symbols)]
 
 
 def _compile(

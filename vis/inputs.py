@@ -42,6 +42,32 @@ def one_input(symbols: Any, seed_input: Any) -> Arrays:
     ]
 
 
+def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
+    """Return the arrays of a batch of inputs, in the flat order of a model's inputs.
+
+    Args:
+        symbols: the model's symbolic inputs: a tensor, or a list or dict of them.
+        inputs: the batch in the same structure (or a dict by the names of the inputs), each array with its
+            batch axis and of any real type.
+
+    Returns:
+        For each input an array `(batch, ...)` of the type that the model takes.
+
+    Raises:
+        InputError: if the structure, a shape, a type or a value is wrong, or the inputs differ in number.
+    """
+    flat, names = keras.tree.flatten(symbols), _names(symbols)
+    given = _in_order(names, flat, inputs)
+    arrays = [
+        _checked(value, tuple(symbol.shape), symbol.dtype, name, several=True)
+        for value, symbol, name in zip(given, flat, names, strict=True)
+    ]
+    if len({len(array) for array in arrays}) > 1:
+        sizes = ", ".join(f"{len(array)} of {name!r}" for array, name in zip(arrays, names, strict=True))
+        raise InputError(f"All inputs of a batch have the same number of samples. Received: {sizes}.")
+    return arrays
+
+
 def packed(symbols: Any, values: list[Any], seed_input: Any) -> Any:
     """Return one value per input, in the structure in which the input was given."""
     if isinstance(seed_input, dict):
@@ -78,6 +104,16 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
     )
     dtype = str(value.dtype) if tokens else keras.config.floatx()
     return _checked(value, (None,) * rank, dtype, model.name)
+
+
+def unbuilt_batch(model: Any, inputs: Any) -> npt.NDArray[Any]:
+    """Return the batch of inputs of a model without a symbolic input; the first axis is that of the batch.
+
+    Raises:
+        InputError: as `batch_of_inputs`.
+    """
+    array = np.asarray(inputs)
+    return _checked(array, (None,) * max(array.ndim, 1), keras.config.floatx(), model.name, several=True)
 
 
 def _rank(model: Any) -> int | None:
@@ -119,10 +155,12 @@ def _in_order(names: list[str], flat: list[Any], seed_input: Any) -> list[Any]:
     return list(seed_input)
 
 
-def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -> npt.NDArray[Any]:
-    """Return one array of the model's type with its batch axis."""
+def _checked(
+    value: Any, shape: tuple[int | None, ...], dtype: str, name: str, several: bool = False
+) -> npt.NDArray[Any]:
+    """Return one array of the model's type with its batch axis; of several samples, if so."""
     sizes = tuple("any" if size is None else size for size in shape[1:])
-    wanted = f"{sizes}, with or without a batch axis of 1"
+    wanted = f"{sizes}, with {'its' if several else 'or without a'} batch axis{'' if several else ' of 1'}"
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, NotImplementedError) as error:
@@ -132,23 +170,26 @@ def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -
             f"The input {name!r} must hold real numbers. Received: {type(value).__name__} of type "
             f"{array.dtype}. Pass an array of shape {wanted}."
         )
-    if array.ndim == len(shape) - 1:
+    if array.ndim == len(shape) - 1 and not several:
         array = array[None]
-    if array.ndim == len(shape) and array.shape[0] > 1:
+    if array.ndim == len(shape) and array.shape[0] > 1 and not several:
         raise InputError(
             f"One input is explained at a time. Received: a batch of {array.shape[0]} for {name!r}, shape "
-            f"{array.shape}. Call once per input, [visualize_saliency(..., x) for x in batch]: "
-            "the gradient is compiled once."
+            f"{array.shape}. For a batch make an explainer, vis.attributions.Saliency(model).explain(batch), "
+            "or call once per input: the gradient is compiled once."
         )
     fits = array.ndim == len(shape) and all(
         want in (None, have) for want, have in zip(shape[1:], array.shape[1:], strict=True)
     )
-    if not fits or not array.size:
+    if not fits or 0 in array.shape[1 if several else 0 :]:
         raise InputError(f"The input {name!r} must have shape {wanted}. Received: shape {np.shape(value)}.")
     with np.errstate(over="ignore"):
         cast = array.astype(np.float32 if dtype == "bfloat16" else dtype)
-    given = array.astype(np.float64)
-    finite = np.isfinite(given) & np.isfinite(cast.astype(np.float64))
+    same = array.dtype == cast.dtype
+    given = array if same else array.astype(np.float64)
+    finite = np.isfinite(given)
+    if not same:
+        finite &= np.isfinite(cast.astype(np.float64))
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0][1:])
         raise InputError(
@@ -160,4 +201,4 @@ def _checked(value: Any, shape: tuple[int | None, ...], dtype: str, name: str) -
             f"The input {name!r} takes whole numbers ({dtype}). Received: {array.dtype} with values that are "
             "none, or out of range. Pass token or category numbers."
         )
-    return np.repeat(cast, shape[0], axis=0) if shape[0] else cast
+    return np.repeat(cast, shape[0], axis=0) if shape[0] and not several else cast

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from vis.errors import InputError
 
@@ -54,6 +55,20 @@ def unit(gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
     largest = np.abs(gradient).max(axis=axes, keepdims=True)
     scaled = gradient / np.where(largest > 0, largest, 1)
     return np.asarray(scaled / np.sqrt(np.maximum((scaled**2).sum(axis=axes, keepdims=True), 1)))
+
+
+def upsample(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return `array` interpolated linearly to `shape`, each value standing for a cell of equal size.
+
+    Args:
+        array: one to three axes of any size.
+        shape: the new size of each axis.
+    """
+    if array.shape == shape:
+        return array
+    factors = [new / old for new, old in zip(shape, array.shape, strict=True)]
+    result: npt.NDArray[Any] = ndimage.zoom(array, factors, order=1, mode="nearest", grid_mode=True)
+    return result
 
 
 def checked_range(input_range: Any) -> tuple[float, float]:

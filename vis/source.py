@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy.typing as npt
 
-from vis import models
+from vis import backend, models
+from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, LayerError, ModelError, SharedInputWarning, warn
 from vis.losses import Loss
 
@@ -40,6 +42,19 @@ class Source:
         if self.is_model:
             return models.unmodified(self.model)[0]
         return keras.tree.flatten(self.model)[0]._keras_history.operation
+
+    @property
+    def modifier(self) -> BackpropModifier | None:
+        """The modifier that a modified model brings along."""
+        own = models.unmodified(self.model)[1] if self.is_model else None
+        return BackpropModifier(*own) if own else None
+
+    def specs(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
+        """Return what a compiled function takes for batches of inputs such as `arrays`, in flat order."""
+        if self.symbols is None:
+            return [backend.Spec((None, *array.shape[1:]), str(array.dtype)) for array in arrays]
+        symbols = keras.tree.flatten(self.symbols)
+        return [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
 
     def graph(self, losses: Losses) -> Any:
         """Return the model that holds the losses."""

@@ -10,9 +10,10 @@ from keras import layers, ops
 
 from vis import errors
 from vis.losses import ActivationMaximization, Loss
+from vis.maps import upsample
 from vis.models import linear_outputs
 from vis.visualization import visualize_cam, visualize_cam_with_losses
-from vis.visualization.cam import class_activation, upsample
+from vis.visualization.cam import class_activation
 
 
 def slow_cam(features: np.ndarray, gradient: np.ndarray, size: tuple[int, int]) -> np.ndarray:

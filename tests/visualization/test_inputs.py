@@ -309,7 +309,9 @@ def test_tokens_with_fractions() -> None:
 @pytest.mark.parametrize("shape", [(2, 4, 5, 3), (7, 4, 5, 3)])
 def test_batch_of_several(shape: tuple[int, ...]) -> None:
     model = smooth((4, 5, 3), layers.Conv2D(4, 3))
-    with pytest.raises(InputError, match=rf"One input.*batch of {shape[0]}.*for x in batch"):
+    with pytest.raises(
+        InputError, match=rf"One input.*batch of {shape[0]}.*Saliency\(model\).explain\(batch"
+    ):
         visualize_saliency(model, -1, 0, picture(*shape))
 
 

@@ -10,7 +10,7 @@
 """
 
 from vis.grad_modifiers.absolute import absolute
-from vis.grad_modifiers.base import GradModifier, get, names, register
+from vis.grad_modifiers.base import GradModifier, applied, get, names, register
 from vis.grad_modifiers.invert import invert
 from vis.grad_modifiers.negate import negate
 from vis.grad_modifiers.relu import relu
@@ -19,6 +19,7 @@ from vis.grad_modifiers.small_values import small_values
 __all__ = [
     "GradModifier",
     "absolute",
+    "applied",
     "get",
     "invert",
     "names",

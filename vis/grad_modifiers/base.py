@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis.errors import ModifierError
 from vis.registry import Registry
 
 GradModifier = Callable[[Any], npt.NDArray[Any]]
@@ -37,3 +38,20 @@ def get(identifier: str | GradModifier | None) -> GradModifier:
 def identity(grads: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the gradient as it is."""
     return np.asarray(grads)
+
+
+def applied(modify: GradModifier, gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what a gradient modifier makes of a gradient.
+
+    Raises:
+        ModifierError: if the result has another shape or is not finite.
+    """
+    modified = np.asarray(modify(gradient.copy()))
+    numbers = modified.dtype.kind in "fiub"
+    if not numbers or modified.shape != gradient.shape or not np.isfinite(modified).all():
+        bad = np.count_nonzero(~np.isfinite(modified)) if numbers else modified.size
+        raise ModifierError(
+            "A gradient modifier returns finite values in the shape that it was given. Received from "
+            f"{modify!r}: shape {modified.shape} for {gradient.shape}, {bad} values not finite."
+        )
+    return modified

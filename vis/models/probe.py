@@ -50,10 +50,14 @@ class Probe:
         Raises:
             LayerError: if a point has no value, or more than one.
         """
+        return self.run(inputs)[1]
+
+    def run(self, inputs: Any) -> tuple[Any, list[Any]]:
+        """Run the model as a call does, and return its outputs and the values."""
         records: dict[int, list[Any]] = {id(_operation(point)): [] for point in self._points}
         outputs = _recording(self._model, records)(inputs, training=False)
         flat = keras.tree.flatten(inputs)
-        return [self._value(point, records, flat, outputs) for point in self._points]
+        return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 
     def _value(self, point: Any, records: dict[int, list[Any]], inputs: list[Any], outputs: Any) -> Any:
         if point is self._model:

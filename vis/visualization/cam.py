@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from vis import backprop_modifiers, grad_modifiers, maps, models
 from vis.errors import LayerError
@@ -17,7 +16,6 @@ from vis.visualization.preparation import (
     arrays_of,
     asked,
     built,
-    modified_gradient,
     warn_if_empty,
     warn_of_softmax,
 )
@@ -120,10 +118,10 @@ def _cam(
     channels = models.filter_axis(penultimate, gradient.ndim) % gradient.ndim - 1
     places = _places(source, arrays, gradient.ndim)
     heat = class_activation(
-        np.moveaxis(modified_gradient(modify, gradient[0]), channels, -1),
+        np.moveaxis(grad_modifiers.applied(modify, gradient[0]), channels, -1),
         np.moveaxis(features[0], channels, -1),
     )
-    result = maps.normalize(upsample(heat, places))
+    result = maps.normalize(maps.upsample(heat, places))
     warn_if_empty(result, gradient)
     return result
 
@@ -160,17 +158,3 @@ def class_activation(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> 
     weights = (g / largest if largest else g).mean(axis=tuple(range(g.ndim - 1)))
     heat: npt.NDArray[np.float64] = np.maximum(features.astype(np.float64) @ weights, 0.0)
     return heat
-
-
-def upsample(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Return `array` interpolated linearly to `shape`, each value standing for a cell of equal size.
-
-    Args:
-        array: one to three axes of any size.
-        shape: the new size of each axis.
-    """
-    if array.shape == shape:
-        return array
-    factors = [new / old for new, old in zip(shape, array.shape, strict=True)]
-    result: npt.NDArray[Any] = ndimage.zoom(array, factors, order=1, mode="nearest", grid_mode=True)
-    return result

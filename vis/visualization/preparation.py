@@ -6,13 +6,11 @@ import threading
 from typing import Any
 
 import keras
-import numpy as np
 import numpy.typing as npt
 
 from vis import backprop_modifiers, inputs, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import EmptyMapWarning, ModifierError, SoftmaxWarning, warn
-from vis.grad_modifiers import GradModifier
+from vis.errors import EmptyMapWarning, SoftmaxWarning, warn
 from vis.gradients import checked_losses
 from vis.losses import ActivationMaximization
 from vis.source import Losses, Source
@@ -48,23 +46,6 @@ def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:
     if source.symbols is None:
         return [inputs.unbuilt_input(source.model, seed_input)]
     return inputs.one_input(source.symbols, seed_input)
-
-
-def modified_gradient(modify: GradModifier, gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return what a gradient modifier makes of a gradient.
-
-    Raises:
-        ModifierError: if the result has another shape or is not finite.
-    """
-    modified = np.asarray(modify(gradient.copy()))
-    numbers = modified.dtype.kind in "fiub"
-    if not numbers or modified.shape != gradient.shape or not np.isfinite(modified).all():
-        bad = np.count_nonzero(~np.isfinite(modified)) if numbers else modified.size
-        raise ModifierError(
-            "A gradient modifier returns finite values in the shape that it was given. Received from "
-            f"{modify!r}: shape {modified.shape} for {gradient.shape}, {bad} values not finite."
-        )
-    return modified
 
 
 def warn_if_empty(result: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> None:

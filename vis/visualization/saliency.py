@@ -16,7 +16,6 @@ from vis.visualization.preparation import (
     arrays_of,
     asked,
     built,
-    modified_gradient,
     warn_if_empty,
     warn_of_softmax,
 )
@@ -150,7 +149,7 @@ def _channel_axes(source: Source, arrays: list[npt.NDArray[Any]], wrt: Any) -> l
 def _map(
     gradient: Any, channel_axis: int, modify: grad_modifiers.GradModifier, keepdims: bool
 ) -> npt.NDArray[np.float32]:
-    modified = modified_gradient(modify, gradient[0])
+    modified = grad_modifiers.applied(modify, gradient[0])
     result = maps.normalize(modified if keepdims else maps.reduce_channels(modified, channel_axis))
     warn_if_empty(result, gradient)
     return result

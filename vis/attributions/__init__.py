@@ -1,0 +1,53 @@
+"""Explainers for batches and data sets: made once, called often.
+
+| class | inputs it asks about | gradient | what is done with it |
+|---|---|---|---|
+| `Saliency` | the input | true, or any modifier | magnitude |
+| `GradientInput` | the input | true | times the input |
+| `DeconvNet`, `GuidedBackprop` | the input | rectified, guided | nothing |
+| `IntegratedGradients` | a path from a baseline | true | weighed mean, times the way |
+| `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
+| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | weighs the layer's channels or places |
+| `Occlusion` | covered copies | none | the fall of the score |
+
+```python
+explainer = Saliency(vis.linear_outputs(model))
+maps = explainer.explain(images, labels)  # (N, H, W, 1)
+```
+"""
+
+from vis.attributions.base import Attribution, Explained, Explainer
+from vis.attributions.cam import ClassActivation, GradCAM, GradCAMPlusPlus, LayerCAM
+from vis.attributions.gradient import (
+    DeconvNet,
+    GradientExplainer,
+    GradientInput,
+    GuidedBackprop,
+    Saliency,
+)
+from vis.attributions.integrated_gradients import IntegratedGradients
+from vis.attributions.occlusion import Occlusion
+from vis.attributions.saliency_maps import compute_saliency_maps
+from vis.attributions.smoothing import Smoothed, SmoothGrad, SquareGrad, VarGrad
+
+__all__ = [
+    "Attribution",
+    "ClassActivation",
+    "DeconvNet",
+    "Explained",
+    "Explainer",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "GradientExplainer",
+    "GradientInput",
+    "GuidedBackprop",
+    "IntegratedGradients",
+    "LayerCAM",
+    "Occlusion",
+    "Saliency",
+    "SmoothGrad",
+    "Smoothed",
+    "SquareGrad",
+    "VarGrad",
+    "compute_saliency_maps",
+]

@@ -1,0 +1,232 @@
+"""What an explainer is: made once for a model, called often with batches and data sets."""
+
+from __future__ import annotations
+
+import operator as operator_
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis import backprop_modifiers, inputs, models
+from vis.attributions import operators
+from vis.attributions.batches import Arrays, batches
+from vis.attributions.targets import as_weights, predicted
+from vis.errors import InputError, ModelError, SoftmaxWarning, warn
+from vis.scores import Score
+from vis.source import Source
+
+_REDUCERS: dict[str, Any] = {"max": np.max, "mean": np.mean, "min": np.min, "sum": np.sum}
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What an explainer finds for a batch: an array per input, or one of a map per sample; and the scores of
+    the samples, `(batch,)`, where they were met on the way.
+    """
+
+    maps: Arrays
+    scores: npt.NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The maps of a batch in flat order, with what they explain: the targets, and the scores if asked for."""
+
+    maps: Arrays
+    targets: npt.NDArray[Any]
+    scores: npt.NDArray[Any] | None
+
+
+class Explainer(ABC):
+    """Explains the outputs of a model for batches and data sets.
+
+    Subclass it and implement `attribute`.
+
+    Args:
+        model: a Keras model: functional, sequential, subclassed or modified. It is not changed.
+        output_layer: the layer whose output is explained: an index, a name, a path or the layer; None for
+            the model's output.
+        batch_size: the largest number of samples that the model is given at once; None for all.
+        operator: what makes one score of a sample's output: a task's name or a function
+            `operator(model, inputs, targets)`, see `vis.attributions.operators`; None for the outputs
+            weighed by the targets.
+        reducer: how the channels of an image become one: `"max"`, `"mean"`, `"min"`, `"sum"`, or None to
+            keep them.
+        backprop_modifier: the derivative of activations, see `vis.visualize_saliency`.
+        output_layer_index: an earlier name of `output_layer`.
+
+    Raises:
+        ModelError, LayerError, ModifierError, InputError: see `vis.errors`.
+
+    Warns:
+        SoftmaxWarning: if the output ends in a softmax.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        output_layer: Any = None,
+        batch_size: int | None = 64,
+        operator: Any = None,
+        reducer: str | None = "mean",
+        backprop_modifier: Any = None,
+        output_layer_index: Any = None,
+    ) -> None:
+        models.check_model(model)
+        if not model.built:
+            raise ModelError(
+                f"The model {model.name!r} is not built: it has no variables yet. "
+                "Call it once, or build it with model.build(input_shape)."
+            )
+        if output_layer is not None and output_layer_index is not None:
+            raise InputError(
+                "output_layer_index is an earlier name of output_layer. Received: both. Pass one."
+            )
+        named = output_layer_index if output_layer is None else output_layer
+        layer = None if named is None else models.find_layer(model, named)
+        # The last layer's output is the model's, which has a trace already.
+        if layer is model:
+            layer = None
+        if models.ends_in_softmax(model if layer is None else layer):
+            warn(
+                f"The output of {(layer or model).name!r} ends in a softmax: raising one class means "
+                "lowering the others, and where it saturates the gradient vanishes. Explain the logits: "
+                "vis.linear_outputs(model).",
+                SoftmaxWarning,
+            )
+        modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
+        self._explain(Score(Source(model), operators.get(operator), layer, modifier), batch_size, reducer)
+
+    def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:
+        if batch_size is not None:
+            batch_size = whole("batch_size", batch_size)
+        if reducer is not None and reducer not in _REDUCERS:
+            raise InputError(f"reducer is one of {', '.join(_REDUCERS)}, or None. Received: {reducer!r}.")
+        self.score = score
+        self.model = score.source.model
+        self.batch_size = batch_size
+        self.reducer = reducer
+
+    @abstractmethod
+    def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
+        """Return the attribution of each value of each input, for one batch.
+
+        Args:
+            arrays: the inputs in flat order, each `(batch, ...)`.
+            targets: the weights of the outputs, `(batch, ...)`, or what the operator takes.
+        """
+
+    def explain(self, inputs: Any, targets: Any = None) -> Any:
+        """Return the attributions of inputs.
+
+        Args:
+            inputs: an array, a tensor, or the structure of several that the model takes, with a batch axis:
+                `(N, W)`, `(N, T, W)`, `(N, H, W, C)`, `(N, D, H, W, C)`; or a `tf.data.Dataset`, or another
+                iterator, of inputs or of pairs `(inputs, targets)`, one by one or in batches.
+            targets: which output of each sample: weights in the shape of the outputs, such as one-hot rows
+                `(N, outputs)`; a class per sample, `(N,)`; an int for all; a position in outputs with places,
+                `(N, 2)` for `(T, C)`, `(N, 3)` for `(H, W, C)`; None for the predicted class.
+
+        Returns:
+            float32, raw, not normalised: of an image or a volume `(N, H, W, 1)`, with `reducer=None`
+            `(N, H, W, C)`; of features and sequences the shape of the input. For several inputs, their
+            structure.
+
+        Raises:
+            InputError, FilterError, LayerError, GradientError: see `vis.errors`.
+        """
+        found = [batch.maps for batch in self.explained(inputs, targets)]
+        if not found:
+            raise InputError("There is nothing to explain. Received: an empty data set.")
+        parts = [np.concatenate(part) for part in zip(*found, strict=True)]
+        return self._packed(parts, inputs)
+
+    def __call__(self, inputs: Any, targets: Any = None) -> Any:
+        """Return the attributions of inputs: another way to write `explain`."""
+        return self.explain(inputs, targets)
+
+    def explained(self, inputs: Any, targets: Any = None, scores: bool = False) -> Iterator[Explained]:
+        """Yield what is found for each batch, as soon as it is.
+
+        Args and raises: as `explain`; and whether the scores are wanted, too.
+        """
+        for arrays, given in batches(self.score.source, inputs, targets, self._batch_size()):
+            count = len(arrays[0])
+            if not count:
+                maps = [self._reduced(np.zeros(array.shape, np.float32), i) for i, array in enumerate(arrays)]
+                yield Explained(maps, np.empty(0), np.empty(0))
+                continue
+            fixed = self.score.source.specs(arrays)[0].shape[0]
+            weights = self.targets(arrays, given)
+            missing = (fixed or count) - count
+            if missing:  # a model of a fixed batch size gets its last sample again
+                arrays = [np.concatenate([array, array[-1:].repeat(missing, axis=0)]) for array in arrays]
+                weights = np.concatenate([weights, weights[-1:].repeat(missing, axis=0)])
+            found = self.attribute(arrays, weights)
+            maps = [self._reduced(part[:count], i) for i, part in enumerate(found.maps)]
+            asked = None
+            if scores:
+                asked = self.score.values(arrays, weights) if found.scores is None else found.scores
+            yield Explained(maps, weights[:count], None if asked is None else asked[:count])
+
+    def targets(self, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
+        """Return what the operator is given as the targets of a batch."""
+        count = len(arrays[0])
+        if given is None:
+            return predicted(self.score.outputs(arrays))
+        shape = self._output_shape(arrays)
+        try:
+            return as_weights(given, count, shape)
+        except InputError:
+            # An operator of one's own, or of a task, may ask for targets of any form.
+            array = np.asarray(given)
+            if self.score.operator is operators.get(None) or array.dtype.kind not in "fiub":
+                raise
+            if array.shape[:1] != (count,):
+                raise
+            return array.astype(np.float32)
+
+    def _output_shape(self, arrays: Arrays) -> tuple[int, ...]:
+        held = self.model if self.score.layer is None else self.score.layer
+        shape = models.output_shape(held)
+        if shape is None or None in shape[1:]:
+            return self.score.outputs([array[:1] for array in arrays]).shape[1:]
+        return tuple(size for size in shape[1:] if size is not None)
+
+    def _batch_size(self) -> int | None:
+        symbols = self.score.source.symbols
+        fixed = None if symbols is None else keras.tree.flatten(symbols)[0].shape[0]
+        return self.batch_size if fixed is None else int(fixed)
+
+    def _reduced(self, part: npt.NDArray[Any], index: int) -> npt.NDArray[np.float32]:
+        if self.reducer is not None and part.ndim >= 4:
+            symbols = self.score.source.symbols
+            origin = self.model if symbols is None else keras.tree.flatten(symbols)[index]
+            axis = models.input_channel_axis(origin, part.ndim)
+            part = _REDUCERS[self.reducer](part, axis=axis, keepdims=True)
+        return part.astype(np.float32, copy=False)
+
+    def _packed(self, parts: Arrays, given: Any) -> Any:
+        symbols = self.score.source.symbols
+        structure = given if isinstance(given, dict) else None
+        return parts[0] if len(parts) == 1 and structure is None else inputs.packed(symbols, parts, structure)
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return a whole number.
+
+    Raises:
+        InputError: if it is none, or smaller than `least`.
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else operator_.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise InputError(f"{name} is a whole number of at least {least}. Received: {value!r}.")
+    return number

@@ -1,0 +1,125 @@
+"""Batches of inputs with their targets, from arrays, data sets and anything else that can be read in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis import inputs as inputs_
+from vis.errors import InputError
+from vis.source import Source
+
+Arrays = list[npt.NDArray[Any]]
+Batch = tuple[Arrays, Any]
+
+
+def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -> Iterator[Batch]:
+    """Yield the arrays of each batch in flat order, with its targets, or None.
+
+    Args:
+        source: the model.
+        inputs: arrays with a batch axis, in the structure of the model's inputs; or a `tf.data.Dataset`, or
+            another iterator, of inputs or of pairs `(inputs, targets)`, one by one or in batches.
+        targets: an int for all samples, or an array with a row per sample; None if `inputs` brings them, or
+            for the predicted class.
+        batch_size: the largest number of samples in a batch; None for all at once.
+
+    Raises:
+        InputError: if the inputs or targets do not fit the model or each other.
+    """
+    shared = targets is None or np.ndim(targets) == 0
+    if not is_stream(inputs):
+        arrays = _arrays(source, inputs)
+        count = len(arrays[0])
+        if not shared and len(targets) != count:
+            raise InputError(
+                f"There is a target for each sample. Received: {count} samples, {len(targets)} targets."
+            )
+        for start in range(0, count, batch_size or max(count, 1)):
+            part = slice(start, start + (batch_size or count))
+            yield [array[part] for array in arrays], targets if shared else np.asarray(targets)[part]
+        return
+    done = 0
+    for arrays, own in _parts(source, inputs, batch_size):
+        count = len(arrays[0])
+        if own is not None and targets is not None:
+            raise InputError(
+                "The targets come twice. Received: pairs (inputs, targets), and targets. Pass one."
+            )
+        if own is None and not shared:
+            own = np.asarray(targets)[done : done + count]
+            if len(own) != count:
+                raise InputError(
+                    f"There is a target for each sample. Received: {len(targets)} targets for more samples."
+                )
+        yield arrays, targets if own is None else own
+        done += count
+
+
+def is_stream(inputs: Any) -> bool:
+    """Tell whether inputs are read in turn: a `tf.data.Dataset` or another iterator."""
+    return hasattr(inputs, "element_spec") or (hasattr(inputs, "__next__") and not hasattr(inputs, "shape"))
+
+
+def _arrays(source: Source, inputs: Any) -> Arrays:
+    if source.symbols is None:
+        return [inputs_.unbuilt_batch(source.model, inputs)]
+    return inputs_.batch_of_inputs(source.symbols, inputs)
+
+
+def _parts(source: Source, stream: Any, batch_size: int | None) -> Iterator[Batch]:
+    """Yield what a stream holds in batches; single samples are gathered, large batches are cut."""
+    waiting: list[tuple[Any, Any]] = []
+    limit = batch_size or 2**63
+    for element in stream:
+        inputs, targets = _pair(source, element)
+        if _is_batch(source, inputs):
+            arrays = _arrays(source, inputs)
+            for start in range(0, len(arrays[0]), limit):
+                part = slice(start, start + limit)
+                yield (
+                    [array[part] for array in arrays],
+                    None if targets is None else np.asarray(targets)[part],
+                )
+            continue
+        waiting.append((inputs, targets))
+        if len(waiting) == limit:
+            yield _gathered(source, waiting)
+            waiting = []
+    if waiting:
+        yield _gathered(source, waiting)
+
+
+def _pair(source: Source, element: Any) -> tuple[Any, Any]:
+    """Return inputs and targets; a tuple of two is a pair, unless it is the two inputs of the model."""
+    count = 1 if source.symbols is None else len(keras.tree.flatten(source.symbols))
+    if isinstance(element, tuple) and len(element) == 2:
+        if count == 1 or isinstance(element[0], list | tuple | dict):
+            return element
+    if isinstance(element, tuple) and len(element) == 1:
+        return element[0], None
+    return element, None
+
+
+def _is_batch(source: Source, inputs: Any) -> bool:
+    if source.symbols is None:
+        return True
+    symbol = keras.tree.flatten(source.symbols)[0]
+    first = inputs
+    if isinstance(inputs, dict):
+        first = inputs.get(symbol.name, next(iter(inputs.values())))
+    elif isinstance(inputs, list | tuple):
+        first = inputs[0]
+    return np.ndim(first) == len(symbol.shape)
+
+
+def _gathered(source: Source, waiting: list[tuple[Any, Any]]) -> Batch:
+    inputs = keras.tree.map_structure(
+        lambda *rows: np.stack([np.asarray(row) for row in rows]), *[x for x, _ in waiting]
+    )
+    targets = [y for _, y in waiting]
+    return _arrays(source, inputs), None if targets[0] is None else np.stack([np.asarray(y) for y in targets])

@@ -1,0 +1,115 @@
+"""Explanations by the gradient of the inputs themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis import grad_modifiers
+from vis.attributions.base import Attribution, Explainer
+from vis.attributions.batches import Arrays
+
+
+class GradientExplainer(Explainer):
+    """Explains by the gradient `g = dS / dx` of the score of each sample by its inputs."""
+
+    def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
+        found = self.score.gradients(arrays, targets)
+        pairs = zip(found.gradients, arrays, strict=True)
+        gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
+        return Attribution(self.made_of(gradients, arrays), found.scores)
+
+    def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
+        """Return what is made of the gradients of a batch of inputs; the gradients themselves by default."""
+        return gradients
+
+
+class Saliency(GradientExplainer):
+    """How strongly each value of an input changes the score: `max_c |dS / dx_c|`.
+
+    Args:
+        model, output_layer, batch_size, operator, backprop_modifier: see `Explainer`.
+        reducer: how the channels become one.
+        grad_modifier: what is done to the gradient of each sample, see `vis.visualize_saliency`.
+
+    Reference:
+        Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 3.1.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        output_layer: Any = None,
+        batch_size: int | None = 64,
+        operator: Any = None,
+        reducer: str | None = "max",
+        backprop_modifier: Any = None,
+        grad_modifier: Any = "absolute",
+        output_layer_index: Any = None,
+    ) -> None:
+        super().__init__(
+            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index
+        )
+        self.grad_modifier = grad_modifiers.get(grad_modifier)
+
+    def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
+        # Sample by sample: a modifier of one's own may look at all that it is given.
+        modify = self.grad_modifier
+        return [np.stack([grad_modifiers.applied(modify, g) for g in gradient]) for gradient in gradients]
+
+
+class GradientInput(GradientExplainer):
+    """What each value of an input contributes to the score, to first order: `x dS / dx`.
+
+    Args: see `Explainer`.
+
+    Reference:
+        Shrikumar et al.: Not Just a Black Box, 2016, section 2.
+    """
+
+    def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
+        return [gradient * array for gradient, array in zip(gradients, arrays, strict=True)]
+
+
+class DeconvNet(GradientExplainer):
+    """What a deconvolution of the score draws: `dS / dx` with the modifier `rectified` at each activation.
+
+    Args: see `Explainer`.
+
+    Reference:
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014, section 2.1.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        output_layer: Any = None,
+        batch_size: int | None = 64,
+        operator: Any = None,
+        reducer: str | None = "mean",
+        output_layer_index: Any = None,
+    ) -> None:
+        super().__init__(model, output_layer, batch_size, operator, reducer, "rectified", output_layer_index)
+
+
+class GuidedBackprop(GradientExplainer):
+    """What feeds the score along paths that only excite: `dS / dx` with the modifier `guided`.
+
+    Args: see `Explainer`.
+
+    Reference:
+        Springenberg et al.: Striving for Simplicity, 2015, section 3.4.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        output_layer: Any = None,
+        batch_size: int | None = 64,
+        operator: Any = None,
+        reducer: str | None = "mean",
+        output_layer_index: Any = None,
+    ) -> None:
+        super().__init__(model, output_layer, batch_size, operator, reducer, "guided", output_layer_index)

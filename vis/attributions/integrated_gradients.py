@@ -1,0 +1,115 @@
+"""Integrated gradients: a path from a baseline to the input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis.attributions.base import Attribution, whole
+from vis.attributions.batches import Arrays, batches
+from vis.attributions.gradient import GradientExplainer
+from vis.attributions.sampled import average
+from vis.errors import InputError
+
+METHODS = ("gauss-legendre", "trapezoid")
+
+
+class IntegratedGradients(GradientExplainer):
+    """What each value of an input contributes to the score's rise from a baseline.
+
+    `(x - x0) int_0^1 dS/dx (x0 + a (x - x0)) da`, the integral by a sum over `steps` points. The
+    attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` gives.
+
+    Args:
+        model, output_layer, batch_size, operator, reducer, backprop_modifier: see `Explainer`.
+        steps: the number of points.
+        baseline: `x0`: a number, an array of one input or of a batch, or the structure of several.
+        method: `"gauss-legendre"`, exact for polynomials up to the degree `2 steps - 1`, or
+            `"trapezoid"`, even steps from 0 to 1, at least 2.
+
+    Reference:
+        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, equation (1).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        output_layer: Any = None,
+        batch_size: int | None = 64,
+        operator: Any = None,
+        reducer: str | None = "mean",
+        steps: int = 50,
+        baseline: Any = 0.0,
+        method: str = "gauss-legendre",
+        backprop_modifier: Any = None,
+        output_layer_index: Any = None,
+    ) -> None:
+        super().__init__(
+            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index
+        )
+        if method not in METHODS:
+            raise InputError(f"method is one of {', '.join(METHODS)}. Received: {method!r}.")
+        self.steps = whole("steps", steps, 2 if method == "trapezoid" else 1)
+        self.baseline = baseline
+        self.method = method
+        self._points, self._weights = nodes(self.steps, method)
+
+    def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
+        baselines = self._baselines(arrays)
+
+        def on_the_way(array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
+            way = array - baselines[which]
+            return np.asarray(baselines[which] + self._points[number] * way)
+
+        summed = average(super().attribute, arrays, targets, on_the_way, self._weights, self.batch_size).sums
+        steps = [array - baseline for array, baseline in zip(arrays, baselines, strict=True)]
+        return Attribution([step * part for step, part in zip(steps, summed, strict=True)])
+
+    def residuals(self, inputs: Any, targets: Any = None) -> npt.NDArray[np.float64]:
+        """Return how far the attributions of each sample are from adding up: `S(x) - S(x0) - sum`, `(N,)`.
+
+        Args: as `explain`.
+        """
+        found = []
+        for arrays, given in batches(self.score.source, inputs, targets, self._batch_size()):
+            weights = self.targets(arrays, given)
+            baselines = [
+                np.broadcast_to(baseline, array.shape).astype(array.dtype)
+                for array, baseline in zip(arrays, self._baselines(arrays), strict=True)
+            ]
+            rise = self.score.values(arrays, weights).astype(np.float64) - self.score.values(
+                baselines, weights
+            )
+            parts = self.attribute(arrays, weights).maps
+            found.append(rise - sum(part.reshape(len(part), -1).sum(axis=1) for part in parts))
+        return np.concatenate(found)
+
+    def _baselines(self, arrays: Arrays) -> Arrays:
+        symbols = self.score.source.symbols
+        if np.ndim(self.baseline) == 0 and not isinstance(self.baseline, dict):
+            return [np.float64(self.baseline) * np.ones(array.shape[1:]) for array in arrays]
+        given = list(self.baseline.values()) if isinstance(self.baseline, dict) else self.baseline
+        several = symbols is not None and len(arrays) > 1
+        given = [np.asarray(part, np.float64) for part in (given if several else [given])]
+        fits = len(given) == len(arrays) and all(
+            part.shape in (array.shape[1:], array.shape, (1, *array.shape[1:]))
+            for part, array in zip(given, arrays, strict=True)
+        )
+        if not fits:
+            raise InputError(
+                "The baseline is a number, or has the shape of one input or of the batch: "
+                f"{[array.shape[1:] for array in arrays]}. Received: {[part.shape for part in given]}."
+            )
+        return given
+
+
+def nodes(steps: int, method: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the points in [0, 1] and the weights of a rule for the integral from 0 to 1."""
+    if method == "gauss-legendre":
+        points, weights = np.polynomial.legendre.leggauss(steps)
+        return (points + 1) / 2, weights / 2
+    weights = np.full(steps, 1 / (steps - 1))
+    weights[[0, -1]] /= 2
+    return np.linspace(0, 1, steps), weights

@@ -1,0 +1,104 @@
+"""Occlusion: what the score loses when a part of the input is covered."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis import models
+from vis.attributions.base import Attribution, Explainer, whole
+from vis.attributions.batches import Arrays
+from vis.errors import InputError
+
+
+class Occlusion(Explainer):
+    """How much the score falls when a patch is covered: the mean of `S(x) - S(x covered)` over the patches.
+
+    Each value of a map is the mean over all patches that cover it; patches that would leave the input are
+    cut at its edge. The channels are covered together. No gradient is needed.
+
+    Args:
+        model, output_layer, batch_size, operator: see `Explainer`; the model has one input.
+        patch_size: the sides of a patch, an int or one per axis: of `(H, W)`, `(D, H, W)`, of the steps of
+            `(T, W)`, or of the features.
+        patch_stride: from one patch to the next; None for `patch_size`.
+        occlusion_value: what covers.
+
+    Returns from `explain`:
+        `(N, H, W, 1)`, `(N, T, 1)`, `(N, W)`.
+
+    Reference:
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014, section 4.2.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        output_layer: Any = None,
+        batch_size: int | None = 64,
+        operator: Any = None,
+        patch_size: Any = 3,
+        patch_stride: Any = None,
+        occlusion_value: float = 0.0,
+        output_layer_index: Any = None,
+    ) -> None:
+        super().__init__(model, output_layer, batch_size, operator, None, None, output_layer_index)
+        self.patch_size = patch_size
+        self.patch_stride = patch_size if patch_stride is None else patch_stride
+        self.occlusion_value = float(occlusion_value)
+
+    def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
+        if len(arrays) != 1:
+            raise InputError(f"Occlusion covers one input. Received: a model with {len(arrays)}.")
+        (array,) = arrays
+        symbols = self.score.source.symbols
+        origin = self.model if symbols is None else keras.tree.flatten(symbols)[0]
+        rank = array.ndim
+        channels = models.input_channel_axis(origin, rank) % rank if rank > 2 else None
+        shape = tuple(1 if axis == channels else size for axis, size in enumerate(array.shape[1:], 1))
+        sizes = [size for axis, size in enumerate(array.shape[1:], 1) if axis != channels]
+        patches = _patches(sizes, self._sides("patch_size", sizes), self._sides("patch_stride", sizes))
+        scores = self.score.values(arrays, targets)
+        falls = np.zeros((len(array), *sizes))
+        covers = np.zeros(sizes)
+        at_once = max(1, (self.batch_size or len(array) * len(patches)) // len(array))
+        for start in range(0, len(patches), at_once):
+            some = patches[start : start + at_once]
+            covered = np.stack([array] * len(some))
+            for patch, copies in zip(some, covered, strict=True):
+                copies[_with_channels(patch, channels)] = self.occlusion_value
+            repeated = np.concatenate([targets] * len(some))
+            left = self.score.values([covered.reshape(-1, *array.shape[1:])], repeated)
+            for patch, fall in zip(some, scores - left.reshape(len(some), -1), strict=True):
+                falls[_with_channels(patch, None)] += fall.reshape(-1, *[1] * len(sizes))
+                covers[patch] += 1
+        heat = falls / np.maximum(covers, 1)
+        return Attribution([heat.reshape(len(array), *shape)], scores)
+
+    def _sides(self, name: str, sizes: list[int]) -> list[int]:
+        given = getattr(self, name)
+        several = list(given) if isinstance(given, list | tuple) else [given] * len(sizes)
+        if len(several) != len(sizes):
+            raise InputError(f"{name} is a number, or one per axis of {sizes}. Received: {given!r}.")
+        return [whole(name, side) for side in several]
+
+
+def _patches(sizes: list[int], sides: list[int], strides: list[int]) -> list[tuple[slice, ...]]:
+    """Return the patches, each a slice per axis."""
+    axes = [
+        [slice(start, start + side) for start in range(0, size, stride)]
+        for size, side, stride in zip(sizes, sides, strides, strict=True)
+    ]
+    return list(itertools.product(*axes))
+
+
+def _with_channels(patch: tuple[slice, ...], channels: int | None) -> tuple[slice, ...]:
+    """Return the index of a patch in a batch, all its channels included."""
+    index = [slice(None), *patch]
+    if channels is not None:
+        index.insert(channels, slice(None))
+    return tuple(index)

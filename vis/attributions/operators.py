@@ -1,0 +1,123 @@
+"""What is explained: operators that make one score per sample of a model's output.
+
+| name | score |
+|---|---|
+| `classification`, `regression` | the outputs weighed by the targets, summed |
+| `semantic segmentation` | the same, divided by the number of targets that are not zero |
+| `object detection` | how well detections cover the target boxes: overlap x confidence x likeness of class |
+
+An operator is a function `operator(model, inputs, targets) -> (batch,)` in `keras.ops`; `model` gives the
+output of the model, or of the `output_layer`, for the inputs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from vis.registry import Registry
+from vis.scores import Operator, single_output
+
+Model = Callable[[Any], Any]
+_EPSILON = 1e-7
+
+
+def _wrap(thing: Any, name: str) -> Operator:
+    if not callable(thing):
+        raise TypeError("an operator is a function operator(model, inputs, targets)")
+    try:
+        inspect.signature(thing).bind(None, None, None)
+    except (TypeError, ValueError):
+        raise TypeError("the function must take three arguments, operator(model, inputs, targets)") from None
+    operator: Operator = thing
+    return operator
+
+
+_registry: Registry[Operator] = Registry("operator", _wrap)
+register = _registry.register
+names = _registry.names
+
+
+def get(identifier: str | Operator | None) -> Operator:
+    """Return the operator for a task's name, a function, or None (classification).
+
+    Raises:
+        ModifierError: if the name is unknown; the valid ones and the nearest are listed.
+    """
+    return _registry.get("classification" if identifier is None else identifier)
+
+
+@register("classification", "regression")
+def weighted_sum(model: Model, inputs: Any, targets: Any) -> Any:
+    """Return the sum of the outputs times the targets: with a one-hot target, that output.
+
+    Args:
+        model: gives outputs `(batch, ...)`.
+        inputs: what it is given.
+        targets: of the outputs' shape.
+    """
+    outputs = single_output(model(inputs))
+    weighted = outputs * ops.cast(targets, outputs.dtype)
+    return (
+        ops.sum(weighted, axis=tuple(range(1, len(weighted.shape)))) if len(weighted.shape) > 1 else weighted
+    )
+
+
+@register("semantic segmentation")
+def segmentation(model: Model, inputs: Any, targets: Any) -> Any:
+    """Return the mean of the outputs over a zone.
+
+    Args:
+        model: gives outputs `(batch, height, width, classes)`.
+        inputs: what it is given.
+        targets: of the outputs' shape: 1 where the zone's class is asked for, 0 elsewhere; -1 where it is
+            asked for less of it.
+    """
+    axes = tuple(range(1, len(targets.shape)))
+    counts = ops.sum(ops.cast(ops.not_equal(targets, 0), targets.dtype), axis=axes)
+    return weighted_sum(model, inputs, targets) / ops.cast(ops.maximum(counts, 1), "float32")
+
+
+@register("object detection")
+def detection(model: Model, inputs: Any, targets: Any) -> Any:
+    """Return how well the detections cover the target boxes.
+
+    For each target box the largest of `IoU x confidence x cosine(classes, target classes)` over all
+    detections; of several target boxes, the mean. Rows of zeros are no objects.
+
+    Args:
+        model: gives detections `(batch, objects, 5 + classes)`: a box `(left, top, right, bottom)`, a
+            confidence, and a number per class.
+        inputs: what it is given.
+        targets: boxes in the same form, `(batch, boxes, 5 + classes)` or `(batch, 5 + classes)`.
+
+    Reference:
+        Petsiuk et al.: Black-box Explanation of Object Detectors via Saliency Maps (D-RISE), 2021,
+        equations (2) to (5).
+    """
+    found = single_output(model(inputs))
+    wanted = ops.cast(targets, found.dtype)
+    wanted = wanted if len(wanted.shape) == 3 else wanted[:, None]
+    overlap = _overlap(found[:, None, :, :4], wanted[:, :, None, :4])
+    likeness = ops.sum(_unit(found[:, None, :, 5:]) * _unit(wanted[:, :, None, 5:]), axis=-1)
+    scores = overlap * found[:, None, :, 4] * likeness
+    is_object = ops.cast(ops.any(ops.not_equal(found, 0), axis=-1), found.dtype)
+    is_wanted = ops.cast(ops.any(ops.not_equal(wanted, 0), axis=-1), found.dtype)
+    best = ops.max(scores * is_object[:, None, :], axis=-1)
+    return ops.sum(best * is_wanted, axis=-1) / ops.maximum(ops.sum(is_wanted, axis=-1), 1)
+
+
+def _overlap(a: Any, b: Any) -> Any:
+    """Return the intersection over the union of boxes."""
+    sides = ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2])
+    inside = ops.prod(ops.maximum(sides, 0), axis=-1)
+    areas = ops.prod(a[..., 2:] - a[..., :2], axis=-1) + ops.prod(b[..., 2:] - b[..., :2], axis=-1)
+    return inside / ops.maximum(areas - inside, _EPSILON)
+
+
+def _unit(vectors: Any) -> Any:
+    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(squares, _EPSILON**2))

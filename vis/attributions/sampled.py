@@ -1,0 +1,75 @@
+"""Averages over many changed inputs, with a memory that does not grow with their number.
+
+The changes belong to their number and not to the sample: each sample of a batch is changed in the same way,
+so its map does not depend on its neighbours or on the batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis.attributions.base import Attribution
+from vis.attributions.batches import Arrays
+
+# change(array of one input (batch, ...), number of the input, number of the change) -> the changed array
+Change = Callable[[npt.NDArray[np.float64], int, int], npt.NDArray[Any]]
+Attribute = Callable[[Arrays, npt.NDArray[Any]], Attribution]
+
+
+class Moments:
+    """The weighted sum of attributions, and that of their squares, gathered in float64."""
+
+    def __init__(self) -> None:
+        self.sums: Arrays = []
+        self.squares: Arrays = []
+
+    def add(self, parts: Arrays, weights: npt.NDArray[np.float64], squares: bool) -> None:
+        """Add attributions `(changes, batch, ...)`, weighed by `(changes,)`."""
+        sums = [np.tensordot(weights, part.astype(np.float64), 1) for part in parts]
+        self.sums = [old + new for old, new in zip(self.sums, sums, strict=True)] if self.sums else sums
+        if squares:
+            found = [np.tensordot(weights, part.astype(np.float64) ** 2, 1) for part in parts]
+            self.squares = (
+                [old + new for old, new in zip(self.squares, found, strict=True)] if self.squares else found
+            )
+
+
+def average(
+    attribute: Attribute,
+    arrays: Arrays,
+    targets: npt.NDArray[Any],
+    change: Change,
+    weights: npt.NDArray[np.float64],
+    batch_size: int | None,
+    squares: bool = False,
+) -> Moments:
+    """Return the weighted sum of the attributions of changed inputs, one change per weight.
+
+    Args:
+        attribute: attributes a batch.
+        arrays: the inputs in flat order, each `(batch, ...)`.
+        targets: those of the batch, `(batch, ...)`.
+        change: changes an input.
+        weights: of the changes.
+        batch_size: the largest number of samples that the model is given at once; None for all.
+        squares: whether the squares are wanted, too.
+    """
+    count, total = len(arrays[0]), len(weights)
+    at_once = total if batch_size is None else max(1, min(total, batch_size // count))
+    wide = [array.astype(np.float64) for array in arrays]
+    moments = Moments()
+    for start in range(0, total, at_once):
+        numbers = range(start, min(start + at_once, total))
+        changed = [
+            np.concatenate([change(array, i, number).astype(arrays[i].dtype) for number in numbers])
+            for i, array in enumerate(wide)
+        ]
+        repeated = np.concatenate([targets] * len(numbers))
+        found = attribute(changed, repeated).maps
+        parts = [part.reshape(len(numbers), count, *part.shape[1:]) for part in found]
+        moments.add(parts, weights[numbers.start : numbers.stop], squares)
+    return moments

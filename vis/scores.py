@@ -1,0 +1,166 @@
+"""A number per sample that is explained, and its compiled gradient.
+
+A score is made once and called often: one trace serves every batch size and every target, which are run-time
+inputs, and the scores of two explainers that ask the same of the same model share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from vis import backend, models
+from vis.backprop_modifiers import BackpropModifier
+from vis.errors import GradientError, LayerError
+from vis.source import Source
+from vis.traces import Trace, cached, evaluated
+
+# operator(model, inputs, targets) -> (batch,), in keras.ops
+Operator = Callable[[Callable[[Any], Any], Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The score of each sample, `(batch,)`; for each watched value its gradient; and those values.
+
+    A gradient is None where the score does not depend on the value.
+    """
+
+    scores: npt.NDArray[Any]
+    gradients: list[npt.NDArray[Any] | None]
+    values: list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is asked of a model for each sample: an operator on its output.
+
+    Args:
+        source: the model; a modified one brings its modifier along.
+        operator: `operator(model, inputs, targets)` returns the score of each sample, `(batch,)`; the
+            inputs have the structure of the model's.
+        layer: the layer whose output the operator is given as the model's; None for the model's own.
+        modifier: which derivative activations have.
+    """
+
+    source: Source
+    operator: Operator
+    layer: Any = None
+    modifier: BackpropModifier | None = None
+
+    def outputs(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return the output of the model or layer for a batch, `(batch, ...)`."""
+        trace = self._trace(arrays, None, None, ())
+        evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1)])
+        return evaluation.values[0]
+
+    def values(self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the score of each sample, `(batch,)`."""
+        trace = self._trace(arrays, targets, None, ())
+        evaluation: backend.Evaluation = trace.compiled([*arrays, targets, np.float64(1)])
+        return evaluation.values[0]
+
+    def gradients(
+        self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any], watch: Any = None
+    ) -> Scored:
+        """Return the scores of a batch with their gradients.
+
+        Args:
+            arrays: the inputs in flat order, each `(batch, ...)`.
+            targets: what the operator is given, `(batch, ...)`.
+            watch: a layer whose output is differentiated by, and returned; None for all inputs.
+
+        Raises:
+            GradientError: if the scores depend on nothing that is watched, or a gradient is not finite.
+            LayerError, ModifierError: as the model and the modifier say.
+        """
+        trace = self._trace(arrays, targets, watch, None)
+        name = getattr(self.operator, "__name__", "operator")
+        found = evaluated(trace, lambda scale: [*arrays, targets, np.float64(scale)], arrays, watch, name)
+        return Scored(found.values[0], found.gradients, found.values[1:])
+
+    def _trace(
+        self,
+        arrays: Sequence[npt.NDArray[Any]],
+        targets: npt.NDArray[Any] | None,
+        watch: Any,
+        watched: tuple[()] | None,
+    ) -> Trace:
+        modifier = self.modifier or self.source.modifier
+        specs = self.source.specs(arrays)
+        target = () if targets is None else (backend.Spec((None, *targets.shape[1:]), str(targets.dtype)),)
+        about = [self.source.anchor(), self.operator]
+        about += [part for part in (self.layer, watch) if part is not None]
+        about += [] if modifier is None else [modifier.rule]
+        kind = "score" if watched is None else "scores" if target else "outputs"
+        key = (kind, self.layer is None, watch is None, modifier is None, tuple(specs), target)
+        return cached(
+            about, key, modifier, lambda: self._compile([*specs, *target], len(specs), watch, kind, modifier)
+        )
+
+    def _compile(
+        self,
+        specs: list[backend.Spec],
+        count: int,
+        watch: Any,
+        kind: str,
+        modifier: BackpropModifier | None,
+    ) -> Trace:
+        graph, _ = models.unmodified(self.source.model)
+        symbols, layer, operator = self.source.symbols, self.layer, self.operator
+        points = [point for point in (layer, watch) if point is not None]
+        probe = models.Probe(graph, points)
+
+        def forward(tensors: list[Any]) -> backend.Traced:
+            given, targets, scale = tensors[:count], tensors[count:-1], tensors[-1]
+            inputs = given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given)
+            outputs, values = probe.run(inputs)
+            answer = outputs if layer is None else values[0]
+            if kind == "outputs":
+                single = single_output(answer)
+                return backend.Traced(ops.sum(ops.cast(single, "float64")), [], [single], 0.0, [])
+
+            def model(asked: Any) -> Any:
+                """Return what has been computed already, or run the model on something else."""
+                if asked is inputs:
+                    return answer
+                outputs, values = probe.run(asked)
+                return outputs if layer is None else values[0]
+
+            score = operator(model, inputs, *targets)
+            shape = tuple(getattr(score, "shape", ("no tensor",)))
+            if len(shape) != 1 or isinstance(shape[0], str):
+                raise GradientError(
+                    "An operator returns the score of each sample, (batch,), in keras.ops. Received from "
+                    f"{operator!r}: shape {shape}. Sum over the other axes."
+                )
+            watched = given if watch is None else values[-1:]
+            if kind == "scores":
+                watched = []
+            loss = scale * ops.sum(ops.cast(score, "float64"))
+            return backend.Traced(loss, watched, [score, *([] if watch is None else watched)], score, [])
+
+        specs = [*specs, backend.Spec((), "float64")]
+        rule = modifier.rule if modifier and kind == "score" else None
+        return Trace(backend.compile_gradient(forward, specs, rule), graph, [])
+
+
+def single_output(output: Any) -> Any:
+    """Return the only tensor of a model's output.
+
+    Raises:
+        LayerError: if there are several.
+    """
+    tensors = keras.tree.flatten(output)
+    if len(tensors) != 1:
+        raise LayerError(
+            f"The model has {len(tensors)} outputs; one is explained at a time. Choose it by output_layer, "
+            "or pass an operator that makes one score of all."
+        )
+    return tensors[0]
