@@ -236,3 +236,56 @@ def test_the_installed_command_writes_nothing_but_its_line(folder: Path) -> None
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("vis: ") and done.stderr.count("\n") == 1
+
+
+def test_explain_and_show(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    (pictures / "inside").mkdir(parents=True)
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 12, 12, 3), dtype=np.uint8)
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(pictures / ("inside" if number > 2 else "") / f"{number}.png")
+    (pictures / "2b.png").write_bytes(b"no picture")
+    (pictures / "notes.txt").write_text("not asked for")
+    maps = tmp_path / "maps.zarr"
+    command = ["explain", folder / "model.keras", pictures, "-o", maps, "--batch-size", 2, "--target", 3]
+    code, out, err = run(capfd, *command)
+    assert code == 0 and out == f"6 pictures, saliency -> {maps}\n"
+    assert err.count("\n") == 1 and "Sample 3 is skipped" in err and "2b.png" in err
+    names = (tmp_path / "maps.zarr.txt").read_text().splitlines()
+    assert names == ["0.png", "1.png", "2.png", "2b.png", "inside/3.png", "inside/4.png"]
+    model = vis.linear_outputs(files.load_model(folder / "model.keras"))
+    expected = vis.attributions.Saliency(model)(pixels / np.float32(255), 3)
+    found = vis.attributions.store.read(maps)
+    np.testing.assert_allclose(np.delete(found, 3, axis=0), expected, rtol=1e-4, atol=1e-7)
+    assert run(capfd, *command)[0] == 0, "again: nothing is left to do"
+    code, _, err = run(capfd, *command, "--method", "gradcam")
+    assert code == 2 and "another configuration" in err
+    code, _, err = run(capfd, *command, "--method", "gradcm")
+    assert code == 2 and "Did you mean 'gradcam'" in err
+    (pictures / "0a.png").write_bytes((pictures / "0.png").read_bytes())
+    code, _, err = run(capfd, *command)
+    assert code == 2 and "have changed since" in err
+    code, out, err = run(capfd, "show", maps, "-o", tmp_path / "sheet.png", "--columns", 4, "--count", 5)
+    assert (code, err) == (0, "") and out.startswith("5 maps from 0 on")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (4 * 14 - 2, 2 * 14 - 2) and np.asarray(sheet).std() > 10
+    code, _, err = run(capfd, "show", pictures, "-o", tmp_path / "no.png")
+    assert code == 2 and "holds no explanations" in err
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(
+        capfd, "explain", folder / "model.keras", tmp_path / "empty", "-o", tmp_path / "no.zarr"
+    )
+    assert code == 2 and "There is no picture in the folder" in err
+
+
+@pytest.mark.parametrize("method", cli._METHODS)
+def test_every_method_explains(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, method: str
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "a.png").write_bytes((folder / "a.png").read_bytes())
+    options = ["--method", method, "--layer", "classes", "--target", 0]
+    code, _, err = run(capfd, "explain", folder / "model.keras", pictures, "-o", tmp_path / "maps", *options)
+    assert code == 0 and (not err or "(GELU)" in err)
+    assert vis.attributions.store.read(tmp_path / "maps").any()

@@ -16,11 +16,25 @@ from typing import Any
 
 import click
 
-from vis.errors import InputError, VisError, VisWarning
+from vis.errors import InputError, VisError, VisWarning, did_you_mean
 from vis.version import __version__
 
 _RANGE = "Pixel values the model takes; by default 0 255 if it rescales or normalises by itself, else 0 1."
 
+_METHODS = {
+    "saliency": "Saliency",
+    "gradient-input": "GradientInput",
+    "integrated-gradients": "IntegratedGradients",
+    "smoothgrad": "SmoothGrad",
+    "squaregrad": "SquareGrad",
+    "vargrad": "VarGrad",
+    "deconvnet": "DeconvNet",
+    "guided": "GuidedBackprop",
+    "gradcam": "GradCAM",
+    "gradcam++": "GradCAMPlusPlus",
+    "layercam": "LayerCAM",
+    "occlusion": "Occlusion",
+}
 # Pictures optimized side by side: enough to keep the cores busy, few enough for any memory.
 _AT_ONCE = 8
 
@@ -48,6 +62,10 @@ def layers(model: Path) -> None:
     click.echo(describe.layer_table(files.load_model(model)))
 
 
+_RANGE_OPTION = click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE)
+_PREPROCESS_OPTION = click.option(
+    "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
+)
 _MODEL_OPTIONS = (
     click.option(
         "--layer", default="-1", help="Index, name or path (see `vis layers`).  [default: the last]"
@@ -57,13 +75,11 @@ _MODEL_OPTIONS = (
     click.option("--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures."),
     click.option("--save-array", is_flag=True, help="Write the array itself as .npy beside each picture."),
     click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits."),
-    click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE),
+    _RANGE_OPTION,
 )
 _IMAGE_OPTIONS = (
     click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."),
-    click.option(
-        "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
-    ),
+    _PREPROCESS_OPTION,
 )
 
 
@@ -132,11 +148,7 @@ def _draw(
     shape = describe.image_shape(network)
     pictures = [files.load_image(path, shape) for path in images]
     names = _distinct([path.stem for path in images])
-    if preprocess:
-        inputs = [files.prepared(picture, preprocess) for picture in pictures]
-    else:
-        low, high = input_range or describe.pixel_range(network)
-        inputs = [low + (high - low) * picture / 255 for picture in pictures]
+    inputs = [*map(_prepare(network, input_range, preprocess), pictures)]
     explained = network if probabilities else models.linear_outputs(network)
     target = describe.target_layer(network, explained, layer)
     for path, name, picture, array in zip(images, names, pictures, inputs, strict=True):
@@ -231,6 +243,95 @@ def activation(
 
 
 @cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The Zarr group to write."
+)
+@click.option("--method", default="saliency", show_default=True, help=f"One of {', '.join(_METHODS)}.")
+@click.option("--layer", help="Index, name or path (see `vis layers`).  [default: the model's output]")
+@click.option("--target", type=int, help="Filter or class.  [default: the predicted one]")
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    nargs=2,
+    default=(224, 224),
+    show_default=True,
+    metavar="HEIGHT WIDTH",
+    help="Of the pictures, if the model takes any size.",
+)
+@click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits.")
+@_RANGE_OPTION
+@_PREPROCESS_OPTION
+def explain(
+    model: Path,
+    folder: Path,
+    output: Path,
+    method: str,
+    layer: str | None,
+    target: int | None,
+    batch_size: int,
+    size: tuple[int, int],
+    probabilities: bool,
+    input_range: tuple[float, float] | None,
+    preprocess: str | None,
+) -> None:
+    """Explain all pictures in FOLDER into a Zarr group, to be continued if it is interrupted.
+
+    Row i of its arrays belongs to the picture in line i of the text file beside it, which lists the paths.
+    What cannot be read is reported and skipped.
+    """
+    _start_tensorflow()
+    from vis import attributions, describe, files, models
+
+    if method not in _METHODS:
+        raise InputError(
+            f"Unknown method {method!r}.{did_you_mean(method, _METHODS)} Valid names: {', '.join(_METHODS)}."
+        )
+    network = files.load_model(model)
+    height, width, channels = describe.image_shape(network)
+    prepare = _prepare(network, input_range, preprocess)
+    pictures = files.ImageFolder(folder, (height or size[0], width or size[1], channels), prepare)
+    explained = network if probabilities else models.linear_outputs(network)
+    end = None if layer is None else describe.target_layer(network, explained, layer)
+    explainer = getattr(attributions, _METHODS[method])(explained, end, batch_size)
+    paths = "".join(f"{path.relative_to(folder)}\n" for path in pictures.paths)
+    listing = output.with_name(f"{output.name}.txt")
+    if output.exists() and listing.exists() and listing.read_text() != paths:
+        raise InputError(f"The pictures in {str(folder)!r} have changed since {str(output)!r} was begun.")
+    with files.written(listing) as temporary:
+        temporary.write_text(paths)
+    explainer.write(pictures, output, target)
+    click.echo(f"{len(pictures)} pictures, {method} -> {output}")
+
+
+@cli.command()
+@click.argument("maps", type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="sheet.png", show_default=True)
+@click.option(
+    "--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first map to draw."
+)
+@click.option(
+    "--count", type=click.IntRange(min=1), default=48, show_default=True, help="The number of maps."
+)
+@click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True)
+def show(maps: Path, output: Path, first: int, count: int, columns: int) -> None:
+    """Draw a contact sheet of the maps in a Zarr group that `vis explain` has written."""
+    _start_tensorflow()
+    import numpy as np
+
+    from vis import files, plotting
+    from vis.attributions import store
+    from vis.utils.utils import stitch_images
+
+    rows = store.read(maps, first, count)
+    sheet = stitch_images([plotting.colorize(row[..., 0]) for row in rows], 2, columns)
+    files.save_picture(output, np.asarray(sheet))
+    click.echo(f"{len(rows)} maps from {first} on -> {output}")
+
+
+@cli.command()
 @click.option("--output", type=click.Path(path_type=Path), default="demo", show_default=True)
 @click.option(
     "--scenes", type=click.IntRange(min=6), default=200, show_default=True, help="Scenes to measure."
@@ -251,6 +352,16 @@ def demo(output: Path, scenes: int) -> None:
     click.echo(f"\nThe gallery is in {output / 'gallery.png'}.")
     files.save_picture(output / "digits.png", report.digits())
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
+
+
+def _prepare(network: Any, input_range: tuple[float, float] | None, preprocess: str | None) -> Any:
+    """Return what makes the model's input of a picture of values from 0 to 255."""
+    from vis import describe, files
+
+    if preprocess:
+        return partial(files.prepared, name=preprocess)
+    low, high = input_range or describe.pixel_range(network)
+    return lambda picture: low + (high - low) * picture / 255
 
 
 def _start_tensorflow() -> None:

@@ -11,7 +11,8 @@
     ├── SoftmaxWarning       a softmax stands under the loss
     ├── SharedInputWarning   a symbolic input stands for a model and for a modified one
     ├── PartialOverrideWarning   a backprop modifier reaches some activations and not others
-    └── EmptyMapWarning      a map that shows nothing
+    ├── EmptyMapWarning      a map that shows nothing
+    └── SkippedWarning       a sample that cannot be read
 
 Messages say what was wrong, what was received and what to do.
 """
@@ -70,6 +71,10 @@ class PartialOverrideWarning(VisWarning):
 
 class EmptyMapWarning(VisWarning):
     """A map is zero everywhere."""
+
+
+class SkippedWarning(VisWarning):
+    """A sample could not be read, and was left out."""
 
 
 def warn(message: str, category: type[VisWarning]) -> None:

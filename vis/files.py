@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,41 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
     if converted.size != size:
         converted = converted.resize(size, Image.Resampling.BILINEAR)
     return np.asarray(converted, np.float32).reshape(size[1], size[0], -1)
+
+
+class ImageFolder:
+    """The pictures in a folder and those inside it, in the order of their paths, read when asked for.
+
+    Args:
+        folder: the folder.
+        shape: `(height, width, channels)` to which each is resized.
+        prepare: what makes the model's input of a picture of float32 values from 0 to 255.
+
+    Raises:
+        InputError: if there is no picture; and by the item, if one cannot be read.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        shape: tuple[int | None, ...],
+        prepare: Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]] = np.asarray,
+    ) -> None:
+        Image.init()
+        known = set(Image.EXTENSION)
+        self.paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in known)
+        if not self.paths:
+            raise InputError(f"There is no picture in the folder {str(folder)!r}.")
+        if None in shape:
+            raise InputError(f"Pictures of a batch have one size. Received: {shape}. Give the size.")
+        self.picture_shape = shape
+        self.prepare = prepare
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        return self.prepare(load_image(self.paths[index], self.picture_shape))
 
 
 def save_picture(path: str | Path, picture: npt.NDArray[np.uint8]) -> None:

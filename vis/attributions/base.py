@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator as operator_
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from vis import backprop_modifiers, inputs, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.targets import as_weights, predicted
-from vis.errors import InputError, ModelError, SoftmaxWarning, warn
+from vis.errors import EmptyMapWarning, InputError, ModelError, SoftmaxWarning, warn
 from vis.scores import Score
 from vis.source import Source
 
@@ -65,6 +67,8 @@ class Explainer(ABC):
 
     Warns:
         SoftmaxWarning: if the output ends in a softmax.
+        EmptyMapWarning: if the map of a sample is zero everywhere.
+        PartialOverrideWarning: if the backprop modifier misses some activations.
     """
 
     def __init__(
@@ -144,6 +148,7 @@ class Explainer(ABC):
         if not found:
             raise InputError("There is nothing to explain. Received: an empty data set.")
         parts = [np.concatenate(part) for part in zip(*found, strict=True)]
+        _warn_of_empty(parts)
         return self._packed(parts, inputs)
 
     def __call__(self, inputs: Any, targets: Any = None) -> Any:
@@ -155,24 +160,64 @@ class Explainer(ABC):
 
         Args and raises: as `explain`; and whether the scores are wanted, too.
         """
-        for arrays, given in batches(self.score.source, inputs, targets, self._batch_size()):
-            count = len(arrays[0])
-            if not count:
-                maps = [self._reduced(np.zeros(array.shape, np.float32), i) for i, array in enumerate(arrays)]
-                yield Explained(maps, np.empty(0), np.empty(0))
-                continue
-            fixed = self.score.source.specs(arrays)[0].shape[0]
-            weights = self.targets(arrays, given)
-            missing = (fixed or count) - count
-            if missing:  # a model of a fixed batch size gets its last sample again
-                arrays = [np.concatenate([array, array[-1:].repeat(missing, axis=0)]) for array in arrays]
-                weights = np.concatenate([weights, weights[-1:].repeat(missing, axis=0)])
-            found = self.attribute(arrays, weights)
-            maps = [self._reduced(part[:count], i) for i, part in enumerate(found.maps)]
-            asked = None
-            if scores:
-                asked = self.score.values(arrays, weights) if found.scores is None else found.scores
-            yield Explained(maps, weights[:count], None if asked is None else asked[:count])
+        for arrays, given in batches(self.score.source, inputs, targets, self.at_once()):
+            yield self.explain_arrays(arrays, given, scores)
+
+    def explain_arrays(self, arrays: Arrays, given: Any, scores: bool = False) -> Explained:
+        """Return what is found for one batch.
+
+        Args:
+            arrays: the inputs in flat order, each `(batch, ...)`.
+            given: its targets, as `explain` takes them.
+            scores: whether the scores are wanted, too.
+        """
+        count = len(arrays[0])
+        if not count:
+            maps = [self._reduced(np.zeros(array.shape, np.float32), i) for i, array in enumerate(arrays)]
+            return Explained(maps, np.empty(0), np.empty(0))
+        fixed = self.score.source.specs(arrays)[0].shape[0]
+        weights = self.targets(arrays, given)
+        missing = (fixed or count) - count
+        if missing:  # a model of a fixed batch size gets its last sample again
+            arrays = [np.concatenate([array, array[-1:].repeat(missing, axis=0)]) for array in arrays]
+            weights = np.concatenate([weights, weights[-1:].repeat(missing, axis=0)])
+        found = self.attribute(arrays, weights)
+        maps = [self._reduced(part[:count], i) for i, part in enumerate(found.maps)]
+        asked = None
+        if scores:
+            asked = self.score.values(arrays, weights) if found.scores is None else found.scores
+        return Explained(maps, weights[:count], None if asked is None else asked[:count])
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the attributions depend on, beside the model's weights, in plain values."""
+        score = self.score
+        said = {
+            "method": type(self).__name__,
+            "model": self.model.name,
+            "output_layer": None if score.layer is None else score.layer.name,
+            "operator": getattr(score.operator, "__qualname__", repr(score.operator)),
+            "backprop_modifier": None if score.modifier is None else score.modifier.name,
+        }
+        for name, value in vars(self).items():
+            if name not in ("model", "score", "batch_size") and name[0] != "_":
+                said[name] = _plain(value)
+        return said
+
+    def write(
+        self,
+        inputs: Any,
+        path: str | os.PathLike[str],
+        targets: Any = None,
+        resume: bool = True,
+        progress: bool = True,
+    ) -> None:
+        """Explain inputs of any number into a chunked Zarr group, with constant memory.
+
+        See `vis.attributions.store.write`.
+        """
+        from vis.attributions import store
+
+        store.write(self, inputs, path, targets, resume, progress)
 
     def targets(self, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
         """Return what the operator is given as the targets of a batch."""
@@ -198,7 +243,8 @@ class Explainer(ABC):
             return self.score.outputs([array[:1] for array in arrays]).shape[1:]
         return tuple(size for size in shape[1:] if size is not None)
 
-    def _batch_size(self) -> int | None:
+    def at_once(self) -> int | None:
+        """Return the largest number of samples of a batch, or None for all."""
         symbols = self.score.source.symbols
         fixed = None if symbols is None else keras.tree.flatten(symbols)[0].shape[0]
         return self.batch_size if fixed is None else int(fixed)
@@ -215,6 +261,41 @@ class Explainer(ABC):
         symbols = self.score.source.symbols
         structure = given if isinstance(given, dict) else None
         return parts[0] if len(parts) == 1 and structure is None else inputs.packed(symbols, parts, structure)
+
+
+def _warn_of_empty(parts: Arrays) -> None:
+    """Warn of the samples whose maps are all zero everywhere."""
+    if not len(parts[0]):
+        return
+    empty = np.flatnonzero(~np.any([part.reshape(len(part), -1).any(axis=1) for part in parts], axis=0))
+    if len(empty):
+        named = f"{', '.join(map(str, empty[:5]))}{', ...' if len(empty) > 5 else ''}"
+        warn(
+            f"The maps of {len(empty)} of {len(parts[0])} samples are zero everywhere: {named}. Their score "
+            "does not depend on the input here (a dead filter, a saturated softmax or sigmoid), or nothing "
+            "speaks for it. Try the logits (vis.linear_outputs) or another target.",
+            EmptyMapWarning,
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON knows it."""
+    if isinstance(value, Explainer):
+        return value.settings()
+    if isinstance(value, keras.Operation):
+        return value.name
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray) and value.ndim:
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return f"{value.dtype} {value.shape} {digest}"
+    if isinstance(value, np.generic | np.ndarray):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return getattr(value, "__qualname__", type(value).__name__)
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -33,15 +33,14 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
     """
     shared = targets is None or np.ndim(targets) == 0
     if not is_stream(inputs):
-        arrays = _arrays(source, inputs)
-        count = len(arrays[0])
+        count, read = sized(source, inputs)
         if not shared and len(targets) != count:
             raise InputError(
                 f"There is a target for each sample. Received: {count} samples, {len(targets)} targets."
             )
-        for start in range(0, count, batch_size or max(count, 1)):
+        for start in range(0, max(count, 1), batch_size or max(count, 1)):
             part = slice(start, start + (batch_size or count))
-            yield [array[part] for array in arrays], targets if shared else np.asarray(targets)[part]
+            yield read(part), targets if shared else np.asarray(targets[part])
         return
     done = 0
     for arrays, own in _parts(source, inputs, batch_size):
@@ -60,9 +59,23 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
         done += count
 
 
+def is_array(inputs: Any) -> bool:
+    """Tell whether inputs are one array, in memory or on disk."""
+    return hasattr(inputs, "dtype") and len(getattr(inputs, "shape", ())) > 0
+
+
 def is_stream(inputs: Any) -> bool:
     """Tell whether inputs are read in turn: a `tf.data.Dataset` or another iterator."""
     return hasattr(inputs, "element_spec") or (hasattr(inputs, "__next__") and not hasattr(inputs, "shape"))
+
+
+def sized(source: Source, inputs: Any) -> tuple[int, Callable[[slice], Arrays]]:
+    """Return the number of samples of arrays, and what reads a part of them."""
+    if is_array(inputs):
+        # Part by part, so that an array on disk is never in memory as a whole.
+        return int(inputs.shape[0]), lambda part: _arrays(source, inputs[part])
+    arrays = _arrays(source, inputs)
+    return len(arrays[0]), lambda part: [array[part] for array in arrays]
 
 
 def _arrays(source: Source, inputs: Any) -> Arrays:

@@ -73,7 +73,7 @@ class IntegratedGradients(GradientExplainer):
         Args: as `explain`.
         """
         found = []
-        for arrays, given in batches(self.score.source, inputs, targets, self._batch_size()):
+        for arrays, given in batches(self.score.source, inputs, targets, self.at_once()):
             weights = self.targets(arrays, given)
             baselines = [
                 np.broadcast_to(baseline, array.shape).astype(array.dtype)

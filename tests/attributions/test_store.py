@@ -1,0 +1,291 @@
+"""Explanations on disk: the same as in memory, whatever interrupts the run."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zarr
+from keras import layers
+
+from vis.attributions import GradCAM, IntegratedGradients, Saliency, SmoothGrad, store
+from vis.errors import InputError, SkippedWarning
+
+N, CHUNK = 22, 5
+X = np.random.default_rng(0).random((N, 6, 7, 3)).astype(np.float32)
+Y = np.random.default_rng(1).integers(0, 4, N)
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [layers.Input((6, 7, 3)), layers.Conv2D(5, 3, activation="relu"), layers.Flatten(), layers.Dense(4)]
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def group(folder: Path) -> Any:
+    return zarr.open_group(str(folder), mode="r")
+
+
+@pytest.mark.parametrize("targets", [Y, 2, None, np.eye(4, dtype=np.float32)[Y]])
+def test_what_is_written_is_what_explain_returns(model: keras.Model, tmp_path: Path, targets: Any) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "maps.zarr", targets, progress=False)
+    held = group(tmp_path / "maps.zarr")
+    np.testing.assert_array_equal(held["maps"][:], explainer(X, targets))
+    assert held["maps"].chunks == (CHUNK, 6, 7, 1) and held["maps"].dtype == np.float32
+    outputs = np.asarray(model(X))
+    classes = {"int": np.full(N, 2), "NoneType": outputs.argmax(1)}.get(type(targets).__name__, Y)
+    np.testing.assert_allclose(held["scores"][:], outputs[np.arange(N), classes], rtol=1e-5)
+    expected = targets if np.ndim(targets) == 2 else classes
+    np.testing.assert_array_equal(held["targets"][:], expected)
+    said = dict(held.attrs)
+    assert said["settings"]["method"] == "Saliency" and said["settings"]["grad_modifier"] == "absolute"
+    assert said["versions"]["keras"] == keras.__version__
+    assert said["progress"]["complete"] and said["progress"]["samples"] == N
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maps.zarr"]
+
+
+def test_a_stream_of_other_batches_gives_the_same_bytes(model: keras.Model, tmp_path: Path) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "a", Y, progress=False)
+    pairs = tf.data.Dataset.from_tensor_slices((X, Y))
+    for name, stream in {
+        "b": pairs,
+        "c": pairs.batch(7),
+        "d": pairs.batch(2),
+        "e": iter(zip(X, Y, strict=True)),
+    }.items():
+        explainer.write(stream, tmp_path / name, progress=False)
+        assert contents(tmp_path / name) == contents(tmp_path / "a")
+
+
+def test_several_inputs_have_a_map_each(tmp_path: Path) -> None:
+    image, table = layers.Input((4, 4, 1), name="image"), layers.Input((3,), name="table")
+    x = layers.Concatenate()([layers.Flatten()(image), table])
+    explainer = Saliency(keras.Model([image, table], layers.Dense(2)(x)), batch_size=4)
+    given = [X[:, :4, :4, :1], X[:, 0, 0, :]]
+    explainer.write(given, tmp_path / "maps.zarr", 1, progress=False)
+    held = group(tmp_path / "maps.zarr")
+    images, tables = explainer(given, 1)
+    np.testing.assert_array_equal(held["maps_image"][:], images)
+    np.testing.assert_array_equal(held["maps_table"][:], tables)
+
+
+class Stop(BaseException):
+    """What a kill is in the same process."""
+
+
+@pytest.mark.parametrize("kind", ["array", "stream", "items"])
+@pytest.mark.parametrize("place", ["explain_arrays", "_put", "_save"])
+def test_interrupted_anywhere_and_continued(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, kind: str
+) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "whole", Y, progress=False)
+    holder: Any = Saliency if place == "explain_arrays" else store
+    real, calls = getattr(holder, place), 0
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 2 == 0:
+            if place == "_put":
+                real(*args, **kwargs)  # all written, but nothing noted
+            raise Stop
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(holder, place, fail)
+    stops = 0
+    for _ in range(50):
+        inputs: Any = {"array": X, "stream": iter(X), "items": list_of_items(X)}[kind]
+        try:
+            explainer.write(inputs, tmp_path / "parts", Y, progress=False)
+            break
+        except Stop:
+            stops += 1
+    assert stops >= 3
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def list_of_items(arrays: Any, broken: tuple[int, ...] = ()) -> Any:
+    class Items:
+        def __len__(self) -> int:
+            return len(arrays)
+
+        def __getitem__(self, index: int) -> Any:
+            if index in broken:
+                raise InputError(f"{index} is broken")
+            return arrays[index]
+
+    return Items()
+
+
+CHILD = """
+import sys, time
+import keras, numpy as np
+from keras import layers
+from vis.attributions import Saliency
+keras.utils.set_random_seed(0)
+model = keras.Sequential([layers.Input((6, 7, 3)), layers.Conv2D(5, 3, activation="relu"), layers.Flatten(),
+                          layers.Dense(4)])
+def slowly():
+    for x in np.random.default_rng(0).random((60, 6, 7, 3)).astype(np.float32):
+        time.sleep(float(sys.argv[2]))
+        yield x
+Saliency(model, batch_size=2).write(slowly(), sys.argv[1], 1, progress=False)
+"""
+
+
+def test_killed_and_continued(tmp_path: Path) -> None:
+    def run(path: Path, pause: float) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", CHILD, str(path), str(pause)])
+
+    assert run(tmp_path / "whole", 0).wait(120) == 0
+    child = run(tmp_path / "parts", 0.05)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "parts").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.4)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait(60) == -signal.SIGKILL
+    progress = dict(group(tmp_path / "parts").attrs)["progress"]
+    assert 0 <= progress["samples"] < 60 and not progress["complete"]
+    assert run(tmp_path / "parts", 0).wait(120) == 0
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_what_is_complete_is_not_done_again(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "maps", progress=False)
+    monkeypatch.setattr(Saliency, "explain_arrays", None)
+    explainer.write(X, tmp_path / "maps", progress=False)
+
+
+def test_another_configuration_is_refused(model: keras.Model, tmp_path: Path) -> None:
+    path = tmp_path / "maps"
+    Saliency(model, batch_size=CHUNK).write(X, path, Y, progress=False)
+    before = contents(path)
+    other = keras.models.clone_model(model)
+    baselines = [
+        IntegratedGradients(model, batch_size=CHUNK, baseline=0.5),
+        SmoothGrad(model, batch_size=CHUNK),
+    ]
+    for explainer, words in [
+        (Saliency(model, batch_size=CHUNK + 1), "chunk is 5 there, 6 here"),
+        (Saliency(model, batch_size=CHUNK, reducer="mean"), "reducer is 'max' there, 'mean' here"),
+        (Saliency(other, batch_size=CHUNK), "the model has other weights"),
+        *((each, "method is 'Saliency' there") for each in baselines),
+    ]:
+        with pytest.raises(InputError, match=rf"another configuration: .*{words}"):
+            explainer.write(X, path, Y, progress=False)
+    with pytest.raises(InputError, match="explanations of other inputs"):
+        Saliency(model, batch_size=CHUNK).write(X + 1, path, Y, progress=False)
+    with pytest.raises(InputError, match="exists"):
+        Saliency(model, batch_size=CHUNK).write(X, path, Y, resume=False, progress=False)
+    assert contents(path) == before
+
+
+def test_baselines_tell_configurations_apart(model: keras.Model) -> None:
+    settings = [
+        IntegratedGradients(model, baseline=baseline).settings()
+        for baseline in (0.0, 0.5, X[0], X[1], [X[0]])
+    ]
+    assert all(a != b for i, a in enumerate(settings) for b in settings[:i])
+    smoothed = [SmoothGrad(GradCAM(model), seed=seed).settings() for seed in (0, 1)]
+    assert smoothed[0] != smoothed[1] and smoothed[0]["method"] == "SmoothGrad"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "group"])
+def test_something_else_is_left_alone(model: keras.Model, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "other"
+    if kind == "file":
+        path.write_text("mine")
+    elif kind == "folder":
+        path.mkdir()
+        (path / "mine").write_text("mine")
+    else:
+        zarr.open_group(str(path), mode="w").attrs["mine"] = 1
+    with pytest.raises(InputError, match="holds no explanations of this library"):
+        Saliency(model).write(X, path, progress=False)
+    if kind == "folder":
+        assert contents(path) == {"mine": b"mine"}
+
+
+def test_a_full_disk_keeps_what_is_finished(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "whole", Y, progress=False)
+    real, calls = store._put, 0
+
+    def full(*args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(*args)
+
+    monkeypatch.setattr(store, "_put", full)
+    with pytest.raises(InputError, match=r"No space left on device\. 10 samples are finished and kept"):
+        explainer.write(X, tmp_path / "parts", Y, progress=False)
+    np.testing.assert_array_equal(group(tmp_path / "parts")["maps"][:10], explainer(X[:10], Y[:10]))
+    explainer.write(X, tmp_path / "parts", Y, progress=False)
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("broken", [(3,), (0, 1, 2, 3, 4), (21,), (20, 21), (2, 7, 8)])
+def test_what_cannot_be_read_is_skipped(model: keras.Model, tmp_path: Path, broken: tuple[int, ...]) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    with pytest.warns(SkippedWarning) as record:
+        explainer.write(list_of_items(X, broken), tmp_path / "maps", Y, progress=False)
+    assert [str(w.message) for w in record] == [f"Sample {i} is skipped: {i} is broken" for i in broken]
+    held = group(tmp_path / "maps")
+    good = np.setdiff1d(np.arange(N), broken)
+    np.testing.assert_allclose(held["maps"][:][good], explainer(X, Y)[good], rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(held["targets"][:][good], Y[good])
+    assert np.isnan(held["maps"][:][list(broken)]).all() and np.isnan(held["scores"][:][list(broken)]).all()
+    assert [number for number, _ in dict(held.attrs)["progress"]["skipped"]] == list(broken)
+    assert not store.read(tmp_path / "maps")[list(broken)].any()
+
+
+@pytest.mark.filterwarnings("ignore::vis.errors.SkippedWarning")
+def test_nothing_to_explain(model: keras.Model, tmp_path: Path) -> None:
+    empty: Iterator[Any] = iter([])
+    for inputs in (X[:0], empty, list_of_items(X, tuple(range(N))), list_of_items([])):
+        with pytest.raises(InputError, match="nothing to explain"):
+            Saliency(model).write(inputs, tmp_path / "maps", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_targets_must_be_as_many(model: keras.Model, tmp_path: Path) -> None:
+    for inputs in (X, list_of_items(X)):
+        with pytest.raises(InputError, match="22 samples, 3 targets"):
+            Saliency(model).write(inputs, tmp_path / "maps", Y[:3], progress=False)
+
+
+def test_reading(model: keras.Model, tmp_path: Path) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "maps", Y, progress=False)
+    np.testing.assert_array_equal(store.read(tmp_path / "maps", 4, 6), explainer(X, Y)[4:10])
+    np.testing.assert_array_equal(store.read(tmp_path / "maps", 20), explainer(X, Y)[20:])
+    with pytest.raises(InputError, match="has 22 maps"):
+        store.read(tmp_path / "maps", 22)
+    with pytest.raises(InputError, match="holds no explanations"):
+        store.read(tmp_path / "nothing")
