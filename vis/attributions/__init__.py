@@ -29,11 +29,13 @@ from vis.attributions.integrated_gradients import IntegratedGradients
 from vis.attributions.occlusion import Occlusion
 from vis.attributions.saliency_maps import compute_saliency_maps
 from vis.attributions.smoothing import Smoothed, SmoothGrad, SquareGrad, VarGrad
+from vis.attributions.training import ExplainEpochs
 
 __all__ = [
     "Attribution",
     "ClassActivation",
     "DeconvNet",
+    "ExplainEpochs",
     "Explained",
     "Explainer",
     "GradCAM",

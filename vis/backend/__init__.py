@@ -5,6 +5,7 @@ A backend is a package with these names:
     compile_gradient(forward, specs, rule)   the compiled gradient of a scalar, and what the rule reached
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
+    image_log(folder)                        a log of pictures for TensorBoard
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
@@ -28,7 +29,7 @@ from vis.backend.contract import (
 )
 
 if keras.config.backend() == "tensorflow":
-    from vis.backend.tensorflow import compile_call, compile_descent, compile_gradient
+    from vis.backend.tensorflow import compile_call, compile_descent, compile_gradient, image_log
 else:
     raise ImportError(
         "vis runs on Keras with the TensorFlow backend. "
@@ -50,4 +51,5 @@ __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
+    "image_log",
 ]

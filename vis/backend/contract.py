@@ -106,6 +106,16 @@ class CompiledDescent(Protocol):
         """
 
 
+class ImageLog(Protocol):
+    """A log of pictures."""
+
+    def write(self, name: str, pictures: npt.NDArray[np.uint8], step: int) -> None:
+        """Write pictures, `(count, height, width, 3)`, of one step."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
 class CompiledCall(Protocol):
     """A forward pass compiled per input signature."""
 

@@ -2,5 +2,6 @@
 
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient
 from vis.backend.tensorflow.descent import compile_descent
+from vis.backend.tensorflow.summary import image_log
 
-__all__ = ["compile_call", "compile_descent", "compile_gradient"]
+__all__ = ["compile_call", "compile_descent", "compile_gradient", "image_log"]

@@ -1,0 +1,80 @@
+"""Explanations while a model learns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from vis import backend, files
+from vis.attributions.base import Explainer
+from vis.errors import InputError
+
+
+class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+    """Explains a few samples after each epoch of a training, as pictures in a folder and in TensorBoard.
+
+    ```python
+    explainer = Saliency(vis.linear_outputs(model))  # shares the variables of the model that is trained
+    model.fit(x, y, callbacks=[ExplainEpochs(explainer, images[:4], labels[:4], folder="maps")])
+    ```
+
+    Args:
+        explainer: an explainer of the model that is trained, or of its logits.
+        inputs: a few images, `(N, H, W)` or `(N, H, W, C)`, which the explainer takes.
+        targets: what is explained, see `Explainer.explain`; None for the class predicted at that time.
+        folder: after each epoch a picture is written there, `epoch-001.png` and so on: each image with its map.
+        log_dir: the maps are written there for TensorBoard, a step per epoch.
+        name: of the maps.
+
+    Raises:
+        InputError: if neither a folder nor a log is given, or the explainer gives no maps of images.
+    """
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        inputs: Any,
+        targets: Any = None,
+        folder: str | os.PathLike[str] | None = None,
+        log_dir: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        if folder is None and log_dir is None:
+            raise InputError(
+                "Maps are written to a folder or to a log. Received: neither. Pass folder or log_dir."
+            )
+        self.explainer = explainer
+        self.inputs = inputs
+        self.targets = targets
+        self.folder = None if folder is None else Path(folder)
+        self.name = type(explainer).__name__ if name is None else name
+        self._log = None if log_dir is None else backend.image_log(log_dir)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Explain the samples with the weights that the model has now."""
+        from vis import plotting
+
+        maps = self.explainer.explain(self.inputs, self.targets)
+        if not isinstance(maps, np.ndarray) or maps.ndim != 4 or maps.shape[-1] != 1:
+            raise InputError(
+                "Maps are drawn of images, (N, H, W, 1). Received: "
+                f"{getattr(maps, 'shape', type(maps).__name__)} from {self.name!r}. Pass a reducer."
+            )
+        if self.folder is not None:
+            title = f"after epoch {epoch + 1}"
+            images = list(np.asarray(self.inputs))
+            figure = plotting.plot_grid(images, {self.name: list(maps[..., 0])}, title=title)
+            with files.written(self.folder / f"epoch-{epoch + 1:03d}.png") as temporary:
+                figure.savefig(temporary, format="png", dpi=110)
+        if self._log is not None:
+            self._log.write(self.name, np.stack([plotting.colorize(row) for row in maps[..., 0]]), epoch)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the log."""
+        if self._log is not None:
+            self._log.close()
