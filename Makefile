@@ -2,10 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
+PEERS := .venv-peers
+# What Xplique imports, within its bounds. Itself it goes in without what it requires: on Linux that is TensorFlow
+# with the CUDA libraries, some gigabytes.
+PEERS_NEED := tensorflow==2.20.0 "tensorflow-probability[tf]==0.25.0" "numpy<2.3" "scipy<=1.15.3" \
+	"scikit-learn<=1.7.2" "scikit-image<=0.25.2" einops opencv-python-headless tf-keras-vis==0.8.7
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint test-oldest benchmark clean
+.PHONY: demo test lint test-oldest benchmark agreement clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/vis demo --output demo
@@ -24,6 +29,9 @@ test-oldest: $(OLDEST)/test.stamp
 benchmark: $(VENV)/demo.stamp
 	$(VENV)/bin/python benchmarks/activation_maximization.py
 
+agreement: $(PEERS)/peers.stamp
+	$(PEERS)/bin/python benchmarks/agreement.py
+
 $(VENV)/%.stamp: pyproject.toml setup.py | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	touch $@
@@ -32,8 +40,13 @@ $(OLDEST)/%.stamp: pyproject.toml setup.py oldest.txt | $(OLDEST)/bin/python
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint oldest.txt --editable ".[$*]"
 	touch $@
 
-$(VENV)/bin/python $(OLDEST)/bin/python:
+$(PEERS)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS)/bin/python
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[demo]" $(PEERS_NEED)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps xplique==2.0.2
+	touch $@
+
+$(VENV)/bin/python $(OLDEST)/bin/python $(PEERS)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) demo build *.egg-info
+	rm -rf $(VENV) $(OLDEST) $(PEERS) demo build *.egg-info

@@ -1,0 +1,256 @@
+"""Whether the explainers give the numbers of Xplique 2.0.2 and tf-keras-vis 0.8.7 on the demo's network.
+
+`make agreement` makes the environment with both and runs this. docs/agreement.md says what the rows mean.
+"""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from scipy.stats import spearmanr
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.saliency import Saliency as PeerSaliency
+from tf_keras_vis.utils.scores import CategoricalScore
+from xplique import attributions as xplique
+
+from vis import attributions as vis
+from vis import linear_outputs
+from vis.demo.network import load_network
+from vis.demo.scenes import make_scenes
+from vis.errors import EmptyMapWarning
+
+RESULTS = Path(__file__).with_name("results")
+XPLIQUE = f"Xplique {version('xplique')}"
+TF_KERAS_VIS = f"tf-keras-vis {version('tf-keras-vis')}"
+CONVOLUTION = "conv5"
+
+Maps = npt.NDArray[Any]
+
+
+class PlacesCAM(vis.GradCAM):
+    """Grad-CAM that keeps the map over the places of the layer, before it is laid over the input."""
+
+    def heat(self, gradient: Maps, features: Maps) -> Maps:
+        heat = super().heat(gradient, features)
+        self.places = np.maximum(heat, 0)
+        return heat
+
+
+def difference(ours: Any, theirs: Any) -> float:
+    """Return the largest difference over the largest magnitude of ours."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    return float(np.abs(ours - theirs).max() / np.abs(ours).max())
+
+
+def rank_correlation(ours: Any, theirs: Any) -> float:
+    """Return Spearman's correlation of the two maps of a scene, the lowest of all scenes."""
+    pairs = zip(np.asarray(ours), np.asarray(theirs), strict=True)
+    return min(float(spearmanr(a.ravel(), b.ravel()).statistic) for a, b in pairs)
+
+
+def digits(share: float) -> str:
+    """Return a difference as the text of a cell."""
+    return f"{share:.1e}" if share else "0"
+
+
+def in_a_line(error: Exception) -> str:
+    """Return an error as the text of a cell."""
+    text = " ".join(str(error).split()).replace("|", "/")
+    return f"{type(error).__name__}: {text[:60]}..."
+
+
+def row(method: str, peer: str, ours: Maps, theirs: Callable[[], Any]) -> str:
+    """Return a row: how far the maps of a peer are from ours, or the error that it raises."""
+    try:
+        found = np.asarray(theirs())
+    except Exception as error:
+        return f"| {method} | {peer} | fails | {in_a_line(error)} |"
+    found = found.reshape(ours.shape)
+    return f"| {method} | {peer} | {digits(difference(ours, found))} | {rank_correlation(ours, found):.4f} |"
+
+
+def scaled(maps: Maps) -> Maps:
+    """Return each map from 0 to 1."""
+    axes = tuple(range(1, maps.ndim))
+    low, high = maps.min(axis=axes, keepdims=True), maps.max(axis=axes, keepdims=True)
+    return np.asarray((maps - low) / (high - low))
+
+
+def explainers() -> list[str]:
+    """Return a row per explainer and peer."""
+    scenes = make_scenes(8, "test", 1)
+    logits = linear_outputs(load_network())
+    images, labels = scenes.images, scenes.labels
+    rows = np.eye(10, dtype=np.float32)[labels]
+    noise = 0.01 * np.random.default_rng(0).standard_normal(images.shape)
+    untied = (images + noise).astype(np.float32)
+    score = CategoricalScore(labels.tolist())
+    lines = ["| method | peer | difference | rank correlation |", "|---|---|---|---|"]
+
+    for name in ("Saliency", "GradientInput", "GuidedBackprop", "DeconvNet"):
+        ours = getattr(vis, name)(logits).explain(images, labels)
+        peer = getattr(xplique, name)
+        lines.append(row(name, XPLIQUE, ours, lambda peer=peer: peer(logits).explain(images, rows)))
+    for title, method, given in (
+        ("IntegratedGradients", "gauss-legendre", images),
+        ('IntegratedGradients, `method="trapezoid"`', "trapezoid", images),
+        ("the same, noise of 0.01 on the scenes", "trapezoid", untied),
+    ):
+        ours = vis.IntegratedGradients(logits, method=method).explain(given, labels)
+        lines.append(
+            row(
+                title,
+                XPLIQUE,
+                ours,
+                lambda given=given: xplique.IntegratedGradients(logits).explain(given, rows),
+            )
+        )
+    smooth = vis.SmoothGrad(logits).explain(images, labels)
+    lines.append(
+        row(
+            "SmoothGrad, 50 copies",
+            XPLIQUE,
+            smooth,
+            lambda: xplique.SmoothGrad(logits).explain(images, rows),
+        )
+    )
+    lines.append(
+        row(
+            "SmoothGrad, 50 copies",
+            "vis, another seed",
+            smooth,
+            lambda: vis.SmoothGrad(logits, seed=1).explain(images, labels),
+        )
+    )
+
+    cam = PlacesCAM(logits, conv_layer=CONVOLUTION)
+    ours = cam.explain(images, labels)
+    cubic = tf.image.resize(cam.places[..., None], images.shape[1:3], "bicubic").numpy()
+    corners = Gradcam(logits)
+
+    def peer_cam() -> Any:
+        return xplique.GradCAM(logits, conv_layer=CONVOLUTION).explain(images, rows)
+
+    lines.append(row("GradCAM", XPLIQUE, ours, peer_cam))
+    lines.append(row("GradCAM, ours enlarged bicubically", XPLIQUE, cubic, peer_cam))
+    lines.append(
+        row(
+            "GradCAM",
+            TF_KERAS_VIS,
+            ours,
+            lambda: corners(score, images, penultimate_layer=CONVOLUTION, normalize_cam=False),
+        )
+    )
+    lines.append(
+        row(
+            "GradCAM, before it is enlarged",
+            TF_KERAS_VIS,
+            cam.places,
+            lambda: corners(
+                score, images, penultimate_layer=CONVOLUTION, normalize_cam=False, expand_cam=False
+            ),
+        )
+    )
+    ours = vis.Saliency(logits).explain(images, labels)
+    lines.append(
+        row(
+            "Saliency",
+            TF_KERAS_VIS,
+            ours,
+            lambda: PeerSaliency(logits)(score, images, normalize_map=False),
+        )
+    )
+    lines.append(
+        row(
+            "Saliency, each map from 0 to 1",
+            TF_KERAS_VIS,
+            scaled(ours),
+            lambda: PeerSaliency(logits)(score, images),
+        )
+    )
+    return lines
+
+
+def activations() -> list[str]:
+    """Return a row per activation f: how far `GuidedBackprop` is from `f'(x W) max(v, 0) W^T` in NumPy.
+
+    The network is `f(x W) v`. The last column is how much the forward pass of Xplique's clone differs.
+    """
+    random = np.random.default_rng(0)
+    x, weights, last = (
+        random.standard_normal(shape).astype(np.float32) for shape in ((64, 5), (5, 7), (7, 1))
+    )
+    x *= 2
+    layers, before = keras.layers, x @ weights
+    cases: dict[str, tuple[Any, Maps]] = {
+        "`ReLU()`": (layers.ReLU(), before > 0),
+        "`ReLU(max_value=1)`": (layers.ReLU(max_value=1.0), (before > 0) & (before < 1)),
+        "`ReLU(threshold=1)`": (layers.ReLU(threshold=1.0), before > 1),
+        "`ReLU(negative_slope=0.2)`": (layers.ReLU(negative_slope=0.2), np.where(before > 0, 1, 0.2)),
+        "`LeakyReLU(0.2)`": (layers.LeakyReLU(0.2), np.where(before > 0, 1, 0.2)),
+        '`Activation("relu6")`': (layers.Activation("relu6"), (before > 0) & (before < 6)),
+        "`ops.relu`": (keras.ops.relu, before > 0),
+        "`ReLU()` in a nested model": (keras.Sequential([keras.Input((7,)), layers.ReLU()]), before > 0),
+    }
+    lines = ["| activation | vis | Xplique | its forward pass |", "|---|---|---|---|"]
+    for name, (activation, slope) in cases.items():
+        inputs = keras.Input((5,))
+        first, second = layers.Dense(7, use_bias=False), layers.Dense(1, use_bias=False)
+        model = keras.Model(inputs, second(activation(first(inputs))), name="network")
+        first.set_weights([weights])
+        second.set_weights([last])
+        expected = (slope * np.maximum(last.T, 0)) @ weights.T
+        cells = []
+        try:
+            cells.append(digits(difference(expected, vis.GuidedBackprop(model).explain(x, 0))))
+        except Exception as error:
+            cells.append(in_a_line(error))
+        try:
+            peer = xplique.GuidedBackprop(model)
+            found = peer.explain(x, np.ones((len(x), 1), np.float32))
+            cells += [digits(difference(expected, found)), digits(difference(model(x), peer.model(x)))]
+        except Exception as error:
+            cells += [in_a_line(error), ""]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    """Compare, print the tables and write them."""
+    # Keras 3 warns of the lists that tf-keras-vis gives a model of one input.
+    warnings.filterwarnings("ignore", message="The structure of `inputs`")
+    # Where no unit of an activation is active, the map is zero, and so is the formula.
+    warnings.filterwarnings("ignore", category=EmptyMapWarning)
+    tf.get_logger().setLevel("ERROR")
+    tf.random.set_seed(0)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "scipy"))
+    text = "\n".join(
+        [
+            "The difference is the largest one over the largest magnitude of ours. The rank correlation",
+            "is that of two maps of a scene, the lowest of eight.",
+            "",
+            *explainers(),
+            "",
+            "`GuidedBackprop` through one activation: the difference from the formula, written in NumPy.",
+            "",
+            *activations(),
+            "",
+            f"Python {platform.python_version()}, {packages}.",
+        ]
+    )
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "agreement.md").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
