@@ -347,9 +347,10 @@ def demo(output: Path, scenes: int) -> None:
     except ImportError as error:
         raise InputError(str(error)) from error
     click.echo(result.table())
-    with files.written(output / "gallery.png") as temporary:
-        report.gallery(result).savefig(temporary, format="png", dpi=110)
-    click.echo(f"\nThe gallery is in {output / 'gallery.png'}.")
+    for name, methods in (("gallery", report.METHODS), ("explainers", report.EXPLAINERS)):
+        with files.written(output / f"{name}.png") as temporary:
+            report.gallery(result, methods).savefig(temporary, format="png", dpi=110)
+    click.echo(f"\nThe maps are in {output / 'gallery.png'} and {output / 'explainers.png'}.")
     files.save_picture(output / "digits.png", report.digits())
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
 

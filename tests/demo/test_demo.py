@@ -57,16 +57,19 @@ def test_energy_and_pointing_by_hand() -> None:
 def test_what_the_demo_shows() -> None:
     result = report.measure(30)
     rows = {row.method: row for row in result.rows}
-    assert list(rows) == ["vanilla", "negate", "small_values", "guided", "rectified", "Grad-CAM"]
+    assert list(rows) == [*report.METHODS, *report.EXPLAINERS]
+    assert list(rows)[:6] == ["vanilla", "negate", "small_values", "guided", "rectified", "Grad-CAM"]
     # The box covers 0.14 of the area: a map that knew nothing of the digit would have that share in it.
     assert rows["vanilla"].energy > 0.5
     assert rows["vanilla"].hits >= 28
     assert rows["small_values"].energy < result.area, "what does not matter lies outside the digit"
     table = result.table().splitlines()
     assert table[0].startswith("30 test scenes")
-    assert [line.split()[0] for line in table[3:]] == list(rows)
-    figure = report.gallery(result)
-    assert len(figure.axes) == report.GALLERY_ROWS * (1 + len(rows))
+    assert [line[:18].strip() for line in table[3:]] == list(rows)
+    for methods in (report.METHODS, report.EXPLAINERS):
+        figure = report.gallery(result, methods)
+        assert len(figure.axes) == report.GALLERY_ROWS * (1 + len(methods))
+    assert min(rows[name].energy for name in report.EXPLAINERS) > 2 * result.area
 
 
 def test_the_digits_that_the_demo_draws() -> None:

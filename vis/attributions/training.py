@@ -26,7 +26,7 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         explainer: an explainer of the model that is trained, or of its logits.
         inputs: a few images, `(N, H, W)` or `(N, H, W, C)`, which the explainer takes.
         targets: what is explained, see `Explainer.explain`; None for the class predicted at that time.
-        folder: after each epoch a picture is written there, `epoch-001.png` and so on: each image with its map.
+        folder: a picture of each image with its map is written there after each epoch: `epoch-001.png`, ...
         log_dir: the maps are written there for TensorBoard, a step per epoch.
         name: of the maps.
 
