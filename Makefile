@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
+RAY := .venv-ray
 PEERS := .venv-peers
 # What Xplique imports, within its bounds. Itself it goes in without what it requires: on Linux that is TensorFlow
 # with the CUDA libraries, some gigabytes.
@@ -10,7 +11,7 @@ PEERS_NEED := tensorflow==2.20.0 "tensorflow-probability[tf]==0.25.0" "numpy<2.3
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint test-oldest benchmark agreement clean
+.PHONY: demo test lint test-oldest test-ray benchmark agreement clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/vis demo --output demo
@@ -26,6 +27,9 @@ lint: $(VENV)/test.stamp
 test-oldest: $(OLDEST)/test.stamp
 	$(OLDEST)/bin/python -m pytest
 
+test-ray: $(RAY)/ray.stamp
+	$(RAY)/bin/python -m pytest tests/attributions/test_ray.py
+
 benchmark: $(VENV)/demo.stamp
 	$(VENV)/bin/python benchmarks/activation_maximization.py
 
@@ -40,13 +44,17 @@ $(OLDEST)/%.stamp: pyproject.toml setup.py oldest.txt | $(OLDEST)/bin/python
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint oldest.txt --editable ".[$*]"
 	touch $@
 
+$(RAY)/ray.stamp: pyproject.toml setup.py | $(RAY)/bin/python
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray]"
+	touch $@
+
 $(PEERS)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS)/bin/python
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[demo]" $(PEERS_NEED)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps xplique==2.0.2
 	touch $@
 
-$(VENV)/bin/python $(OLDEST)/bin/python $(PEERS)/bin/python:
+$(VENV)/bin/python $(OLDEST)/bin/python $(RAY)/bin/python $(PEERS)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(PEERS) demo build *.egg-info
+	rm -rf $(VENV) $(OLDEST) $(RAY) $(PEERS) demo build *.egg-info

@@ -35,10 +35,10 @@ def one_input(symbols: Any, seed_input: Any) -> Arrays:
             f"The model takes a dict of inputs with the keys {', '.join(map(repr, symbols))}. Received: "
             f"{type(seed_input).__name__}. Pass a dict, so that no input is mistaken for another."
         )
-    given = _in_order(_names(symbols), flat, seed_input)
+    given = _in_order(names(symbols), flat, seed_input)
     return [
         _checked(value, tuple(symbol.shape), symbol.dtype, name)
-        for value, symbol, name in zip(given, flat, _names(symbols), strict=True)
+        for value, symbol, name in zip(given, flat, names(symbols), strict=True)
     ]
 
 
@@ -56,22 +56,31 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
     Raises:
         InputError: if the structure, a shape, a type or a value is wrong, or the inputs differ in number.
     """
-    flat, names = keras.tree.flatten(symbols), _names(symbols)
-    given = _in_order(names, flat, inputs)
+    flat, known = keras.tree.flatten(symbols), names(symbols)
+    given = _in_order(known, flat, inputs)
     arrays = [
         _checked(value, tuple(symbol.shape), symbol.dtype, name, several=True)
-        for value, symbol, name in zip(given, flat, names, strict=True)
+        for value, symbol, name in zip(given, flat, known, strict=True)
     ]
     if len({len(array) for array in arrays}) > 1:
-        sizes = ", ".join(f"{len(array)} of {name!r}" for array, name in zip(arrays, names, strict=True))
+        sizes = ", ".join(f"{len(array)} of {name!r}" for array, name in zip(arrays, known, strict=True))
         raise InputError(f"All inputs of a batch have the same number of samples. Received: {sizes}.")
     return arrays
+
+
+def in_order(symbols: Any, given: Any) -> list[Any]:
+    """Return what is given for each input, in a list or a dict by their names, in the flat order of inputs.
+
+    Raises:
+        InputError: if it has another structure.
+    """
+    return _in_order(names(symbols), keras.tree.flatten(symbols), given)
 
 
 def packed(symbols: Any, values: list[Any], seed_input: Any) -> Any:
     """Return one value per input, in the structure in which the input was given."""
     if isinstance(seed_input, dict):
-        return dict(zip(_names(symbols), values, strict=True))
+        return dict(zip(names(symbols), values, strict=True))
     if len(values) == 1:
         return values[0]
     return keras.tree.pack_sequence_as(symbols, values)
@@ -125,7 +134,8 @@ def _rank(model: Any) -> int | None:
     return getattr(spec, "ndim", None) or getattr(spec, "min_ndim", None)
 
 
-def _names(symbols: Any) -> list[str]:
+def names(symbols: Any) -> list[str]:
+    """Return the name of each input in flat order: its key in a dict, or that of the symbolic tensor."""
     keys = {id(symbol): key for key, symbol in symbols.items()} if isinstance(symbols, dict) else {}
     return [keys.get(id(symbol), symbol.name) for symbol in keras.tree.flatten(symbols)]
 

@@ -78,7 +78,9 @@ class Registry(Generic[T]):
         try:
             return self._wrap(thing, name)
         except TypeError as error:
+            article = "an" if self.kind[0] in "aeiou" else "a"
             known = ", ".join(sorted(self._objects)) or "the registered names"
             raise ModifierError(
-                f"Not a {self.kind}: {error}. Received: {thing!r}. Pass one of {known}, or one of your own."
+                f"Not {article} {self.kind}: {error}. Received: {thing!r}. "
+                f"Pass one of {known}, or one of your own."
             ) from error

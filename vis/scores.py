@@ -56,15 +56,23 @@ class Score:
 
     def outputs(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return the output of the model or layer for a batch, `(batch, ...)`."""
-        trace = self._trace(arrays, None, None, ())
-        evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1)])
-        return evaluation.values[0]
+
+        def run(arrays: Sequence[npt.NDArray[Any]], _: Any) -> Scored:
+            trace = self._trace(arrays, None, None, ())
+            evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1)])
+            return Scored(evaluation.values[0], [], [])
+
+        return self._fitted(run, arrays, None).scores
 
     def values(self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the score of each sample, `(batch,)`."""
-        trace = self._trace(arrays, targets, None, ())
-        evaluation: backend.Evaluation = trace.compiled([*arrays, targets, np.float64(1)])
-        return evaluation.values[0]
+
+        def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
+            trace = self._trace(arrays, targets, None, ())
+            evaluation: backend.Evaluation = trace.compiled([*arrays, targets, np.float64(1)])
+            return Scored(evaluation.values[0], [], [])
+
+        return self._fitted(run, arrays, targets).scores
 
     def gradients(
         self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any], watch: Any = None
@@ -80,10 +88,34 @@ class Score:
             GradientError: if the scores depend on nothing that is watched, or a gradient is not finite.
             LayerError, ModifierError: as the model and the modifier say.
         """
-        trace = self._trace(arrays, targets, watch, None)
-        name = getattr(self.operator, "__name__", "operator")
-        found = evaluated(trace, lambda scale: [*arrays, targets, np.float64(scale)], arrays, watch, name)
-        return Scored(found.values[0], found.gradients, found.values[1:])
+
+        def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
+            trace = self._trace(arrays, targets, watch, None)
+            name = getattr(self.operator, "__name__", "operator")
+            found = evaluated(trace, lambda scale: [*arrays, targets, np.float64(scale)], arrays, watch, name)
+            return Scored(found.values[0], found.gradients, found.values[1:])
+
+        return self._fitted(run, arrays, targets)
+
+    def _fitted(self, run: Callable[..., Scored], arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
+        """Run on a batch; for a model of a fixed batch size, on parts of that, the last one filled up."""
+        fixed, count = self.source.specs(arrays)[0].shape[0], len(arrays[0])
+        if fixed in (None, count):
+            return run(arrays, targets)
+        found = []
+        for start in range(0, count, fixed):
+            # What is missing is the last sample again.
+            rows = np.minimum(np.arange(start, start + fixed), count - 1)
+            part = run([array[rows] for array in arrays], None if targets is None else targets[rows])
+            found.append((part, min(fixed, count - start)))
+
+        def joined(pick: Callable[[Scored], list[Any]]) -> list[Any]:
+            cut = [[each if each is None else each[:n] for each in pick(part)] for part, n in found]
+            columns = zip(*cut, strict=True)
+            return [None if column[0] is None else np.concatenate(column) for column in columns]
+
+        (scores,) = joined(lambda part: [part.scores])
+        return Scored(scores, joined(lambda part: part.gradients), joined(lambda part: part.values))
 
     def _trace(
         self,

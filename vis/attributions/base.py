@@ -18,7 +18,7 @@ from vis import backprop_modifiers, inputs, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.targets import as_weights, predicted
-from vis.errors import EmptyMapWarning, InputError, ModelError, SoftmaxWarning, warn
+from vis.errors import EmptyMapWarning, InputError, LayerError, ModelError, SoftmaxWarning, warn
 from vis.scores import Score
 from vis.source import Source
 
@@ -70,6 +70,9 @@ class Explainer(ABC):
         EmptyMapWarning: if the map of a sample is zero everywhere.
         PartialOverrideWarning: if the backprop modifier misses some activations.
     """
+
+    # Whether the attributions have channels to reduce.
+    has_channels = True
 
     def __init__(
         self,
@@ -171,22 +174,20 @@ class Explainer(ABC):
             given: its targets, as `explain` takes them.
             scores: whether the scores are wanted, too.
         """
-        count = len(arrays[0])
-        if not count:
-            maps = [self._reduced(np.zeros(array.shape, np.float32), i) for i, array in enumerate(arrays)]
+        if not len(arrays[0]):
+            maps = [self._reduced(part, i) for i, part in enumerate(self.empty(arrays))]
             return Explained(maps, np.empty(0), np.empty(0))
-        fixed = self.score.source.specs(arrays)[0].shape[0]
         weights = self.targets(arrays, given)
-        missing = (fixed or count) - count
-        if missing:  # a model of a fixed batch size gets its last sample again
-            arrays = [np.concatenate([array, array[-1:].repeat(missing, axis=0)]) for array in arrays]
-            weights = np.concatenate([weights, weights[-1:].repeat(missing, axis=0)])
         found = self.attribute(arrays, weights)
-        maps = [self._reduced(part[:count], i) for i, part in enumerate(found.maps)]
-        asked = None
-        if scores:
-            asked = self.score.values(arrays, weights) if found.scores is None else found.scores
-        return Explained(maps, weights[:count], None if asked is None else asked[:count])
+        maps = [self._reduced(part, i) for i, part in enumerate(found.maps)]
+        asked = found.scores
+        if scores and asked is None:
+            asked = self.score.values(arrays, weights)
+        return Explained(maps, weights, asked)
+
+    def empty(self, arrays: Arrays) -> Arrays:
+        """Return the attributions of a batch of no sample."""
+        return [np.zeros(array.shape) for array in arrays]
 
     def settings(self) -> dict[str, Any]:
         """Return what the attributions depend on, beside the model's weights, in plain values."""
@@ -223,7 +224,13 @@ class Explainer(ABC):
         """Return what the operator is given as the targets of a batch."""
         count = len(arrays[0])
         if given is None:
-            return predicted(self.score.outputs(arrays))
+            try:
+                return predicted(self.score.outputs(arrays))
+            except LayerError:
+                # An operator of one's own makes one score of several outputs, and may need no targets.
+                if self.score.operator is operators.get(None):
+                    raise
+                return np.zeros((count, 1), np.float32)
         shape = self._output_shape(arrays)
         try:
             return as_weights(given, count, shape)
@@ -250,7 +257,7 @@ class Explainer(ABC):
         return self.batch_size if fixed is None else int(fixed)
 
     def _reduced(self, part: npt.NDArray[Any], index: int) -> npt.NDArray[np.float32]:
-        if self.reducer is not None and part.ndim >= 4:
+        if self.has_channels and self.reducer is not None and part.ndim >= 4:
             symbols = self.score.source.symbols
             origin = self.model if symbols is None else keras.tree.flatten(symbols)[index]
             axis = models.input_channel_axis(origin, part.ndim)
@@ -259,8 +266,9 @@ class Explainer(ABC):
 
     def _packed(self, parts: Arrays, given: Any) -> Any:
         symbols = self.score.source.symbols
-        structure = given if isinstance(given, dict) else None
-        return parts[0] if len(parts) == 1 and structure is None else inputs.packed(symbols, parts, structure)
+        if len(parts) == 1 and (symbols is None or len(keras.tree.flatten(symbols)) > 1):
+            return parts[0]  # one map, whatever the number of inputs
+        return inputs.packed(symbols, parts, given if isinstance(given, dict) else None)
 
 
 def _warn_of_empty(parts: Arrays) -> None:
@@ -271,9 +279,9 @@ def _warn_of_empty(parts: Arrays) -> None:
     if len(empty):
         named = f"{', '.join(map(str, empty[:5]))}{', ...' if len(empty) > 5 else ''}"
         warn(
-            f"The maps of {len(empty)} of {len(parts[0])} samples are zero everywhere: {named}. Their score "
-            "does not depend on the input here (a dead filter, a saturated softmax or sigmoid), or nothing "
-            "speaks for it. Try the logits (vis.linear_outputs) or another target.",
+            f"The maps of {len(empty)} of {len(parts[0])} samples are zero everywhere: {named}. Perhaps "
+            "their score does not depend on the input here (a dead filter, a saturated softmax or sigmoid), "
+            "or nothing speaks for it. Try the logits (vis.linear_outputs) or another target.",
             EmptyMapWarning,
         )
 

@@ -31,7 +31,10 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
     Raises:
         InputError: if the inputs or targets do not fit the model or each other.
     """
-    shared = targets is None or np.ndim(targets) == 0
+    try:
+        shared = targets is None or np.ndim(targets) == 0
+    except ValueError as error:
+        raise InputError(f"The targets are no array: {error}. Received: {type(targets).__name__}.") from None
     if not is_stream(inputs):
         count, read = sized(source, inputs)
         if not shared and len(targets) != count:
@@ -46,17 +49,19 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
     for arrays, own in _parts(source, inputs, batch_size):
         count = len(arrays[0])
         if own is not None and targets is not None:
-            raise InputError(
-                "The targets come twice. Received: pairs (inputs, targets), and targets. Pass one."
-            )
+            raise InputError("The targets come twice. Received: pairs (inputs, targets), and targets.")
         if own is None and not shared:
-            own = np.asarray(targets)[done : done + count]
+            own = np.asarray(targets[done : done + count])
             if len(own) != count:
                 raise InputError(
                     f"There is a target for each sample. Received: {len(targets)} targets for more samples."
                 )
         yield arrays, targets if own is None else own
         done += count
+    if not shared and done != len(targets):
+        raise InputError(
+            f"There is a target for each sample. Received: {done} samples, {len(targets)} targets."
+        )
 
 
 def is_array(inputs: Any) -> bool:
@@ -92,12 +97,17 @@ def _parts(source: Source, stream: Any, batch_size: int | None) -> Iterator[Batc
         inputs, targets = _pair(source, element)
         if _is_batch(source, inputs):
             arrays = _arrays(source, inputs)
-            for start in range(0, len(arrays[0]), limit):
+            count = len(arrays[0])
+            if targets is not None:
+                targets = np.full(count, targets) if np.ndim(targets) == 0 else np.asarray(targets)
+                if len(targets) != count:
+                    raise InputError(
+                        "There is a target for each sample. Received: a batch of "
+                        f"{count} samples with {len(targets)} targets."
+                    )
+            for start in range(0, count, limit):
                 part = slice(start, start + limit)
-                yield (
-                    [array[part] for array in arrays],
-                    None if targets is None else np.asarray(targets)[part],
-                )
+                yield [array[part] for array in arrays], None if targets is None else targets[part]
             continue
         waiting.append((inputs, targets))
         if len(waiting) == limit:
@@ -110,29 +120,37 @@ def _parts(source: Source, stream: Any, batch_size: int | None) -> Iterator[Batc
 def _pair(source: Source, element: Any) -> tuple[Any, Any]:
     """Return inputs and targets; a tuple of two is a pair, unless it is the two inputs of the model."""
     count = 1 if source.symbols is None else len(keras.tree.flatten(source.symbols))
+    inputs, targets = element, None
     if isinstance(element, tuple) and len(element) == 2:
         if count == 1 or isinstance(element[0], list | tuple | dict):
-            return element
-    if isinstance(element, tuple) and len(element) == 1:
-        return element[0], None
-    return element, None
+            inputs, targets = element
+    elif isinstance(element, tuple) and len(element) == 1:
+        inputs = element[0]
+    if count == 1 and isinstance(inputs, list | tuple):
+        # A list of numbers is an array; a list of one array is the structure of one input.
+        alone = len(inputs) == 1 and source.symbols is not None and hasattr(inputs[0], "shape")
+        inputs = inputs[0] if alone else np.asarray(inputs)
+    return inputs, targets
 
 
 def _is_batch(source: Source, inputs: Any) -> bool:
     if source.symbols is None:
         return True
-    symbol = keras.tree.flatten(source.symbols)[0]
-    first = inputs
-    if isinstance(inputs, dict):
-        first = inputs.get(symbol.name, next(iter(inputs.values())))
-    elif isinstance(inputs, list | tuple):
-        first = inputs[0]
-    return np.ndim(first) == len(symbol.shape)
+    first = inputs_.in_order(source.symbols, inputs)[0]
+    return np.ndim(first) == len(keras.tree.flatten(source.symbols)[0].shape)
 
 
 def _gathered(source: Source, waiting: list[tuple[Any, Any]]) -> Batch:
-    inputs = keras.tree.map_structure(
-        lambda *rows: np.stack([np.asarray(row) for row in rows]), *[x for x, _ in waiting]
-    )
-    targets = [y for _, y in waiting]
-    return _arrays(source, inputs), None if targets[0] is None else np.stack([np.asarray(y) for y in targets])
+    samples = [inputs for inputs, _ in waiting]
+    if source.symbols is None:
+        inputs: Any = np.stack([np.asarray(sample) for sample in samples])
+    else:
+        columns = zip(*[inputs_.in_order(source.symbols, sample) for sample in samples], strict=True)
+        known = inputs_.names(source.symbols)
+        inputs = {
+            name: np.stack([np.asarray(row) for row in column])
+            for name, column in zip(known, columns, strict=True)
+        }
+    targets = [targets for _, targets in waiting]
+    given = None if targets[0] is None else np.stack([np.asarray(target) for target in targets])
+    return _arrays(source, inputs), given

@@ -30,6 +30,8 @@ class ClassActivation(Explainer):
         LayerError: if the layer has no places, or no input has as many axes of them.
     """
 
+    has_channels = False
+
     def __init__(
         self,
         model: Any,
@@ -48,7 +50,7 @@ class ClassActivation(Explainer):
         else:
             original, _ = models.unmodified(model)
             end = self.score.layer or original.layers[-1]
-            self.conv_layer = models.spatial_layer_before(original, end)
+            self.conv_layer = models.spatial_layer_before(original, end, "conv_layer")
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         found = self.score.gradients(arrays, targets, self.conv_layer)
@@ -68,6 +70,11 @@ class ClassActivation(Explainer):
         heat = np.maximum(heat, 0)
         large = maps.upsample(heat, (len(heat), *self._places(arrays, gradient.ndim)))
         return Attribution([large[..., None]], found.scores)
+
+    def empty(self, arrays: Arrays) -> Arrays:
+        shape = models.output_shape(self.conv_layer)
+        rank = max(array.ndim for array in arrays) if shape is None else len(shape)
+        return [np.zeros((0, *self._places(arrays, rank), 1))]
 
     @abstractmethod
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -115,7 +122,7 @@ class GradCAMPlusPlus(ClassActivation):
     Args: see `ClassActivation`.
 
     Reference:
-        Chattopadhay et al.: Grad-CAM++, 2018, equations (5), (10) and (19).
+        Chattopadhay et al.: Grad-CAM++, 2018, equation (19).
     """
 
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -133,7 +140,7 @@ class LayerCAM(ClassActivation):
     Args: see `ClassActivation`.
 
     Reference:
-        Jiang et al.: LayerCAM, 2021, equations (6) to (8).
+        Jiang et al.: LayerCAM: Exploring Hierarchical Class Activation Maps for Localization, 2021.
     """
 
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -66,7 +66,7 @@ class GradientInput(GradientExplainer):
     Args: see `Explainer`.
 
     Reference:
-        Shrikumar et al.: Not Just a Black Box, 2016, section 2.
+        Shrikumar et al.: Not Just a Black Box, 2016.
     """
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
@@ -79,7 +79,7 @@ class DeconvNet(GradientExplainer):
     Args: see `Explainer`.
 
     Reference:
-        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014, section 2.1.
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014, section 2.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class GuidedBackprop(GradientExplainer):
     Args: see `Explainer`.
 
     Reference:
-        Springenberg et al.: Striving for Simplicity, 2015, section 3.4.
+        Springenberg et al.: Striving for Simplicity, 2015.
     """
 
     def __init__(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis import inputs
 from vis.attributions.base import Attribution, whole
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.gradient import GradientExplainer
@@ -25,7 +27,7 @@ class IntegratedGradients(GradientExplainer):
     Args:
         model, output_layer, batch_size, operator, reducer, backprop_modifier: see `Explainer`.
         steps: the number of points.
-        baseline: `x0`: a number, an array of one input or of a batch, or the structure of several.
+        baseline: `x0`: a number, or one input, in the structure of several if the model takes that.
         method: `"gauss-legendre"`, exact for polynomials up to the degree `2 steps - 1`, or
             `"trapezoid"`, even steps from 0 to 1, at least 2.
 
@@ -52,6 +54,12 @@ class IntegratedGradients(GradientExplainer):
         if method not in METHODS:
             raise InputError(f"method is one of {', '.join(METHODS)}. Received: {method!r}.")
         self.steps = whole("steps", steps, 2 if method == "trapezoid" else 1)
+        for part in keras.tree.flatten(baseline):
+            array = np.asarray(part)
+            if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+                raise InputError(
+                    f"The baseline is a finite number, or inputs of such. Received: {baseline!r}."
+                )
         self.baseline = baseline
         self.method = method
         self._points, self._weights = nodes(self.steps, method)
@@ -87,22 +95,21 @@ class IntegratedGradients(GradientExplainer):
         return np.concatenate(found)
 
     def _baselines(self, arrays: Arrays) -> Arrays:
-        symbols = self.score.source.symbols
+        shapes = [array.shape[1:] for array in arrays]
         if np.ndim(self.baseline) == 0 and not isinstance(self.baseline, dict):
-            return [np.float64(self.baseline) * np.ones(array.shape[1:]) for array in arrays]
-        given = list(self.baseline.values()) if isinstance(self.baseline, dict) else self.baseline
-        several = symbols is not None and len(arrays) > 1
-        given = [np.asarray(part, np.float64) for part in (given if several else [given])]
-        fits = len(given) == len(arrays) and all(
-            part.shape in (array.shape[1:], array.shape, (1, *array.shape[1:]))
-            for part, array in zip(given, arrays, strict=True)
-        )
-        if not fits:
+            return [np.full(shape, self.baseline, np.float64) for shape in shapes]
+        symbols = self.score.source.symbols
+        given = [self.baseline] if symbols is None else inputs.in_order(symbols, self.baseline)
+        parts = [np.asarray(part, np.float64) for part in given]
+        parts = [
+            part[0] if part.shape == (1, *shape) else part for part, shape in zip(parts, shapes, strict=True)
+        ]
+        if [part.shape for part in parts] != shapes:
             raise InputError(
-                "The baseline is a number, or has the shape of one input or of the batch: "
-                f"{[array.shape[1:] for array in arrays]}. Received: {[part.shape for part in given]}."
+                f"The baseline is a number, or has the shape of one input: {shapes}. "
+                f"Received: {[part.shape for part in parts]}."
             )
-        return given
+        return parts
 
 
 def nodes(steps: int, method: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -32,8 +32,10 @@ class Occlusion(Explainer):
         `(N, H, W, 1)`, `(N, T, 1)`, `(N, W)`.
 
     Reference:
-        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014, section 4.2.
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014.
     """
+
+    has_channels = False
 
     def __init__(
         self,
@@ -49,17 +51,29 @@ class Occlusion(Explainer):
         super().__init__(model, output_layer, batch_size, operator, None, None, output_layer_index)
         self.patch_size = patch_size
         self.patch_stride = patch_size if patch_stride is None else patch_stride
+        number = isinstance(occlusion_value, int | float | np.number) and not isinstance(
+            occlusion_value, bool
+        )
+        if not number or not np.isfinite(occlusion_value):
+            raise InputError(f"occlusion_value is a finite number. Received: {occlusion_value!r}.")
         self.occlusion_value = float(occlusion_value)
 
-    def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
+    def empty(self, arrays: Arrays) -> Arrays:
+        return [np.zeros((0, *self._shape(arrays)[0]))]
+
+    def _shape(self, arrays: Arrays) -> tuple[tuple[int, ...], int | None]:
+        """Return the shape of one map, and the axis of the channels in a batch of inputs."""
         if len(arrays) != 1:
             raise InputError(f"Occlusion covers one input. Received: a model with {len(arrays)}.")
-        (array,) = arrays
-        symbols = self.score.source.symbols
+        symbols, rank = self.score.source.symbols, arrays[0].ndim
         origin = self.model if symbols is None else keras.tree.flatten(symbols)[0]
-        rank = array.ndim
         channels = models.input_channel_axis(origin, rank) % rank if rank > 2 else None
-        shape = tuple(1 if axis == channels else size for axis, size in enumerate(array.shape[1:], 1))
+        sizes = enumerate(arrays[0].shape[1:], 1)
+        return tuple(1 if axis == channels else size for axis, size in sizes), channels
+
+    def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
+        shape, channels = self._shape(arrays)
+        (array,) = arrays
         sizes = [size for axis, size in enumerate(array.shape[1:], 1) if axis != channels]
         patches = _patches(sizes, self._sides("patch_size", sizes), self._sides("patch_stride", sizes))
         scores = self.score.values(arrays, targets)

@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
 from vis.registry import Registry
@@ -78,7 +79,8 @@ def segmentation(model: Model, inputs: Any, targets: Any) -> Any:
     """
     axes = tuple(range(1, len(targets.shape)))
     counts = ops.sum(ops.cast(ops.not_equal(targets, 0), targets.dtype), axis=axes)
-    return weighted_sum(model, inputs, targets) / ops.cast(ops.maximum(counts, 1), "float32")
+    score = weighted_sum(model, inputs, targets)
+    return score / ops.cast(ops.maximum(counts, 1), score.dtype)
 
 
 @register("object detection")
@@ -95,18 +97,19 @@ def detection(model: Model, inputs: Any, targets: Any) -> Any:
         targets: boxes in the same form, `(batch, boxes, 5 + classes)` or `(batch, 5 + classes)`.
 
     Reference:
-        Petsiuk et al.: Black-box Explanation of Object Detectors via Saliency Maps (D-RISE), 2021,
-        equations (2) to (5).
+        Petsiuk et al.: Black-box Explanation of Object Detectors via Saliency Maps (D-RISE), 2021.
     """
     found = single_output(model(inputs))
+    if keras.backend.standardize_dtype(found.dtype) != "float64":
+        found = ops.cast(found, "float32")  # half precision has no room for the smallest lengths
     wanted = ops.cast(targets, found.dtype)
     wanted = wanted if len(wanted.shape) == 3 else wanted[:, None]
     overlap = _overlap(found[:, None, :, :4], wanted[:, :, None, :4])
     likeness = ops.sum(_unit(found[:, None, :, 5:]) * _unit(wanted[:, :, None, 5:]), axis=-1)
     scores = overlap * found[:, None, :, 4] * likeness
-    is_object = ops.cast(ops.any(ops.not_equal(found, 0), axis=-1), found.dtype)
     is_wanted = ops.cast(ops.any(ops.not_equal(wanted, 0), axis=-1), found.dtype)
-    best = ops.max(scores * is_object[:, None, :], axis=-1)
+    # A row of zeros has no confidence, and scores 0.
+    best = ops.max(scores, axis=-1)
     return ops.sum(best * is_wanted, axis=-1) / ops.maximum(ops.sum(is_wanted, axis=-1), 1)
 
 

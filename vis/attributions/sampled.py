@@ -65,7 +65,7 @@ def average(
     for start in range(0, total, at_once):
         numbers = range(start, min(start + at_once, total))
         changed = [
-            np.concatenate([change(array, i, number).astype(arrays[i].dtype) for number in numbers])
+            np.concatenate([_changed(change, arrays[i], array, i, number) for number in numbers])
             for i, array in enumerate(wide)
         ]
         repeated = np.concatenate([targets] * len(numbers))
@@ -73,3 +73,10 @@ def average(
         parts = [part.reshape(len(numbers), count, *part.shape[1:]) for part in found]
         moments.add(parts, weights[numbers.start : numbers.stop], squares)
     return moments
+
+
+def _changed(
+    change: Change, array: npt.NDArray[Any], wide: npt.NDArray[np.float64], which: int, number: int
+) -> npt.NDArray[Any]:
+    # Tokens and categories have nothing between them.
+    return array if array.dtype.kind in "iub" else change(wide, which, number).astype(array.dtype)

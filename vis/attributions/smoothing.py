@@ -57,6 +57,7 @@ class Smoothed(Explainer):
                 model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index
             )
         self._explain(self.explainer.score, batch_size, reducer)
+        self.has_channels = self.explainer.has_channels
         self.nb_samples = whole("nb_samples", nb_samples, self.at_least)
         if not (isinstance(noise, int | float | np.number) and 0 <= noise < math.inf):
             raise InputError(f"noise is a standard deviation of at least 0. Received: {noise!r}.")
@@ -70,6 +71,9 @@ class Smoothed(Explainer):
         )
         pairs = zip(moments.sums, moments.squares or moments.sums, strict=True)
         return Attribution([self.made_of(mean, square) for mean, square in pairs])
+
+    def empty(self, arrays: Arrays) -> Arrays:
+        return self.explainer.empty(arrays)
 
     def made_of(self, mean: npt.NDArray[Any], square: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the statistic, given the means of the attributions and of their squares."""
@@ -86,7 +90,7 @@ class SmoothGrad(Smoothed):
     Args: see `Smoothed`.
 
     Reference:
-        Smilkov et al.: SmoothGrad, 2017, section 3.
+        Smilkov et al.: SmoothGrad: removing noise by adding noise, 2017.
     """
 
     squares = False
@@ -101,7 +105,7 @@ class SquareGrad(Smoothed):
     Args: see `Smoothed`.
 
     Reference:
-        Hooker et al.: A Benchmark for Interpretability Methods in Deep Neural Networks, 2019, section 4.
+        Hooker et al.: A Benchmark for Interpretability Methods in Deep Neural Networks, 2019.
     """
 
     def made_of(self, mean: npt.NDArray[Any], square: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -114,7 +118,7 @@ class VarGrad(Smoothed):
     Args: see `Smoothed`; `nb_samples` is at least 2.
 
     Reference:
-        Adebayo et al.: Local Explanation Methods for Deep Neural Networks Lack Sensitivity, 2018, section 3.
+        Adebayo et al.: Local Explanation Methods for Deep Neural Networks Lack Sensitivity, 2018.
     """
 
     at_least = 2

@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -65,51 +65,49 @@ def write(
     """
     from tqdm import tqdm
 
-    zarr = _zarr()
-    folder = Path(path)
-    chunk = explainer.at_once() or _CHUNK
-    said = {"settings": explainer.settings(), "weights": _digest(explainer.model.weights), "chunk": chunk}
-    state = _State()
-    if folder.exists():
-        if not resume:
-            raise InputError(f"{str(folder)!r} exists. Remove it, or pass resume=True to continue it.")
-        state = _read(zarr, folder, said)
+    group = _Group(explainer, path, explainer.at_once() or _CHUNK, resume)
+    done = group.state.samples
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
-    with shown(total=_length(inputs), initial=state.samples) as bar:
-        for part in _parts(explainer, inputs, targets, chunk, state.samples):
+    with shown(total=_length(inputs), initial=done) as bar:
+        for part in _parts(explainer, inputs, targets, group.chunk, done):
             if part.start == 0:
-                if state.samples and state.inputs != part.digest():
-                    raise InputError(
-                        f"{str(folder)!r} holds explanations of other inputs. Choose another path, or "
-                        "remove it."
-                    )
-                state.inputs = part.digest()
-            if part.start < state.samples:
-                continue
-            state.skipped += part.skipped
-            named = None
-            if part.kept:
-                found = explainer.explain_arrays(part.arrays, part.given, scores=True)
-                named = _named(explainer, found, part.given)
-            try:
-                if not folder.exists():
-                    if named is None:
-                        continue  # what a map looks like is not known yet
-                    _create(zarr, folder, said, named, chunk)
-                _put(zarr, folder, named, part)
-                state.samples = part.start + part.rows
-                _save(folder, state)
-            except (OSError, InputError) as error:
-                raise InputError(
-                    f"{str(folder)!r} cannot be written: {getattr(error, 'strerror', None) or error}. "
-                    f"{state.samples} samples are finished and kept. Run again to continue."
-                ) from error
-            bar.update(part.rows)
-    if not folder.exists():
-        raise InputError("There is nothing to explain. Received: no sample that can be read.")
-    if not state.complete:
-        state.complete = True
-        _save(folder, state)
+                group.check_inputs(_digest(part.arrays))
+            if part.start >= done:
+                found = explainer.explain_arrays(part.arrays, part.given, scores=True) if part.kept else None
+                group.put(part, None if found is None else _named(explainer, found, part.given))
+                bar.update(part.rows)
+    group.finish()
+
+
+def explained(explainer: Explainer, inputs: Any, targets: Any = None) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays that `write` would write for a batch: `maps`, `targets` and `scores`.
+
+    Args: as `Explainer.explain`, for arrays.
+    """
+    ((arrays, given),) = batches(explainer.score.source, inputs, targets, None)
+    return _named(explainer, explainer.explain_arrays(arrays, given, scores=True), given)
+
+
+def gather(
+    explainer: Explainer,
+    chunks: Iterable[dict[str, npt.NDArray[Any]]],
+    path: str | os.PathLike[str],
+    chunk: int,
+) -> None:
+    """Write what `explained` has returned, elsewhere perhaps, for one chunk after the other.
+
+    Args:
+        explainer: what has explained them.
+        chunks: the arrays of each chunk.
+        path: the group's folder, which does not exist.
+        chunk: the number of samples of each chunk but the last.
+    """
+    group, start = _Group(explainer, path, chunk, resume=False), 0
+    for arrays in chunks:
+        rows = len(arrays["scores"])
+        group.put(_Part(start, rows, [], None, list(range(rows))), arrays)
+        start += rows
+    group.finish()
 
 
 def read(path: str | os.PathLike[str], first: int = 0, count: int | None = None) -> npt.NDArray[np.float32]:
@@ -143,6 +141,54 @@ class _State:
     skipped: list[list[Any]] = field(default_factory=list)
 
 
+class _Group:
+    """The group that is written, and how far it has come."""
+
+    def __init__(self, explainer: Explainer, path: str | os.PathLike[str], chunk: int, resume: bool) -> None:
+        self._zarr = _zarr()
+        self._folder = Path(path)
+        self.chunk = chunk
+        weights = _digest(explainer.model.weights)
+        self._said = {"settings": explainer.settings(), "weights": weights, "chunk": chunk}
+        self.state = _State()
+        if self._folder.exists():
+            if not resume:
+                raise InputError(f"{str(path)!r} exists. Remove it, or pass resume=True to continue it.")
+            self.state = _read(self._zarr, self._folder, self._said)
+
+    def check_inputs(self, digest: str) -> None:
+        if self.state.samples and self.state.inputs != digest:
+            raise InputError(
+                f"{str(self._folder)!r} holds explanations of other inputs. Choose another path, or "
+                "remove it."
+            )
+        self.state.inputs = digest
+
+    def put(self, part: _Part, arrays: dict[str, npt.NDArray[Any]] | None) -> None:
+        """Write a chunk, or, without arrays, rows of nothing."""
+        self.state.skipped += part.skipped
+        try:
+            if not self._folder.exists():
+                if arrays is None:
+                    return  # what a map looks like is not known yet
+                _create(self._zarr, self._folder, self._said, arrays, self.chunk)
+            _put(self._zarr, self._folder, arrays, part)
+            _save(self._folder, replace(self.state, samples=part.start + part.rows))
+            self.state.samples = part.start + part.rows
+        except (OSError, InputError) as error:
+            raise InputError(
+                f"{str(self._folder)!r} cannot be written: {getattr(error, 'strerror', None) or error}. "
+                f"{self.state.samples} samples are finished and kept. Run again to continue."
+            ) from error
+
+    def finish(self) -> None:
+        if not self._folder.exists():
+            raise InputError("There is nothing to explain. Received: no sample that can be read.")
+        if not self.state.complete:
+            self.state.complete = True
+            _save(self._folder, self.state)
+
+
 @dataclass
 class _Part:
     """The samples of a chunk: how many rows they take from where, and which of those could be read."""
@@ -153,9 +199,6 @@ class _Part:
     given: Any
     kept: list[int]
     skipped: list[list[Any]] = field(default_factory=list)
-
-    def digest(self) -> str:
-        return _digest(self.arrays)
 
 
 def _zarr() -> Any:

@@ -21,7 +21,7 @@ _KINDS = tuple(
 _Place = tuple[Any, tuple[Any, ...]]
 
 
-def spatial_layer_before(model: Any, layer: Any) -> Any:
+def spatial_layer_before(model: Any, layer: Any, argument: str = "penultimate_layer_idx") -> Any:
     """Return the nearest convolution or pooling layer on the way from the input to `layer`.
 
     The way is followed backwards through the graph, into and out of nested models; global pooling has
@@ -30,6 +30,7 @@ def spatial_layer_before(model: Any, layer: Any) -> Any:
     Args:
         model: a functional or sequential model.
         layer: one of its layers, at any depth.
+        argument: what the caller calls that layer, for the message.
 
     Raises:
         LayerError: if there is none; name the layer instead.
@@ -47,7 +48,7 @@ def spatial_layer_before(model: Any, layer: Any) -> Any:
             pending += _before(operation, parents, model)
     raise LayerError(
         f"No convolution or pooling layer lies before {layer.name!r} in the graph of the model "
-        f"{model.name!r}. Name the layer whose places are to be weighed: penultimate_layer_idx."
+        f"{model.name!r}. Name the layer whose places are to be weighed: {argument}."
     )
 
 

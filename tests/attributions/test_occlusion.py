@@ -1,0 +1,178 @@
+"""Occlusion against a loop over the patches, by hand, and its edges."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from vis.attributions import Occlusion
+from vis.errors import InputError
+
+# Where zeros are right, a warning about them is beside the point.
+pytestmark = pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")
+
+
+def random(*shape: int, seed: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def build(shape: tuple[int, ...], **kwargs: Any) -> keras.Model:
+    keras.utils.set_random_seed(5)
+    entry = layers.Input(**kwargs) if kwargs else layers.Input(shape)
+    return keras.Sequential([entry, layers.Flatten(), layers.Dense(5, "tanh"), layers.Dense(3)])
+
+
+MODELS = {shape: build(shape) for shape in [(7,), (7, 2), (6, 5, 3), (4, 3, 5, 2)]}
+
+
+def slow(
+    model: Any, x: np.ndarray, label: int, sides: list[int], strides: list[int], value: float
+) -> np.ndarray:
+    """One sample, one patch and one call of the model at a time."""
+    sizes = x.shape if x.ndim == 1 else x.shape[:-1]
+    score = float(model(x[None])[0, label])
+    total, number = np.zeros(sizes), np.zeros(sizes)
+    for corner in np.ndindex(*[-(-size // stride) for size, stride in zip(sizes, strides, strict=True)]):
+        start = [c * stride for c, stride in zip(corner, strides, strict=True)]
+        covered, inside = x.copy(), []
+        for at in np.ndindex(*sizes):
+            if all(s <= a < s + side for a, s, side in zip(at, start, sides, strict=True)):
+                covered[at] = value
+                inside.append(at)
+        fall = score - float(model(covered[None])[0, label])
+        for at in inside:
+            total[at] += fall
+            number[at] += 1
+    return np.divide(total, number, out=np.zeros_like(total), where=number > 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "stride"),
+    [
+        ((7,), 3, None),
+        ((7,), 3, 1),
+        ((7,), [2], [3]),
+        ((7, 2), 2, None),
+        ((7, 2), 4, 3),
+        ((6, 5, 3), 3, None),
+        ((6, 5, 3), (2, 3), (1, 2)),
+        ((6, 5, 3), 4, 2),
+        ((6, 5, 3), (2, 2), (3, 4)),
+        ((4, 3, 5, 2), (2, 3, 2), (2, 1, 2)),
+    ],
+    ids=str,
+)
+def test_agrees_with_the_oracle(shape: tuple[int, ...], size: Any, stride: Any) -> None:
+    model, x, labels = MODELS[shape], random(3, *shape), [2, 0, 1]
+    axes = max(1, len(shape) - 1)
+    sides = list(np.broadcast_to(size, axes))
+    strides = sides if stride is None else list(np.broadcast_to(stride, axes))
+    pairs = zip(x, labels, strict=True)
+    expected = np.stack([slow(model, sample, label, sides, strides, 0.5) for sample, label in pairs])
+    expected = expected.reshape(3, *(shape if len(shape) == 1 else (*shape[:-1], 1)))
+    explainer = Occlusion(model, patch_size=size, patch_stride=stride, occlusion_value=0.5)
+    found = explainer.explain(x, labels)
+    assert found.dtype == np.float32 and found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    # A stride larger than the patch leaves places that nothing covers.
+    assert (expected == 0).any() == any(b > a for a, b in zip(sides, strides, strict=True))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 7, 64, None])
+def test_any_batch_size(batch_size: int | None) -> None:
+    model, x = MODELS[(6, 5, 3)], random(5, 6, 5, 3)
+    expected = Occlusion(model, patch_size=2, patch_stride=1).explain(x, 0)
+    found = Occlusion(model, batch_size=batch_size, patch_size=2, patch_stride=1).explain(x, 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_linear_score_by_hand() -> None:
+    model = keras.Sequential([layers.Input((4,)), layers.Dense(1)])
+    model.set_weights([np.array([[1.0], [2], [3], [4]]), np.zeros(1)])
+    x = [[1.0, -1, 2, 3]]  # contributions 1, -2, 6, 12
+    assert Occlusion(model, patch_size=1)(x, 0).tolist() == [[1, -2, 6, 12]]
+    assert Occlusion(model, patch_size=2)(x, 0).tolist() == [[-1, -1, 18, 18]]
+    # Patches of 2 at 0, 1, 2, and one at 3 that is cut: falls -1, 4, 18, 12.
+    assert Occlusion(model, patch_size=2, patch_stride=1)(x, 0).tolist() == [[-1, 1.5, 11, 15]]
+    # The whole input covered with ones: 17 - 10.
+    assert Occlusion(model, patch_size=9, occlusion_value=1)(x, 0).tolist() == [[7, 7, 7, 7]]
+
+
+def test_the_channels_are_covered_together() -> None:
+    model = keras.Sequential([layers.Input((2, 2, 2)), layers.Flatten(), layers.Dense(1, use_bias=False)])
+    model.layers[-1].kernel.assign(np.arange(8.0)[:, None])
+    found = Occlusion(model, patch_size=1)(np.ones((1, 2, 2, 2)), 0)
+    assert found[0, ..., 0].tolist() == [[1, 5], [9, 13]]
+
+
+def test_channels_first() -> None:
+    model = keras.Sequential(
+        [layers.Input((2, 4, 6)), layers.AveragePooling2D(2, data_format="channels_first"), layers.Flatten()]
+    )
+    x = np.zeros((1, 2, 4, 6), np.float32)
+    x[0, 1, :2, 2:4] = 1
+    found = Occlusion(model, patch_size=2).explain(x, 7)
+    assert found.shape == (1, 1, 4, 6)
+    expected = np.zeros((4, 6))
+    expected[:2, 2:4] = 1
+    assert np.array_equal(found[0, 0], expected)
+
+
+def test_tokens_are_covered_too() -> None:
+    model = keras.Sequential(
+        [layers.Input((3,), dtype="int32"), layers.Embedding(5, 1), layers.Flatten(), layers.Dense(1)]
+    )
+    model.set_weights([np.array([[0.0], [1], [2], [3], [4]]), np.ones((3, 1)), np.zeros(1)])
+    assert Occlusion(model, patch_size=1).explain([[4, 0, 2]], 0).tolist() == [[4, 0, 2]]
+
+
+@pytest.mark.parametrize("shape", MODELS)
+def test_no_sample_has_the_shape_of_one(shape: tuple[int, ...]) -> None:
+    expected = (0, *shape) if len(shape) == 1 else (0, *shape[:-1], 1)
+    assert Occlusion(MODELS[shape]).explain(np.zeros((0, *shape)), 0).shape == expected
+
+
+def test_a_model_of_a_fixed_batch_size() -> None:
+    x = random(6, 7)
+    fixed = keras.Sequential(
+        [layers.Input(batch_shape=(4, 7)), layers.Reshape((7,)), *MODELS[(7,)].layers[1:]]
+    )
+    free = keras.Sequential([layers.Input((7,)), layers.Reshape((7,)), *MODELS[(7,)].layers[1:]])
+    expected = Occlusion(free).explain(x, 1)
+    np.testing.assert_allclose(Occlusion(fixed).explain(x, 1), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_model_is_called_with_no_more_than_batch_size() -> None:
+    seen: list[int] = []
+
+    class Counting(layers.Layer):
+        def call(self, x: Any) -> Any:
+            tf.py_function(lambda n: seen.append(int(n)), [tf.shape(x)[0]], [])
+            return x
+
+    model = keras.Sequential([layers.Input((7,)), Counting(), *MODELS[(7,)].layers[1:]])
+    Occlusion(model, batch_size=4, patch_size=1).explain(random(6, 7), 0)
+    assert seen and max(seen) <= 4
+
+
+def test_wrong_calls() -> None:
+    model, x = MODELS[(6, 5, 3)], random(1, 6, 5, 3)
+    with pytest.raises(InputError, match=r"patch_size is a number, or one per axis of \[6, 5\]"):
+        Occlusion(model, patch_size=(2, 2, 3)).explain(x, 0)
+    with pytest.raises(InputError, match=r"patch_stride is a number, or one per axis"):
+        Occlusion(model, patch_stride=(2,)).explain(x, 0)
+    for wrong in (0, -1, 1.5, "3"):
+        with pytest.raises(InputError, match=r"patch_size is a whole number of at least 1"):
+            Occlusion(model, patch_size=wrong).explain(x, 0)
+    a, b = keras.Input((3,)), keras.Input((3,))
+    with pytest.raises(InputError, match=r"Occlusion covers one input\. Received: a model with 2"):
+        Occlusion(keras.Model([a, b], layers.Dense(1)(a + b))).explain([np.ones((1, 3))] * 2, 0)
+
+
+@pytest.mark.parametrize("value", ["grey", None, float("nan")])
+def test_a_cover_that_is_no_number_is_named(value: Any) -> None:
+    with pytest.raises(InputError, match="occlusion_value"):
+        Occlusion(MODELS[(6, 5, 3)], occlusion_value=value).explain(random(1, 6, 5, 3), 0)

@@ -1,0 +1,218 @@
+"""Scores and their gradients against a tape per sample, and what they share and keep."""
+
+import gc
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+import vis.traces
+from vis import backprop_modifiers
+from vis.attributions import operators
+from vis.errors import GradientError, LayerError
+from vis.scores import Score, single_output
+from vis.source import Source
+
+
+def random(*shape: int, seed: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+X, WEIGHTS = random(5, 4), random(5, 3, seed=4)
+SUM = operators.get(None)
+
+
+def build() -> keras.Model:
+    keras.utils.set_random_seed(5)
+    return keras.Sequential(
+        [layers.Input((4,)), layers.Dense(6, "relu", name="hidden"), layers.Dense(3, name="end")]
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return build()
+
+
+def one_by_one(model: Any, x: np.ndarray, weights: np.ndarray) -> tuple[list[float], list[Any], list[Any]]:
+    """The score, its gradient by the input, and that by the hidden layer, a tape per sample."""
+    scores, by_input, by_hidden = [], [], []
+    for sample, row in zip(x, weights, strict=True):
+        entry = tf.constant(sample[None])
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(entry)
+            hidden = model.layers[0](entry)
+            tape.watch(hidden)
+            score = tf.reduce_sum(model.layers[1](hidden)[0] * row)
+        scores.append(float(score))
+        by_input.append(tape.gradient(score, entry)[0].numpy())
+        by_hidden.append(tape.gradient(score, hidden)[0].numpy())
+    return scores, by_input, by_hidden
+
+
+def traces_of(thing: Any) -> int:
+    """The number of traces about an object; those of others may go at any time."""
+    entries = list(vis.traces._traces._entries.values())
+    return sum(any(item() is thing for item in about) for _, about in entries)
+
+
+def test_agrees_with_a_tape_per_sample(model: keras.Model) -> None:
+    score = Score(Source(model), SUM)
+    scores, by_input, by_hidden = one_by_one(model, X, WEIGHTS)
+    found = score.gradients([X], WEIGHTS)
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
+    np.testing.assert_allclose(found.gradients[0], by_input, rtol=1e-5, atol=1e-6)
+    assert found.values == []
+    np.testing.assert_allclose(score.values([X], WEIGHTS), scores, rtol=1e-5)
+    np.testing.assert_allclose(score.outputs([X]), np.asarray(model(X)), rtol=1e-6)
+    watched = score.gradients([X], WEIGHTS, model.layers[0])
+    np.testing.assert_allclose(watched.gradients[0], by_hidden, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(watched.values[0], np.asarray(model.layers[0](X)), rtol=1e-6)
+    np.testing.assert_allclose(watched.scores, scores, rtol=1e-5)
+
+
+def test_by_hand() -> None:
+    model = keras.Sequential([layers.Input((2,)), layers.Dense(2)])
+    model.set_weights([np.array([[1.0, 2], [3, 4]]), np.array([10.0, 20])])
+    score = Score(Source(model), SUM)
+    x = np.array([[1, 1], [2, 0]], np.float32)
+    assert score.outputs([x]).tolist() == [[14, 26], [12, 24]]
+    weights = np.array([[1, 0], [-1, 2]], np.float32)
+    assert score.values([x], weights).tolist() == [14, 36]
+    assert score.gradients([x], weights).gradients[0].tolist() == [[1, 3], [3, 5]]
+
+
+def test_a_layer_takes_the_place_of_the_output(model: keras.Model) -> None:
+    hidden = model.layers[0]
+    score = Score(Source(model), SUM, hidden)
+    weights = random(5, 6, seed=7)
+    outputs = np.asarray(hidden(X))
+    np.testing.assert_allclose(score.outputs([X]), outputs, rtol=1e-6)
+    np.testing.assert_allclose(
+        score.values([X], weights), (outputs * weights).sum(axis=1), rtol=1e-4, atol=1e-5
+    )
+    expected = (weights * (outputs > 0)) @ np.asarray(hidden.kernel).T
+    np.testing.assert_allclose(score.gradients([X], weights).gradients[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_modifier_changes_the_gradient_and_no_value(model: keras.Model) -> None:
+    score = Score(Source(model), SUM)
+    guided = Score(Source(model), SUM, None, backprop_modifiers.get("guided"))
+    hidden, end = model.layers
+    first, second = np.asarray(hidden.kernel), np.asarray(end.kernel)
+    before, incoming = X @ first, WEIGHTS @ second.T
+    found = guided.gradients([X], WEIGHTS)
+    expected = (incoming * (before > 0) * (incoming > 0)) @ first.T
+    np.testing.assert_allclose(found.gradients[0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found.scores, score.values([X], WEIGHTS))
+    np.testing.assert_array_equal(guided.values([X], WEIGHTS), score.values([X], WEIGHTS))
+    np.testing.assert_array_equal(guided.outputs([X]), score.outputs([X]))
+    # A modified model brings its own along.
+    brought = Score(Source(backprop_modifiers.guided(model)), SUM).gradients([X], WEIGHTS)
+    np.testing.assert_array_equal(brought.gradients[0], found.gradients[0])
+
+
+def test_an_input_that_the_score_does_not_depend_on_has_no_gradient() -> None:
+    a, b = keras.Input((4,)), keras.Input((2,))
+    model = keras.Model([a, b], [layers.Dense(3, name="end")(a), layers.Dense(1)(b)])
+    score = Score(Source(model), SUM, model.get_layer("end"))
+    found = score.gradients([X, random(5, 2)], WEIGHTS)
+    assert found.gradients[1] is None
+    expected = WEIGHTS @ np.asarray(model.get_layer("end").kernel).T
+    np.testing.assert_allclose(found.gradients[0], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("entry", ["float32", "float16"])
+def test_small_gradients_in_float16_do_not_vanish(entry: str) -> None:
+    model = keras.Sequential([layers.Input((2,), dtype=entry), layers.Dense(2, dtype="float16")])
+    model.set_weights([np.full((2, 2), 2.0**-12, np.float16), np.zeros(2, np.float16)])
+
+    def tiny(model: Any, inputs: Any, targets: Any) -> Any:
+        return ops.sum(model(inputs), axis=-1) * 2.0**-14
+
+    score = Score(Source(model), tiny)
+    x = np.ones((3, 2), entry)
+    found = score.gradients([x], np.ones((3, 2), np.float32)).gradients[0]
+    np.testing.assert_allclose(np.asarray(found, np.float64), 2.0**-25, rtol=1e-3)
+
+
+# ---- traces --------------------------------------------------------------------------------------------
+
+
+def test_two_scores_that_ask_the_same_share_a_trace() -> None:
+    model = build()
+    Score(Source(model), SUM).gradients([X], WEIGHTS)
+    assert traces_of(model) == 1
+    for count in (1, 2, 5):
+        Score(Source(model), SUM).gradients([X[:count]], WEIGHTS[:count] * 2)
+    assert traces_of(model) == 1
+    Score(Source(model), SUM).values([X], WEIGHTS)
+    Score(Source(model), SUM).outputs([X])
+    Score(Source(model), SUM, model.layers[0]).gradients([X], random(5, 6))
+    Score(Source(model), SUM).gradients([X], WEIGHTS, model.layers[0])
+    assert traces_of(model) == 5
+
+
+def test_two_operators_are_not_confused(model: keras.Model) -> None:
+    def scaled(factor: float) -> Any:
+        return lambda model, inputs, targets: factor * SUM(model, inputs, targets)
+
+    two, three = Score(Source(model), scaled(2)), Score(Source(model), scaled(3))
+    for _ in range(2):
+        np.testing.assert_allclose(two.values([X], WEIGHTS) * 3, three.values([X], WEIGHTS) * 2, rtol=1e-5)
+        first, second = (s.gradients([X], WEIGHTS).gradients[0] for s in (two, three))
+        np.testing.assert_allclose(first * 3, second * 2, rtol=1e-5, atol=1e-6)
+
+
+def test_an_operator_that_is_gone_takes_its_traces_along() -> None:
+    model = build()
+
+    def own(model: Any, inputs: Any, targets: Any) -> Any:
+        return ops.sum(model(inputs), axis=-1)
+
+    score = Score(Source(model), own)
+    score.gradients([X], WEIGHTS)
+    assert traces_of(model) == traces_of(own) == 1
+    del score, own
+    gc.collect()
+    assert traces_of(model) == 0
+
+
+def test_a_method_as_an_operator(model: keras.Model) -> None:
+    """A bound method is a new object each time it is read; its score still holds."""
+
+    class Asked:
+        factor = 2.0
+
+        def score(self, model: Any, inputs: Any, targets: Any) -> Any:
+            return self.factor * ops.sum(model(inputs) * targets, axis=-1)
+
+    score = Score(Source(model), operators.get(Asked().score))
+    gc.collect()
+    plain = Score(Source(model), SUM).gradients([X], WEIGHTS).gradients[0]
+    for _ in range(2):
+        np.testing.assert_allclose(
+            score.gradients([X], WEIGHTS).gradients[0], 2 * plain, rtol=1e-5, atol=1e-6
+        )
+
+
+# ---- wrong ones ----------------------------------------------------------------------------------------
+
+
+def test_single_output() -> None:
+    assert single_output([3]) == 3 and single_output({"a": 4}) == 4
+    with pytest.raises(LayerError, match=r"The model has 2 outputs; one is explained at a time"):
+        single_output([1, 2])
+
+
+def test_wrong_scores(model: keras.Model) -> None:
+    for wrong in (lambda m, x, y: m(x), lambda m, x, y: ops.mean(m(x)), lambda m, x, y: None):
+        with pytest.raises(GradientError, match=r"An operator returns the score of each sample, \(batch,\)"):
+            Score(Source(model), wrong).values([X], WEIGHTS)
+    with pytest.raises(GradientError, match=r"No path leads from the loss weighted_sum to 'end'"):
+        Score(Source(model), SUM, model.layers[0]).gradients([X], random(5, 6), model.layers[1])
+    with pytest.raises(GradientError, match=r"NaN or infinite"):
+        Score(Source(model), SUM).gradients([X], np.full((5, 3), np.nan, np.float32))
