@@ -13,7 +13,7 @@ import numpy as np
 from vis import linear_outputs, plotting, visualize_cam, visualize_saliency
 from vis.demo.network import load_network
 from vis.demo.report import energy_inside
-from vis.demo.scenes import make_scenes
+from vis.demo.scenes import make_pairs
 
 SHOWN = 4
 
@@ -24,11 +24,7 @@ def main(output: Path) -> None:
     """Draw saliency and Grad-CAM of each of two digits."""
     network = load_network()
     logits = linear_outputs(network)
-    scenes = make_scenes(400, "test", 3)
-    boxes = scenes.masks.reshape(200, 2, *scenes.masks.shape[1:])
-    labels = scenes.labels.reshape(200, 2)
-    # The digits are brighter than the photographs, so the maximum of two scenes shows both digits.
-    images = np.maximum(scenes.images[::2], scenes.images[1::2])
+    images, labels, boxes = make_pairs(200, "test", 3)
     top_two = np.argsort(network.predict(images, verbose=0))[:, -2:]
     seen = (np.sort(top_two) == np.sort(labels)).all(axis=1)
     chosen = np.flatnonzero(seen & ~boxes.all(axis=1).any(axis=(1, 2)))

@@ -23,6 +23,7 @@ from vis.attributions.gradient import (
     GradientExplainer,
     GradientInput,
     GuidedBackprop,
+    ModifiedGradient,
     Saliency,
 )
 from vis.attributions.integrated_gradients import IntegratedGradients
@@ -45,6 +46,7 @@ __all__ = [
     "GuidedBackprop",
     "IntegratedGradients",
     "LayerCAM",
+    "ModifiedGradient",
     "Occlusion",
     "Saliency",
     "SmoothGrad",

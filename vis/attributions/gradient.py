@@ -73,7 +73,26 @@ class GradientInput(GradientExplainer):
         return [gradient * array for gradient, array in zip(gradients, arrays, strict=True)]
 
 
-class DeconvNet(GradientExplainer):
+class ModifiedGradient(GradientExplainer):
+    """Explains by the gradient under one backprop modifier. Subclass it and name that."""
+
+    modifier: str
+
+    def __init__(
+        self,
+        model: Any,
+        output_layer: Any = None,
+        batch_size: int | None = 64,
+        operator: Any = None,
+        reducer: str | None = "mean",
+        output_layer_index: Any = None,
+    ) -> None:
+        super().__init__(
+            model, output_layer, batch_size, operator, reducer, self.modifier, output_layer_index
+        )
+
+
+class DeconvNet(ModifiedGradient):
     """What a deconvolution of the score draws: `dS / dx` with the modifier `rectified` at each activation.
 
     Args: see `Explainer`.
@@ -82,19 +101,10 @@ class DeconvNet(GradientExplainer):
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014, section 2.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        output_layer: Any = None,
-        batch_size: int | None = 64,
-        operator: Any = None,
-        reducer: str | None = "mean",
-        output_layer_index: Any = None,
-    ) -> None:
-        super().__init__(model, output_layer, batch_size, operator, reducer, "rectified", output_layer_index)
+    modifier = "rectified"
 
 
-class GuidedBackprop(GradientExplainer):
+class GuidedBackprop(ModifiedGradient):
     """What feeds the score along paths that only excite: `dS / dx` with the modifier `guided`.
 
     Args: see `Explainer`.
@@ -103,13 +113,4 @@ class GuidedBackprop(GradientExplainer):
         Springenberg et al.: Striving for Simplicity, 2015.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        output_layer: Any = None,
-        batch_size: int | None = 64,
-        operator: Any = None,
-        reducer: str | None = "mean",
-        output_layer_index: Any = None,
-    ) -> None:
-        super().__init__(model, output_layer, batch_size, operator, reducer, "guided", output_layer_index)
+    modifier = "guided"

@@ -105,3 +105,16 @@ def make_scenes(count: int, split: str, seed: int) -> Scenes:
         box += opacity * (colour - box)
         masks[i, y : y + side, x : x + side] = True
     return Scenes(images=images, labels=targets[chosen], masks=masks)
+
+
+def make_pairs(
+    count: int, split: str, seed: int
+) -> tuple[_Floats, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Make scenes of two digits each: images, labels `(count, 2)` and boxes `(count, 2, 64, 64)`.
+
+    Args: as `make_scenes`.
+    """
+    scenes = make_scenes(2 * count, split, seed)
+    # The digits are brighter than the photographs, so the maximum of two scenes shows both digits.
+    images = np.maximum(scenes.images[::2], scenes.images[1::2])
+    return images, scenes.labels.reshape(count, 2), scenes.masks.reshape(count, 2, SIDE, SIDE)
