@@ -41,7 +41,7 @@ class _Descent:
         self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in (*specs, *drawn)]
         self._terms = terms
         first = tf.TensorSpec(specs[0].shape, specs[0].dtype)
-        variable = keras.Variable(np.zeros(first.shape, self._dtypes[0]))
+        variable = keras.Variable(np.zeros(first.shape, self._dtypes[0]), dtype=specs[0].dtype)
         optimizer.build([variable])
         # Read once: the state before the first step.
         self._initial = [np.asarray(held) for held in optimizer.variables]
