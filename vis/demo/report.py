@@ -30,10 +30,10 @@ METHODS: dict[str, Callable[..., npt.NDArray[np.float32]]] = {
 # Each makes an explainer, and a map `(height, width)` without negative values of what that says of an image.
 EXPLAINERS: dict[str, tuple[Callable[..., attributions.Explainer], Callable[[Any], Any]]] = {
     "gradient x input": (partial(attributions.GradientInput, reducer=None), np.abs),
-    "integrated grad.": (partial(attributions.IntegratedGradients, reducer=None, steps=25), np.abs),
-    "SmoothGrad": (partial(attributions.SmoothGrad, reducer=None, nb_samples=25, noise=0.1), np.abs),
-    "SquareGrad": (partial(attributions.SquareGrad, reducer=None, nb_samples=25, noise=0.1), np.abs),
-    "VarGrad": (partial(attributions.VarGrad, reducer=None, nb_samples=25, noise=0.1), np.abs),
+    "integrated grad.": (partial(attributions.IntegratedGradients, reducer=None, steps=16), np.abs),
+    "SmoothGrad": (partial(attributions.SmoothGrad, reducer=None, nb_samples=16, noise=0.1), np.abs),
+    "SquareGrad": (partial(attributions.SquareGrad, reducer=None, nb_samples=16, noise=0.1), np.abs),
+    "VarGrad": (partial(attributions.VarGrad, reducer=None, nb_samples=16, noise=0.1), np.abs),
     "Grad-CAM++": (attributions.GradCAMPlusPlus, np.abs),
     "LayerCAM": (attributions.LayerCAM, np.abs),
     "occlusion": (partial(attributions.Occlusion, patch_size=8), lambda x: np.maximum(x, 0)),
