@@ -12,8 +12,7 @@ import numpy as np
 
 from vis import linear_outputs, plotting, visualize_cam, visualize_saliency
 from vis.demo.network import load_network
-from vis.demo.report import energy_inside
-from vis.demo.scenes import make_pairs
+from vis.demo.report import energy_inside, pairs_seen
 
 SHOWN = 4
 
@@ -24,27 +23,27 @@ def main(output: Path) -> None:
     """Draw saliency and Grad-CAM of each of two digits."""
     network = load_network()
     logits = linear_outputs(network)
-    images, labels, boxes = make_pairs(200, "test", 3)
-    top_two = np.argsort(network.predict(images, verbose=0))[:, -2:]
-    seen = (np.sort(top_two) == np.sort(labels)).all(axis=1)
-    chosen = np.flatnonzero(seen & ~boxes.all(axis=1).any(axis=(1, 2)))
-    click.echo(f"a digit's box covers {boxes[chosen].mean():.2f} of a scene; means of {len(chosen)} scenes:")
+    images, labels, boxes = pairs_seen(network, 200, 3)
+    click.echo(f"a digit's box covers {boxes.mean():.2f} of a scene; means of {len(images)} scenes:")
     columns = {}
     for name, explain in {"saliency": visualize_saliency, "Grad-CAM": visualize_cam}.items():
-        maps = [[explain(logits, -1, label, images[i]) for label in labels[i]] for i in chosen]
-        asked = np.mean(
-            [energy_inside(m[k], boxes[i, k]) for i, m in zip(chosen, maps, strict=True) for k in (0, 1)]
+        pairs = zip(labels, images, strict=True)
+        maps = [[explain(logits, -1, label, image) for label in both] for both, image in pairs]
+        # For each scene the share of each digit's map in each digit's box.
+        shares = np.array(
+            [
+                [[energy_inside(m, box) for box in two] for m in each]
+                for two, each in zip(boxes, maps, strict=True)
+            ]
         )
-        other = np.mean(
-            [energy_inside(m[k], boxes[i, 1 - k]) for i, m in zip(chosen, maps, strict=True) for k in (0, 1)]
-        )
+        asked, other = shares[:, [0, 1], [0, 1]].mean(), shares[:, [0, 1], [1, 0]].mean()
         click.echo(f"{name}: {asked:.2f} of the energy on the digit asked for, {other:.2f} on the other")
         for k, which in enumerate(("first", "second")):
             columns[f"{name}, {which}"] = [m[k] for m in maps[:SHOWN]]
     figure = plotting.plot_grid(
-        images[chosen[:SHOWN]],
+        images[:SHOWN],
         columns,
-        [f"{first} and {second}" for first, second in labels[chosen[:SHOWN]]],
+        [f"{first} and {second}" for first, second in labels[:SHOWN]],
         "what changes a digit's score, and what speaks for it",
     )
     output.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,6 @@ class Explainer(ABC):
             )
         named = output_layer_index if output_layer is None else output_layer
         layer = None if named is None else models.find_layer(model, named)
-        # The last layer's output is the model's, which has a trace already.
         if layer is model:
             layer = None
         if models.ends_in_softmax(model if layer is None else layer):
@@ -258,9 +257,7 @@ class Explainer(ABC):
 
     def _reduced(self, part: npt.NDArray[Any], index: int) -> npt.NDArray[np.float32]:
         if self.has_channels and self.reducer is not None and part.ndim >= 4:
-            symbols = self.score.source.symbols
-            origin = self.model if symbols is None else keras.tree.flatten(symbols)[index]
-            axis = models.input_channel_axis(origin, part.ndim)
+            axis = self.score.source.channel_axis(index, part.ndim)
             part = _REDUCERS[self.reducer](part, axis=axis, keepdims=True)
         return part.astype(np.float32, copy=False)
 

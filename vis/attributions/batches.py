@@ -31,16 +31,10 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
     Raises:
         InputError: if the inputs or targets do not fit the model or each other.
     """
-    try:
-        shared = targets is None or np.ndim(targets) == 0
-    except ValueError as error:
-        raise InputError(f"The targets are no array: {error}. Received: {type(targets).__name__}.") from None
+    shared = not has_rows(targets)
     if not is_stream(inputs):
         count, read = sized(source, inputs)
-        if not shared and len(targets) != count:
-            raise InputError(
-                f"There is a target for each sample. Received: {count} samples, {len(targets)} targets."
-            )
+        check_targets(targets, count)
         for start in range(0, max(count, 1), batch_size or max(count, 1)):
             part = slice(start, start + (batch_size or count))
             yield read(part), targets if shared else np.asarray(targets[part])
@@ -58,9 +52,22 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
                 )
         yield arrays, targets if own is None else own
         done += count
-    if not shared and done != len(targets):
+    check_targets(targets, done)
+
+
+def has_rows(targets: Any) -> bool:
+    """Tell whether there is a target per sample, and not one for all, or none."""
+    try:
+        return targets is not None and np.ndim(targets) > 0
+    except ValueError as error:
+        raise InputError(f"The targets are no array: {error}. Received: {type(targets).__name__}.") from None
+
+
+def check_targets(targets: Any, count: int) -> None:
+    """Raise `InputError` if there are targets per sample, but not as many as samples."""
+    if has_rows(targets) and len(targets) != count:
         raise InputError(
-            f"There is a target for each sample. Received: {done} samples, {len(targets)} targets."
+            f"There is a target for each sample. Received: {count} samples, {len(targets)} targets."
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -86,13 +85,9 @@ class ClassActivation(Explainer):
         """
 
     def _places(self, arrays: Arrays, rank: int) -> tuple[int, ...]:
-        symbols = self.score.source.symbols
-        origins = [self.model] if symbols is None else keras.tree.flatten(symbols)
-        for origin, array in zip(origins, arrays, strict=True):
-            if array.ndim == rank:
-                return tuple(
-                    np.delete(array.shape, [0, models.input_channel_axis(origin, rank) % rank]).tolist()
-                )
+        places = self.score.source.places(arrays, rank)
+        if places is not None:
+            return places
         raise LayerError(
             f"The layer {self.conv_layer.name!r} has {rank - 2} axes of places, and no input has as many. "
             f"Received: inputs {[array.shape[1:] for array in arrays]}. Choose a layer with those of one."

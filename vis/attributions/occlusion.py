@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import models
 from vis.attributions.base import Attribution, Explainer, whole
 from vis.attributions.batches import Arrays
 from vis.errors import InputError
@@ -65,9 +63,8 @@ class Occlusion(Explainer):
         """Return the shape of one map, and the axis of the channels in a batch of inputs."""
         if len(arrays) != 1:
             raise InputError(f"Occlusion covers one input. Received: a model with {len(arrays)}.")
-        symbols, rank = self.score.source.symbols, arrays[0].ndim
-        origin = self.model if symbols is None else keras.tree.flatten(symbols)[0]
-        channels = models.input_channel_axis(origin, rank) % rank if rank > 2 else None
+        rank = arrays[0].ndim
+        channels = self.score.source.channel_axis(0, rank) if rank > 2 else None
         sizes = enumerate(arrays[0].shape[1:], 1)
         return tuple(1 if axis == channels else size for axis, size in sizes), channels
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from vis import files
 from vis.attributions.base import Explained, Explainer
-from vis.attributions.batches import Arrays, batches, is_array, is_stream, sized
+from vis.attributions.batches import Arrays, batches, check_targets, has_rows, is_array, is_stream, sized
 from vis.errors import InputError, SkippedWarning, warn
 from vis.source import Source
 from vis.version import __version__
@@ -239,13 +239,9 @@ def _parts(explainer: Explainer, inputs: Any, targets: Any, chunk: int, done: in
     """Yield the chunks: the first one, and those that are not done; of a stream, all."""
     source = explainer.score.source
     if not is_stream(inputs):
-        count = _length(inputs)
-        each = targets is not None and np.ndim(targets) > 0
-        if each and count is not None and len(targets) != count:
-            raise InputError(
-                f"There is a target for each sample. Received: {count} samples, {len(targets)} targets."
-            )
         count, read = (len(inputs), None) if _has_items(inputs) else sized(source, inputs)
+        check_targets(targets, count)
+        each = has_rows(targets)
         for start in [*([0] if done else []), *range(done, count, chunk)]:
             part = slice(start, min(start + chunk, count))
             given = np.asarray(targets[part]) if each else targets
@@ -283,7 +279,7 @@ class _Waiting:
             np.concatenate(parts) for parts in zip(*[arrays for arrays, _ in self._batches], strict=True)
         ]
         given = self._batches[0][1]
-        each = given is not None and np.ndim(given) > 0
+        each = has_rows(given)
         if each:
             given = np.concatenate([np.asarray(given) for _, given in self._batches])
         self._batches = []
@@ -306,8 +302,8 @@ def _items(source: Source, inputs: Any, part: slice, given: Any) -> _Part:
     arrays: Arrays = []
     if kept:
         ((arrays, _),) = batches(source, iter(read), None, None)
-    each = given is not None and np.ndim(given) > 0
-    return _Part(part.start, part.stop - part.start, arrays, given[kept] if each else given, kept, skipped)
+    given = given[kept] if has_rows(given) else given
+    return _Part(part.start, part.stop - part.start, arrays, given, kept, skipped)
 
 
 def _named(explainer: Explainer, found: Explained, given: Any) -> dict[str, npt.NDArray[Any]]:

@@ -53,7 +53,7 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         self.targets = targets
         self.folder = None if folder is None else Path(folder)
         self.name = type(explainer).__name__ if name is None else name
-        self._log = None if log_dir is None else backend.image_log(log_dir)
+        self._log: backend.ImageLog | None = None if log_dir is None else backend.image_log(log_dir)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Explain the samples with the weights that the model has now."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vis import attributions, models, plotting
 from vis.demo.network import load_network
-from vis.demo.scenes import Scenes, make_scenes
+from vis.demo.scenes import Scenes, make_pairs, make_scenes
 from vis.utils.utils import stitch_images
 from vis.visualization import visualize_activation, visualize_cam, visualize_saliency
 
@@ -96,6 +96,22 @@ def points_inside(saliency: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> bo
         Zhang et al.: Top-down Neural Attention by Excitation Backprop, 2016, section 4.2.
     """
     return bool(mask.flat[int(saliency.argmax())])
+
+
+def pairs_seen(
+    network: keras.Model, count: int, seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return those of `count` test scenes of two digits that are apart, and both named by the network.
+
+    Returns:
+        Images, labels `(N, 2)` and boxes `(N, 2, 64, 64)`, see `make_pairs`.
+    """
+    images, labels, boxes = make_pairs(count, "test", seed)
+    top_two = np.argsort(network.predict(images, verbose=0))[:, -2:]
+    named = (np.sort(top_two) == np.sort(labels)).all(axis=1)
+    apart = ~(boxes[:, 0] & boxes[:, 1]).any(axis=(1, 2))
+    chosen = named & apart
+    return images[chosen], labels[chosen], boxes[chosen]
 
 
 def measure(count: int, seed: int = 1) -> Result:

@@ -128,11 +128,9 @@ def _cam(
 
 def _places(source: Source, arrays: list[npt.NDArray[Any]], rank: int) -> tuple[int, ...]:
     """Return the spatial shape of the input that a map of a layer lies over."""
-    symbols = [source.model] if source.symbols is None else keras.tree.flatten(source.symbols)
-    for origin, array in zip(symbols, arrays, strict=True):
-        if array.ndim == rank:
-            axis = models.input_channel_axis(origin, rank) % rank
-            return tuple(size for i, size in enumerate(array.shape) if i not in (0, axis))
+    places = source.places(arrays, rank)
+    if places is not None:
+        return places
     raise LayerError(
         f"The penultimate layer has {rank - 2} axes of places, and no input has as many. Received: inputs "
         f"{[array.shape[1:] for array in arrays]}. Choose a layer with the places of an input."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -139,11 +138,7 @@ def _channel_axes(source: Source, arrays: list[npt.NDArray[Any]], wrt: Any) -> l
     if wrt is not None:
         rank = len(wrt.shape)
         return [models.filter_axis(wrt._keras_history.operation, rank) % rank - rank]
-    origins = [source.model] if source.symbols is None else keras.tree.flatten(source.symbols)
-    return [
-        models.input_channel_axis(origin, array.ndim) % array.ndim - array.ndim
-        for origin, array in zip(origins, arrays, strict=True)
-    ]
+    return [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
 
 
 def _map(
