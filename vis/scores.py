@@ -7,7 +7,7 @@ inputs, and the scores of two explainers that ask the same of the same model sha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -47,12 +47,25 @@ class Score:
             inputs have the structure of the model's.
         layer: the layer whose output the operator is given as the model's; None for the model's own.
         modifier: which derivative activations have.
+        wrt: the layer whose output is differentiated by, in place of the inputs; it stands behind them in the
+            arrays, see `begin`.
     """
 
     source: Source
     operator: Operator
     layer: Any = None
     modifier: BackpropModifier | None = None
+    wrt: Any = None
+
+    def begin(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the inputs of a batch, and behind them the output of the layer `wrt` if there is one."""
+        if self.wrt is None:
+            return list(arrays)
+        return [*arrays, replace(self, layer=self.wrt, wrt=None).outputs(arrays)]
+
+    def explained(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return those of the arrays of `begin` that the gradients are of."""
+        return list(arrays if self.wrt is None else arrays[-1:])
 
     def outputs(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return the output of the model or layer for a batch, `(batch, ...)`."""
@@ -80,9 +93,9 @@ class Score:
         """Return the scores of a batch with their gradients.
 
         Args:
-            arrays: the inputs in flat order, each `(batch, ...)`.
+            arrays: what `begin` returns, or others in their place, each `(batch, ...)`.
             targets: what the operator is given, `(batch, ...)`.
-            watch: a layer whose output is differentiated by, and returned; None for all inputs.
+            watch: a layer whose output is differentiated by, and returned; None for what `explained` returns.
 
         Raises:
             GradientError: if the scores depend on nothing that is watched, or a gradient is not finite.
@@ -92,14 +105,15 @@ class Score:
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
             trace = self._trace(arrays, targets, watch, None)
             name = getattr(self.operator, "__name__", "operator")
-            found = evaluated(trace, lambda scale: [*arrays, targets, np.float64(scale)], arrays, watch, name)
+            wrt = self.wrt if watch is None else watch
+            found = evaluated(trace, lambda scale: [*arrays, targets, np.float64(scale)], arrays, wrt, name)
             return Scored(found.values[0], found.gradients, found.values[1:])
 
         return self._fitted(run, arrays, targets)
 
     def _fitted(self, run: Callable[..., Scored], arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
         """Run on a batch; for a model of a fixed batch size, on parts of that, the last one filled up."""
-        fixed, count = self.source.specs(arrays)[0].shape[0], len(arrays[0])
+        fixed, count = self._specs(arrays)[0].shape[0], len(arrays[0])
         if fixed in (None, count):
             return run(arrays, targets)
         found = []
@@ -117,6 +131,14 @@ class Score:
         (scores,) = joined(lambda part: [part.scores])
         return Scored(scores, joined(lambda part: part.gradients), joined(lambda part: part.values))
 
+    def _specs(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
+        specs = self.source.specs(arrays)
+        for array in arrays[len(specs) :]:
+            # A dimension that varies with the input is part of no trace.
+            shape = models.output_shape(self.wrt) or array.shape
+            specs.append(backend.Spec((None, *shape[1:]), str(array.dtype)))
+        return specs
+
     def _trace(
         self,
         arrays: Sequence[npt.NDArray[Any]],
@@ -125,13 +147,14 @@ class Score:
         watched: tuple[()] | None,
     ) -> Trace:
         modifier = self.modifier or self.source.modifier
-        specs = self.source.specs(arrays)
+        specs = self._specs(arrays)
         target = () if targets is None else (backend.Spec((None, *targets.shape[1:]), str(targets.dtype)),)
         about = [self.source.anchor(), self.operator]
-        about += [part for part in (self.layer, watch) if part is not None]
+        about += [part for part in (self.layer, watch, self.wrt) if part is not None]
         about += [] if modifier is None else [modifier.rule]
         kind = "score" if watched is None else "scores" if target else "outputs"
-        key = (kind, self.layer is None, watch is None, modifier is None, tuple(specs), target)
+        absent = tuple(part is None for part in (self.layer, watch, self.wrt, modifier))
+        key = (kind, absent, tuple(specs), target)
         return cached(
             about, key, modifier, lambda: self._compile([*specs, *target], len(specs), watch, kind, modifier)
         )
@@ -147,12 +170,13 @@ class Score:
         graph, _ = models.unmodified(self.source.model)
         symbols, layer, operator = self.source.symbols, self.layer, self.operator
         points = [point for point in (layer, watch) if point is not None]
-        probe = models.Probe(graph, points)
+        probe = models.Probe(graph, points, self.wrt)
+        of_inputs = 1 if symbols is None else len(keras.tree.flatten(symbols))
 
         def forward(tensors: list[Any]) -> backend.Traced:
             given, targets, scale = tensors[:count], tensors[count:-1], tensors[-1]
-            inputs = given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given)
-            outputs, values = probe.run(inputs)
+            inputs = given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given[:of_inputs])
+            outputs, values = probe.run(inputs, given[-1] if count > of_inputs else None)
             answer = outputs if layer is None else values[0]
             if kind == "outputs":
                 single = single_output(answer)
@@ -172,7 +196,7 @@ class Score:
                     "An operator returns the score of each sample, (batch,), in keras.ops. Received from "
                     f"{operator!r}: shape {shape}. Sum over the other axes."
                 )
-            watched = given if watch is None else values[-1:]
+            watched = self.explained(given) if watch is None else values[-1:]
             if kind == "scores":
                 watched = []
             loss = scale * ops.sum(ops.cast(score, "float64"))

@@ -104,7 +104,7 @@ def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, name: str) -> 
                 "The model takes integers, and there is no gradient with respect to an integer. "
                 f"Received: inputs of type {', '.join(str(a.dtype) for a in arrays)}. Differentiate with "
                 "respect to the output of the first layer that makes floats of them (an Embedding, a "
-                "Rescaling): wrt_tensor=model.get_layer(...).output."
+                "Rescaling): wrt_tensor=model.get_layer(...).output, or for an explainer wrt=..., the layer."
             )
         raise GradientError(
             f"No path leads from the loss {name} to {'the input' if wrt is None else repr(wrt.name)}. "

@@ -61,6 +61,8 @@ class Explainer(ABC):
             keep them.
         backprop_modifier: the derivative of activations, see `vis.visualize_saliency`.
         output_layer_index: an earlier name of `output_layer`.
+        wrt: the layer whose output is attributed, in place of the inputs, such as the embedding of tokens: an
+            index, a name, a path or the layer; None for the inputs.
 
     Raises:
         ModelError, LayerError, ModifierError, InputError: see `vis.errors`.
@@ -83,6 +85,7 @@ class Explainer(ABC):
         reducer: str | None = "mean",
         backprop_modifier: Any = None,
         output_layer_index: Any = None,
+        wrt: Any = None,
     ) -> None:
         models.check_model(model)
         if not model.built:
@@ -106,7 +109,9 @@ class Explainer(ABC):
                 SoftmaxWarning,
             )
         modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
-        self._explain(Score(Source(model), operators.get(operator), layer, modifier), batch_size, reducer)
+        start = None if wrt is None else models.find_layer(model, wrt)
+        score = Score(Source(model), operators.get(operator), layer, modifier, start)
+        self._explain(score, batch_size, reducer)
 
     def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:
         if batch_size is not None:
@@ -123,7 +128,8 @@ class Explainer(ABC):
         """Return the attribution of each value of each input, for one batch.
 
         Args:
-            arrays: the inputs in flat order, each `(batch, ...)`.
+            arrays: the inputs in flat order, each `(batch, ...)`, and behind them the output of the layer
+                `wrt` if there is one, which alone is attributed.
             targets: the weights of the outputs, `(batch, ...)`, or what the operator takes.
         """
 
@@ -141,7 +147,7 @@ class Explainer(ABC):
         Returns:
             float32, raw, not normalised: of an image or a volume `(N, H, W, 1)`, with `reducer=None`
             `(N, H, W, C)`; of features and sequences the shape of the input. For several inputs, their
-            structure.
+            structure. With `wrt`, of an embedding's output `(N, T, 1)`, with `reducer=None` `(N, T, C)`.
 
         Raises:
             InputError, FilterError, LayerError, GradientError: see `vis.errors`.
@@ -174,9 +180,11 @@ class Explainer(ABC):
             scores: whether the scores are wanted, too.
         """
         if not len(arrays[0]):
+            arrays = self.score.begin(arrays)
             maps = [self._reduced(part, i) for i, part in enumerate(self.empty(arrays))]
             return Explained(maps, np.empty(0), np.empty(0))
         weights = self.targets(arrays, given)
+        arrays = self.score.begin(arrays)
         found = self.attribute(arrays, weights)
         maps = [self._reduced(part, i) for i, part in enumerate(found.maps)]
         asked = found.scores
@@ -186,7 +194,7 @@ class Explainer(ABC):
 
     def empty(self, arrays: Arrays) -> Arrays:
         """Return the attributions of a batch of no sample."""
-        return [np.zeros(array.shape) for array in arrays]
+        return [np.zeros(array.shape) for array in self.score.explained(arrays)]
 
     def settings(self) -> dict[str, Any]:
         """Return what the attributions depend on, beside the model's weights, in plain values."""
@@ -197,6 +205,7 @@ class Explainer(ABC):
             "output_layer": None if score.layer is None else score.layer.name,
             "operator": getattr(score.operator, "__qualname__", repr(score.operator)),
             "backprop_modifier": None if score.modifier is None else score.modifier.name,
+            "wrt": None if score.wrt is None else score.wrt.name,
         }
         for name, value in vars(self).items():
             if name not in ("model", "score", "batch_size") and name[0] != "_":
@@ -256,13 +265,17 @@ class Explainer(ABC):
         return self.batch_size if fixed is None else int(fixed)
 
     def _reduced(self, part: npt.NDArray[Any], index: int) -> npt.NDArray[np.float32]:
-        if self.has_channels and self.reducer is not None and part.ndim >= 4:
-            axis = self.score.source.channel_axis(index, part.ndim)
+        wrt, rank = self.score.wrt, part.ndim
+        if self.has_channels and self.reducer is not None and rank >= (4 if wrt is None else 3):
+            channels = models.filter_axis(wrt, rank) if wrt else self.score.source.channel_axis(index, rank)
+            axis = channels % rank
             part = _REDUCERS[self.reducer](part, axis=axis, keepdims=True)
         return part.astype(np.float32, copy=False)
 
     def _packed(self, parts: Arrays, given: Any) -> Any:
         symbols = self.score.source.symbols
+        if self.score.wrt is not None:
+            return parts[0]
         if len(parts) == 1 and (symbols is None or len(keras.tree.flatten(symbols)) > 1):
             return parts[0]  # one map, whatever the number of inputs
         return inputs.packed(symbols, parts, given if isinstance(given, dict) else None)

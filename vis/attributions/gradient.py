@@ -17,6 +17,7 @@ class GradientExplainer(Explainer):
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         found = self.score.gradients(arrays, targets)
+        arrays = self.score.explained(arrays)
         pairs = zip(found.gradients, arrays, strict=True)
         gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
         return Attribution(self.made_of(gradients, arrays), found.scores)
@@ -30,7 +31,7 @@ class Saliency(GradientExplainer):
     """How strongly each value of an input changes the score: `max_c |dS / dx_c|`.
 
     Args:
-        model, output_layer, batch_size, operator, backprop_modifier: see `Explainer`.
+        model, output_layer, batch_size, operator, backprop_modifier, wrt: see `Explainer`.
         reducer: how the channels become one.
         grad_modifier: what is done to the gradient of each sample, see `vis.visualize_saliency`.
 
@@ -48,9 +49,10 @@ class Saliency(GradientExplainer):
         backprop_modifier: Any = None,
         grad_modifier: Any = "absolute",
         output_layer_index: Any = None,
+        wrt: Any = None,
     ) -> None:
         super().__init__(
-            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index
+            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index, wrt
         )
         self.grad_modifier = grad_modifiers.get(grad_modifier)
 
@@ -86,9 +88,10 @@ class ModifiedGradient(GradientExplainer):
         operator: Any = None,
         reducer: str | None = "mean",
         output_layer_index: Any = None,
+        wrt: Any = None,
     ) -> None:
         super().__init__(
-            model, output_layer, batch_size, operator, reducer, self.modifier, output_layer_index
+            model, output_layer, batch_size, operator, reducer, self.modifier, output_layer_index, wrt
         )
 
 

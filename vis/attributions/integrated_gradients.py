@@ -25,7 +25,7 @@ class IntegratedGradients(GradientExplainer):
     attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` gives.
 
     Args:
-        model, output_layer, batch_size, operator, reducer, backprop_modifier: see `Explainer`.
+        model, output_layer, batch_size, operator, reducer, backprop_modifier, wrt: see `Explainer`.
         steps: the number of points.
         baseline: `x0`: a number, or one input, in the structure of several if the model takes that.
         method: `"gauss-legendre"`, exact for polynomials up to the degree `2 steps - 1`, or
@@ -47,9 +47,10 @@ class IntegratedGradients(GradientExplainer):
         method: str = "gauss-legendre",
         backprop_modifier: Any = None,
         output_layer_index: Any = None,
+        wrt: Any = None,
     ) -> None:
         super().__init__(
-            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index
+            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index, wrt
         )
         if method not in METHODS:
             raise InputError(f"method is one of {', '.join(METHODS)}. Received: {method!r}.")
@@ -65,14 +66,17 @@ class IntegratedGradients(GradientExplainer):
         self._points, self._weights = nodes(self.steps, method)
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
-        baselines = self._baselines(arrays)
+        explained = self.score.explained(arrays)
+        baselines = self._baselines(explained)
 
         def on_the_way(array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
             way = array - baselines[which]
             return np.asarray(baselines[which] + self._points[number] * way)
 
-        summed = average(super().attribute, arrays, targets, on_the_way, self._weights, self.batch_size).sums
-        steps = [array - baseline for array, baseline in zip(arrays, baselines, strict=True)]
+        summed = average(
+            super().attribute, arrays, targets, on_the_way, self._weights, self.batch_size, len(explained)
+        ).sums
+        steps = [array - baseline for array, baseline in zip(explained, baselines, strict=True)]
         return Attribution([step * part for step, part in zip(steps, summed, strict=True)])
 
     def residuals(self, inputs: Any, targets: Any = None) -> npt.NDArray[np.float64]:
@@ -83,13 +87,13 @@ class IntegratedGradients(GradientExplainer):
         found = []
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once()):
             weights = self.targets(arrays, given)
-            baselines = [
+            arrays = self.score.begin(arrays)
+            explained = self.score.explained(arrays)
+            start = arrays[: len(arrays) - len(explained)] + [
                 np.broadcast_to(baseline, array.shape).astype(array.dtype)
-                for array, baseline in zip(arrays, self._baselines(arrays), strict=True)
+                for array, baseline in zip(explained, self._baselines(explained), strict=True)
             ]
-            rise = self.score.values(arrays, weights).astype(np.float64) - self.score.values(
-                baselines, weights
-            )
+            rise = self.score.values(arrays, weights).astype(np.float64) - self.score.values(start, weights)
             parts = self.attribute(arrays, weights).maps
             found.append(rise - sum(part.reshape(len(part), -1).sum(axis=1) for part in parts))
         return np.concatenate(found)
@@ -98,7 +102,7 @@ class IntegratedGradients(GradientExplainer):
         shapes = [array.shape[1:] for array in arrays]
         if np.ndim(self.baseline) == 0 and not isinstance(self.baseline, dict):
             return [np.full(shape, self.baseline, np.float64) for shape in shapes]
-        symbols = self.score.source.symbols
+        symbols = None if self.score.wrt is not None else self.score.source.symbols
         given = [self.baseline] if symbols is None else inputs.in_order(symbols, self.baseline)
         parts = [np.asarray(part, np.float64) for part in given]
         parts = [

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vis.attributions.base import Attribution
 from vis.attributions.batches import Arrays
 
-# change(array of one input (batch, ...), number of the input, number of the change) -> the changed array
+# change(array of one of what is changed (batch, ...), its number, number of the change) -> the changed array
 Change = Callable[[npt.NDArray[np.float64], int, int], npt.NDArray[Any]]
 Attribute = Callable[[Arrays, npt.NDArray[Any]], Attribution]
 
@@ -45,31 +45,35 @@ def average(
     change: Change,
     weights: npt.NDArray[np.float64],
     batch_size: int | None,
+    changed: int,
     squares: bool = False,
 ) -> Moments:
     """Return the weighted sum of the attributions of changed inputs, one change per weight.
 
     Args:
         attribute: attributes a batch.
-        arrays: the inputs in flat order, each `(batch, ...)`.
+        arrays: what an explainer attributes, each `(batch, ...)`.
         targets: those of the batch, `(batch, ...)`.
         change: changes an input.
         weights: of the changes.
         batch_size: the largest number of samples that the model is given at once; None for all.
+        changed: how many of the arrays are changed: the last ones.
         squares: whether the squares are wanted, too.
     """
     count, total = len(arrays[0]), len(weights)
     at_once = total if batch_size is None else max(1, min(total, batch_size // count))
-    wide = [array.astype(np.float64) for array in arrays]
+    unchanged = len(arrays) - changed
+    wide = [array.astype(np.float64) for array in arrays[unchanged:]]
     moments = Moments()
     for start in range(0, total, at_once):
         numbers = range(start, min(start + at_once, total))
-        changed = [
-            np.concatenate([_changed(change, arrays[i], array, i, number) for number in numbers])
+        copies = [np.concatenate([array] * len(numbers)) for array in arrays[:unchanged]]
+        copies += [
+            np.concatenate([_changed(change, arrays[unchanged + i], array, i, number) for number in numbers])
             for i, array in enumerate(wide)
         ]
         repeated = np.concatenate([targets] * len(numbers))
-        found = attribute(changed, repeated).maps
+        found = attribute(copies, repeated).maps
         parts = [part.reshape(len(numbers), count, *part.shape[1:]) for part in found]
         moments.add(parts, weights[numbers.start : numbers.stop], squares)
     return moments

@@ -20,8 +20,8 @@ class Smoothed(Explainer):
 
     Args:
         model: a Keras model, whose gradient is taken, or any explainer.
-        output_layer, batch_size, operator, reducer, backprop_modifier: see `Explainer`; an explainer brings
-            its own, so that none but `batch_size` and `reducer` may be given.
+        output_layer, batch_size, operator, reducer, backprop_modifier, wrt: see `Explainer`; an explainer
+            brings its own, so that none but `batch_size` and `reducer` may be given.
         nb_samples: the number of noisy copies.
         noise: the standard deviation of the noise, in the units of the input.
         seed: of the noise, which is the same for each sample of a batch.
@@ -42,19 +42,21 @@ class Smoothed(Explainer):
         seed: int = 0,
         backprop_modifier: Any = None,
         output_layer_index: Any = None,
+        wrt: Any = None,
     ) -> None:
         if isinstance(model, Explainer):
             if any(
-                given is not None for given in (output_layer, operator, backprop_modifier, output_layer_index)
+                given is not None
+                for given in (output_layer, operator, backprop_modifier, output_layer_index, wrt)
             ):
                 raise InputError(
-                    "An explainer that is smoothed brings its output_layer, operator and backprop_modifier "
-                    "along. Received: another one here. Give it to the explainer."
+                    "An explainer that is smoothed brings its output_layer, operator, backprop_modifier and "
+                    "wrt along. Received: another one here. Give it to the explainer."
                 )
             self.explainer = model
         else:
             self.explainer = GradientExplainer(
-                model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index
+                model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index, wrt
             )
         self._explain(self.explainer.score, batch_size, reducer)
         self.has_channels = self.explainer.has_channels
@@ -66,8 +68,16 @@ class Smoothed(Explainer):
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         weights = np.full(self.nb_samples, 1 / self.nb_samples)
+        changed = len(self.score.explained(arrays))
         moments = average(
-            self.explainer.attribute, arrays, targets, self._noisy, weights, self.batch_size, self.squares
+            self.explainer.attribute,
+            arrays,
+            targets,
+            self._noisy,
+            weights,
+            self.batch_size,
+            changed,
+            self.squares,
         )
         pairs = zip(moments.sums, moments.squares or moments.sums, strict=True)
         return Attribution([self.made_of(mean, square) for mean, square in pairs])

@@ -2,8 +2,8 @@
 
 A twin is a second object around the same state: the same class and the same attributes, hence the same
 variables. A probe runs twins along the way to what it reads; the twin of a nested model calls the twins of
-its layers, and the twin of a layer that is read notes what it returns. The user's objects gain no attribute
-and no node, and two probes do not see each other.
+its layers, and the twin of a layer that is read notes what it returns, or returns what it is told. The user's
+objects gain no attribute and no node, and two probes do not see each other.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
 from vis.errors import LayerError
 from vis.models.find import input_structure, sublayers
@@ -38,11 +39,13 @@ class Probe:
     Args:
         model: a built Keras model.
         points: what to read: layers (at any depth) and symbolic tensors of the model's graph.
+        start: a layer whose output `run` may be told.
     """
 
-    def __init__(self, model: Any, points: Sequence[Any]) -> None:
+    def __init__(self, model: Any, points: Sequence[Any], start: Any = None) -> None:
         self._model = model
         self._points = points
+        self._start = start
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -52,10 +55,16 @@ class Probe:
         """
         return self.run(inputs)[1]
 
-    def run(self, inputs: Any) -> tuple[Any, list[Any]]:
-        """Run the model as a call does, and return its outputs and the values."""
+    def run(self, inputs: Any, value: Any = None) -> tuple[Any, list[Any]]:
+        """Run the model as a call does, and return its outputs and the values.
+
+        Args:
+            inputs: a structure of tensors.
+            value: what the layer `start` returns; None for what it computes.
+        """
         records: dict[int, list[Any]] = {id(_operation(point)): [] for point in self._points}
-        outputs = _recording(self._model, records)(inputs, training=False)
+        told = {} if value is None else {id(self._start): value}
+        outputs = _recording(self._model, records, told)(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 
@@ -118,8 +127,10 @@ def _call_index(model: Any, tensor: Any) -> int:
     return calls.index(node)
 
 
-def _recording(root: Any, records: dict[int, list[Any]]) -> Any:
-    """Return `root`, or the twin that fills `records`, the lists of outputs by the id of their operation."""
+def _recording(root: Any, records: dict[int, list[Any]], told: dict[int, Any]) -> Any:
+    """Return `root`, or the twin that fills `records`, the lists of outputs by the id of their operation, and
+    in which the operations of the ids in `told` return those values.
+    """
     done: dict[int, Any] = {}
 
     def visit(operation: Any) -> Any:
@@ -127,18 +138,21 @@ def _recording(root: Any, records: dict[int, list[Any]]) -> Any:
             done[id(operation)] = operation
             twins = {id(held): visit(held) for _, held in sublayers(operation)}
             twins = {key: double for key, double in twins.items() if id(double) != key}
-            if twins or id(operation) in records:
-                done[id(operation)] = _recorder(operation, twins, records.get(id(operation)))
+            if twins or id(operation) in records or id(operation) in told:
+                record = records.get(id(operation))
+                done[id(operation)] = _recorder(operation, twins, record, told.get(id(operation)))
         return done[id(operation)]
 
     return visit(root)
 
 
-def _recorder(operation: Any, twins: dict[int, Any], record: list[Any] | None) -> Any:
+def _recorder(operation: Any, twins: dict[int, Any], record: list[Any] | None, value: Any) -> Any:
     cls = type(operation)
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         output = cls.__call__(self, *args, **kwargs)
+        if value is not None:
+            output = _in_place_of(output, value)
         if record is not None:
             record.append(output)
         return output
@@ -155,6 +169,14 @@ def _recorder(operation: Any, twins: dict[int, Any], record: list[Any] | None) -
     if hasattr(cls, "_run_through_graph"):
         methods["_run_through_graph"] = _run_through_graph
     return twin(operation, type(cls.__name__, (cls,), methods), **exchanged(operation, twins))
+
+
+def _in_place_of(output: Any, value: Any) -> Any:
+    told = ops.cast(value, output.dtype)
+    # How Keras hands the mask of an embedding on; it has no public name.
+    if getattr(output, "_keras_mask", None) is not None:
+        told._keras_mask = output._keras_mask
+    return told
 
 
 def exchanged(operation: Any, twins: dict[int, Any]) -> dict[str, Any]:
