@@ -347,10 +347,11 @@ def demo(output: Path, scenes: int) -> None:
     except ImportError as error:
         raise InputError(str(error)) from error
     click.echo(result.table())
-    for name, methods in (("gallery", report.METHODS), ("explainers", report.EXPLAINERS)):
+    sheets = {"gallery": tuple(report.METHODS), "explainers": tuple(report.EXPLAINERS), **report.FAMILIES}
+    for name, methods in sheets.items():
         with files.written(output / f"{name}.png") as temporary:
             report.gallery(result, methods).savefig(temporary, format="png", dpi=110)
-    click.echo(f"\nThe maps are in {output / 'gallery.png'} and {output / 'explainers.png'}.")
+    click.echo(f"\nThe maps are in {', '.join(str(output / f'{name}.png') for name in sheets)}.")
     files.save_picture(output / "digits.png", report.digits())
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
 

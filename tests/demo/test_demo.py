@@ -66,7 +66,7 @@ def test_what_the_demo_shows() -> None:
     table = result.table().splitlines()
     assert table[0].startswith("30 test scenes")
     assert [line[:18].strip() for line in table[3:]] == list(rows)
-    for methods in (report.METHODS, report.EXPLAINERS):
+    for methods in (report.METHODS, report.EXPLAINERS, *report.FAMILIES.values()):
         figure = report.gallery(result, methods)
         assert len(figure.axes) == report.GALLERY_ROWS * (1 + len(methods))
     assert min(rows[name].energy for name in report.EXPLAINERS) > 2 * result.area

@@ -38,6 +38,13 @@ EXPLAINERS: dict[str, tuple[Callable[..., attributions.Explainer], Callable[[Any
     "LayerCAM": (attributions.LayerCAM, np.abs),
     "occlusion": (partial(attributions.Occlusion, patch_size=8), lambda x: np.maximum(x, 0)),
 }
+# The methods of one picture, by its name.
+FAMILIES = {
+    "gradient": ("vanilla", "gradient x input", "guided", "rectified"),
+    "path-and-noise": ("vanilla", "integrated grad.", "SmoothGrad", "SquareGrad", "VarGrad"),
+    "class-activation": ("Grad-CAM", "Grad-CAM++", "LayerCAM"),
+    "occlusion": ("vanilla", "occlusion"),
+}
 GALLERY_ROWS = 6
 
 Maps = list[npt.NDArray[np.float32]]
