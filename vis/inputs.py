@@ -194,7 +194,7 @@ def _checked(
     if not fits or 0 in array.shape[1 if several else 0 :]:
         raise InputError(f"The input {name!r} must have shape {wanted}. Received: shape {np.shape(value)}.")
     with np.errstate(over="ignore"):
-        cast = array.astype(np.float32 if dtype == "bfloat16" else dtype)
+        cast = array.astype(np.float32 if dtype == "bfloat16" else dtype, copy=False)
     same = array.dtype == cast.dtype
     given = array if same else array.astype(np.float64)
     finite = np.isfinite(given)

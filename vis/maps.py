@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -11,18 +12,38 @@ from scipy import ndimage
 
 from vis.errors import InputError
 
+# How the channels of a place become one: what joins two of them, and whether the result is a mean.
+REDUCERS = {
+    "max": (np.maximum, False),
+    "mean": (np.add, True),
+    "min": (np.minimum, False),
+    "sum": (np.add, False),
+}
 
-def reduce_channels(gradients: npt.NDArray[Any], channel_axis: int = -1) -> npt.NDArray[Any]:
-    """Return the maximum over channels.
+
+def reduce_channels(
+    gradients: npt.NDArray[Any], channel_axis: int = -1, reducer: str = "max"
+) -> npt.NDArray[Any]:
+    """Return the maximum, mean, minimum or sum over channels.
 
     A vector `(features,)` has no channels and comes back as it is.
 
     Args:
         gradients: `(length, channels)`, `(height, width, channels)`, `(depth, height, width, channels)`
-            or with the channels at `channel_axis`; no batch axis.
+            or with the channels at `channel_axis`, of one sample or of several.
         channel_axis: the position of the channels.
+        reducer: one of `REDUCERS`.
     """
-    return gradients if gradients.ndim < 2 else gradients.max(axis=channel_axis)
+    if gradients.ndim < 2:
+        return gradients
+    join, is_mean = REDUCERS[reducer]
+    count = gradients.shape[channel_axis]
+    if 0 < count < 8:
+        # A few channels, one whole picture after the other, are joined ten times as fast as place by place.
+        reduced = functools.reduce(join, np.moveaxis(gradients, channel_axis, 0))
+    else:
+        reduced = join.reduce(gradients, axis=channel_axis)
+    return np.asarray(reduced / reduced.dtype.type(count) if is_mean else reduced)
 
 
 def normalize(

@@ -91,31 +91,32 @@ def evaluated(
         gradients = evaluation.gradients
         if scale != 1:
             gradients = [None if g is None else g / scale for g in gradients]
-        if all(g is None or np.isfinite(g).all() for g in gradients):
+        finite = all(g is None or np.isfinite(g).all() for g in gradients)
+        if finite:
             break
-    _check(gradients, arrays, wrt, name)
+    if not finite or all(g is None for g in gradients):
+        raise _reason(gradients, arrays, wrt, name)
     return replace(evaluation, loss=evaluation.loss / scale, gradients=gradients)
 
 
-def _check(gradients: list[Any], arrays: Sequence[Any], wrt: Any, name: str) -> None:
+def _reason(gradients: list[Any], arrays: Sequence[Any], wrt: Any, name: str) -> Exception:
+    """Return the error for gradients of which there are none, or some are not finite."""
     if all(gradient is None for gradient in gradients):
         if wrt is None and all(array.dtype.kind in "iu" for array in arrays):
-            raise InputError(
+            return InputError(
                 "The model takes integers, and there is no gradient with respect to an integer. "
                 f"Received: inputs of type {', '.join(str(a.dtype) for a in arrays)}. Differentiate with "
                 "respect to the output of the first layer that makes floats of them (an Embedding, a "
                 "Rescaling): wrt_tensor=model.get_layer(...).output, or for an explainer wrt=..., the layer."
             )
-        raise GradientError(
+        return GradientError(
             f"No path leads from the loss {name} to {'the input' if wrt is None else repr(wrt.name)}. "
             "Choose a layer after it, and check that no operation on the way lacks a gradient "
             "(argmax, rounding, a cast to integers)."
         )
-    for gradient in gradients:
-        if gradient is not None and not np.isfinite(gradient).all():
-            bad = int(np.count_nonzero(~np.isfinite(gradient)))
-            raise GradientError(
-                f"The gradient of the loss {name} has {bad} of {gradient.size} values that are NaN or "
-                "infinite. Look for NaN weights, a logarithm or square root of zero, or an overflow in "
-                "half precision."
-            )
+    counts = [(int(np.count_nonzero(~np.isfinite(g))), g.size) for g in gradients if g is not None]
+    bad, size = next(pair for pair in counts if pair[0])
+    return GradientError(
+        f"The gradient of the loss {name} has {bad} of {size} values that are NaN or infinite. Look for NaN "
+        "weights, a logarithm or square root of zero, or an overflow in half precision."
+    )

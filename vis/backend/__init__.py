@@ -5,6 +5,7 @@ A backend is a package with these names:
     compile_gradient(forward, specs, rule)   the compiled gradient of a scalar, and what the rule reached
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
+    where_positive(condition, value)         value where the condition is positive, else 0; for rules
     image_log(folder)                        a log of pictures for TensorBoard
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
@@ -30,7 +31,13 @@ from vis.backend.contract import (
 )
 
 if keras.config.backend() == "tensorflow":
-    from vis.backend.tensorflow import compile_call, compile_descent, compile_gradient, image_log
+    from vis.backend.tensorflow import (
+        compile_call,
+        compile_descent,
+        compile_gradient,
+        image_log,
+        where_positive,
+    )
 else:
     raise ImportError(
         "vis runs on Keras with the TensorFlow backend. "
@@ -54,4 +61,5 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "image_log",
+    "where_positive",
 ]

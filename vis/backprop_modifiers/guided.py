@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from keras import ops
-
+from vis import backend
 from vis.backprop_modifiers.base import register
 
 
@@ -22,4 +21,4 @@ def guided(x: Any, y: Any, incoming: Any, true: Any) -> Any:
     Reference:
         Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity, 2015, section 3.4.
     """
-    return ops.where(incoming > 0, true, ops.zeros_like(true))
+    return backend.where_positive(incoming, true)

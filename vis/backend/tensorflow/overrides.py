@@ -81,6 +81,12 @@ def _gradient(op: Any, incoming: Any) -> Any:
     return _overrides[op.graph].gradient(op, incoming)
 
 
+def where_positive(condition: Any, value: Any) -> Any:
+    """Return `value` where `condition`, a tensor of its shape and type, is positive, and 0 elsewhere."""
+    # One operation, a third as long as a comparison and a choice.
+    return tf.raw_ops.ReluGrad(gradients=value, features=condition)
+
+
 def _site_gradient(head: Any, site: Site, incoming: Any) -> Any:
     """Return the true gradient of the whole activation that starts at `head`."""
     passed = incoming
