@@ -49,6 +49,7 @@ class Score:
         modifier: which derivative activations have.
         wrt: the layer whose output is differentiated by, in place of the inputs; it stands behind them in the
             arrays, see `begin`.
+        fold: whether batch normalizations are folded into the layers before them.
     """
 
     source: Source
@@ -56,6 +57,7 @@ class Score:
     layer: Any = None
     modifier: BackpropModifier | None = None
     wrt: Any = None
+    fold: bool = False
 
     def begin(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Return the inputs of a batch, and behind them the output of the layer `wrt` if there is one."""
@@ -154,7 +156,7 @@ class Score:
         about += [] if modifier is None else [modifier.rule]
         kind = "score" if watched is None else "scores" if target else "outputs"
         absent = tuple(part is None for part in (self.layer, watch, self.wrt, modifier))
-        key = (kind, absent, tuple(specs), target)
+        key = (kind, absent, self.fold, tuple(specs), target)
         return cached(
             about, key, modifier, lambda: self._compile([*specs, *target], len(specs), watch, kind, modifier)
         )
@@ -170,7 +172,7 @@ class Score:
         graph, _ = models.unmodified(self.source.model)
         symbols, layer, operator = self.source.symbols, self.layer, self.operator
         points = [point for point in (layer, watch) if point is not None]
-        probe = models.Probe(graph, points, self.wrt)
+        probe = models.Probe(graph, points, self.wrt, self.fold)
         of_inputs = 1 if symbols is None else len(keras.tree.flatten(symbols))
 
         def forward(tensors: list[Any]) -> backend.Traced:

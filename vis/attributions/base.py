@@ -14,15 +14,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, inputs, models
+from vis import backprop_modifiers, inputs, maps, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.targets import as_weights, predicted
 from vis.errors import EmptyMapWarning, InputError, LayerError, ModelError, SoftmaxWarning, warn
 from vis.scores import Score
 from vis.source import Source
-
-_REDUCERS: dict[str, Any] = {"max": np.max, "mean": np.mean, "min": np.min, "sum": np.sum}
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,9 @@ class Explainer(ABC):
         output_layer_index: an earlier name of `output_layer`.
         wrt: the layer whose output is attributed, in place of the inputs, such as the embedding of tokens: an
             index, a name, a path or the layer; None for the inputs.
+        fold_batch_norm: whether each batch normalization that follows a convolution or a dense layer is
+            folded into its kernel, at each call from the weights as they are then. It is faster and rounds
+            in another way: a ReLU at zero may switch.
 
     Raises:
         ModelError, LayerError, ModifierError, InputError: see `vis.errors`.
@@ -86,6 +87,7 @@ class Explainer(ABC):
         backprop_modifier: Any = None,
         output_layer_index: Any = None,
         wrt: Any = None,
+        fold_batch_norm: bool = False,
     ) -> None:
         models.check_model(model)
         if not model.built:
@@ -110,14 +112,15 @@ class Explainer(ABC):
             )
         modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
         start = None if wrt is None else models.find_layer(model, wrt)
-        score = Score(Source(model), operators.get(operator), layer, modifier, start)
+        made = operators.get(operator)
+        score = Score(Source(model), made, layer, modifier, start, bool(fold_batch_norm))
         self._explain(score, batch_size, reducer)
 
     def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:
         if batch_size is not None:
             batch_size = whole("batch_size", batch_size)
-        if reducer is not None and reducer not in _REDUCERS:
-            raise InputError(f"reducer is one of {', '.join(_REDUCERS)}, or None. Received: {reducer!r}.")
+        if reducer is not None and reducer not in maps.REDUCERS:
+            raise InputError(f"reducer is one of {', '.join(maps.REDUCERS)}, or None. Received: {reducer!r}.")
         self.score = score
         self.model = score.source.model
         self.batch_size = batch_size
@@ -206,6 +209,7 @@ class Explainer(ABC):
             "operator": getattr(score.operator, "__qualname__", repr(score.operator)),
             "backprop_modifier": None if score.modifier is None else score.modifier.name,
             "wrt": None if score.wrt is None else score.wrt.name,
+            "fold_batch_norm": score.fold,
         }
         for name, value in vars(self).items():
             if name not in ("model", "score", "batch_size") and name[0] != "_":
@@ -268,8 +272,7 @@ class Explainer(ABC):
         wrt, rank = self.score.wrt, part.ndim
         if self.has_channels and self.reducer is not None and rank >= (4 if wrt is None else 3):
             channels = models.filter_axis(wrt, rank) if wrt else self.score.source.channel_axis(index, rank)
-            axis = channels % rank
-            part = _REDUCERS[self.reducer](part, axis=axis, keepdims=True)
+            part = np.expand_dims(maps.reduce_channels(part, channels, self.reducer), channels % rank)
         return part.astype(np.float32, copy=False)
 
     def _packed(self, parts: Arrays, given: Any) -> Any:

@@ -31,7 +31,7 @@ class Saliency(GradientExplainer):
     """How strongly each value of an input changes the score: `max_c |dS / dx_c|`.
 
     Args:
-        model, output_layer, batch_size, operator, backprop_modifier, wrt: see `Explainer`.
+        model, output_layer, batch_size, operator, backprop_modifier, options: see `Explainer`.
         reducer: how the channels become one.
         grad_modifier: what is done to the gradient of each sample, see `vis.visualize_saliency`.
 
@@ -48,12 +48,9 @@ class Saliency(GradientExplainer):
         reducer: str | None = "max",
         backprop_modifier: Any = None,
         grad_modifier: Any = "absolute",
-        output_layer_index: Any = None,
-        wrt: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index, wrt
-        )
+        super().__init__(model, output_layer, batch_size, operator, reducer, backprop_modifier, **options)
         self.grad_modifier = grad_modifiers.get(grad_modifier)
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
@@ -87,12 +84,9 @@ class ModifiedGradient(GradientExplainer):
         batch_size: int | None = 64,
         operator: Any = None,
         reducer: str | None = "mean",
-        output_layer_index: Any = None,
-        wrt: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            model, output_layer, batch_size, operator, reducer, self.modifier, output_layer_index, wrt
-        )
+        super().__init__(model, output_layer, batch_size, operator, reducer, self.modifier, **options)
 
 
 class DeconvNet(ModifiedGradient):

@@ -25,7 +25,7 @@ class IntegratedGradients(GradientExplainer):
     attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` gives.
 
     Args:
-        model, output_layer, batch_size, operator, reducer, backprop_modifier, wrt: see `Explainer`.
+        model, output_layer, batch_size, operator, reducer, backprop_modifier, options: see `Explainer`.
         steps: the number of points.
         baseline: `x0`: a number, or one input, in the structure of several if the model takes that.
         method: `"gauss-legendre"`, exact for polynomials up to the degree `2 steps - 1`, or
@@ -46,12 +46,9 @@ class IntegratedGradients(GradientExplainer):
         baseline: Any = 0.0,
         method: str = "gauss-legendre",
         backprop_modifier: Any = None,
-        output_layer_index: Any = None,
-        wrt: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index, wrt
-        )
+        super().__init__(model, output_layer, batch_size, operator, reducer, backprop_modifier, **options)
         if method not in METHODS:
             raise InputError(f"method is one of {', '.join(METHODS)}. Received: {method!r}.")
         self.steps = whole("steps", steps, 2 if method == "trapezoid" else 1)

@@ -45,8 +45,18 @@ class Occlusion(Explainer):
         patch_stride: Any = None,
         occlusion_value: float = 0.0,
         output_layer_index: Any = None,
+        fold_batch_norm: bool = False,
     ) -> None:
-        super().__init__(model, output_layer, batch_size, operator, None, None, output_layer_index)
+        super().__init__(
+            model,
+            output_layer,
+            batch_size,
+            operator,
+            None,
+            None,
+            output_layer_index,
+            fold_batch_norm=fold_batch_norm,
+        )
         self.patch_size = patch_size
         self.patch_stride = patch_size if patch_stride is None else patch_stride
         number = isinstance(occlusion_value, int | float | np.number) and not isinstance(

@@ -20,7 +20,7 @@ class Smoothed(Explainer):
 
     Args:
         model: a Keras model, whose gradient is taken, or any explainer.
-        output_layer, batch_size, operator, reducer, backprop_modifier, wrt: see `Explainer`; an explainer
+        output_layer, batch_size, operator, reducer, backprop_modifier, options: see `Explainer`; an explainer
             brings its own, so that none but `batch_size` and `reducer` may be given.
         nb_samples: the number of noisy copies.
         noise: the standard deviation of the noise, in the units of the input.
@@ -41,22 +41,18 @@ class Smoothed(Explainer):
         noise: float = 0.2,
         seed: int = 0,
         backprop_modifier: Any = None,
-        output_layer_index: Any = None,
-        wrt: Any = None,
+        **options: Any,
     ) -> None:
         if isinstance(model, Explainer):
-            if any(
-                given is not None
-                for given in (output_layer, operator, backprop_modifier, output_layer_index, wrt)
-            ):
+            if options or any(given is not None for given in (output_layer, operator, backprop_modifier)):
                 raise InputError(
                     "An explainer that is smoothed brings its output_layer, operator, backprop_modifier and "
-                    "wrt along. Received: another one here. Give it to the explainer."
+                    "other options along. Received: some here. Give them to the explainer."
                 )
             self.explainer = model
         else:
             self.explainer = GradientExplainer(
-                model, output_layer, batch_size, operator, reducer, backprop_modifier, output_layer_index, wrt
+                model, output_layer, batch_size, operator, reducer, backprop_modifier, **options
             )
         self._explain(self.explainer.score, batch_size, reducer)
         self.has_channels = self.explainer.has_channels

@@ -13,6 +13,7 @@ from vis.models.find import (
     upstream,
     walk,
 )
+from vis.models.folding import foldable
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage, unmodified
 from vis.models.probe import Probe
@@ -29,6 +30,7 @@ __all__ = [
     "ends_in_softmax",
     "filter_axis",
     "find_layer",
+    "foldable",
     "held_operations",
     "input_channel_axis",
     "input_structure",

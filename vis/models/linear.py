@@ -15,7 +15,7 @@ from vis.models.find import (
     upstream,
 )
 from vis.models.modified import modified, unmodified
-from vis.models.probe import exchanged, twin
+from vis.models.twins import exchanged, twin
 
 _SOFTMAX = ("softmax", "log_softmax")
 _SQUASHING = (*_SOFTMAX, "sigmoid")

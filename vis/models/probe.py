@@ -1,7 +1,6 @@
 """Running a model and reading values from inside it, without touching it.
 
-A twin is a second object around the same state: the same class and the same attributes, hence the same
-variables. A probe runs twins along the way to what it reads; the twin of a nested model calls the twins of
+A probe runs twins along the way to what it reads; the twin of a nested model calls the twins of
 its layers, and the twin of a layer that is read notes what it returns, or returns what it is told. The user's
 objects gain no attribute and no node, and two probes do not see each other.
 """
@@ -16,21 +15,8 @@ from keras import ops
 
 from vis.errors import LayerError
 from vis.models.find import input_structure, sublayers
-
-
-def twin(operation: Any, base: type | None = None, **attributes: Any) -> Any:
-    """Return a second object with the state of `operation`, outside every graph.
-
-    Args:
-        operation: a layer, a model or another Keras operation.
-        base: the twin's class; the operation's by default.
-        attributes: what differs from the original.
-    """
-    double: Any = object.__new__(base or type(operation))
-    # Written past Keras's attribute tracking, which would write to the state that both share.
-    double.__dict__.update(vars(operation))
-    double.__dict__.update(_inbound_nodes=[], _outbound_nodes=[], **attributes)
-    return double
+from vis.models.folding import folded
+from vis.models.twins import exchanged, twin
 
 
 class Probe:
@@ -40,12 +26,15 @@ class Probe:
         model: a built Keras model.
         points: what to read: layers (at any depth) and symbolic tensors of the model's graph.
         start: a layer whose output `run` may be told.
+        fold: whether batch normalizations are folded into the layers before them, see `folding`.
     """
 
-    def __init__(self, model: Any, points: Sequence[Any], start: Any = None) -> None:
+    def __init__(self, model: Any, points: Sequence[Any], start: Any = None, fold: bool = False) -> None:
         self._model = model
         self._points = points
         self._start = start
+        kept = [_operation(point) for point in [*points, *([] if start is None else [start])]]
+        self._folded = folded(model, kept) if fold else {}
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -64,7 +53,7 @@ class Probe:
         """
         records: dict[int, list[Any]] = {id(_operation(point)): [] for point in self._points}
         told = {} if value is None else {id(self._start): value}
-        outputs = _recording(self._model, records, told)(inputs, training=False)
+        outputs = _recording(self._model, records, told, self._folded)(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 
@@ -127,11 +116,16 @@ def _call_index(model: Any, tensor: Any) -> int:
     return calls.index(node)
 
 
-def _recording(root: Any, records: dict[int, list[Any]], told: dict[int, Any]) -> Any:
-    """Return `root`, or the twin that fills `records`, the lists of outputs by the id of their operation, and
-    in which the operations of the ids in `told` return those values.
+def _recording(root: Any, records: dict[int, list[Any]], told: dict[int, Any], others: dict[int, Any]) -> Any:
+    """Return `root`, or its twin.
+
+    Args:
+        root: a model.
+        records: the lists that outputs are added to, by the ids of their operations.
+        told: the values that operations return, by their ids.
+        others: what runs in the place of operations, by their ids.
     """
-    done: dict[int, Any] = {}
+    done = dict(others)
 
     def visit(operation: Any) -> Any:
         if id(operation) not in done:
@@ -177,17 +171,3 @@ def _in_place_of(output: Any, value: Any) -> Any:
     if getattr(output, "_keras_mask", None) is not None:
         told._keras_mask = output._keras_mask
     return told
-
-
-def exchanged(operation: Any, twins: dict[int, Any]) -> dict[str, Any]:
-    """Return the attributes that hold operations, with the twins (by the ids of the originals) in them."""
-    return {name: _exchange(vars(operation)[name], twins) for name, _ in sublayers(operation)}
-
-
-def _exchange(value: Any, twins: dict[int, Any]) -> Any:
-    if isinstance(value, dict):
-        return {key: _exchange(item, twins) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        items = [_exchange(item, twins) for item in value]
-        return items if isinstance(value, list) else tuple(items)
-    return twins.get(id(value), value)
