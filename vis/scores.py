@@ -49,7 +49,7 @@ class Score:
         modifier: which derivative activations have.
         wrt: the layer whose output is differentiated by, in place of the inputs; it stands behind them in the
             arrays, see `begin`.
-        fold: whether batch normalizations are folded into the layers before them.
+        fold: whether batch normalizations and zero paddings are folded into the layers beside them.
     """
 
     source: Source

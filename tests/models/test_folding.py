@@ -35,13 +35,13 @@ def of_layers(shape: tuple[int, ...], *parts: Any, dtype: str = "float64") -> ke
 
 
 def maps(model: keras.Model, x: Any, fold: bool) -> Any:
-    found = Saliency(model, reducer=None, grad_modifier=None, fold_batch_norm=fold)(x, [0, 1])
+    found = Saliency(model, reducer=None, grad_modifier=None, fold_layers=fold)(x, [0, 1])
     return found.astype(np.float64)
 
 
 def in_double(model: keras.Model, x: Any, fold: bool) -> Any:
     """Return the gradients in float64, before an explainer makes float32 of them."""
-    score = Saliency(model, fold_batch_norm=fold).score
+    score = Saliency(model, fold_layers=fold).score
     return score.gradients([x], np.eye(2, dtype=np.float32)).gradients[0]
 
 
@@ -75,6 +75,43 @@ def test_the_maps_are_those_of_the_unfolded_model(name: str, norm: dict[str, Any
     assert np.abs(folded - plain).max() < 1e-9 * np.abs(plain).max()
 
 
+PADDED: dict[str, tuple[tuple[int, ...], Any, Any, bool]] = {
+    "stride 2, even": ((8, 8, 2), ((0, 1), (0, 1)), lambda: layers.DepthwiseConv2D(3, strides=2), True),
+    "stride 2, odd": ((7, 8, 2), ((0, 1), (0, 1)), lambda: layers.DepthwiseConv2D(3, strides=2), False),
+    "stride 2, odd, both sides": ((7, 9, 2), 1, lambda: layers.Conv2D(3, 3, strides=2), True),
+    "stride 1": ((6, 5, 2), (1, 2), lambda: layers.SeparableConv2D(3, (3, 5)), True),
+    "too much": ((8, 8, 2), 3, lambda: layers.Conv2D(3, 7, strides=2), False),
+    "dilated": ((8, 8, 2), 2, lambda: layers.Conv2D(3, 3, dilation_rate=2), True),
+    "padded already": ((8, 8, 2), 1, lambda: layers.Conv2D(3, 3, padding="same"), False),
+    "transposed": ((4, 4, 2), 1, lambda: layers.Conv2DTranspose(3, 3), False),
+    "a sequence": ((6, 2), 1, lambda: layers.Conv1D(3, 3), True),
+    "a volume": ((4, 4, 4, 2), 1, lambda: layers.Conv3D(3, 3), True),
+    "a length that varies": ((None, 2), 1, lambda: layers.Conv1D(3, 3), False),
+}
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_zero_paddings(name: str) -> None:
+    shape, padding, make, fits = PADDED[name]
+    rank = len(shape) - 1
+    padded = getattr(layers, f"ZeroPadding{rank}D")(padding)
+    x = inputs = keras.Input(shape, dtype="float64")
+    conv, norm = make(), layers.BatchNormalization(dtype="float64")
+    for layer in (padded, conv):
+        layer.dtype_policy = keras.DTypePolicy("float64")
+    x = norm(conv(padded(x)))
+    pool = getattr(layers, f"GlobalAveragePooling{rank}D")(dtype="float64")
+    model = unsettled(keras.Model(inputs, layers.Dense(2, dtype="float64")(pool(x**2))))
+    assert set(foldable(model)) == {(conv, norm), *([(padded, conv)] if fits else [])}
+    seen = np.random.default_rng(1).normal(size=(2, *(size or 5 for size in shape)))
+    plain, folded = in_double(model, seen, False), in_double(model, seen, True)
+    assert np.abs(plain).max() > 0.01
+    assert np.abs(folded - plain).max() < 1e-9 * np.abs(plain).max()
+    if fits:
+        first = Saliency(model, wrt=padded, reducer=None, fold_layers=True)(seen, 1)
+        assert first.shape == (2, *padded.output.shape[1:])
+
+
 def test_by_hand() -> None:
     """(3 x + 1 - 2) / sqrt(0.25) * 5 + 7 = 30 x - 3, squared, has the slope 60 (30 x - 3)."""
     dense, norm = layers.Dense(1), layers.BatchNormalization(epsilon=0.0)
@@ -85,7 +122,7 @@ def test_by_hand() -> None:
 
 
 def maps_of(model: keras.Model, x: Any) -> Any:
-    found = Saliency(model, grad_modifier=None, reducer=None, fold_batch_norm=True)(np.asarray(x), 0)
+    found = Saliency(model, grad_modifier=None, reducer=None, fold_layers=True)(np.asarray(x), 0)
     return np.round(found, 3)
 
 
@@ -136,23 +173,23 @@ def test_new_weights_are_seen(network: keras.Model) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda model, fold: Saliency(model, backprop_modifier="guided", fold_batch_norm=fold),
-        lambda model, fold: Saliency(backprop_modifiers.rectified(model), fold_batch_norm=fold),
-        lambda model, fold: SmoothGrad(model, nb_samples=3, fold_batch_norm=fold),
-        lambda model, fold: IntegratedGradients(model, steps=4, fold_batch_norm=fold),
-        lambda model, fold: GradCAM(model, fold_batch_norm=fold),
-        lambda model, fold: GradCAM(model, conv_layer=1, fold_batch_norm=fold),
-        lambda model, fold: Occlusion(model, patch_size=8, fold_batch_norm=fold),
-        lambda model, fold: Saliency(model, output_layer="inner", fold_batch_norm=fold),
-        lambda model, fold: Saliency(model, output_layer=1, fold_batch_norm=fold),
-        lambda model, fold: Saliency(model, output_layer=2, fold_batch_norm=fold),
-        lambda model, fold: Saliency(model, wrt=1, fold_batch_norm=fold),
-        lambda model, fold: Saliency(model, wrt=2, fold_batch_norm=fold),
+        lambda model, fold: Saliency(model, backprop_modifier="guided", fold_layers=fold),
+        lambda model, fold: Saliency(backprop_modifiers.rectified(model), fold_layers=fold),
+        lambda model, fold: SmoothGrad(model, nb_samples=3, fold_layers=fold),
+        lambda model, fold: IntegratedGradients(model, steps=4, fold_layers=fold),
+        lambda model, fold: GradCAM(model, fold_layers=fold),
+        lambda model, fold: GradCAM(model, conv_layer=1, fold_layers=fold),
+        lambda model, fold: Occlusion(model, patch_size=8, fold_layers=fold),
+        lambda model, fold: Saliency(model, output_layer="inner", fold_layers=fold),
+        lambda model, fold: Saliency(model, output_layer=1, fold_layers=fold),
+        lambda model, fold: Saliency(model, output_layer=2, fold_layers=fold),
+        lambda model, fold: Saliency(model, wrt=1, fold_layers=fold),
+        lambda model, fold: Saliency(model, wrt=2, fold_layers=fold),
     ],
 )
 def test_the_explainers_take_it(network: keras.Model, make: Build) -> None:
     explainer = make(network, True)
-    assert explainer.settings().get("fold_batch_norm", True)
+    assert explainer.settings().get("fold_layers", True)
     plain, folded = make(network, False)(IMAGES, 1), explainer(IMAGES, 1)
     np.testing.assert_allclose(folded, plain, rtol=2e-3, atol=1e-4 * np.abs(plain).max())
 
@@ -227,7 +264,7 @@ def test_what_is_left_alone(name: str) -> None:
     x = np.random.default_rng(0).random((2, *model.inputs[0].shape[1:]), np.float32)
     options = {"operator": lambda model, inputs, targets: keras.ops.sum(model(inputs)[0], axis=-1)}
     options = options if len(model.outputs) > 1 else {}
-    folded = Saliency(model, fold_batch_norm=True, **options)(x, 1)
+    folded = Saliency(model, fold_layers=True, **options)(x, 1)
     np.testing.assert_array_equal(folded, Saliency(model, **options)(x, 1))
 
 
@@ -241,5 +278,5 @@ def test_an_activation_that_is_set_later_is_seen(network: keras.Model) -> None:
 
 def test_it_is_off_unless_asked_for(network: keras.Model) -> None:
     explainer = Saliency(network)
-    assert explainer.settings()["fold_batch_norm"] is False
-    np.testing.assert_array_equal(explainer(IMAGES, 0), Saliency(network, fold_batch_norm=False)(IMAGES, 0))
+    assert explainer.settings()["fold_layers"] is False
+    np.testing.assert_array_equal(explainer(IMAGES, 0), Saliency(network, fold_layers=False)(IMAGES, 0))

@@ -61,9 +61,9 @@ class Explainer(ABC):
         output_layer_index: an earlier name of `output_layer`.
         wrt: the layer whose output is attributed, in place of the inputs, such as the embedding of tokens: an
             index, a name, a path or the layer; None for the inputs.
-        fold_batch_norm: whether each batch normalization that follows a convolution or a dense layer is
-            folded into its kernel, at each call from the weights as they are then. It is faster and rounds
-            in another way: a ReLU at zero may switch.
+        fold_layers: whether batch normalizations after convolutions and dense layers are folded into their
+            kernels, at each call from the weights as they are then, and zero paddings before convolutions
+            into those. It is faster and rounds in another way: a ReLU at zero may switch.
 
     Raises:
         ModelError, LayerError, ModifierError, InputError: see `vis.errors`.
@@ -87,7 +87,7 @@ class Explainer(ABC):
         backprop_modifier: Any = None,
         output_layer_index: Any = None,
         wrt: Any = None,
-        fold_batch_norm: bool = False,
+        fold_layers: bool = False,
     ) -> None:
         models.check_model(model)
         if not model.built:
@@ -113,7 +113,7 @@ class Explainer(ABC):
         modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
         start = None if wrt is None else models.find_layer(model, wrt)
         made = operators.get(operator)
-        score = Score(Source(model), made, layer, modifier, start, bool(fold_batch_norm))
+        score = Score(Source(model), made, layer, modifier, start, bool(fold_layers))
         self._explain(score, batch_size, reducer)
 
     def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:
@@ -209,7 +209,7 @@ class Explainer(ABC):
             "operator": getattr(score.operator, "__qualname__", repr(score.operator)),
             "backprop_modifier": None if score.modifier is None else score.modifier.name,
             "wrt": None if score.wrt is None else score.wrt.name,
-            "fold_batch_norm": score.fold,
+            "fold_layers": score.fold,
         }
         for name, value in vars(self).items():
             if name not in ("model", "score", "batch_size") and name[0] != "_":

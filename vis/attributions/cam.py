@@ -18,7 +18,7 @@ class ClassActivation(Explainer):
     """A map over the places of a layer, laid over the input by linear interpolation; no value is negative.
 
     Args:
-        model, output_layer, batch_size, operator, backprop_modifier, fold_batch_norm: see
+        model, output_layer, batch_size, operator, backprop_modifier, fold_layers: see
             `Explainer`.
         conv_layer: the layer whose places are weighed: an index, a name, a path or the layer; None for the
             nearest convolution or pooling layer before the output.
@@ -41,7 +41,7 @@ class ClassActivation(Explainer):
         conv_layer: Any = None,
         backprop_modifier: Any = None,
         output_layer_index: Any = None,
-        fold_batch_norm: bool = False,
+        fold_layers: bool = False,
     ) -> None:
         super().__init__(
             model,
@@ -51,7 +51,7 @@ class ClassActivation(Explainer):
             None,
             backprop_modifier,
             output_layer_index,
-            fold_batch_norm=fold_batch_norm,
+            fold_layers=fold_layers,
         )
         if conv_layer is not None:
             self.conv_layer = models.find_layer(model, conv_layer)

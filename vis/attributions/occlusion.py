@@ -45,7 +45,7 @@ class Occlusion(Explainer):
         patch_stride: Any = None,
         occlusion_value: float = 0.0,
         output_layer_index: Any = None,
-        fold_batch_norm: bool = False,
+        fold_layers: bool = False,
     ) -> None:
         super().__init__(
             model,
@@ -55,7 +55,7 @@ class Occlusion(Explainer):
             None,
             None,
             output_layer_index,
-            fold_batch_norm=fold_batch_norm,
+            fold_layers=fold_layers,
         )
         self.patch_size = patch_size
         self.patch_stride = patch_size if patch_stride is None else patch_stride

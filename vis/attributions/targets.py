@@ -70,9 +70,10 @@ def predicted(outputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def _of_classes(classes: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     _check(classes, shape[-1])
-    rows = np.eye(shape[-1], dtype=np.float32)[classes] / np.prod(shape[:-1], dtype=np.float32)
-    rows = rows.reshape(len(classes), *[1] * (len(shape) - 1), shape[-1])
-    return np.array(np.broadcast_to(rows, (len(classes), *shape)), np.float32)
+    weights = np.zeros((len(classes), *shape), np.float32)
+    # A class of outputs with places is their mean.
+    weights[np.arange(len(classes)), ..., classes] = 1 / np.prod(shape[:-1], dtype=np.float32)
+    return weights
 
 
 def _check(indices: npt.NDArray[Any], size: int) -> None:

@@ -26,7 +26,7 @@ class Probe:
         model: a built Keras model.
         points: what to read: layers (at any depth) and symbolic tensors of the model's graph.
         start: a layer whose output `run` may be told.
-        fold: whether batch normalizations are folded into the layers before them, see `folding`.
+        fold: whether batch normalizations and zero paddings are folded into the layers beside them.
     """
 
     def __init__(self, model: Any, points: Sequence[Any], start: Any = None, fold: bool = False) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import types
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -39,26 +41,36 @@ class Settings:
     def _note(self, operation: Any) -> None:
         """Note by which objects the settings are held, which is quicker to compare than what they say."""
         own = vars(operation)
-        self._names = set(own)
-        here = {name: value for name, value in self._known.items() if name in own}
-        self._functions = [name for name, value in here.items() if isinstance(value, weakref.ref)]
-        self._references = [here[name] for name in self._functions]
-        self._plain = [name for name, value in here.items() if isinstance(value, _PLAIN)]
-        self._values = [here[name] for name in self._plain]
-        self._others = [name for name in own if name[0] != "_" and name not in here]
-        self._types = [type(own[name]) for name in self._others]
+        here = [name for name in self._known if name in own]
+        plain = [name for name in here if isinstance(own[name], _PLAIN)]
+        functions = [name for name in here if isinstance(own[name], _FUNCTIONS)]
+        others = [name for name in own if name[0] != "_" and name not in here]
+        plain += ["_dtype_policy"] if "_dtype_policy" in own else []
+        self._count = len(own)
+        self._plain, self._functions, self._others = _getter(plain), _getter(functions), _getter(others)
+        self._values = self._plain(own)
+        self._references = [weakref.ref(function) for function in self._functions(own)]
+        self._types = list(map(type, self._others(own)))
 
     def _is_untouched(self, operation: Any) -> bool:
         if isinstance(operation, keras.Model):
             return False
         own = vars(operation)
-        return (
-            own.keys() == self._names
-            and list(map(own.get, self._plain)) == self._values
-            and list(map(own.get, self._functions)) == [reference() for reference in self._references]
-            and list(map(type, map(own.get, self._others))) == self._types
-            and _dtype(operation) == self._known["dtype"]
-        )
+        try:
+            return (
+                len(own) == self._count
+                and self._plain(own) == self._values
+                and all(map(operator.is_, self._functions(own), [made() for made in self._references]))
+                and list(map(type, self._others(own))) == self._types
+            )
+        except KeyError:
+            return False
+
+
+def _getter(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return lambda own: tuple(own[name] for name in names)
 
 
 def _dtype(operation: Any) -> str | None:
