@@ -17,14 +17,22 @@ ROUNDS = 9
 
 
 def interleave(candidates: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Return the seconds of each candidate in each round, after one round that is not counted."""
+    """Return the seconds of each candidate in each round, after one round that is not counted.
+
+    A candidate that raises has no seconds; the error is printed.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for turn in range(rounds + 1):
+    for name, run in list(candidates.items()):
+        try:
+            run()
+        except Exception as error:
+            print(f"{name} raises {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            del candidates[name], seconds[name]
+    for _ in range(rounds):
         for name, run in candidates.items():
             start = time.perf_counter()
             run()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
@@ -49,13 +57,14 @@ def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int =
     return {"row": name, "yardstick": yardstick, "rounds": len(seconds[yardstick]), "candidates": found}
 
 
-def write(name: str, rows: list[dict[str, Any]]) -> str:
+def write(name: str, rows: list[dict[str, Any]], versions: dict[str, str] | None = None) -> str:
     """Write the rows with the machine and versions as JSON, and return them as the table written beside."""
     machine = {
         "cores": os.cpu_count(),
         "processor": platform.machine(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("tensorflow", "keras", "numpy")},
+        **(versions or {}),
     }
     lines = ["| row | candidate | median ms | ratio | quartiles |", "|---|---|---|---|---|"]
     for each in rows:
