@@ -6,6 +6,7 @@ killed at any moment: the next one does the unfinished chunk again, with the sam
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,7 +29,9 @@ from vis.errors import InputError, SkippedWarning, warn
 from vis.source import Source
 from vis.version import __version__
 
-_CHUNK = 64
+_BATCH = 64
+# Chunks of files are a few megabytes, but no more batches than a killed run would be sorry to do again.
+_CHUNK_BYTES, _CHUNK_BATCHES = 4 * 2**20, 16
 
 
 def write(
@@ -42,8 +45,8 @@ def write(
     """Explain inputs of any number into a chunked Zarr group, with constant memory.
 
     The group has the arrays `maps` `(N, ...)` float32 (`maps_NAME` for each of several inputs), `targets`
-    (classes `(N,)`, or weights) and `scores` `(N,)`, a chunk per batch, and as attributes the settings of
-    the explainer, a digest of the model's weights, and the versions. Run again, it is continued.
+    (classes `(N,)`, or weights) and `scores` `(N,)`, a few batches to a chunk, and as attributes the settings
+    of the explainer, a digest of the model's weights, and the versions. Run again, it is continued.
 
     Args:
         explainer: explains.
@@ -65,11 +68,11 @@ def write(
     """
     from tqdm import tqdm
 
-    group = _Group(explainer, path, explainer.at_once() or _CHUNK, resume)
+    group = _Group(explainer, path, explainer.at_once() or _BATCH, resume)
     done = group.state.samples
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
-    with shown(total=_length(inputs), initial=done) as bar:
-        for part in _parts(explainer, inputs, targets, group.chunk, done):
+    with group.kept(), shown(total=_length(inputs), initial=done) as bar:
+        for part in _parts(explainer, inputs, targets, group.batch, done):
             if part.start == 0:
                 group.check_inputs(_digest(part.arrays))
             if part.start >= done:
@@ -90,23 +93,24 @@ def explained(explainer: Explainer, inputs: Any, targets: Any = None) -> dict[st
 
 def gather(
     explainer: Explainer,
-    chunks: Iterable[dict[str, npt.NDArray[Any]]],
+    found: Iterable[dict[str, npt.NDArray[Any]]],
     path: str | os.PathLike[str],
-    chunk: int,
+    batch: int,
 ) -> None:
-    """Write what `explained` has returned, elsewhere perhaps, for one chunk after the other.
+    """Write what `explained` has returned, elsewhere perhaps, for one batch after the other.
 
     Args:
         explainer: what has explained them.
-        chunks: the arrays of each chunk.
+        found: the arrays of each batch.
         path: the group's folder, which does not exist.
-        chunk: the number of samples of each chunk but the last.
+        batch: the number of samples of each batch but the last.
     """
-    group, start = _Group(explainer, path, chunk, resume=False), 0
-    for arrays in chunks:
-        rows = len(arrays["scores"])
-        group.put(_Part(start, rows, [], None, list(range(rows))), arrays)
-        start += rows
+    group, start = _Group(explainer, path, batch, resume=False), 0
+    with group.kept():
+        for arrays in found:
+            rows = len(arrays["scores"])
+            group.put(_Part(start, rows, [], None, list(range(rows))), arrays)
+            start += rows
     group.finish()
 
 
@@ -144,17 +148,20 @@ class _State:
 class _Group:
     """The group that is written, and how far it has come."""
 
-    def __init__(self, explainer: Explainer, path: str | os.PathLike[str], chunk: int, resume: bool) -> None:
+    def __init__(self, explainer: Explainer, path: str | os.PathLike[str], batch: int, resume: bool) -> None:
         self._zarr = _zarr()
         self._folder = Path(path)
-        self.chunk = chunk
+        self.batch = batch
         weights = _digest(explainer.model.weights)
-        self._said = {"settings": explainer.settings(), "weights": weights, "chunk": chunk}
+        self._said = {"settings": explainer.settings(), "weights": weights, "batch_size": batch}
         self.state = _State()
+        self._arrays: dict[str, Any] = {}
+        self._waiting: list[tuple[_Part, dict[str, npt.NDArray[Any]] | None]] = []
         if self._folder.exists():
             if not resume:
                 raise InputError(f"{str(path)!r} exists. Remove it, or pass resume=True to continue it.")
             self.state = _read(self._zarr, self._folder, self._said)
+            self._open()
 
     def check_inputs(self, digest: str) -> None:
         if self.state.samples and self.state.inputs != digest:
@@ -165,28 +172,63 @@ class _Group:
         self.state.inputs = digest
 
     def put(self, part: _Part, arrays: dict[str, npt.NDArray[Any]] | None) -> None:
-        """Write a chunk, or, without arrays, rows of nothing."""
-        self.state.skipped += part.skipped
+        """Write a batch, or, without arrays, rows of nothing, as soon as its chunk is full."""
+        self._waiting.append((part, arrays))
+        if not self._arrays:
+            if arrays is None:
+                return  # what a map looks like is not known yet
+            with self._told():
+                _create(
+                    self._zarr, self._folder, self._said, arrays, self.batch * _batches(arrays, part.rows)
+                )
+                self._open()
+        if (part.start + part.rows) % self._arrays["scores"].chunks[0] == 0:
+            self._flush()
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write what is finished, whatever ends the run."""
         try:
-            if not self._folder.exists():
-                if arrays is None:
-                    return  # what a map looks like is not known yet
-                _create(self._zarr, self._folder, self._said, arrays, self.chunk)
-            _put(self._zarr, self._folder, arrays, part)
-            _save(self._folder, replace(self.state, samples=part.start + part.rows))
-            self.state.samples = part.start + part.rows
+            yield
+        finally:
+            self._flush()
+
+    def finish(self) -> None:
+        if not self._arrays:
+            raise InputError("There is nothing to explain. Received: no sample that can be read.")
+        if not self.state.complete:
+            self.state.complete = True
+            _save(self._folder, self.state)
+
+    def _open(self) -> None:
+        self._arrays = dict(self._zarr.open_group(str(self._folder), mode="r+").arrays())
+
+    def _flush(self) -> None:
+        if not self._waiting or not self._arrays:
+            return
+        parts, self._waiting = self._waiting, []
+        with self._told():
+            end = _put(self._arrays, parts)
+            skipped = [item for part, _ in parts for item in part.skipped]
+            state = replace(self.state, samples=end, skipped=self.state.skipped + skipped)
+            _save(self._folder, state)
+            self.state = state
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, InputError) as error:
             raise InputError(
                 f"{str(self._folder)!r} cannot be written: {getattr(error, 'strerror', None) or error}. "
                 f"{self.state.samples} samples are finished and kept. Run again to continue."
             ) from error
 
-    def finish(self) -> None:
-        if not self._folder.exists():
-            raise InputError("There is nothing to explain. Received: no sample that can be read.")
-        if not self.state.complete:
-            self.state.complete = True
-            _save(self._folder, self.state)
+
+def _batches(arrays: dict[str, npt.NDArray[Any]], rows: int) -> int:
+    """Return how many batches such as this one, of some rows, make a chunk."""
+    size = sum(array.nbytes for array in arrays.values()) * max(rows, 1) // len(arrays["scores"])
+    return max(1, min(_CHUNK_BATCHES, _CHUNK_BYTES // size))
 
 
 @dataclass
@@ -340,15 +382,18 @@ def _create(
         new.replace(folder)
 
 
-def _put(zarr: Any, folder: Path, arrays: dict[str, npt.NDArray[Any]] | None, part: _Part) -> None:
-    """Write the rows of a chunk; without arrays, rows of nothing."""
-    group = zarr.open_group(str(folder), mode="r+")
-    for name, held in group.arrays():
-        held.resize((part.start + part.rows, *held.shape[1:]))
-        if arrays is not None:
-            rows = np.full((part.rows, *held.shape[1:]), held.fill_value, held.dtype)
-            rows[part.kept] = arrays[name]
-            held[part.start : part.start + part.rows] = rows
+def _put(group: dict[str, Any], parts: list[tuple[_Part, dict[str, npt.NDArray[Any]] | None]]) -> int:
+    """Write batches that follow each other, those without arrays as rows of nothing; return the end."""
+    start, last = parts[0][0].start, parts[-1][0]
+    end = last.start + last.rows
+    for name, held in group.items():
+        rows = np.full((end - start, *held.shape[1:]), held.fill_value, held.dtype)
+        for part, arrays in parts:
+            if arrays is not None:
+                rows[[part.start - start + row for row in part.kept]] = arrays[name]
+        held.resize((end, *held.shape[1:]))
+        held[start:end] = rows
+    return end
 
 
 def _read(zarr: Any, folder: Path, said: dict[str, Any]) -> _State:
