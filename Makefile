@@ -49,7 +49,7 @@ $(RAY)/ray.stamp: pyproject.toml setup.py | $(RAY)/bin/python
 	touch $@
 
 $(PEERS)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS)/bin/python
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[demo]" $(PEERS_NEED)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,zarr]" $(PEERS_NEED)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps xplique==2.0.2 tf-explain==0.3.1
 	touch $@
 

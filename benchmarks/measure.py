@@ -57,8 +57,20 @@ def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int =
     return {"row": name, "yardstick": yardstick, "rounds": len(seconds[yardstick]), "candidates": found}
 
 
-def write(name: str, rows: list[dict[str, Any]], versions: dict[str, str] | None = None) -> str:
-    """Write the rows with the machine and versions as JSON, and return them as the table written beside."""
+def write(
+    name: str,
+    rows: list[dict[str, Any]],
+    versions: dict[str, str] | None = None,
+    facts: dict[str, Any] | None = None,
+) -> str:
+    """Write the rows with the machine and versions as JSON, and return them as the table written beside.
+
+    Args:
+        name: of the files.
+        rows: see `row`.
+        versions: of more packages, by their names.
+        facts: what else was found.
+    """
     machine = {
         "cores": os.cpu_count(),
         "processor": platform.machine(),
@@ -76,6 +88,8 @@ def write(name: str, rows: list[dict[str, Any]], versions: dict[str, str] | None
             )
     table = "\n".join(lines)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps({"machine": machine, "rows": rows, **(facts or {})}, indent=2) + "\n"
+    )
     (RESULTS / f"{name}.md").write_text(table + "\n")
     return table
