@@ -30,8 +30,11 @@ test-oldest: $(OLDEST)/test.stamp
 test-ray: $(RAY)/ray.stamp
 	$(RAY)/bin/python -m pytest tests/attributions/test_ray.py
 
-benchmark: $(VENV)/demo.stamp
-	$(VENV)/bin/python benchmarks/activation_maximization.py
+benchmark: $(PEERS)/peers.stamp
+	$(PEERS)/bin/python benchmarks/speed.py
+	$(PEERS)/bin/python benchmarks/startup.py
+	$(PEERS)/bin/python benchmarks/curves.py
+	$(PEERS)/bin/python benchmarks/activation_maximization.py
 
 agreement: $(PEERS)/peers.stamp
 	$(PEERS)/bin/python benchmarks/agreement.py

@@ -57,6 +57,14 @@ def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int =
     return {"row": name, "yardstick": yardstick, "rounds": len(seconds[yardstick]), "candidates": found}
 
 
+def _processor() -> str:
+    """Return what the processor calls itself, where it says so."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{platform.machine()}, {names[0] if names else platform.processor()}"
+
+
 def write(
     name: str,
     rows: list[dict[str, Any]],
@@ -73,7 +81,7 @@ def write(
     """
     machine = {
         "cores": os.cpu_count(),
-        "processor": platform.machine(),
+        "processor": _processor(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("tensorflow", "keras", "numpy")},
         **(versions or {}),

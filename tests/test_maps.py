@@ -26,6 +26,16 @@ def test_reduce_channels_takes_the_maximum_over_the_given_axis() -> None:
     assert maps.reduce_channels(array, 0).tolist() == array[0].tolist()
 
 
+@pytest.mark.parametrize("reducer", ["max", "mean", "min", "sum"])
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 11])
+def test_the_reducers_are_those_of_numpy(reducer: str, axis: int, count: int) -> None:
+    array = np.moveaxis(np.random.default_rng(0).normal(size=(2, 5, 6, count)).astype(np.float32), -1, axis)
+    reduced = maps.reduce_channels(array, axis, reducer)
+    assert reduced.dtype == np.float32
+    np.testing.assert_allclose(reduced, getattr(np, reducer)(array, axis=axis), rtol=1e-6, atol=1e-6)
+
+
 def test_a_vector_is_never_collapsed() -> None:
     assert maps.reduce_channels(np.array([1.0, 5.0, 2.0])).tolist() == [1.0, 5.0, 2.0]
 

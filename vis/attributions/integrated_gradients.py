@@ -25,7 +25,9 @@ class IntegratedGradients(GradientExplainer):
     attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` gives.
 
     Args:
-        model, output_layer, batch_size, operator, reducer, backprop_modifier, options: see `Explainer`.
+        model, output_layer, operator, reducer, backprop_modifier, options: see `Explainer`.
+        batch_size: the largest number of points that the model is given at once; on a CPU small batches are
+            the faster ones, on a GPU large ones.
         steps: the number of points.
         baseline: `x0`: a number, or one input, in the structure of several if the model takes that.
         method: `"gauss-legendre"`, exact for polynomials up to the degree `2 steps - 1`, or
@@ -39,7 +41,7 @@ class IntegratedGradients(GradientExplainer):
         self,
         model: Any,
         output_layer: Any = None,
-        batch_size: int | None = 64,
+        batch_size: int | None = 16,
         operator: Any = None,
         reducer: str | None = "mean",
         steps: int = 50,

@@ -29,13 +29,15 @@ class Moments:
 
     def add(self, parts: Arrays, weights: npt.NDArray[np.float64], squares: bool) -> None:
         """Add attributions `(changes, batch, ...)`, weighed by `(changes,)`."""
-        sums = [np.tensordot(weights, part.astype(np.float64), 1) for part in parts]
-        self.sums = [old + new for old, new in zip(self.sums, sums, strict=True)] if self.sums else sums
-        if squares:
-            found = [np.tensordot(weights, part.astype(np.float64) ** 2, 1) for part in parts]
-            self.squares = (
-                [old + new for old, new in zip(self.squares, found, strict=True)] if self.squares else found
-            )
+        if not self.sums:
+            self.sums = [np.zeros(part.shape[1:]) for part in parts]
+            self.squares = [np.zeros(part.shape[1:]) for part in parts] if squares else []
+        # One after the other, so that the sum does not depend on how many come together.
+        for i, part in enumerate(parts):
+            for weight, values in zip(weights, part, strict=True):
+                self.sums[i] += np.multiply(values, weight, dtype=np.float64)
+                if squares:
+                    self.squares[i] += weight * np.square(values, dtype=np.float64)
 
 
 def average(

@@ -20,8 +20,10 @@ class Smoothed(Explainer):
 
     Args:
         model: a Keras model, whose gradient is taken, or any explainer.
-        output_layer, batch_size, operator, reducer, backprop_modifier, options: see `Explainer`; an explainer
+        output_layer, operator, reducer, backprop_modifier, options: see `Explainer`; an explainer
             brings its own, so that none but `batch_size` and `reducer` may be given.
+        batch_size: the largest number of copies that the model is given at once; on a CPU small batches are
+            the faster ones, on a GPU large ones.
         nb_samples: the number of noisy copies.
         noise: the standard deviation of the noise, in the units of the input.
         seed: of the noise, which is the same for each sample of a batch.
@@ -34,7 +36,7 @@ class Smoothed(Explainer):
         self,
         model: Any,
         output_layer: Any = None,
-        batch_size: int | None = 64,
+        batch_size: int | None = 16,
         operator: Any = None,
         reducer: str | None = "mean",
         nb_samples: int = 50,

@@ -79,15 +79,14 @@ def foldable(model: Any) -> list[Pair]:
     elsewhere = {id(held) for operation in others for _, held in sublayers(operation)}
     found = []
     for node in nodes:
-        for between in node.input_tensors:
-            if len(node.input_tensors) > 1 or uses[id(between)] > 1:
-                break
-            first, index, _ = between._keras_history
-            pair = (first, node.operation)
-            alone = all(calls[id(part)] == 1 and id(part) not in elsewhere for part in pair)
-            inputs = first._inbound_nodes[index].input_tensors
-            if alone and (_is_normalized(*pair, len(between.shape)) or _is_padded(*pair, inputs)):
-                found.append(pair)
+        if len(node.input_tensors) != 1 or uses[id(node.input_tensors[0])] > 1:
+            continue
+        first, index, _ = node.input_tensors[0]._keras_history
+        pair = (first, node.operation)
+        alone = all(calls[id(part)] == 1 and id(part) not in elsewhere for part in pair)
+        inputs = first._inbound_nodes[index].input_tensors
+        if alone and (_is_normalized(*pair, node.input_tensors[0]) or _is_padded(*pair, inputs)):
+            found.append(pair)
     return found
 
 
@@ -118,7 +117,7 @@ def _is_graph(operation: Any) -> bool:
     return all(method.__module__.split(".")[0] == "keras" for method in methods)
 
 
-def _is_normalized(layer: Any, norm: Any, rank: int) -> bool:
+def _is_normalized(layer: Any, norm: Any, between: Any) -> bool:
     """Tell whether a layer has a linear kernel, and a normalization of its channels follows."""
     if type(norm) is not keras.layers.BatchNormalization or type(layer) not in _KERNELS:
         return False
@@ -127,6 +126,7 @@ def _is_normalized(layer: Any, norm: Any, rank: int) -> bool:
     # A kernel of another form: quantized, or with an adapter.
     if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None) is not None:
         return False
+    rank = len(between.shape)
     channels = 1 if getattr(layer, "data_format", None) == "channels_first" else rank - 1
     axes = [axis % rank for axis in (norm.axis if isinstance(norm.axis, list | tuple) else [norm.axis])]
     types = {part for each in (layer, norm) for part in (each.compute_dtype, each.variable_dtype)}

@@ -1,0 +1,49 @@
+"""What somebody would write by hand for one network, one shape and one class: the yardstick of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+Array = npt.NDArray[Any]
+
+
+def gradient(network: keras.Model, shape: tuple[int, ...], index: int) -> Callable[[Array], Array]:
+    """Return the gradient of one class's scores by a batch of one shape."""
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def run(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            score = tf.reduce_sum(network(x, training=False)[:, index])
+        return tape.gradient(score, x)
+
+    return lambda x: run(tf.constant(x)).numpy()
+
+
+def grad_cam(
+    network: keras.Model, layer: str, shape: tuple[int, ...], index: int
+) -> Callable[[Array], Array]:
+    """Return the weighed sum of a convolution's channels for a batch of one shape, before it is enlarged."""
+    both = keras.Model(network.inputs, [network.get_layer(layer).output, network.outputs[0]])
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def run(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            features, scores = both(x, training=False)
+            score = tf.reduce_sum(scores[:, index])
+        weights = tf.reduce_mean(tape.gradient(score, features), axis=(1, 2), keepdims=True)
+        return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
+
+    return lambda x: run(tf.constant(x)).numpy()
+
+
+def largest(found: Array) -> Array:
+    """Return the maximum over the channels of the absolute gradient, `(N, H, W, 1)`."""
+    maps: Array = np.abs(found).max(axis=-1, keepdims=True)
+    return maps

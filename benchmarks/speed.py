@@ -1,0 +1,171 @@
+"""What a map costs beside a hand-written gradient of fixed shape and class, and beside the peers.
+
+`make benchmark` makes the environment with the peers and runs this and the other scripts. The candidates of a
+row take turns in one process. Before they are timed, ours is compared with what the yardstick gives.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import numpy as np
+import peers
+from limits import grad_cam, gradient, largest
+from measure import ROUNDS, interleave, row, write
+from networks import NETWORKS, SMALL, build, images
+
+import vis
+from vis import attributions, models
+
+LIMIT, OURS = "hand-written limit", "vis"
+INDEX = 3
+SAMPLES = 50
+WRITTEN = 2000
+Run = Callable[[], Any]
+Row = tuple[str, dict[str, Run], int]
+
+
+def plain(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
+    """Yield the rows of gradients, one class."""
+    x = images(network, batch)
+    limit = gradient(network, x.shape, INDEX)
+    targets = np.full(batch, INDEX)
+    of = f"{name}, batch {batch}"
+    ours = attributions.Saliency(network, batch_size=None)
+    folded = attributions.Saliency(network, batch_size=None, fold_layers=True)
+    _same(ours(x, targets), largest(limit(x)))
+    saliency: dict[str, Run] = {LIMIT: lambda: limit(x), OURS: lambda: ours(x, targets)}
+    if models.foldable(network):
+        saliency["vis, folded"] = lambda: folded(x, targets)
+    if batch == 1:
+        saliency["vis.visualize_saliency"] = lambda: vis.visualize_saliency(network, -1, INDEX, x)
+    yield f"saliency, {of}", {**saliency, **peers.saliency(network, x, INDEX)}, 1
+    for title, explainer in (("guided", attributions.GuidedBackprop), ("rectified", attributions.DeconvNet)):
+        if title == "rectified" and name not in (SMALL, "MobileNetV2"):
+            continue
+        modified = explainer(network, batch_size=None, reducer="max")
+        candidates: dict[str, Run] = {LIMIT: lambda: limit(x), OURS: lambda m=modified: m(x, targets)}
+        yield f"{title}, {of}", {**candidates, **getattr(peers, title)(network, x, INDEX)}, 1
+
+
+def changing(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
+    """Yield the row of a class that is another one at each call."""
+    x = images(network, batch)
+    limit = gradient(network, x.shape, INDEX)
+    ours = attributions.Saliency(network, batch_size=None)
+    count = network.outputs[0].shape[-1]
+
+    def turning(call: Callable[[int], Any]) -> Run:
+        classes = itertools.cycle(range(count))
+        return lambda: call(next(classes))
+
+    theirs = {peer: turning(call) for peer, call in peers.changing(network, x).items()}
+    candidates: dict[str, Run] = {
+        LIMIT: lambda: limit(x),
+        f"{OURS}, the same class": lambda: ours(x, INDEX),
+        OURS: turning(lambda index: ours(x, index)),
+        "vis.visualize_saliency": turning(lambda index: vis.visualize_saliency(network, -1, index, x[:1])),
+    }
+    yield f"a new class at every call, {name}, batch {batch}", {**candidates, **theirs}, 1
+
+
+def gathered(name: str, network: keras.Model) -> Iterator[Row]:
+    """Yield the rows of noisy copies and paths of one image; the limit is the gradient of as many images."""
+    x = images(network, 1)
+    many = images(network, SAMPLES)
+    limit = gradient(network, many.shape, INDEX)
+    smooth = attributions.SmoothGrad(network, nb_samples=SAMPLES)
+    path = attributions.IntegratedGradients(network, steps=SAMPLES)
+    theirs = {
+        "SmoothGrad": peers.smooth(network, x, INDEX, SAMPLES),
+        "IntegratedGradients": peers.integrated(network, x, INDEX, SAMPLES),
+    }
+    for title, ours in (("SmoothGrad", smooth), ("IntegratedGradients", path)):
+        candidates: dict[str, Run] = {
+            LIMIT: lambda: limit(many).mean(axis=0),
+            OURS: lambda ours=ours: ours(x, INDEX),
+        }
+        yield f"{title}-{SAMPLES}, {name}, one image", {**candidates, **theirs[title]}, 1
+
+
+def cams(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
+    """Yield the row of Grad-CAM."""
+    x = images(network, batch)
+    ours = attributions.GradCAM(network, batch_size=None)
+    layer = ours.conv_layer.name
+    limit = grad_cam(network, layer, x.shape, INDEX)
+    candidates: dict[str, Run] = {LIMIT: lambda: limit(x), OURS: lambda: ours(x, INDEX)}
+    theirs = peers.grad_cam(network, x, INDEX, layer)
+    yield f"Grad-CAM, {name}, batch {batch}", {**candidates, **theirs}, 1
+
+
+def written(name: str, network: keras.Model, batch: int = 16) -> Iterator[Row]:
+    """Yield the row of a job to disk; the limit keeps nothing."""
+    x = images(network, WRITTEN)
+    targets = np.full(WRITTEN, INDEX)
+    limit = gradient(network, (batch, *x.shape[1:]), INDEX)
+
+    def by_hand() -> None:
+        for start in range(0, WRITTEN, batch):
+            largest(limit(x[start : start + batch]))
+
+    def ours(**options: Any) -> None:
+        explainer = attributions.Saliency(network, batch_size=batch, **options)
+        with tempfile.TemporaryDirectory() as folder:
+            explainer.write(x, Path(folder) / "maps.zarr", targets, progress=False)
+
+    candidates: dict[str, Run] = {LIMIT: by_hand, OURS: ours}
+    if models.foldable(network):
+        candidates["vis, folded"] = lambda: ours(fold_layers=True)
+    yield f"write of {WRITTEN} images, {name}, batches of {batch}", candidates, WRITTEN
+
+
+def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
+    """Yield each group of rows with what makes it, the longest last."""
+    few = (SMALL, "MobileNetV2")
+    for batch in (1, 16):
+        for name in NETWORKS:
+            yield f"plain {name} {batch}", lambda n=name, b=batch: plain(n, build(n), b)
+        for name in few:
+            yield f"cam {name} {batch}", lambda n=name, b=batch: cams(n, build(n), b)
+        if batch == 1:
+            for name in few:
+                yield f"changing {name}", lambda n=name: changing(n, build(n), 1)
+            yield f"write {SMALL}", lambda: written(SMALL, build(SMALL))
+    for name in few:
+        yield f"gathered {name}", lambda n=name: gathered(n, build(n))
+    yield "write MobileNetV2", lambda: written("MobileNetV2, 96 x 96", build("MobileNetV2", 96))
+
+
+def _same(ours: Any, limit: Any) -> None:
+    np.testing.assert_allclose(ours, limit, rtol=1e-3, atol=1e-4 * np.abs(limit).max())
+
+
+@click.command()
+@click.option("--only", default="", help="Groups of rows whose name contains this.")
+@click.option("--rounds", default=ROUNDS, show_default=True)
+@click.option("--output", default="speed", show_default=True, help="The name of the results.")
+def main(only: str, rounds: int, output: str) -> None:
+    """Measure all rows and write the results after each group."""
+    found: list[dict[str, Any]] = []
+    for group, make in rows():
+        if only not in group:
+            continue
+        for title, candidates, units in make():
+            found.append(row(title, interleave(candidates, rounds), LIMIT, units))
+            print(title, {name: each["ratio"] for name, each in found[-1]["candidates"].items()}, flush=True)
+        keras.backend.clear_session()
+        gc.collect()
+        write(output, found, peers.VERSIONS)
+    print(write(output, found, peers.VERSIONS))
+
+
+if __name__ == "__main__":
+    main()
