@@ -57,6 +57,13 @@ def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int =
     return {"row": name, "yardstick": yardstick, "rounds": len(seconds[yardstick]), "candidates": found}
 
 
+def read(name: str) -> dict[str, dict[str, Any]]:
+    """Return the rows that `write` has written, by their titles."""
+    path = RESULTS / f"{name}.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    return {each["row"]: each for each in rows}
+
+
 def _processor() -> str:
     """Return what the processor calls itself, where it says so."""
     info = Path("/proc/cpuinfo")

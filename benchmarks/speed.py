@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import peers
 from limits import grad_cam, gradient, largest
-from measure import ROUNDS, interleave, row, write
+from measure import ROUNDS, interleave, read, row, write
 from networks import NETWORKS, SMALL, build, images
 
 import vis
@@ -153,18 +153,19 @@ def _same(ours: Any, limit: Any) -> None:
 @click.option("--rounds", default=ROUNDS, show_default=True)
 @click.option("--output", default="speed", show_default=True, help="The name of the results.")
 def main(only: str, rounds: int, output: str) -> None:
-    """Measure all rows and write the results after each group."""
-    found: list[dict[str, Any]] = []
+    """Measure the rows and write the results after each group; rows that are not measured are kept."""
+    found = read(output)
     for group, make in rows():
         if only not in group:
             continue
         for title, candidates, units in make():
-            found.append(row(title, interleave(candidates, rounds), LIMIT, units))
-            print(title, {name: each["ratio"] for name, each in found[-1]["candidates"].items()}, flush=True)
+            found[title] = row(title, interleave(candidates, rounds), LIMIT, units)
+            ratios = {name: each["ratio"] for name, each in found[title]["candidates"].items()}
+            print(title, ratios, flush=True)
         keras.backend.clear_session()
         gc.collect()
-        write(output, found, peers.VERSIONS)
-    print(write(output, found, peers.VERSIONS))
+        write(output, list(found.values()), peers.VERSIONS)
+    print(write(output, list(found.values()), peers.VERSIONS))
 
 
 if __name__ == "__main__":

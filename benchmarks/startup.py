@@ -122,13 +122,14 @@ def uses_tensorflow() -> bool:
 
 @click.command()
 @click.option("--rounds", default=ROUNDS, show_default=True)
-def run(rounds: int) -> None:
+@click.option("--calls", default=ROUNDS, show_default=True, help="Rounds of first calls, which take longer.")
+def run(rounds: int, calls: int) -> None:
     """Measure and write the results."""
     rows = [row("imports", interleave(imports(), rounds), "import keras, tensorflow")]
     helped = {"python -c pass": lambda: child("print(0)"), "vis --help": lambda: uses_tensorflow()}
     rows.append(row("command line", interleave(helped, rounds), "python -c pass"))
     for name in ("small CNN", "MobileNetV2"):
-        rows.append(row(f"first call, {name}", first_calls(name, rounds), "hand-written limit"))
+        rows.append(row(f"first call, {name}", first_calls(name, calls), "hand-written limit"))
     facts = {"vis --help imports TensorFlow": uses_tensorflow(), "SmoothGrad memory": peaks()}
     print(write("startup", rows, facts=facts))
 
