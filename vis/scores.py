@@ -7,7 +7,7 @@ inputs, and the scores of two explainers that ask the same of the same model sha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -50,6 +50,7 @@ class Score:
         wrt: the layer whose output is differentiated by, in place of the inputs; it stands behind them in the
             arrays, see `begin`.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
+        kernels: those that `fixed` has found.
     """
 
     source: Source
@@ -58,6 +59,14 @@ class Score:
     modifier: BackpropModifier | None = None
     wrt: Any = None
     fold: bool = False
+    kernels: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+
+    def fixed(self) -> Score:
+        """Return this score for a run in which no weight changes: what is folded is folded now, once."""
+        if not self.fold:
+            return self
+        graph, _ = models.unmodified(self.source.model)
+        return replace(self, kernels=tuple(models.scaled_kernels(graph)))
 
     def begin(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Return the inputs of a batch, and behind them the output of the layer `wrt` if there is one."""
@@ -74,7 +83,7 @@ class Score:
 
         def run(arrays: Sequence[npt.NDArray[Any]], _: Any) -> Scored:
             trace = self._trace(arrays, None, None, ())
-            evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1)])
+            evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1), *self.kernels])
             return Scored(evaluation.values[0], [], [])
 
         return self._fitted(run, arrays, None).scores
@@ -84,7 +93,7 @@ class Score:
 
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
             trace = self._trace(arrays, targets, None, ())
-            evaluation: backend.Evaluation = trace.compiled([*arrays, targets, np.float64(1)])
+            evaluation: backend.Evaluation = trace.compiled([*arrays, targets, np.float64(1), *self.kernels])
             return Scored(evaluation.values[0], [], [])
 
         return self._fitted(run, arrays, targets).scores
@@ -108,7 +117,13 @@ class Score:
             trace = self._trace(arrays, targets, watch, None)
             name = getattr(self.operator, "__name__", "operator")
             wrt = self.wrt if watch is None else watch
-            found = evaluated(trace, lambda scale: [*arrays, targets, np.float64(scale)], arrays, wrt, name)
+            found = evaluated(
+                trace,
+                lambda scale: [*arrays, targets, np.float64(scale), *self.kernels],
+                arrays,
+                wrt,
+                name,
+            )
             return Scored(found.values[0], found.gradients, found.values[1:])
 
         return self._fitted(run, arrays, targets)
@@ -156,7 +171,7 @@ class Score:
         about += [] if modifier is None else [modifier.rule]
         kind = "score" if watched is None else "scores" if target else "outputs"
         absent = tuple(part is None for part in (self.layer, watch, self.wrt, modifier))
-        key = (kind, absent, self.fold, tuple(specs), target)
+        key = (kind, absent, self.fold, len(self.kernels), tuple(specs), target)
         return cached(
             about, key, modifier, lambda: self._compile([*specs, *target], len(specs), watch, kind, modifier)
         )
@@ -176,9 +191,10 @@ class Score:
         of_inputs = 1 if symbols is None else len(keras.tree.flatten(symbols))
 
         def forward(tensors: list[Any]) -> backend.Traced:
-            given, targets, scale = tensors[:count], tensors[count:-1], tensors[-1]
+            given, targets, scale = tensors[:count], tensors[count:behind], tensors[behind]
+            kernels = tensors[behind + 1 :] or None
             inputs = given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given[:of_inputs])
-            outputs, values = probe.run(inputs, given[-1] if count > of_inputs else None)
+            outputs, values = probe.run(inputs, given[-1] if count > of_inputs else None, kernels)
             answer = outputs if layer is None else values[0]
             if kind == "outputs":
                 single = single_output(answer)
@@ -188,7 +204,7 @@ class Score:
                 """Return what has been computed already, or run the model on something else."""
                 if asked is inputs:
                     return answer
-                outputs, values = probe.run(asked)
+                outputs, values = probe.run(asked, kernels=kernels)
                 return outputs if layer is None else values[0]
 
             score = operator(model, inputs, *targets)
@@ -204,9 +220,14 @@ class Score:
             loss = scale * ops.sum(ops.cast(score, "float64"))
             return backend.Traced(loss, watched, [score, *([] if watch is None else watched)], score, [])
 
-        specs = [*specs, backend.Spec((), "float64")]
+        behind = len(specs)
+        specs = [*specs, backend.Spec((), "float64"), *map(_spec, self.kernels)]
         rule = modifier.rule if modifier and kind == "score" else None
         return Trace(backend.compile_gradient(forward, specs, rule), graph, [])
+
+
+def _spec(tensor: Any) -> backend.Spec:
+    return backend.Spec(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
 
 
 def single_output(output: Any) -> Any:

@@ -17,6 +17,7 @@ import tensorflow as tf
 import zarr
 from keras import layers
 
+from vis import models
 from vis.attributions import GradCAM, IntegratedGradients, Saliency, SmoothGrad, store
 from vis.errors import InputError, SkippedWarning
 
@@ -94,6 +95,20 @@ def test_what_is_finished_is_kept_if_a_batch_cannot_be_explained(
     explainer.write(X, tmp_path / "maps", Y, progress=False)
     explainer.write(X, tmp_path / "whole", Y, progress=False)
     assert contents(tmp_path / "maps") == contents(tmp_path / "whole")
+
+
+def test_kernels_are_folded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    scaled = models.scaled_kernels
+    monkeypatch.setattr(models, "scaled_kernels", lambda model: calls.append(model) or scaled(model))
+    shape = X.shape[1:]
+    x = keras.Input(shape)
+    y = keras.layers.Flatten()(keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(x)))
+    network = keras.Model(x, keras.layers.Dense(4)(y))
+    explainer = Saliency(network, batch_size=CHUNK, fold_layers=True)
+    explainer.write(X, tmp_path / "maps", Y, progress=False)
+    assert calls == [network]
+    np.testing.assert_allclose(store.read(tmp_path / "maps"), Saliency(network)(X, Y), rtol=1e-3, atol=1e-6)
 
 
 @in_chunks

@@ -170,7 +170,7 @@ def test_new_weights_are_seen(network: keras.Model) -> None:
     assert np.abs(after - before).max() > 0.1 * np.abs(before).max()
 
 
-@pytest.mark.parametrize(
+EXPLAINERS = pytest.mark.parametrize(
     "make",
     [
         lambda model, fold: Saliency(model, backprop_modifier="guided", fold_layers=fold),
@@ -187,11 +187,46 @@ def test_new_weights_are_seen(network: keras.Model) -> None:
         lambda model, fold: Saliency(model, wrt=2, fold_layers=fold),
     ],
 )
+
+
+@EXPLAINERS
 def test_the_explainers_take_it(network: keras.Model, make: Build) -> None:
     explainer = make(network, True)
     assert explainer.settings().get("fold_layers", True)
     plain, folded = make(network, False)(IMAGES, 1), explainer(IMAGES, 1)
     np.testing.assert_allclose(folded, plain, rtol=2e-3, atol=1e-4 * np.abs(plain).max())
+
+
+@EXPLAINERS
+def test_a_run_gives_the_same_maps(network: keras.Model, make: Build) -> None:
+    explainer = make(network, True)
+    wanted, found = explainer(IMAGES, 1), explainer.fixed()(IMAGES, 1)
+    np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-4 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("kind", [Saliency, SmoothGrad])
+def test_for_a_run_it_is_done_once(network: keras.Model, kind: Any) -> None:
+    explainer = kind(network, fold_layers=True)
+    wanted, fixed = explainer(IMAGES, 1), explainer.fixed()
+    network.layers[1].kernel.assign(-network.layers[1].kernel)
+    close = {"rtol": 2e-3, "atol": 1e-4 * np.abs(wanted).max()}
+    np.testing.assert_allclose(fixed(IMAGES, 1), wanted, **close)
+    changed = explainer(IMAGES, 1)
+    assert np.abs(changed - wanted).max() > 1e-2 * np.abs(wanted).max()
+    np.testing.assert_allclose(explainer.fixed()(IMAGES, 1), changed, **close)
+
+
+def test_in_double_precision_once_is_as_good() -> None:
+    model = of_layers((6, 7, 3), layers.Conv2D(4, 3), layers.BatchNormalization())
+    x, weights = np.random.default_rng(1).normal(size=(2, 6, 7, 3)), np.eye(2, dtype=np.float32)
+    score = Saliency(model, fold_layers=True).score
+    found, plain = score.fixed().gradients([x], weights), in_double(model, x, False)
+    assert np.abs(found.gradients[0] - plain).max() < 1e-9 * np.abs(plain).max()
+
+
+def test_what_is_not_folded_is_its_own_run(network: keras.Model) -> None:
+    explainer = Saliency(network)
+    assert explainer.fixed().score is explainer.score
 
 
 def test_the_logits_of_a_sequential_model_are_folded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import operator as operator_
 import os
@@ -198,6 +199,12 @@ class Explainer(ABC):
     def empty(self, arrays: Arrays) -> Arrays:
         """Return the attributions of a batch of no sample."""
         return [np.zeros(array.shape) for array in self.score.explained(arrays)]
+
+    def fixed(self) -> Explainer:
+        """Return this explainer for a run in which no weight changes: what is folded is folded now, once."""
+        other = copy.copy(self)
+        other.score = self.score.fixed()
+        return other
 
     def settings(self) -> dict[str, Any]:
         """Return what the attributions depend on, beside the model's weights, in plain values."""

@@ -36,7 +36,7 @@ class ExplainBatches:
     """
 
     def __init__(self, make: Make, inputs: str = "image", targets: str | None = None) -> None:
-        self.explainer = make()
+        self.explainer = make().fixed()
         self.inputs = inputs
         self.targets = targets
 

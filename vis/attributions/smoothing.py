@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -79,6 +80,12 @@ class Smoothed(Explainer):
         )
         pairs = zip(moments.sums, moments.squares or moments.sums, strict=True)
         return Attribution([self.made_of(mean, square) for mean, square in pairs])
+
+    def fixed(self) -> Explainer:
+        other = copy.copy(self)
+        other.explainer = self.explainer.fixed()
+        other.score = other.explainer.score
+        return other
 
     def empty(self, arrays: Arrays) -> Arrays:
         return self.explainer.empty(arrays)

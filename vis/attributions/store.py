@@ -69,6 +69,7 @@ def write(
     from tqdm import tqdm
 
     group = _Group(explainer, path, explainer.at_once() or _BATCH, resume)
+    explainer = explainer.fixed()
     done = group.state.samples
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
     with group.kept(), shown(total=_length(inputs), initial=done) as bar:

@@ -57,7 +57,9 @@ class Evaluation:
 
 
 class CompiledGradient(Protocol):
-    """A gradient compiled once; `arrays` follow the specs it was compiled for."""
+    """A gradient compiled once; `arrays` follow the specs it was compiled for. Tensors may stand among them,
+    and are not copied.
+    """
 
     coverage: Coverage | None
 

@@ -13,7 +13,7 @@ from vis.models.find import (
     upstream,
     walk,
 )
-from vis.models.folding import foldable
+from vis.models.folding import foldable, scaled_kernels
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage, unmodified
 from vis.models.probe import Probe
@@ -40,6 +40,7 @@ __all__ = [
     "modified",
     "output_shape",
     "report_coverage",
+    "scaled_kernels",
     "shared_copy",
     "spatial_layer_before",
     "unmodified",

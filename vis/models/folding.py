@@ -2,8 +2,8 @@
 
 In inference a batch normalization is a linear map of each channel, `s x + t` with `s = gamma / sqrt(v + e)`
 and `t = beta - s mean`. After a layer `K x + b` it makes the layer `(s K) x + (s b + t)`. The kernel is
-scaled at each run, from the variables as they are then. A zero padding before a convolution is that
-convolution's own where it pads the same numbers of zeros.
+scaled at each run, from the variables as they are then, unless kernels scaled before are given. A zero
+padding before a convolution is that convolution's own where it pads the same numbers of zeros.
 """
 
 from __future__ import annotations
@@ -90,23 +90,46 @@ def foldable(model: Any) -> list[Pair]:
     return found
 
 
-def folded(model: Any, kept: Sequence[Any]) -> dict[int, Any]:
+def folded(model: Any, kept: Sequence[Any], kernels: Sequence[Any] | None = None) -> dict[int, Any]:
     """Return twins of the layers of `foldable`, by the ids of the originals, in which the pairs are folded.
 
     Args:
         model: a Keras model.
         kept: operations whose own outputs are wanted.
+        kernels: those that `scaled_kernels` has returned; None for new ones at each run.
     """
     changed: dict[int, tuple[Any, dict[str, Any]]] = {}
     twins: dict[int, Any] = {}
-    for first, second in foldable(model):
+    pairs = foldable(model)
+    given = {} if kernels is None else _by_layer(pairs, kernels)
+    for first, second in pairs:
         if any(part is operation for part in (first, second) for operation in kept):
             continue
-        layer, left_out = (first, second) if type(first) in _KERNELS else (second, first)
-        properties = _normalized(first, second) if layer is first else {"padding": property(lambda _: "same")}
+        layer, left_out = (first, second) if _has_kernel(first) else (second, first)
+        if layer is first:
+            properties = _normalized(first, second, given.get(id(first)))
+        else:
+            properties = {"padding": property(lambda _: "same")}
         changed.setdefault(id(layer), (layer, {}))[1].update(properties)
         twins[id(left_out)] = _of_class(left_out, {"__call__": lambda self, inputs, *args, **kwargs: inputs})
     return twins | {key: _of_class(layer, properties) for key, (layer, properties) in changed.items()}
+
+
+def scaled_kernels(model: Any) -> list[Any]:
+    """Return, as of now, the kernels and biases in turn of the layers that normalizations are folded into."""
+    normalized = [pair for pair in foldable(model) if _has_kernel(pair[0])]
+    return [tensor for pair in normalized for tensor in (_scaled_kernel(*pair), _shifted_bias(*pair))]
+
+
+def _by_layer(pairs: list[Pair], kernels: Sequence[Any]) -> dict[int, Pair]:
+    """Return what `scaled_kernels` has returned by the ids of the layers."""
+    layers = [first for first, _ in pairs if _has_kernel(first)]
+    found = zip(kernels[::2], kernels[1::2], strict=True)
+    return {id(layer): pair for layer, pair in zip(layers, found, strict=True)}
+
+
+def _has_kernel(layer: Any) -> bool:
+    return type(layer) in _KERNELS
 
 
 def _is_graph(operation: Any) -> bool:
@@ -119,7 +142,7 @@ def _is_graph(operation: Any) -> bool:
 
 def _is_normalized(layer: Any, norm: Any, between: Any) -> bool:
     """Tell whether a layer has a linear kernel, and a normalization of its channels follows."""
-    if type(norm) is not keras.layers.BatchNormalization or type(layer) not in _KERNELS:
+    if type(norm) is not keras.layers.BatchNormalization or not _has_kernel(layer):
         return False
     if layer.activation not in (None, keras.activations.linear):
         return False
@@ -151,23 +174,34 @@ def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]
     return total // 2, total - total // 2
 
 
-def _normalized(layer: Any, norm: Any) -> dict[str, Any]:
-    """Return the properties by which a layer becomes the layer with its normalization."""
-    name, scaled = _KERNELS[type(layer)]
+def _normalized(layer: Any, norm: Any, given: Pair | None) -> dict[str, Any]:
+    """Return the properties by which a layer becomes the layer with its normalization.
 
-    def scale() -> Any:
-        root = ops.rsqrt(norm.moving_variance + norm.epsilon)
-        return root * norm.gamma if norm.scale else root
-
-    def bias(_: Any) -> Any:
-        center = norm.moving_mean - layer.bias if layer.use_bias else norm.moving_mean
-        return norm.beta - center * scale() if norm.center else -center * scale()
-
+    Args:
+        layer: has a linear kernel.
+        norm: its normalization.
+        given: the kernel and the bias; None to compute them each time.
+    """
     return {
-        name: property(lambda _: scaled(getattr(layer, name), scale())),
-        "bias": property(bias),
+        _KERNELS[type(layer)][0]: property(lambda _: given[0] if given else _scaled_kernel(layer, norm)),
+        "bias": property(lambda _: given[1] if given else _shifted_bias(layer, norm)),
         "use_bias": property(lambda _: True),
     }
+
+
+def _scaled_kernel(layer: Any, norm: Any) -> Any:
+    name, scaled = _KERNELS[type(layer)]
+    return scaled(getattr(layer, name), _scale(norm))
+
+
+def _shifted_bias(layer: Any, norm: Any) -> Any:
+    center = norm.moving_mean - layer.bias if layer.use_bias else norm.moving_mean
+    return norm.beta - center * _scale(norm) if norm.center else -center * _scale(norm)
+
+
+def _scale(norm: Any) -> Any:
+    root = ops.rsqrt(norm.moving_variance + norm.epsilon)
+    return root * norm.gamma if norm.scale else root
 
 
 def _of_class(layer: Any, attributes: dict[str, Any]) -> Any:

@@ -33,8 +33,7 @@ class Probe:
         self._model = model
         self._points = points
         self._start = start
-        kept = [_operation(point) for point in [*points, *([] if start is None else [start])]]
-        self._folded = folded(model, kept) if fold else {}
+        self._fold = fold
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -44,16 +43,24 @@ class Probe:
         """
         return self.run(inputs)[1]
 
-    def run(self, inputs: Any, value: Any = None) -> tuple[Any, list[Any]]:
+    def run(
+        self, inputs: Any, value: Any = None, kernels: Sequence[Any] | None = None
+    ) -> tuple[Any, list[Any]]:
         """Run the model as a call does, and return its outputs and the values.
 
         Args:
             inputs: a structure of tensors.
             value: what the layer `start` returns; None for what it computes.
+            kernels: those that `models.scaled_kernels` has returned; None for those of now.
         """
         records: dict[int, list[Any]] = {id(_operation(point)): [] for point in self._points}
         told = {} if value is None else {id(self._start): value}
-        outputs = _recording(self._model, records, told, self._folded)(inputs, training=False)
+        others: dict[int, Any] = {}
+        if self._fold:
+            kept = [_operation(point) for point in self._points]
+            kept += [] if self._start is None else [self._start]
+            others = folded(self._model, kept, kernels)
+        outputs = _recording(self._model, records, told, others)(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 

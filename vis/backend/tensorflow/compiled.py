@@ -72,7 +72,7 @@ class _Gradient:
                 "inside one. Call outside of it, or use a modified model with tf.GradientTape there."
             )
         tensors = [
-            tf.convert_to_tensor(np.asarray(array, dtype))
+            array if tf.is_tensor(array) else tf.convert_to_tensor(np.asarray(array, dtype))
             for array, dtype in zip(arrays, self._dtypes, strict=True)
         ]
         loss, gradients, values = self._function(*tensors)
