@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from vis import files
 from vis.errors import InputError, VisWarning
 from vis.maps import checked_range
 from vis.models import check_data_format
@@ -110,17 +110,8 @@ class GifGenerator(OptimizerCallback):
                 stacklevel=2,
             )
             return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # In a folder of its own the file has the permissions of any new one, and goes if writing fails.
-            with tempfile.TemporaryDirectory(prefix=f".{self.path.stem}-", dir=self.path.parent) as folder:
-                temporary = Path(folder) / self.path.name
-                frames[0].save(
-                    temporary, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0
-                )
-                temporary.replace(self.path)
-        except OSError as error:
-            raise InputError(f"{str(self.path)!r} cannot be written: {error.strerror or error}.") from error
+        with files.written(self.path) as temporary:
+            frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
 
     def _bytes(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         picture = batch[0] if batch.ndim else batch

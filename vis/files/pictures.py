@@ -1,12 +1,8 @@
-"""Models and pictures on disk: what is read is checked, what is written appears whole or not at all."""
+"""Pictures in files."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,55 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from vis.errors import InputError, ModelError, did_you_mean
-
-
-def load_model(path: str | Path) -> Any:
-    """Return the Keras model in a `.keras` or `.h5` file, loaded in safe mode: no code in the file is run.
-
-    Raises:
-        ModelError: if the file is no such model, or holds a `Lambda` layer with code.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"There is no model file {str(path)!r}. Pass the path of a .keras or .h5 file.")
-    try:
-        if path.suffix in (".h5", ".hdf5"):
-            _refuse_code(path)
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except ModelError:
-        raise
-    except Exception as error:  # the loaders raise whatever the bytes provoke
-        raise ModelError(
-            f"{str(path)!r} could not be read as a Keras model (.keras or .h5): {_first_line(error)}"
-        ) from error
-
-
-def _refuse_code(path: Path) -> None:
-    """Raise for an HDF5 model with a `Lambda`, whose code older versions of Keras run even in safe mode."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        config = file.attrs.get("model_config")
-    if config is None:
-        raise ModelError(
-            f"{str(path)!r} holds no model, perhaps weights alone. Save it whole: model.save('model.keras')."
-        )
-    pending = [json.loads(config)]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict) and item.get("class_name") == "Lambda":
-            raise ModelError(
-                f"{str(path)!r} has a Lambda layer, which holds code. It is not run. "
-                "Load the model yourself if you trust it, and call the library from Python."
-            )
-        if isinstance(item, dict | list):
-            pending += item.values() if isinstance(item, dict) else item
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].split(". ")[0] if lines else type(error).__name__
+from vis.errors import InputError, did_you_mean
+from vis.files.reading import first_line
+from vis.files.writing import written
 
 
 def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
@@ -103,7 +53,7 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
     except UnidentifiedImageError:
         raise InputError(f"{str(path)!r} is not a picture in a format that Pillow reads.") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"The image {str(path)!r} could not be decoded: {_first_line(error)}.") from error
+        raise InputError(f"The image {str(path)!r} could not be decoded: {first_line(error)}.") from error
     size = (width or converted.width, height or converted.height)
     if converted.size != size:
         converted = converted.resize(size, Image.Resampling.BILINEAR)
@@ -184,34 +134,6 @@ def prepared(picture: npt.NDArray[np.float32], name: str) -> npt.NDArray[Any]:
     except (IndexError, ValueError) as error:
         raise InputError(
             f"The preprocessing {name!r} does not take a picture of shape {picture.shape}: "
-            f"{_first_line(error)}."
+            f"{first_line(error)}."
         ) from error
     return result
-
-
-@contextlib.contextmanager
-def written(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which takes its place when the block ends without an error.
-
-    Raises:
-        InputError: if the folder cannot be made or written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be written: {error.strerror}.") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files for the owner alone; a picture is for whom any new file would be.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be written: {error.strerror}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,7 @@
+"""Models and pictures on disk: what is read is checked, what is written appears whole or not at all."""
+
+from vis.files.models import load_model
+from vis.files.pictures import ImageFolder, load_image, prepared, save_picture
+from vis.files.writing import written
+
+__all__ = ["ImageFolder", "load_image", "load_model", "prepared", "save_picture", "written"]

@@ -1,0 +1,9 @@
+"""What the readers of files share."""
+
+from __future__ import annotations
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of a library says first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].split(". ")[0] if lines else type(error).__name__
