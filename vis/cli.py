@@ -48,9 +48,18 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+_SAFE_OPTION = click.option(
+    "--safe-mode/--no-safe-mode",
+    default=True,
+    show_default=True,
+    help="Refuse a model file that holds code, or load it all the same.",
+)
+
+
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
-def layers(model: Path) -> None:
+@_SAFE_OPTION
+def layers(model: Path, safe_mode: bool) -> None:
     """List the layers of MODEL (.keras or .h5).
 
     For each layer: its index, its path for --layer, its type, output shape, number of filters and
@@ -59,7 +68,7 @@ def layers(model: Path) -> None:
     _start_tensorflow()
     from vis import describe, files
 
-    click.echo(describe.layer_table(files.load_model(model)))
+    click.echo(describe.layer_table(files.load_model(model, safe_mode)))
 
 
 _RANGE_OPTION = click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE)
@@ -76,6 +85,7 @@ _MODEL_OPTIONS = (
     click.option("--save-array", is_flag=True, help="Write the array itself as .npy beside each picture."),
     click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits."),
     _RANGE_OPTION,
+    _SAFE_OPTION,
 )
 _IMAGE_OPTIONS = (
     click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."),
@@ -137,6 +147,7 @@ def _draw(
     save_array: bool,
     probabilities: bool,
     input_range: tuple[float, float] | None,
+    safe_mode: bool,
     preprocess: str | None,
 ) -> None:
     """Explain each image and write the pictures."""
@@ -144,7 +155,7 @@ def _draw(
 
     from vis import describe, files, models, plotting
 
-    network = files.load_model(model)
+    network = files.load_model(model, safe_mode)
     shape = describe.image_shape(network)
     pictures = [files.load_image(path, shape) for path in images]
     names = _distinct([path.stem for path in images])
@@ -194,6 +205,7 @@ def activation(
     save_array: bool,
     probabilities: bool,
     input_range: tuple[float, float] | None,
+    safe_mode: bool,
     steps: int,
     seed: int,
     parameterization: str,
@@ -209,7 +221,7 @@ def activation(
     from vis import describe, files, maps, models
     from vis.visualization import get_num_filters, visualize_activation
 
-    network = files.load_model(model)
+    network = files.load_model(model, safe_mode)
     height, width, channels = describe.image_shape(network)
     low, high = input_range or describe.pixel_range(network)
     start = None
@@ -263,6 +275,7 @@ def activation(
 )
 @click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits.")
 @_RANGE_OPTION
+@_SAFE_OPTION
 @_PREPROCESS_OPTION
 def explain(
     model: Path,
@@ -275,6 +288,7 @@ def explain(
     size: tuple[int, int],
     probabilities: bool,
     input_range: tuple[float, float] | None,
+    safe_mode: bool,
     preprocess: str | None,
 ) -> None:
     """Explain all pictures in FOLDER into a Zarr group, to be continued if it is interrupted.
@@ -289,7 +303,7 @@ def explain(
         raise InputError(
             f"Unknown method {method!r}.{did_you_mean(method, _METHODS)} Valid names: {', '.join(_METHODS)}."
         )
-    network = files.load_model(model)
+    network = files.load_model(model, safe_mode)
     height, width, channels = describe.image_shape(network)
     prepare = _prepare(network, input_range, preprocess)
     pictures = files.ImageFolder(folder, (height or size[0], width or size[1], channels), prepare)

@@ -1,5 +1,7 @@
 """Pictures on disk, whole and damaged."""
 
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +56,22 @@ def test_no_image(tmp_path: Path) -> None:
         files.load_image(tmp_path, (4, 4, 3))
 
 
+@pytest.mark.parametrize("bits", [1, 8, 32])
+@pytest.mark.parametrize("side", [2**13 + 1, 12_000, 60_000])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_decompression_bomb(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(InputError, match="could not be decoded: Image size"):
-        files.load_image(picture, (4, 4, 3))
+def test_a_decompression_bomb(tmp_path: Path, side: int, bits: int) -> None:
+    """A few bytes that claim to be a large picture, whose size is met before a pixel is."""
+    path = tmp_path / "bomb.bmp"
+    Image.new({1: "1", 8: "L", 32: "RGBA"}[bits], (2, 2)).save(path)
+    content = bytearray(path.read_bytes())
+    content[18:26] = struct.pack("<ii", side, side)
+    path.write_bytes(content)
+    assert path.stat().st_size < 2000
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"67,108,864. It is not decoded|Image size \(3600000000 pixels"):
+        files.load_image(path, (4, 4, 3))
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
 
 
 def test_preprocessing_by_name() -> None:

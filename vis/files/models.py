@@ -1,30 +1,67 @@
-"""Keras models in files."""
+"""Keras models in files, loaded without running code that such a file may hold.
+
+Keras's own safe mode refuses the code of a `Lambda`. Versions of Keras differ in what else they let a file
+name: any function of any module, in some. So what a file names is checked here first, the same for all.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from vis.errors import ModelError
 from vis.files.reading import first_line
 
+# What models are made of. Other parts of Keras load files, change settings or fetch from the network.
+_MODELING = frozenset(
+    {
+        "activations",
+        "constraints",
+        "dtype_policies",
+        "engine",
+        "initializers",
+        "layers",
+        "losses",
+        "metrics",
+        "models",
+        "ops",
+        "optimizers",
+        "quantizers",
+        "random",
+        "regularizers",
+    }
+)
+_FUNCTIONS = frozenset({"activations", "losses", "metrics", "ops"})
+# A file may be compressed to a part of what it holds; a small one may hold some more.
+_EXPANDED, _SPARE = 10, 2**26
 
-def load_model(path: str | Path) -> Any:
-    """Return the Keras model in a `.keras` or `.h5` file, loaded in safe mode: no code in the file is run.
+
+def load_model(path: str | Path, safe_mode: bool = True) -> Any:
+    """Return the Keras model in a `.keras` or `.h5` file.
+
+    Args:
+        path: the file.
+        safe_mode: whether to refuse a file that holds code, names what is neither Keras's own nor registered
+            with Keras, reads other files, or expands to far more than its size. Without it the file can do
+            whatever a program can.
 
     Raises:
-        ModelError: if the file is no such model, or holds a `Lambda` layer with code.
+        ModelError: if the file is no such model, or is refused.
     """
     path = Path(path)
-    if not path.is_file():
+    if not _is_file(path):
         raise ModelError(f"There is no model file {str(path)!r}. Pass the path of a .keras or .h5 file.")
     try:
-        if path.suffix in (".h5", ".hdf5"):
-            _refuse_code(path)
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        if safe_mode:
+            _check(path)
+        return keras.models.load_model(path, compile=False, safe_mode=safe_mode)
     except ModelError:
         raise
     except Exception as error:  # the loaders raise whatever the bytes provoke
@@ -33,23 +70,119 @@ def load_model(path: str | Path) -> Any:
         ) from error
 
 
-def _refuse_code(path: Path) -> None:
-    """Raise for an HDF5 model with a `Lambda`, whose code older versions of Keras run even in safe mode."""
-    import h5py
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except ValueError:  # a zero byte in the name
+        return False
 
-    with h5py.File(path, "r") as file:
-        config = file.attrs.get("model_config")
-    if config is None:
-        raise ModelError(
-            f"{str(path)!r} holds no model, perhaps weights alone. Save it whole: model.save('model.keras')."
-        )
-    pending = [json.loads(config)]
+
+def _check(path: Path) -> None:
+    """Raise for a file that is not what a model needs.
+
+    Raises:
+        ModelError: in words.
+        Exception: what the bytes provoke.
+    """
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _check_size(path, size, sum(item.file_size for item in archive.infolist()))
+            _check_config(path, json.loads(archive.read("config.json")))
+            for name in archive.namelist():
+                if name.endswith(".h5"):
+                    with archive.open(name) as held, h5py.File(held, "r") as file:
+                        _check_weights(path, size, file)
+    elif path.suffix in (".h5", ".hdf5"):
+        with h5py.File(path, "r") as file:
+            config = file.attrs.get("model_config")
+            if config is None:
+                raise ModelError(
+                    f"{str(path)!r} holds no model, perhaps weights alone. Save it whole: "
+                    "model.save('model.keras')."
+                )
+            _check_config(path, json.loads(config))
+            _check_weights(path, size, file)
+
+
+def _check_size(path: Path, size: int, expanded: int) -> None:
+    if expanded > _EXPANDED * size + _SPARE:
+        raise _refused(path, f"would expand from {size:,} to {expanded:,} bytes")
+
+
+def _check_config(path: Path, config: Any) -> None:
+    pending = [config]
     while pending:
         item = pending.pop()
-        if isinstance(item, dict) and item.get("class_name") == "Lambda":
-            raise ModelError(
-                f"{str(path)!r} has a Lambda layer, which holds code. It is not run. "
-                "Load the model yourself if you trust it, and call the library from Python."
-            )
-        if isinstance(item, dict | list):
-            pending += item.values() if isinstance(item, dict) else item
+        if isinstance(item, dict):
+            reason = _reason(item)
+            if reason:
+                raise _refused(path, reason)
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+
+
+def _refused(path: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"{str(path)!r} {reason}. It is not loaded. If you trust whoever made the file: safe_mode=False, "
+        "on the command line --no-safe-mode."
+    )
+
+
+def _reason(item: dict[str, Any]) -> str | None:
+    """Return what is wrong with a part of a model's configuration, or None."""
+    name, module = item.get("class_name"), item.get("module")
+    if name in ("Lambda", "__lambda__"):
+        return "has a Lambda layer, which holds code"
+    if name in ("TFSMLayer", "TorchModuleWrapper"):
+        return f"has a {name}, which runs the code of another file"
+    if isinstance(item.get("vocabulary"), str):
+        return f"has a layer that reads the file {item['vocabulary']!r}"
+    if not isinstance(module, str) or not isinstance(name, str) or _is_registered(item):
+        return None
+    own = module.startswith("keras.")
+    room = module.removeprefix("keras.").removeprefix("src.").split(".")[0]
+    if name == "function":
+        name = str(item.get("config"))
+        # Keras's own functions, too, are said to be of the builtins.
+        rooms = _FUNCTIONS if module == "builtins" else _FUNCTIONS & {room} if own else ()
+        known = any(hasattr(getattr(keras, each), name) for each in rooms)
+    else:
+        known = module == "keras" or (own and room in _MODELING)
+    return None if known else f"names {module}.{name}, which is neither Keras's nor registered with Keras"
+
+
+def _is_registered(item: dict[str, Any]) -> bool:
+    names = (item.get("registered_name"), item.get("config") if item["class_name"] == "function" else None)
+    return any(
+        isinstance(name, str) and keras.saving.get_registered_object(name) is not None for name in names
+    )
+
+
+def _check_weights(path: Path, size: int, file: h5py.File) -> None:
+    """Raise for weights that lie in other files, or are far larger than the file."""
+    sizes = []
+    for name, link in _links(file):
+        if not isinstance(link, h5py.HardLink):
+            raise _refused(path, f"has weights that lie elsewhere, {name!r}")
+        held = file[name]
+        if isinstance(held, h5py.Dataset):
+            if held.external or held.is_virtual:
+                raise _refused(path, f"has weights that lie elsewhere, {name!r}")
+            sizes.append(math.prod(held.shape) * held.dtype.itemsize)
+    _check_size(path, size, sum(sizes))
+
+
+def _links(file: h5py.File) -> Iterator[tuple[str, Any]]:
+    """Yield the names of all that a file holds, with how it holds that."""
+    pending, seen = [file], set()
+    while pending:
+        group = pending.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            yield f"{group.name}/{name}".replace("//", "/"), link
+            held = group[name] if isinstance(link, h5py.HardLink) else None
+            if isinstance(held, h5py.Group) and held.id not in seen:
+                seen.add(held.id)
+                pending.append(held)

@@ -15,6 +15,9 @@ from vis.errors import InputError, did_you_mean
 from vis.files.reading import first_line
 from vis.files.writing import written
 
+# More is no picture for a network, and a file of a few bytes can claim to have any number.
+MAX_PIXELS = 2**26
+
 
 def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
     """Return a picture from a file, resized to what a model takes.
@@ -27,7 +30,7 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
         float32 values from 0 to 255.
 
     Raises:
-        InputError: if the file is missing, damaged or no picture, or is too large to be decoded safely.
+        InputError: if the file is missing, damaged or no picture, or has more pixels than `MAX_PIXELS`.
     """
     height, width, channels = shape
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels or 3)
@@ -38,6 +41,11 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
         )
     try:
         with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise InputError(
+                    f"The image {str(path)!r} has {picture.width} x {picture.height} pixels, more than "
+                    f"{MAX_PIXELS:,}. It is not decoded. Make it smaller, or pass its array."
+                )
             if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
                 raise InputError(
                     f"The image {str(path)!r} has the pixel type {picture.mode!r}, whose range is not known. "
@@ -52,7 +60,7 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
         raise InputError(f"There is no image file {str(path)!r}.") from None
     except UnidentifiedImageError:
         raise InputError(f"{str(path)!r} is not a picture in a format that Pillow reads.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # the decoders raise whatever the bytes provoke
         raise InputError(f"The image {str(path)!r} could not be decoded: {first_line(error)}.") from error
     size = (width or converted.width, height or converted.height)
     if converted.size != size:
