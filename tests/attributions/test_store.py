@@ -1,7 +1,9 @@
 """Explanations on disk: the same as in memory, whatever interrupts the run."""
 
 import errno
+import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import zarr
 from keras import layers
 
 from vis import models
-from vis.attributions import GradCAM, IntegratedGradients, Saliency, SmoothGrad, store
+from vis.attributions import GradCAM, IntegratedGradients, Saliency, SmoothGrad, groups, store
 from vis.errors import InputError, SkippedWarning
 
 N, CHUNK = 22, 5
@@ -36,7 +38,7 @@ def model() -> keras.Model:
 
 @pytest.fixture(autouse=True)
 def _batches_in_a_chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_CHUNK_BATCHES", getattr(request, "param", 1))
+    monkeypatch.setattr(groups, "_CHUNK_BATCHES", getattr(request, "param", 1))
 
 
 in_chunks = pytest.mark.parametrize("_batches_in_a_chunk", [1, 3], indirect=True)
@@ -76,8 +78,8 @@ def test_a_few_batches_make_a_chunk(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, size: int, batches: int
 ) -> None:
     """A map of 6 x 7 float32, an int64 and a float32 take 180 bytes, a batch of 5 takes 900."""
-    monkeypatch.setattr(store, "_CHUNK_BATCHES", most)
-    monkeypatch.setattr(store, "_CHUNK_BYTES", size)
+    monkeypatch.setattr(groups, "_CHUNK_BATCHES", most)
+    monkeypatch.setattr(groups, "_CHUNK_BYTES", size)
     Saliency(model, batch_size=CHUNK).write(X, tmp_path / "maps", Y, progress=False)
     assert {held.chunks[0] for _, held in group(tmp_path / "maps").arrays()} == {CHUNK * batches}
 
@@ -85,7 +87,7 @@ def test_a_few_batches_make_a_chunk(
 def test_what_is_finished_is_kept_if_a_batch_cannot_be_explained(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_CHUNK_BATCHES", 16)
+    monkeypatch.setattr(groups, "_CHUNK_BATCHES", 16)
     explainer = Saliency(model, batch_size=CHUNK)
     broken = X.copy()
     broken[12] = np.nan
@@ -150,7 +152,7 @@ def test_interrupted_anywhere_and_continued(
 ) -> None:
     explainer = Saliency(model, batch_size=CHUNK)
     explainer.write(X, tmp_path / "whole", Y, progress=False)
-    holder: Any = Saliency if place == "explain_arrays" else store
+    holder: Any = Saliency if place == "explain_arrays" else groups
     real, calls = getattr(holder, place), 0
 
     def fail(*args: Any, **kwargs: Any) -> Any:
@@ -171,7 +173,7 @@ def test_interrupted_anywhere_and_continued(
             break
         except Stop:
             stops += 1
-    assert stops >= (3 if store._CHUNK_BATCHES == 1 else 1)
+    assert stops >= (3 if groups._CHUNK_BATCHES == 1 else 1)
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
@@ -286,7 +288,7 @@ def test_a_full_disk_keeps_what_is_finished(
 ) -> None:
     explainer = Saliency(model, batch_size=CHUNK)
     explainer.write(X, tmp_path / "whole", Y, progress=False)
-    real, calls = store._put, 0
+    real, calls = groups._put, 0
 
     def full(*args: Any) -> Any:
         nonlocal calls
@@ -295,7 +297,7 @@ def test_a_full_disk_keeps_what_is_finished(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(*args)
 
-    monkeypatch.setattr(store, "_put", full)
+    monkeypatch.setattr(groups, "_put", full)
     with pytest.raises(InputError, match=r"No space left on device\. 10 samples are finished and kept"):
         explainer.write(X, tmp_path / "parts", Y, progress=False)
     np.testing.assert_array_equal(group(tmp_path / "parts")["maps"][:10], explainer(X[:10], Y[:10]))
@@ -343,3 +345,36 @@ def test_reading(model: keras.Model, tmp_path: Path) -> None:
         store.read(tmp_path / "maps", 22)
     with pytest.raises(InputError, match="holds no explanations"):
         store.read(tmp_path / "nothing")
+
+
+class Trojan:
+    """What runs code when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return (pytest.fail, ("code was run",))
+
+
+@pytest.mark.parametrize("where", ["filters", "compressor"])
+def test_an_array_that_would_be_unpickled_is_not_read(model: keras.Model, tmp_path: Path, where: str) -> None:
+    """Zarr's format 2 has a codec that unpickles what it reads."""
+    path = tmp_path / "maps"
+    held = zarr.open_group(str(path), mode="w", zarr_format=2)
+    (getattr(held, "create_array", None) or held.create_dataset)("maps", shape=(4,), chunks=(4,), dtype="f4")
+    said = json.loads((path / "maps" / ".zarray").read_text())
+    codec = {"id": "pickle", "protocol": 5}
+    said |= {"dtype": "|O", "fill_value": None, where: [codec] if where == "filters" else codec}
+    (path / "maps" / ".zarray").write_text(json.dumps(said))
+    (path / "maps" / "0").write_bytes(pickle.dumps(Trojan()))
+    with pytest.raises(InputError, match=r"maps' is an array that is decoded by 'pickle'"):
+        store.read(path)
+    with pytest.raises(InputError, match="decoded by 'pickle'"):
+        Saliency(model).write(X, path, progress=False)
+
+
+def test_damaged_chunks(model: keras.Model, tmp_path: Path) -> None:
+    Saliency(model, batch_size=CHUNK).write(X, tmp_path / "maps", Y, progress=False)
+    for path in (tmp_path / "maps" / "maps").rglob("*"):
+        if path.is_file() and path.suffix != ".json":
+            path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(InputError, match="holds no explanations of this library, or damaged ones"):
+        store.read(tmp_path / "maps")

@@ -1,0 +1,276 @@
+"""The Zarr group in which explanations stand: made whole, written chunk by chunk, and read with care.
+
+What is done stands in the group's attributes, which are replaced after each chunk, so that a run may be
+killed at any moment: the next one does the unfinished chunk again, with the same result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis import files
+from vis.attributions.base import Explainer
+from vis.attributions.batches import Arrays
+from vis.errors import InputError
+from vis.version import __version__
+
+# Chunks of files are a few megabytes, but no more batches than a killed run would be sorry to do again.
+_CHUNK_BYTES, _CHUNK_BATCHES = 4 * 2**20, 16
+_METADATA = ("zarr.json", ".zarray", ".zmetadata")
+_CODECS = frozenset(
+    {"blosc", "bytes", "crc32c", "gzip", "lz4", "sharding_indexed", "transpose", "zlib", "zstd"}
+)
+
+
+@dataclass
+class Part:
+    """The samples of a chunk: how many rows they take from where, and which of those could be read."""
+
+    start: int
+    rows: int
+    arrays: Arrays
+    given: Any
+    kept: list[int]
+    skipped: list[list[Any]] = field(default_factory=list)
+
+
+@dataclass
+class State:
+    """How far a run has come: the rows done, a digest of the first chunk's inputs, and what was skipped."""
+
+    samples: int = 0
+    complete: bool = False
+    inputs: str = ""
+    skipped: list[list[Any]] = field(default_factory=list)
+
+
+class Group:
+    """The group that is written, and how far it has come."""
+
+    def __init__(self, explainer: Explainer, path: str | os.PathLike[str], batch: int, resume: bool) -> None:
+        _zarr()  # before anything is explained
+        self._folder = Path(path)
+        self.batch = batch
+        weights = digest(explainer.model.weights)
+        self._said = {"settings": explainer.settings(), "weights": weights, "batch_size": batch}
+        self.state = State()
+        self._arrays: dict[str, Any] = {}
+        self._waiting: list[tuple[Part, dict[str, npt.NDArray[Any]] | None]] = []
+        if self._folder.exists():
+            if not resume:
+                raise InputError(f"{str(path)!r} exists. Remove it, or pass resume=True to continue it.")
+            self.state = _read(self._folder, self._said)
+            self._open()
+
+    def check_inputs(self, digest: str) -> None:
+        if self.state.samples and self.state.inputs != digest:
+            raise InputError(
+                f"{str(self._folder)!r} holds explanations of other inputs. Choose another path, or "
+                "remove it."
+            )
+        self.state.inputs = digest
+
+    def put(self, part: Part, arrays: dict[str, npt.NDArray[Any]] | None) -> None:
+        """Write a batch, or, without arrays, rows of nothing, as soon as its chunk is full."""
+        self._waiting.append((part, arrays))
+        if not self._arrays:
+            if arrays is None:
+                return  # what a map looks like is not known yet
+            with self._told():
+                _create(self._folder, self._said, arrays, self.batch * _batches(arrays, part.rows))
+                self._open()
+        if (part.start + part.rows) % self._arrays["scores"].chunks[0] == 0:
+            self._flush()
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write what is finished, whatever ends the run."""
+        try:
+            yield
+        finally:
+            self._flush()
+
+    def finish(self) -> None:
+        if not self._arrays:
+            raise InputError("There is nothing to explain. Received: no sample that can be read.")
+        if not self.state.complete:
+            self.state.complete = True
+            _save(self._folder, self.state)
+
+    def _open(self) -> None:
+        self._arrays = dict(opened(self._folder, "r+").arrays())
+
+    def _flush(self) -> None:
+        if not self._waiting or not self._arrays:
+            return
+        parts, self._waiting = self._waiting, []
+        with self._told():
+            end = _put(self._arrays, parts)
+            skipped = [item for part, _ in parts for item in part.skipped]
+            state = replace(self.state, samples=end, skipped=self.state.skipped + skipped)
+            _save(self._folder, state)
+            self.state = state
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, InputError) as error:
+            raise InputError(
+                f"{str(self._folder)!r} cannot be written: {getattr(error, 'strerror', None) or error}. "
+                f"{self.state.samples} samples are finished and kept. Run again to continue."
+            ) from error
+
+
+def _batches(arrays: dict[str, npt.NDArray[Any]], rows: int) -> int:
+    """Return how many batches such as this one, of some rows, make a chunk."""
+    size = sum(array.nbytes for array in arrays.values()) * max(rows, 1) // len(arrays["scores"])
+    return max(1, min(_CHUNK_BATCHES, _CHUNK_BYTES // size))
+
+
+def digest(arrays: Any) -> str:
+    found = hashlib.sha256()
+    for array in arrays:
+        value = np.asarray(array)
+        found.update(f"{value.dtype}{value.shape}".encode())
+        found.update(np.ascontiguousarray(value).tobytes())
+    return found.hexdigest()
+
+
+def _zarr() -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImportError('Writing explanations needs zarr: pip install "keras-vis3[zarr]".') from error
+    return zarr
+
+
+def opened(path: str | os.PathLike[str], mode: str = "r") -> Any:
+    """Return the group in a folder.
+
+    Raises:
+        InputError: if there is none, or its arrays are not stored as plain numbers.
+    """
+    zarr, folder = _zarr(), Path(path)
+    try:
+        for place in (folder, *(item for item in folder.iterdir() if item.is_dir())):
+            for name in _METADATA:
+                if (place / name).exists():
+                    _check_codecs(place, json.loads((place / name).read_text()))
+        return zarr.open_group(str(folder), mode=mode)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the bytes provoke
+        raise InputError(
+            f"{os.fspath(path)!r} holds no explanations of this library. Choose another path."
+        ) from error
+
+
+def _check_codecs(place: Path, said: Any) -> None:
+    """Raise for an array that is decoded by anything else than the codecs of numbers: pickle runs code."""
+    pending = [said]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            codecs = [item.get("compressor"), *(item.get("codecs") or []), *(item.get("filters") or [])]
+            for codec in codecs:
+                name = codec.get("name", codec.get("id")) if isinstance(codec, dict) else codec
+                if name is not None and name not in _CODECS:
+                    raise InputError(
+                        f"{str(place)!r} is an array that is decoded by {name!r}, which explanations of this "
+                        "library never are. It is not read. Choose another path."
+                    )
+        pending += item.values() if isinstance(item, dict) else item if isinstance(item, list) else []
+
+
+def _create(folder: Path, said: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], chunk: int) -> None:
+    """Make the group without a row, whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        new = Path(temporary) / folder.name
+        group = _zarr().open_group(str(new), mode="w")
+        versions = {name: version(name) for name in ("keras", "numpy", keras.config.backend())}
+        group.attrs.update({**said, "versions": {"vis": __version__, **versions}})
+        create = getattr(group, "create_array", None) or group.create_dataset
+        for name, array in arrays.items():
+            rest = array.shape[1:]
+            fill = -1 if array.dtype.kind == "i" else float("nan")
+            create(name, shape=(0, *rest), chunks=(chunk, *rest), dtype=array.dtype, fill_value=fill)
+        _save(new, State())
+        new.replace(folder)
+
+
+def _put(group: dict[str, Any], parts: list[tuple[Part, dict[str, npt.NDArray[Any]] | None]]) -> int:
+    """Write batches that follow each other, those without arrays as rows of nothing; return the end."""
+    start, last = parts[0][0].start, parts[-1][0]
+    end = last.start + last.rows
+    for name, held in group.items():
+        rows = np.full((end - start, *held.shape[1:]), held.fill_value, held.dtype)
+        for part, arrays in parts:
+            if arrays is not None:
+                rows[[part.start - start + row for row in part.kept]] = arrays[name]
+        held.resize((end, *held.shape[1:]))
+        held[start:end] = rows
+    return end
+
+
+def _read(folder: Path, said: dict[str, Any]) -> State:
+    """Return how far the run in a folder has come.
+
+    Raises:
+        InputError: if it holds something else, or explanations with other settings.
+    """
+    try:
+        held = dict(opened(folder).attrs)
+        state = State(**held["progress"])
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f"{str(folder)!r} holds no explanations of this library. Choose another path."
+        ) from error
+    wanted = json.loads(json.dumps(said))
+    for kind in said:
+        if held.get(kind) != wanted[kind]:
+            raise InputError(
+                f"{str(folder)!r} holds explanations with another configuration: "
+                f"{_difference(held, wanted, kind)}. Choose another path, or remove it."
+            )
+    return state
+
+
+def _difference(held: dict[str, Any], wanted: dict[str, Any], kind: str) -> str:
+    if kind == "weights":
+        return "the model has other weights"
+    if not isinstance(held.get(kind), dict):
+        return f"{kind} is {held.get(kind)!r} there, {wanted[kind]!r} here"
+    names = [
+        name for name in {**wanted[kind], **held[kind]} if held[kind].get(name) != wanted[kind].get(name)
+    ]
+    return ", ".join(
+        f"{name} is {held[kind].get(name)!r} there, {wanted[kind].get(name)!r} here" for name in names
+    )
+
+
+def _save(folder: Path, state: State) -> None:
+    """Replace the attributes of the group, whatever the moment at which that is interrupted."""
+    path = folder / "zarr.json"
+    if path.exists():
+        said = json.loads(path.read_text())
+        said["attributes"]["progress"] = vars(state)
+    else:  # Zarr's format 2 has them in a file of their own
+        path = folder / ".zattrs"
+        said = {**json.loads(path.read_text()), "progress": vars(state)}
+    with files.written(path) as temporary:
+        temporary.write_text(json.dumps(said, indent=2))
