@@ -18,6 +18,7 @@ ROOMS = [
     "describe",
     "demo",
     "utils",
+    "metrics",
     "visualization",
     "attributions",
     "plotting",

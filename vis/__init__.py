@@ -64,6 +64,7 @@ _MODULES = (
     "input_modifiers",
     "losses",
     "maps",
+    "metrics",
     "models",
     "optimizer",
     "parameterizations",

@@ -15,13 +15,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, inputs, maps, models
-from vis.attributions import operators
+from vis import inputs, maps, models
+from vis.attributions.asked import asked, targets_of
 from vis.attributions.batches import Arrays, batches
-from vis.attributions.targets import as_weights, predicted
-from vis.errors import EmptyMapWarning, InputError, LayerError, ModelError, SoftmaxWarning, warn
+from vis.errors import EmptyMapWarning, InputError, SoftmaxWarning, warn
 from vis.scores import Score
-from vis.source import Source
 
 
 @dataclass(frozen=True)
@@ -90,31 +88,20 @@ class Explainer(ABC):
         wrt: Any = None,
         fold_layers: bool = False,
     ) -> None:
-        models.check_model(model)
-        if not model.built:
-            raise ModelError(
-                f"The model {model.name!r} is not built: it has no variables yet. "
-                "Call it once, or build it with model.build(input_shape)."
-            )
         if output_layer is not None and output_layer_index is not None:
             raise InputError(
                 "output_layer_index is an earlier name of output_layer. Received: both. Pass one."
             )
         named = output_layer_index if output_layer is None else output_layer
-        layer = None if named is None else models.find_layer(model, named)
-        if layer is model:
-            layer = None
-        if models.ends_in_softmax(model if layer is None else layer):
+        score = asked(model, named, operator, backprop_modifier, wrt, fold_layers)
+        end = model if score.layer is None else score.layer
+        if models.ends_in_softmax(end):
             warn(
-                f"The output of {(layer or model).name!r} ends in a softmax: raising one class means "
+                f"The output of {end.name!r} ends in a softmax: raising one class means "
                 "lowering the others, and where it saturates the gradient vanishes. Explain the logits: "
                 "vis.linear_outputs(model).",
                 SoftmaxWarning,
             )
-        modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
-        start = None if wrt is None else models.find_layer(model, wrt)
-        made = operators.get(operator)
-        score = Score(Source(model), made, layer, modifier, start, bool(fold_layers))
         self._explain(score, batch_size, reducer)
 
     def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:
@@ -187,14 +174,14 @@ class Explainer(ABC):
             arrays = self.score.begin(arrays)
             maps = [self._reduced(part, i) for i, part in enumerate(self.empty(arrays))]
             return Explained(maps, np.empty(0), np.empty(0))
-        weights = self.targets(arrays, given)
+        weights = targets_of(self.score, arrays, given)
         arrays = self.score.begin(arrays)
         found = self.attribute(arrays, weights)
         maps = [self._reduced(part, i) for i, part in enumerate(found.maps)]
-        asked = found.scores
-        if scores and asked is None:
-            asked = self.score.values(arrays, weights)
-        return Explained(maps, weights, asked)
+        values = found.scores
+        if scores and values is None:
+            values = self.score.values(arrays, weights)
+        return Explained(maps, weights, values)
 
     def empty(self, arrays: Arrays) -> Arrays:
         """Return the attributions of a batch of no sample."""
@@ -238,36 +225,6 @@ class Explainer(ABC):
         from vis.attributions import store
 
         store.write(self, inputs, path, targets, resume, progress)
-
-    def targets(self, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
-        """Return what the operator is given as the targets of a batch."""
-        count = len(arrays[0])
-        if given is None:
-            try:
-                return predicted(self.score.outputs(arrays))
-            except LayerError:
-                # An operator of one's own makes one score of several outputs, and may need no targets.
-                if self.score.operator is operators.get(None):
-                    raise
-                return np.zeros((count, 1), np.float32)
-        shape = self._output_shape(arrays)
-        try:
-            return as_weights(given, count, shape)
-        except InputError:
-            # An operator of one's own, or of a task, may ask for targets of any form.
-            array = np.asarray(given)
-            if self.score.operator is operators.get(None) or array.dtype.kind not in "fiub":
-                raise
-            if array.shape[:1] != (count,):
-                raise
-            return array.astype(np.float32)
-
-    def _output_shape(self, arrays: Arrays) -> tuple[int, ...]:
-        held = self.model if self.score.layer is None else self.score.layer
-        shape = models.output_shape(held)
-        if shape is None or None in shape[1:]:
-            return self.score.outputs([array[:1] for array in arrays]).shape[1:]
-        return tuple(size for size in shape[1:] if size is not None)
 
     def at_once(self) -> int | None:
         """Return the largest number of samples of a batch, or None for all."""

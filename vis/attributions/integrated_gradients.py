@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import inputs
+from vis.attributions.asked import targets_of
 from vis.attributions.base import Attribution, whole
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.gradient import GradientExplainer
@@ -85,7 +86,7 @@ class IntegratedGradients(GradientExplainer):
         """
         found = []
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once()):
-            weights = self.targets(arrays, given)
+            weights = targets_of(self.score, arrays, given)
             arrays = self.score.begin(arrays)
             explained = self.score.explained(arrays)
             start = arrays[: len(arrays) - len(explained)] + [
