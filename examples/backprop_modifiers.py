@@ -12,9 +12,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from vis import linear_outputs, plotting, visualize_saliency
+from vis import linear_outputs, metrics, plotting, visualize_saliency
 from vis.demo.network import load_network
-from vis.demo.report import energy_inside
 from vis.demo.scenes import make_scenes
 
 MODIFIERS = {"vanilla": None, "guided": "guided", "rectified": "rectified"}
@@ -45,7 +44,7 @@ def main(output: Path) -> None:
             ]
             for classes in (scenes.labels, rivals)
         )
-        inside = [energy_inside(*pair) for pair in zip(maps, scenes.masks, strict=True)]
+        inside = metrics.energy_in_mask(maps, scenes.masks)
         alike = [correlation(*pair) for pair in zip(maps, others, strict=True)]
         click.echo(
             f"{name}: {np.mean(inside):.2f} of the energy in the box, "

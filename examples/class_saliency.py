@@ -8,11 +8,10 @@ against it. With both classes in `filter_indices` it is the gradient of the sum 
 from pathlib import Path
 
 import click
-import numpy as np
 
-from vis import linear_outputs, plotting, visualize_saliency
+from vis import linear_outputs, metrics, plotting, visualize_saliency
 from vis.demo.network import load_network
-from vis.demo.report import energy_inside, pairs_seen
+from vis.demo.report import pairs_seen
 
 SHOWN = 4
 
@@ -29,8 +28,7 @@ def main(output: Path) -> None:
     for name, which in {"first class": [0], "second class": [1], "both classes": [0, 1]}.items():
         pairs = zip(labels, images, strict=True)
         maps = [visualize_saliency(logits, -1, label[which], image) for label, image in pairs]
-        shares = [[energy_inside(m, box) for box in both] for both, m in zip(boxes, maps, strict=True)]
-        first, second = np.mean(shares, axis=0)
+        first, second = (metrics.energy_in_mask(maps, boxes[:, i]).mean() for i in (0, 1))
         click.echo(f"{name}: {first:.2f} of the energy on the first digit, {second:.2f} on the second")
         columns[name] = maps[:SHOWN]
     figure = plotting.plot_grid(

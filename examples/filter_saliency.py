@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from vis import get_num_filters, plotting, visualize_saliency
+from vis import get_num_filters, metrics, plotting, visualize_saliency
 from vis.demo.network import load_network
-from vis.demo.report import energy_inside
 from vis.demo.scenes import make_scenes
 
 LAYERS = ("relu1", "conv5")
@@ -33,9 +32,7 @@ def main(output: Path) -> None:
             [visualize_saliency(network, layer, index, image) for image in scenes.images]
             for index in range(get_num_filters(network.get_layer(layer)))
         ]
-        shares = [
-            np.mean([energy_inside(*pair) for pair in zip(row, scenes.masks, strict=True)]) for row in maps
-        ]
+        shares = [metrics.energy_in_mask(row, scenes.masks).mean() for row in maps]
         ranked = np.argsort(shares)[::-1]
         for index in (*ranked[:2], ranked[-1]):
             columns[f"{layer} [{index}]"] = maps[index][:SHOWN]

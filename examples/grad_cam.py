@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from vis import linear_outputs, plotting, visualize_cam, visualize_saliency
+from vis import linear_outputs, metrics, plotting, visualize_cam, visualize_saliency
 from vis.demo.network import load_network
-from vis.demo.report import energy_inside, pairs_seen
+from vis.demo.report import pairs_seen
 
 SHOWN = 4
 
@@ -32,7 +32,7 @@ def main(output: Path) -> None:
         # For each scene the share of each digit's map in each digit's box.
         shares = np.array(
             [
-                [[energy_inside(m, box) for box in two] for m in each]
+                [metrics.energy_in_mask([m, m], two) for m in each]
                 for two, each in zip(boxes, maps, strict=True)
             ]
         )

@@ -12,9 +12,8 @@ import click
 import keras
 import numpy as np
 
-from vis import backprop_modifiers, grad_modifiers, linear_outputs, plotting, visualize_saliency
+from vis import backprop_modifiers, grad_modifiers, linear_outputs, metrics, plotting, visualize_saliency
 from vis.demo.network import load_network
-from vis.demo.report import energy_inside
 from vis.demo.scenes import make_scenes
 
 SHARPNESS = 2.0
@@ -58,8 +57,7 @@ def main(output: Path) -> None:
             visualize_saliency(logits, -1, label, image, **options)
             for image, label in zip(scenes.images, scenes.labels, strict=True)
         ]
-        shares = [energy_inside(*pair) for pair in zip(maps, scenes.masks, strict=True)]
-        click.echo(f"{name}: {np.mean(shares):.2f}")
+        click.echo(f"{name}: {metrics.energy_in_mask(maps, scenes.masks).mean():.2f}")
         columns[name] = maps[:SHOWN]
     figure = plotting.plot_grid(
         scenes.images[:SHOWN],

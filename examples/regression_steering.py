@@ -14,8 +14,7 @@ import click
 import keras
 import numpy as np
 
-from vis import plotting, visualize_saliency
-from vis.demo.report import energy_inside
+from vis import metrics, plotting, visualize_saliency
 from vis.grad_modifiers import negate, relu
 
 HEIGHT, WIDTH, HORIZON = 40, 80, 12
@@ -87,7 +86,7 @@ def main(output: Path) -> None:
         for name, modifier in MODIFIERS.items():
             maps = [visualize_saliency(network, -1, 0, road, grad_modifier=modifier) for road in roads]
             columns[name].append(maps[0])
-            shares.append(np.mean([energy_inside(*pair) for pair in zip(maps, lanes, strict=True)]))
+            shares.append(metrics.energy_in_mask(maps, lanes).mean())
         figures = ", ".join(f"{name} {share:.2f}" for name, share in zip(MODIFIERS, shares, strict=True))
         click.echo(f"{curve} {angle:+.1f} (answer {answers.mean():+.2f}): area {lanes.mean():.2f}, {figures}")
     figure = plotting.plot_grid(images, columns, names, "What changes the steering angle")

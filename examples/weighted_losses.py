@@ -13,9 +13,15 @@ import click
 import keras
 import numpy as np
 
-from vis import ActivationMaximization, Loss, linear_outputs, plotting, visualize_saliency_with_losses
+from vis import (
+    ActivationMaximization,
+    Loss,
+    linear_outputs,
+    metrics,
+    plotting,
+    visualize_saliency_with_losses,
+)
 from vis.demo.network import load_network
-from vis.demo.report import energy_inside
 from vis.demo.scenes import make_scenes
 
 SHOWN = 4
@@ -64,7 +70,7 @@ def main(output: Path) -> None:
             maps.append(visualize_saliency_with_losses(logits.input, losses, image, grad_modifier="relu"))
     click.echo(f"the box of a digit covers {scenes.masks.mean():.2f} of a scene")
     for name, maps in columns.items():
-        inside = [energy_inside(*pair) for pair in zip(maps, scenes.masks, strict=True)]
+        inside = metrics.energy_in_mask(maps, scenes.masks)
         alike = [correlation(*pair) for pair in zip(maps, columns["class alone"], strict=True)]
         click.echo(
             f"{name}: {np.mean(inside):.2f} of the energy in the box, "

@@ -354,7 +354,7 @@ def demo(output: Path, scenes: int) -> None:
     """Explain a small trained network on digits placed on photographs, and measure the maps."""
     _start_tensorflow()
     from vis import files
-    from vis.demo import report
+    from vis.demo import report, sanity
 
     try:
         result = report.measure(scenes)
@@ -368,6 +368,14 @@ def demo(output: Path, scenes: int) -> None:
     click.echo(f"\nThe maps are in {', '.join(str(output / f'{name}.png') for name in sheets)}.")
     files.save_picture(output / "digits.png", report.digits())
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
+    checks = sanity.checks()
+    with files.written(output / "sanity.png") as temporary:
+        sanity.figure(checks).savefig(temporary, format="png", dpi=110)
+    click.echo(
+        "\nAnother network, its weights made random layer by layer: rank correlation with its maps before\n"
+    )
+    click.echo(sanity.table(checks))
+    click.echo(f"\nThe check is drawn in {output / 'sanity.png'}.")
 
 
 def _prepare(network: Any, input_range: tuple[float, float] | None, preprocess: str | None) -> Any:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vis.demo import network, report, scenes
+from vis import metrics
+from vis.demo import network, report, sanity, scenes
 
 
 def test_scenes_hold_their_digit_in_the_box() -> None:
@@ -45,15 +46,6 @@ def test_the_shipped_network_reads_digits_it_has_not_seen() -> None:
     assert (predicted == made.labels).mean() >= 0.9
 
 
-def test_energy_and_pointing_by_hand() -> None:
-    saliency = np.array([[1.0, 0.0], [2.0, 5.0]])
-    mask = np.array([[True, False], [True, False]])
-    assert report.energy_inside(saliency, mask) == 3 / 8
-    assert not report.points_inside(saliency, mask)
-    assert report.points_inside(saliency, ~mask)
-    assert report.energy_inside(np.zeros((2, 2)), mask) == 0
-
-
 def test_what_the_demo_shows() -> None:
     result = report.measure(30)
     rows = {row.method: row for row in result.rows}
@@ -70,6 +62,23 @@ def test_what_the_demo_shows() -> None:
         figure = report.gallery(result, methods)
         assert len(figure.axes) == report.GALLERY_ROWS * (1 + len(methods))
     assert min(rows[name].energy for name in report.EXPLAINERS) > 2 * result.area
+    # Removed in the order of a map that knows the digit, it is gone soon; put in, it is there soon.
+    for method in ("vanilla", "guided", "Grad-CAM", "occlusion"):
+        assert rows[method].deletion < 0.3 < 0.8 < rows[method].insertion
+    assert rows["small_values"].deletion > rows["vanilla"].deletion + 0.2
+
+
+def test_guided_maps_stay_when_weights_are_random_and_vanilla_maps_do_not() -> None:
+    found = sanity.checks(32)
+    assert list(found) == ["vanilla", "guided", "rectified"]
+    # The two dense layers are random by then: nothing is left that knows the classes.
+    plain, guided = (metrics.median(found[name].rank_correlation[1]) for name in ("vanilla", "guided"))
+    assert plain < 0.65 and guided > 0.85
+    plain, guided = (metrics.median(found[name].structural_similarity[1]) for name in ("vanilla", "guided"))
+    assert plain < 0.5 and guided > 0.75
+    lines = sanity.table(found).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == found["guided"].layers
+    assert len(sanity.figure(found).axes) == 2
 
 
 def test_the_digits_that_the_demo_draws() -> None:

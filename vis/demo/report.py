@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import attributions, models, plotting
+from vis import attributions, metrics, models, plotting
 from vis.demo.network import load_network
 from vis.demo.scenes import Scenes, make_pairs, make_scenes
 from vis.utils.utils import stitch_images
@@ -46,17 +46,23 @@ FAMILIES = {
     "occlusion": ("vanilla", "occlusion"),
 }
 GALLERY_ROWS = 6
+# How many scenes are changed step by step for deletion and insertion.
+CHANGED = 50
 
 Maps = list[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method: mean share of the energy in the box, pointing-game hits, milliseconds per image."""
+    """One method: mean share of the energy in the box, pointing-game hits, mean areas under the curves of the
+    probability for deletion and insertion, milliseconds per image.
+    """
 
     method: str
     energy: float
     hits: int
+    deletion: float
+    insertion: float
     milliseconds: float
 
 
@@ -75,34 +81,16 @@ class Result:
         count = len(self.scenes.labels)
         lines = [
             f"{count} test scenes; the network names {self.accuracy:.1%} of the digits correctly; "
-            f"a box covers {self.area:.2f} of a scene.",
+            f"a box covers {self.area:.2f} of a scene. Deletion and insertion are of {min(count, CHANGED)}.",
             "",
-            f"{'method':<18}{'energy in the box':>18}{'pointing game':>16}{'ms per image':>14}",
+            f"{'method':<18}{'energy in the box':>18}{'pointing game':>16}"
+            f"{'deletion':>10}{'insertion':>11}{'ms per image':>14}",
         ]
         for row in self.rows:
             hits = f"{row.hits} of {count}"
-            lines.append(f"{row.method:<18}{row.energy:>18.2f}{hits:>16}{row.milliseconds:>14.1f}")
+            areas = f"{row.deletion:>10.2f}{row.insertion:>11.2f}"
+            lines.append(f"{row.method:<18}{row.energy:>18.2f}{hits:>16}{areas}{row.milliseconds:>14.1f}")
         return "\n".join(lines)
-
-
-def energy_inside(saliency: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> float:
-    """Return the share of a map's sum that lies inside a mask, 0 to 1; 0 for a map of zeros.
-
-    Args:
-        saliency: `(height, width)`, not negative.
-        mask: `(height, width)`.
-    """
-    total = float(saliency.sum(dtype=np.float64))
-    return float(saliency[mask].sum(dtype=np.float64)) / total if total else 0.0
-
-
-def points_inside(saliency: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> bool:
-    """Tell whether the largest value of a map lies inside a mask: a hit in the pointing game.
-
-    Reference:
-        Zhang et al.: Top-down Neural Attention by Excitation Backprop, 2016, section 4.2.
-    """
-    return bool(mask.flat[int(saliency.argmax())])
 
 
 def pairs_seen(
@@ -139,9 +127,13 @@ def measure(count: int, seed: int = 1) -> Result:
             drawn[method], seconds = _one_by_one(logits, scenes, METHODS[method])
         else:
             drawn[method], seconds = _together(logits, scenes, *EXPLAINERS[method])
-        energies = [energy_inside(m, mask) for m, mask in zip(drawn[method], scenes.masks, strict=True)]
-        hits = sum(points_inside(m, mask) for m, mask in zip(drawn[method], scenes.masks, strict=True))
-        rows.append(Row(method, float(np.mean(energies)), hits, 1000 * seconds))
+        energy = metrics.energy_in_mask(drawn[method], scenes.masks).mean()
+        hits = int(metrics.pointing_game(drawn[method], scenes.masks).sum())
+        some = (network, scenes.images[:CHANGED], drawn[method][:CHANGED], scenes.labels[:CHANGED])
+        deletion, insertion = (
+            float(change(*some).area.mean()) for change in (metrics.deletion, metrics.insertion)
+        )
+        rows.append(Row(method, float(energy), hits, deletion, insertion, 1000 * seconds))
     return Result(scenes, drawn, rows, float((predicted == scenes.labels).mean()), float(scenes.masks.mean()))
 
 

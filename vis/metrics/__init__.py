@@ -7,7 +7,7 @@ compare a map with where the thing is.
 
 from vis.metrics.causal import Curve, blurred, deletion, insertion
 from vis.metrics.localization import energy_in_mask, pointing_game
-from vis.metrics.sanity import SanityCheck, plot_sanity, sanity_check
+from vis.metrics.sanity import SanityCheck, median, plot_sanity, sanity_check
 from vis.metrics.similarity import rank_correlation, structural_similarity
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "deletion",
     "energy_in_mask",
     "insertion",
+    "median",
     "plot_sanity",
     "pointing_game",
     "rank_correlation",
