@@ -41,6 +41,7 @@ ROOMS = [
     "backend",
     "registry",
     "weak",
+    "checks",
     "errors",
     "version",
 ]

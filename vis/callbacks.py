@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vis import files
+from vis import checks, files
 from vis.errors import InputError, VisWarning
 from vis.maps import checked_range
 from vis.models import check_data_format
@@ -97,7 +97,7 @@ class GifGenerator(OptimizerCallback):
         Raises:
             InputError: if it is no such picture, or has a value that is NaN or infinite.
         """
-        self._frames.append(Image.fromarray(self._bytes(np.asarray(wrt_value))))
+        self._frames.append(Image.fromarray(self._bytes(checks.real(wrt_value, "What GifGenerator shows"))))
 
     def on_end(self) -> None:
         """Write the file, and forget the pictures."""

@@ -314,9 +314,15 @@ def explain(
     listing = output.with_name(f"{output.name}.txt")
     if output.exists() and listing.exists() and listing.read_text() != paths:
         raise InputError(f"The pictures in {str(folder)!r} have changed since {str(output)!r} was begun.")
+    known = listing.exists(), output.exists()
     with files.written(listing) as temporary:
         temporary.write_text(paths)
-    explainer.write(pictures, output, target)
+    try:
+        explainer.write(pictures, output, target)
+    except VisError:
+        if not known[0] and (known[1] or not output.exists()):
+            listing.unlink()  # nothing is explained that it could be about
+        raise
     click.echo(f"{len(pictures)} pictures, {method} -> {output}")
 
 
@@ -340,6 +346,8 @@ def show(maps: Path, output: Path, first: int, count: int, columns: int) -> None
     from vis.utils.utils import stitch_images
 
     rows = store.read(maps, first, count)
+    if rows.ndim != 4:
+        raise InputError(f"{str(maps)!r} holds maps of shape {rows.shape[1:]}, which are none of pictures.")
     sheet = stitch_images([plotting.colorize(row[..., 0]) for row in rows], 2, columns)
     files.save_picture(output, np.asarray(sheet))
     click.echo(f"{len(rows)} maps from {first} on -> {output}")
@@ -380,11 +388,11 @@ def demo(output: Path, scenes: int) -> None:
 
 def _prepare(network: Any, input_range: tuple[float, float] | None, preprocess: str | None) -> Any:
     """Return what makes the model's input of a picture of values from 0 to 255."""
-    from vis import describe, files
+    from vis import describe, files, maps
 
     if preprocess:
         return partial(files.prepared, name=preprocess)
-    low, high = input_range or describe.pixel_range(network)
+    low, high = maps.checked_range(input_range or describe.pixel_range(network))
     return lambda picture: low + (high - low) * picture / 255
 
 

@@ -17,7 +17,7 @@ from keras import ops
 
 from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import GradientError
+from vis.errors import GradientError, InputError
 from vis.losses import Loss
 from vis.source import Losses, Source
 from vis.traces import Trace, cached, evaluated
@@ -75,6 +75,13 @@ def _evaluate(
     modifier: BackpropModifier | None,
 ) -> backend.Evaluation:
     losses = checked_losses(losses)
+    for loss, _ in losses:
+        if loss.samples not in (None, len(arrays[0])):
+            given = "one sample" if len(arrays[0]) == 1 else f"{len(arrays[0])} samples"
+            raise InputError(
+                f"The loss {loss.name!r} is for {loss.samples} samples, one filter each. Received: {given}. "
+                "Leave each=True out."
+            )
     modifier = modifier or source.modifier
     trace = _trace(source, losses, arrays, wrt, modifier)
     *parameters, weights = _parameters(losses, trace)
@@ -162,7 +169,8 @@ def _cached(
     about += [] if modifier is None else [modifier.rule]
     settings = tuple(loss.trace_settings() for loss, _ in losses)
     key = (kind, settings, wrt is None, modifier is None, tuple(specs))
-    return cached(about, key, modifier, lambda: _compile(source, losses, specs, wrt, compile_))
+    with source.tried(specs):
+        return cached(about, key, modifier, lambda: _compile(source, losses, specs, wrt, compile_))
 
 
 def _parameters(losses: Losses, trace: Trace) -> list[npt.NDArray[Any]]:

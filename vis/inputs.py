@@ -30,11 +30,7 @@ def one_input(symbols: Any, seed_input: Any) -> Arrays:
         InputError: if the structure, a shape, a type or a value is wrong, or several inputs are given.
     """
     flat = keras.tree.flatten(symbols)
-    if isinstance(symbols, dict) and len(flat) > 1 and not isinstance(seed_input, dict):
-        raise InputError(
-            f"The model takes a dict of inputs with the keys {', '.join(map(repr, symbols))}. Received: "
-            f"{type(seed_input).__name__}. Pass a dict, so that no input is mistaken for another."
-        )
+    _check_dict(symbols, seed_input)
     given = _in_order(names(symbols), flat, seed_input)
     return [
         _checked(value, tuple(symbol.shape), symbol.dtype, name)
@@ -57,6 +53,7 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
         InputError: if the structure, a shape, a type or a value is wrong, or the inputs differ in number.
     """
     flat, known = keras.tree.flatten(symbols), names(symbols)
+    _check_dict(symbols, inputs)
     given = _in_order(known, flat, inputs)
     arrays = [
         _checked(value, tuple(symbol.shape), symbol.dtype, name, several=True)
@@ -66,6 +63,15 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
         sizes = ", ".join(f"{len(array)} of {name!r}" for array, name in zip(arrays, known, strict=True))
         raise InputError(f"All inputs of a batch have the same number of samples. Received: {sizes}.")
     return arrays
+
+
+def _check_dict(symbols: Any, given: Any) -> None:
+    """Raise `InputError` if a model takes several inputs in a dict, and they come in another way."""
+    if isinstance(symbols, dict) and len(symbols) > 1 and not isinstance(given, dict):
+        raise InputError(
+            f"The model takes a dict of inputs with the keys {', '.join(map(repr, symbols))}. Received: "
+            f"{type(given).__name__}. Pass a dict, so that no input is mistaken for another."
+        )
 
 
 def in_order(symbols: Any, given: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.errors import InputError
 
 # How the channels of a place become one: what joins two of them, and whether the result is a mean.
@@ -58,8 +59,16 @@ def normalize(
         array: finite values of any shape.
         min_value: the smallest value of the result.
         max_value: the largest value of the result.
+
+    Raises:
+        InputError: if they are no numbers, or not finite.
     """
-    values = np.asarray(array, dtype=np.float64)
+    values = checks.real(array, "What is normalised").astype(np.float64)
+    if not np.isfinite(values).all():
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        raise InputError(
+            f"What is normalised is finite. Received: {bad} of {values.size} values NaN or infinite."
+        )
     if not values.size:
         return np.asarray(values, np.float32)
     # Halves keep the range finite even for values near the largest float64.
@@ -137,7 +146,7 @@ def deprocess_input(
             infinite.
     """
     low, high = checked_range(input_range)
-    values = np.array(input_array, np.float64)
+    values = checks.real(input_array, "A picture").astype(np.float64)
     if not values.size or not np.isfinite(values).all():
         raise InputError(
             "A picture has finite values. Received: an array of shape "

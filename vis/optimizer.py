@@ -6,6 +6,7 @@ import json
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from vis import backend, grad_modifiers, inputs, maps, models, parameterizations
+from vis import backend, checks, grad_modifiers, inputs, maps, models, parameterizations
 from vis.callbacks import OptimizerCallback, Print
 from vis.errors import EmptyMapWarning, GradientError, InputError, warn
 from vis.gradients import checked_losses, compiled_descent, gradient_and_value
@@ -120,20 +121,22 @@ class Optimizer:
                     f"Received: samples={samples}. Pass samples={loss.samples}."
                 )
         made_of = parameterizations.get(parameterization)
-        if input_modifiers and not isinstance(made_of, parameterizations.Pixels):
+        modifiers = checks.listed(input_modifiers, InputModifier, "input modifiers")
+        if modifiers and not isinstance(made_of, parameterizations.Pixels):
             raise InputError(
                 f"Input modifiers change pixels. Received: input_modifiers with {made_of!r}. "
                 "Give the parameterization a transformation: vis.parameterizations.RandomAffine."
             )
-        modify = None if grad_modifier is None else grad_modifiers.get(grad_modifier)
-        run = self._run(made_of, seed_input, samples, np.random.default_rng(seed))
-        listeners = [*(callbacks or ()), *([Print()] if verbose else [])]
+        modify = None
+        if grad_modifier is not None:
+            modify = partial(grad_modifiers.applied, grad_modifiers.get(grad_modifier))
+        run = self._run(made_of, seed_input, samples, checks.generator(seed))
+        listeners = checks.listed(callbacks, OptimizerCallback, "callbacks")
+        listeners += [Print()] if verbose else []
         if self.wrt_tensor is not None:
-            gradient, value = self._evaluate(run, list(input_modifiers or ()), modify, listeners)
+            gradient, value = self._evaluate(run, modifiers, modify, listeners)
             return run.picture(run.start), gradient, value
-        best, gradient, last = self._descend(
-            run, max_iter, list(input_modifiers or ()), modify, listeners, optimizer
-        )
+        best, gradient, last = self._descend(run, max_iter, modifiers, modify, listeners, optimizer)
         return run.picture(best), gradient, run.image(last)
 
     def _run(
@@ -255,12 +258,9 @@ class Optimizer:
         modified: bool,
         optimizer: keras.optimizers.Optimizer | None,
     ) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
-        given = run.made_of.optimizer() if optimizer is None else optimizer
-        if not isinstance(given, keras.optimizers.Optimizer):
+        if not isinstance(optimizer, keras.optimizers.Optimizer | None):
             raise InputError(f"optimizer is a Keras optimizer or None. Received: {optimizer!r}.")
-        config = given.get_config()
-        # A copy: the caller's optimizer may belong to a training, and starts from its own state.
-        copy = type(given).from_config(config)
+        cls, config = _default(run.made_of) if optimizer is None else _settings(optimizer)
 
         def compile_(
             forward: backend.Forward, specs: list[backend.Spec], rule: backend.Rule | None
@@ -274,7 +274,8 @@ class Optimizer:
             return backend.compile_descent(
                 forward,
                 [first, *rest],
-                copy,
+                # A copy: the caller's optimizer may belong to a training, and starts from its own state.
+                cls.from_config(dict(config)),
                 len(self.losses),
                 self.norm_grads,
                 modified,
@@ -285,9 +286,19 @@ class Optimizer:
 
         # Keras counts its optimizers up in their names.
         settings = json.dumps({**config, "name": None}, sort_keys=True, default=repr)
-        kind = ("descent", type(given), settings, self.norm_grads, modified, run.made_of, run.canvas)
+        kind = ("descent", cls, settings, self.norm_grads, modified, run.made_of, run.canvas)
         image = np.empty(run.canvas.shape, self.input.dtype)
         return compiled_descent(self.source, self.losses, image, kind, compile_)
+
+
+def _settings(optimizer: keras.optimizers.Optimizer) -> tuple[Any, dict[str, Any]]:
+    return type(optimizer), optimizer.get_config()
+
+
+@lru_cache(64)
+def _default(made_of: Parameterization) -> tuple[Any, dict[str, Any]]:
+    # One is made, and not one per run: each leaves the names of its variables behind in TensorFlow.
+    return _settings(made_of.optimizer())
 
 
 @dataclass(frozen=True)
@@ -340,5 +351,11 @@ def _count(name: str, value: Any) -> int:
 
 def _around(x: npt.NDArray[Any], changes: list[Any]) -> npt.NDArray[Any]:
     for change in changes:
-        x = np.asarray(change(x))
+        changed = checks.real(change(x), "What an input modifier returns")
+        if changed.shape != x.shape:
+            raise InputError(
+                "An input modifier returns an input of the shape that it was given. Received from "
+                f"{change!r}: shape {changed.shape} for {x.shape}."
+            )
+        x = changed
     return x

@@ -17,7 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from vis import maps
+from vis import checks, maps
 from vis.errors import InputError
 
 SEQUENTIAL = "inferno"
@@ -159,8 +159,9 @@ def plot_spread(
 
 
 def _finite(array: npt.ArrayLike, ndim: int | None = None) -> npt.NDArray[np.float64]:
-    values = np.asarray(array, np.float64)
-    if values.ndim not in ((1, 2) if ndim is None else (ndim,)) or not np.isfinite(values).all():
+    values = checks.real(array, "A map").astype(np.float64)
+    known = values.ndim in ((1, 2) if ndim is None else (ndim,)) and values.size
+    if not known or not np.isfinite(values).all():
         raise InputError(
             "A map is finite and has the axes (height, width), or one axis. Received: shape "
             f"{values.shape} with {np.count_nonzero(~np.isfinite(values))} values not finite."
@@ -177,7 +178,7 @@ def _mappable(values: npt.NDArray[np.float64]) -> ScalarMappable:
 
 def _picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """Return an input as an RGB picture; values outside [0, 1] are scaled to their range."""
-    array = np.asarray(image)
+    array = checks.real(image, "An input")
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
     if array.ndim == 3 and array.shape[:2] != shape and array.shape[1:] == shape:
@@ -190,6 +191,7 @@ def _picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uin
         array = np.repeat(array.astype(np.float64).mean(axis=-1, keepdims=True), 3, axis=-1)
     if array.dtype == np.uint8:
         return array
+    array = array if np.isfinite(array).all() else maps.normalize(array)
     inside = array.min() >= 0.0 and array.max() <= 1.0
     return np.rint(255 * (array if inside else maps.normalize(array))).astype(np.uint8)
 
@@ -202,6 +204,8 @@ def _show(axes: Axes, picture: npt.NDArray[np.uint8], title: str) -> None:
 
 
 def _outline(axes: Axes, mask: npt.NDArray[np.bool_], color: str) -> None:
+    if not mask.any():
+        raise InputError("A box is a mask with something inside. Received: a mask without a place.")
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     left, top = columns[0] - 0.5, rows[0] - 0.5
     right, bottom = columns[-1] + 0.5, rows[-1] + 0.5

@@ -37,8 +37,8 @@ class Registry(Generic[T]):
         """
         if not names or not all(isinstance(name, str) and name for name in names):
             raise ModifierError(
-                f"A {self.kind} is registered under one or more names. Received: {names!r}. "
-                f'Write @register("my_name").'
+                f"{self._article.capitalize()} {self.kind} is registered under one or more names. "
+                f'Received: {names!r}. Write @register("my_name").'
             )
 
         def decorate(thing: Any) -> T:
@@ -74,13 +74,16 @@ class Registry(Generic[T]):
         """Return the registered names in order of registration."""
         return list(self._objects)
 
+    @property
+    def _article(self) -> str:
+        return "an" if self.kind[0] in "aeiou" else "a"
+
     def _made(self, thing: Any, name: str) -> T:
         try:
             return self._wrap(thing, name)
         except TypeError as error:
-            article = "an" if self.kind[0] in "aeiou" else "a"
             known = ", ".join(sorted(self._objects)) or "the registered names"
             raise ModifierError(
-                f"Not {article} {self.kind}: {error}. Received: {thing!r}. "
+                f"Not {self._article} {self.kind}: {error}. Received: {thing!r}. "
                 f"Pass one of {known}, or one of your own."
             ) from error

@@ -94,7 +94,7 @@ class Score:
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
             trace = self._trace(arrays, targets, None, ())
             evaluation: backend.Evaluation = trace.compiled([*arrays, targets, np.float64(1), *self.kernels])
-            return Scored(evaluation.values[0], [], [])
+            return Scored(self._of_each(evaluation.values[0], arrays), [], [])
 
         return self._fitted(run, arrays, targets).scores
 
@@ -124,9 +124,20 @@ class Score:
                 wrt,
                 name,
             )
-            return Scored(found.values[0], found.gradients, found.values[1:])
+            return Scored(self._of_each(found.values[0], arrays), found.gradients, found.values[1:])
 
         return self._fitted(run, arrays, targets)
+
+    def _of_each(self, scores: npt.NDArray[Any], arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        if len(scores) != len(arrays[0]):
+            raise self._no_score(scores.shape)
+        return scores
+
+    def _no_score(self, shape: tuple[Any, ...]) -> GradientError:
+        return GradientError(
+            "An operator returns the score of each sample, (batch,), in keras.ops. Received from "
+            f"{self.operator!r}: shape {shape}. Sum over the other axes."
+        )
 
     def _fitted(self, run: Callable[..., Scored], arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
         """Run on a batch; for a model of a fixed batch size, on parts of that, the last one filled up."""
@@ -172,9 +183,13 @@ class Score:
         kind = "score" if watched is None else "scores" if target else "outputs"
         absent = tuple(part is None for part in (self.layer, watch, self.wrt, modifier))
         key = (kind, absent, self.fold, len(self.kernels), tuple(specs), target)
-        return cached(
-            about, key, modifier, lambda: self._compile([*specs, *target], len(specs), watch, kind, modifier)
-        )
+        with self.source.tried(specs):
+            return cached(
+                about,
+                key,
+                modifier,
+                lambda: self._compile([*specs, *target], len(specs), watch, kind, modifier),
+            )
 
     def _compile(
         self,
@@ -209,11 +224,9 @@ class Score:
 
             score = operator(model, inputs, *targets)
             shape = tuple(getattr(score, "shape", ("no tensor",)))
-            if len(shape) != 1 or isinstance(shape[0], str):
-                raise GradientError(
-                    "An operator returns the score of each sample, (batch,), in keras.ops. Received from "
-                    f"{operator!r}: shape {shape}. Sum over the other axes."
-                )
+            numbers = len(shape) == 1 and not isinstance(shape[0], str)
+            if not numbers or keras.backend.standardize_dtype(score.dtype) == "string":
+                raise self._no_score(shape)
             watched = self.explained(given) if watch is None else values[-1:]
             if kind == "scores":
                 watched = []

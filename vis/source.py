@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,15 @@ import numpy.typing as npt
 
 from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import GradientError, LayerError, ModelError, SharedInputWarning, warn
+from vis.errors import (
+    GradientError,
+    InputError,
+    LayerError,
+    ModelError,
+    SharedInputWarning,
+    VisError,
+    warn,
+)
 from vis.losses import Loss
 
 Losses = Sequence[tuple[Loss, float]]
@@ -61,6 +70,25 @@ class Source:
         origin = self.model if self.symbols is None else keras.tree.flatten(self.symbols)[index]
         return models.input_channel_axis(origin, rank) % rank
 
+    @contextlib.contextmanager
+    def tried(self, specs: Sequence[backend.Spec]) -> Iterator[None]:
+        """Say so if a model of unknown inputs cannot be run on those that it is given.
+
+        Raises:
+            InputError: for whatever its layers raise.
+        """
+        try:
+            yield
+        except VisError:
+            raise
+        except Exception as error:
+            if self.symbols is not None:
+                raise
+            shapes = ", ".join(str(spec.shape[1:]) for spec in specs)
+            raise InputError(
+                f"The model {self.model.name!r} cannot be run on inputs of shape {shapes}: {error}"
+            ) from error
+
     def places(self, arrays: Sequence[npt.NDArray[Any]], rank: int) -> tuple[int, ...] | None:
         """Return the spatial shape of the first input of some rank, or None if there is none."""
         for index, array in enumerate(arrays):
@@ -92,11 +120,9 @@ def as_source(model: Any) -> Source:
     Raises:
         ModelError: for anything else.
     """
-    if isinstance(model, keras.Model) or all(
-        isinstance(t, keras.KerasTensor) and isinstance(t._keras_history.operation, keras.layers.InputLayer)
-        for t in keras.tree.flatten(model)
-    ):
-        if not isinstance(model, keras.Model) and any(map(models.is_modified_too, keras.tree.flatten(model))):
+    given = [] if isinstance(model, keras.Model) else keras.tree.flatten(model)
+    if isinstance(model, keras.Model) or (given and all(map(_is_input, given))):
+        if any(map(models.is_modified_too, given)):
             warn(
                 "The symbolic input belongs to a model and to a modified one made of it; the plain gradient "
                 "is taken. Pass the model that you mean, modified or not, in place of its input.",
@@ -106,6 +132,12 @@ def as_source(model: Any) -> Source:
     raise ModelError(
         f"Expected a Keras model or its symbolic input, model.input. Received: {model!r} of type "
         f"{type(model).__name__}."
+    )
+
+
+def _is_input(tensor: Any) -> bool:
+    return isinstance(tensor, keras.KerasTensor) and isinstance(
+        tensor._keras_history.operation, keras.layers.InputLayer
     )
 
 

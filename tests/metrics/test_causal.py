@@ -126,7 +126,7 @@ def test_blurring() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"maps": WEIGHTS}, "A map is finite and has the shape of its input"),
+        ({"maps": WEIGHTS}, "1 samples, 4 maps"),
         ({"maps": np.ones((1, 3))}, r"maps of shape \(1, 3\) for inputs of shape \(1, 4\)"),
         ({"maps": np.ones((2, 4))}, "1 samples, 2 maps"),
         ({"maps": WEIGHTS[None] * np.nan}, "A map is finite"),

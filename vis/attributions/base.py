@@ -107,7 +107,7 @@ class Explainer(ABC):
     def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:
         if batch_size is not None:
             batch_size = whole("batch_size", batch_size)
-        if reducer is not None and reducer not in maps.REDUCERS:
+        if reducer is not None and reducer not in [*maps.REDUCERS]:
             raise InputError(f"reducer is one of {', '.join(maps.REDUCERS)}, or None. Received: {reducer!r}.")
         self.score = score
         self.model = score.source.model
@@ -281,6 +281,19 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return getattr(value, "__qualname__", type(value).__name__)
+
+
+def checked(explainer: Any) -> Explainer:
+    """Return an explainer.
+
+    Raises:
+        InputError: if it is none.
+    """
+    if not isinstance(explainer, Explainer):
+        raise InputError(
+            f"An explainer of vis.attributions is needed, such as Saliency(model). Received: {explainer!r}."
+        )
+    return explainer
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:

@@ -149,6 +149,13 @@ def _is_batch(source: Source, inputs: Any) -> bool:
 
 def _gathered(source: Source, waiting: list[tuple[Any, Any]]) -> Batch:
     samples = [inputs for inputs, _ in waiting]
+    shapes = {
+        str([np.shape(part) for part in keras.tree.flatten(each)])
+        for each in samples
+        if not isinstance(each, list | tuple) or hasattr(each[0], "shape")
+    }
+    if len(shapes) > 1:
+        raise InputError(f"Samples of a batch have the same shape. Received: {' and '.join(sorted(shapes))}.")
     if source.symbols is None:
         inputs: Any = np.stack([np.asarray(sample) for sample in samples])
     else:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import files
-from vis.attributions.base import Explainer
+from vis.attributions.base import Explainer, whole
 from vis.attributions.batches import Arrays
 from vis.errors import InputError
 from vis.version import __version__
@@ -49,11 +49,12 @@ class Part:
 
 @dataclass
 class State:
-    """How far a run has come: the rows done, a digest of the first chunk's inputs, and what was skipped."""
+    """How far a run has come: the rows done, digests of the first inputs and targets, what was skipped."""
 
     samples: int = 0
     complete: bool = False
     inputs: str = ""
+    targets: str = ""
     skipped: list[list[Any]] = field(default_factory=list)
 
 
@@ -69,19 +70,21 @@ class Group:
         self.state = State()
         self._arrays: dict[str, Any] = {}
         self._waiting: list[tuple[Part, dict[str, npt.NDArray[Any]] | None]] = []
-        if self._folder.exists():
+        if files.exists(self._folder):
             if not resume:
                 raise InputError(f"{str(path)!r} exists. Remove it, or pass resume=True to continue it.")
             self.state = _read(self._folder, self._said)
-            self._open()
+            with self._told():
+                self._open()
 
-    def check_inputs(self, digest: str) -> None:
-        if self.state.samples and self.state.inputs != digest:
-            raise InputError(
-                f"{str(self._folder)!r} holds explanations of other inputs. Choose another path, or "
-                "remove it."
-            )
-        self.state.inputs = digest
+    def check_inputs(self, inputs: str, targets: str) -> None:
+        for what, here in (("inputs", inputs), ("targets", targets)):
+            if self.state.samples and getattr(self.state, what) != here:
+                raise InputError(
+                    f"{str(self._folder)!r} holds explanations of other {what}. Choose another path, or "
+                    "remove it."
+                )
+        self.state.inputs, self.state.targets = inputs, targets
 
     def put(self, part: Part, arrays: dict[str, npt.NDArray[Any]] | None) -> None:
         """Write a batch, or, without arrays, rows of nothing, as soon as its chunk is full."""
@@ -128,7 +131,7 @@ class Group:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, InputError) as error:
+        except Exception as error:  # of the disk, or of whatever the bytes there provoke
             raise InputError(
                 f"{str(self._folder)!r} cannot be written: {getattr(error, 'strerror', None) or error}. "
                 f"{self.state.samples} samples are finished and kept. Run again to continue."
@@ -233,10 +236,12 @@ def _read(folder: Path, said: dict[str, Any]) -> State:
     Raises:
         InputError: if it holds something else, or explanations with other settings.
     """
+    group = opened(folder)
     try:
-        held = dict(opened(folder).attrs)
+        held = dict(group.attrs)
         state = State(**held["progress"])
-    except (TypeError, KeyError) as error:
+        whole("samples", state.samples, 0)
+    except (TypeError, KeyError, InputError) as error:
         raise InputError(
             f"{str(folder)!r} holds no explanations of this library. Choose another path."
         ) from error

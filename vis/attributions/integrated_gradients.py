@@ -96,6 +96,8 @@ class IntegratedGradients(GradientExplainer):
             rise = self.score.values(arrays, weights).astype(np.float64) - self.score.values(start, weights)
             parts = self.attribute(arrays, weights).maps
             found.append(rise - sum(part.reshape(len(part), -1).sum(axis=1) for part in parts))
+        if not found:
+            raise InputError("There is nothing to explain. Received: an empty data set.")
         return np.concatenate(found)
 
     def _baselines(self, arrays: Arrays) -> Arrays:

@@ -19,6 +19,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from vis.errors import InputError
 from vis.registry import Registry
 from vis.scores import Operator, single_output
 
@@ -102,6 +103,11 @@ def detection(model: Model, inputs: Any, targets: Any) -> Any:
     found = single_output(model(inputs))
     if keras.backend.standardize_dtype(found.dtype) != "float64":
         found = ops.cast(found, "float32")  # half precision has no room for the smallest lengths
+    if len(found.shape) != 3 or targets.shape[-1] != found.shape[-1] or len(targets.shape) not in (2, 3):
+        raise InputError(
+            "The operator of object detection takes detections (batch, objects, 5 + classes), and targets of "
+            f"boxes in the same form. Received: outputs {tuple(found.shape)}, targets {tuple(targets.shape)}."
+        )
     wanted = ops.cast(targets, found.dtype)
     wanted = wanted if len(wanted.shape) == 3 else wanted[:, None]
     overlap = _overlap(found[:, None, :, :4], wanted[:, :, None, :4])

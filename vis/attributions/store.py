@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis.attributions.base import Explained, Explainer
+from vis.attributions.base import Explained, Explainer, checked, whole
 from vis.attributions.batches import Arrays, batches, check_targets, has_rows, is_array, is_stream, sized
 from vis.attributions.groups import Group, Part, digest, opened
 from vis.errors import InputError, SkippedWarning, warn
@@ -54,6 +54,7 @@ def write(
     """
     from tqdm import tqdm
 
+    explainer = checked(explainer)
     group = Group(explainer, path, explainer.at_once() or _BATCH, resume)
     explainer = explainer.fixed()
     done = group.state.samples
@@ -61,7 +62,7 @@ def write(
     with group.kept(), shown(total=_length(inputs), initial=done) as bar:
         for part in _parts(explainer, inputs, targets, group.batch, done):
             if part.start == 0:
-                group.check_inputs(digest(part.arrays))
+                group.check_inputs(digest(part.arrays), _digest_of_targets(part))
             if part.start >= done:
                 found = explainer.explain_arrays(part.arrays, part.given, scores=True) if part.kept else None
                 group.put(part, None if found is None else _named(explainer, found, part.given))
@@ -112,6 +113,8 @@ def read(path: str | os.PathLike[str], first: int = 0, count: int | None = None)
     Raises:
         InputError: if there is no such group or row.
     """
+    first = whole("first", first, 0)
+    count = None if count is None else whole("count", count)
     try:
         held = opened(path)["maps"]
         rows = held[first : None if count is None else first + count]
@@ -124,6 +127,13 @@ def read(path: str | os.PathLike[str], first: int = 0, count: int | None = None)
     if not len(rows):
         raise InputError(f"{os.fspath(path)!r} has {held.shape[0]} maps. Received: the first is {first}.")
     return np.asarray(np.nan_to_num(rows, nan=0.0), np.float32)
+
+
+def _digest_of_targets(part: Part) -> str:
+    if part.given is None:
+        return "predicted"
+    given = np.asarray(part.given)
+    return digest([np.broadcast_to(given, (part.rows, *given.shape)) if given.ndim == 0 else given])
 
 
 def _length(inputs: Any) -> int | None:

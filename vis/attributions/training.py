@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from vis import backend, files
-from vis.attributions.base import Explainer
+from vis.attributions.base import Explainer, checked
 from vis.errors import InputError
 
 
@@ -31,7 +31,7 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         name: of the maps.
 
     Raises:
-        InputError: if neither a folder nor a log is given, or the explainer gives no maps of images.
+        InputError: if there is no explainer, or neither a folder nor a log; if its maps are none of images.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
             raise InputError(
                 "Maps are written to a folder or to a log. Received: neither. Pass folder or log_dir."
             )
-        self.explainer = explainer
+        self.explainer = checked(explainer)
         self.inputs = inputs
         self.targets = targets
         self.folder = None if folder is None else Path(folder)

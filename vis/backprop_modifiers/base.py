@@ -10,6 +10,7 @@ import keras
 
 from vis import models
 from vis.backend import Rule
+from vis.errors import ModifierError
 from vis.registry import Registry
 
 
@@ -29,6 +30,10 @@ class BackpropModifier:
 
     name: str
     rule: Rule
+
+    def __post_init__(self) -> None:
+        if not callable(self.rule):
+            raise ModifierError(f"A rule is a function rule(x, y, incoming, true). Received: {self.rule!r}.")
 
     def __call__(self, model: keras.Model) -> keras.Model:
         """Return `model` modified.

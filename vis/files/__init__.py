@@ -2,6 +2,6 @@
 
 from vis.files.models import load_model
 from vis.files.pictures import ImageFolder, load_image, prepared, save_picture
-from vis.files.writing import written
+from vis.files.writing import exists, written
 
-__all__ = ["ImageFolder", "load_image", "load_model", "prepared", "save_picture", "written"]
+__all__ = ["ImageFolder", "exists", "load_image", "load_model", "prepared", "save_picture", "written"]

@@ -39,6 +39,8 @@ _MODELING = frozenset(
     }
 )
 _FUNCTIONS = frozenset({"activations", "losses", "metrics", "ops"})
+# Each of these a layer has weights for.
+_SIZES, _FEW = ("units", "filters", "input_dim", "output_dim"), 2**16
 # A file may be compressed to a part of what it holds; a small one may hold some more.
 _EXPANDED, _SPARE = 10, 2**26
 
@@ -88,11 +90,12 @@ def _check(path: Path) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             _check_size(path, size, sum(item.file_size for item in archive.infolist()))
-            _check_config(path, json.loads(archive.read("config.json")))
+            config, numbers = json.loads(archive.read("config.json")), 0
             for name in archive.namelist():
                 if name.endswith(".h5"):
                     with archive.open(name) as held, h5py.File(held, "r") as file:
-                        _check_weights(path, size, file)
+                        numbers += _check_weights(path, size, file)
+            _check_config(path, config, numbers)
     elif path.suffix in (".h5", ".hdf5"):
         with h5py.File(path, "r") as file:
             config = file.attrs.get("model_config")
@@ -101,8 +104,7 @@ def _check(path: Path) -> None:
                     f"{str(path)!r} holds no model, perhaps weights alone. Save it whole: "
                     "model.save('model.keras')."
                 )
-            _check_config(path, json.loads(config))
-            _check_weights(path, size, file)
+            _check_config(path, json.loads(config), _check_weights(path, size, file))
 
 
 def _check_size(path: Path, size: int, expanded: int) -> None:
@@ -110,12 +112,13 @@ def _check_size(path: Path, size: int, expanded: int) -> None:
         raise _refused(path, f"would expand from {size:,} to {expanded:,} bytes")
 
 
-def _check_config(path: Path, config: Any) -> None:
+def _check_config(path: Path, config: Any, numbers: int) -> None:
+    """Raise for a configuration that asks for what no model is made of, or for more than the weights fill."""
     pending = [config]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
-            reason = _reason(item)
+            reason = _reason(item) or _excess(item, numbers)
             if reason:
                 raise _refused(path, reason)
             pending += item.values()
@@ -153,6 +156,18 @@ def _reason(item: dict[str, Any]) -> str | None:
     return None if known else f"names {module}.{name}, which is neither Keras's nor registered with Keras"
 
 
+def _excess(item: dict[str, Any], numbers: int) -> str | None:
+    """Return how a layer is larger than all weights in the file, or None."""
+    config = item.get("config")
+    if not isinstance(config, dict) or "class_name" not in item:
+        return None
+    for key in _SIZES:
+        size = config.get(key)
+        if isinstance(size, int) and size > max(numbers, _FEW):
+            return f"has a layer with {key} = {size:,}, and {numbers:,} numbers as weights"
+    return None
+
+
 def _is_registered(item: dict[str, Any]) -> bool:
     names = (item.get("registered_name"), item.get("config") if item["class_name"] == "function" else None)
     return any(
@@ -160,9 +175,9 @@ def _is_registered(item: dict[str, Any]) -> bool:
     )
 
 
-def _check_weights(path: Path, size: int, file: h5py.File) -> None:
-    """Raise for weights that lie in other files, or are far larger than the file."""
-    sizes = []
+def _check_weights(path: Path, size: int, file: h5py.File) -> int:
+    """Return how many numbers are held; raise for such that lie elsewhere, or are far more than fit."""
+    sizes, numbers = [], 0
     for name, link in _links(file):
         if not isinstance(link, h5py.HardLink):
             raise _refused(path, f"has weights that lie elsewhere, {name!r}")
@@ -171,7 +186,9 @@ def _check_weights(path: Path, size: int, file: h5py.File) -> None:
             if held.external or held.is_virtual:
                 raise _refused(path, f"has weights that lie elsewhere, {name!r}")
             sizes.append(math.prod(held.shape) * held.dtype.itemsize)
+            numbers += math.prod(held.shape)
     _check_size(path, size, sum(sizes))
+    return numbers
 
 
 def _links(file: h5py.File) -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,26 @@ from pathlib import Path
 from vis.errors import InputError
 
 
+def exists(path: str | Path) -> bool:
+    """Tell whether there is a file or folder.
+
+    Raises:
+        InputError: if there can be none of this name.
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+    return True
+
+
+def _unwritable(path: str | Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{str(path)!r} cannot be written: {reason}.")
+
+
 @contextlib.contextmanager
 def written(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, which takes its place when the block ends without an error.
@@ -22,8 +42,8 @@ def written(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -34,6 +54,6 @@ def written(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.errors import InputError
 from vis.input_modifiers.base import InputModifier
 from vis.models import check_data_format
@@ -29,8 +30,8 @@ class Jitter(InputModifier):
             unless set otherwise), and channels last for sequences.
 
     Raises:
-        InputError: if `jitter` has a negative, infinite or missing value or is no number, or the
-            `data_format` is unknown.
+        InputError: if `jitter` has a negative, infinite or missing value or is no number, the seed is none,
+            or the `data_format` is unknown.
 
     Reference:
         Mordvintsev, Olah, Tyka: Inceptionism: Going Deeper into Neural Networks, 2015, and its code.
@@ -54,7 +55,7 @@ class Jitter(InputModifier):
         check_data_format(data_format, "keras.config")
         self.jitter = tuple(values.tolist()) if values.ndim else float(values)
         self.data_format = data_format
-        self._random = np.random.default_rng(seed)
+        self._random = checks.generator(seed)
 
     def pre(self, inp: Any) -> npt.NDArray[Any]:
         """Return a copy of the input, moved.

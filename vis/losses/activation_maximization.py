@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from vis.errors import FilterError
+from vis.errors import FilterError, LayerError
 from vis.losses.base import Evaluate, Loss
 from vis.models import filter_axis, output_shape
 
@@ -32,6 +32,7 @@ class ActivationMaximization(Loss):
         each: ask each sample of the batch for one filter, in their order, in place of the sum of them.
 
     Raises:
+        LayerError: if `layer` is no layer.
         FilterError: if an index is outside the layer's filters.
 
     Reference:
@@ -43,6 +44,11 @@ class ActivationMaximization(Loss):
     parameter_ranks = (2,)
 
     def __init__(self, layer: Any, filter_indices: Any = None, each: bool = False) -> None:
+        if not isinstance(layer, keras.Operation):
+            raise LayerError(
+                "ActivationMaximization takes a layer, such as model.get_layer('conv1'). "
+                f"Received: {layer!r}."
+            )
         self.layer = layer
         self.filter_indices = as_indices(filter_indices, layer)
         self.each = each
@@ -108,7 +114,7 @@ def as_indices(filter_indices: Any, layer: Any) -> list[int] | None:
     """Return filter indices as a list of ints, or None for all."""
     if filter_indices is None:
         return None
-    several = np.ndim(filter_indices) > 0 or isinstance(filter_indices, list | tuple | set | range)
+    several = isinstance(filter_indices, list | tuple | set | range) or np.ndim(filter_indices) > 0
     items = list(filter_indices) if several else [filter_indices]
     try:
         indices = [operator.index(item) for item in items]

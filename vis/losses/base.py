@@ -102,10 +102,10 @@ class Loss(ABC):
         expression = _expressions.get([self])
         if expression is None:
             expression = self.build_loss()
-            if not isinstance(expression, keras.KerasTensor):
+            if not isinstance(expression, keras.KerasTensor) or expression.dtype == "string":
                 raise GradientError(
                     f"build_loss() of the loss {self.name!r} must return an expression of keras.ops over "
-                    f"symbolic tensors such as layer.output. Received: {expression!r} of type "
+                    f"symbolic tensors such as layer.output, of numbers. Received: {expression!r} of type "
                     f"{type(expression).__name__}."
                 )
             _expressions.put([self], expression)

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import integrate, ndimage
 
+from vis import checks
 from vis.attributions.asked import asked, targets_of
 from vis.attributions.base import whole
-from vis.attributions.batches import batches
+from vis.attributions.batches import batches, sized
 from vis.errors import InputError
 
 Baseline = float | npt.NDArray[Any] | Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -133,7 +134,11 @@ def _curve(
 ) -> Curve:
     steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
     score = asked(model, output_layer, operator)
-    heat = np.asarray(maps, np.float64)
+    heat = checks.real(maps, "A map").astype(np.float64)
+    count, _ = sized(score.source, inputs)
+    if heat.shape[:1] != (count,):
+        given = len(heat) if heat.ndim else 0
+        raise InputError(f"There is a map for each sample. Received: {count} samples, {given} maps.")
     curves, done = [], 0
     for arrays, given in batches(score.source, inputs, targets, max(1, batch_size // (steps + 1))):
         if len(arrays) != 1:
@@ -151,8 +156,6 @@ def _curve(
         scores = np.concatenate([score.values([flat[part]], asked_of[part]) for part in parts])
         curves.append(scores.reshape(len(array), steps + 1).astype(np.float64))
         done += len(array)
-    if done != len(heat):
-        raise InputError(f"There is a map for each sample. Received: {done} samples, {len(heat)} maps.")
     return Curve(np.arange(steps + 1) / steps, np.concatenate(curves))
 
 

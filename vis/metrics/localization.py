@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.errors import InputError
 
 
@@ -72,7 +73,7 @@ def energy_in_mask(maps: npt.ArrayLike, masks: npt.ArrayLike) -> npt.NDArray[np.
 
 
 def _together(maps: Any, masks: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    values, inside = np.asarray(maps, np.float64), np.asarray(masks)
+    values, inside = checks.real(maps, "A map").astype(np.float64), checks.real(masks, "A mask")
     if values.ndim == inside.ndim + 1 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim < 2 or values.shape != inside.shape or 0 in values.shape[1:]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, stats
 
+from vis import checks
 from vis.errors import InputError
 from vis.maps import normalize
 
@@ -75,7 +76,7 @@ def _products(one: Any, other: Any) -> tuple[tuple[Any, Any], ...]:
 
 
 def _pair(first: Any, second: Any) -> list[npt.NDArray[np.float64]]:
-    pair = [np.asarray(array, np.float64) for array in (first, second)]
+    pair = [checks.real(array, "A map").astype(np.float64) for array in (first, second)]
     if pair[0].shape != pair[1].shape or pair[0].ndim < 2:
         raise InputError(
             "Two maps of each sample have one shape, with the samples as the first axis. "

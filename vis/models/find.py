@@ -135,7 +135,7 @@ def find_layer(model: Any, layer: Any) -> Any:
         return _by_path(model, layer)
     try:
         index = layer.__index__()
-    except AttributeError:
+    except (AttributeError, TypeError):  # an array of several has one that raises
         raise LayerError(
             "A layer is named by its index, its name, a path such as 'backbone/conv5', or the layer "
             f"itself. Received: {layer!r} of type {type(layer).__name__}."
@@ -167,10 +167,18 @@ def _by_path(model: Any, path: str) -> Any:
 
 
 def output_shape(layer: Any) -> tuple[int | None, ...] | None:
-    """Return the shape of a layer's output with its batch axis, or None if no graph tells it."""
+    """Return the shape of a layer's output with its batch axis, or None if no graph tells it.
+
+    Of a layer that is called several times, in other models perhaps, sizes that differ are None.
+    """
     outputs = output_structure(layer)
-    outputs = _symbolic(layer, "output") if outputs is None else outputs
-    return None if outputs is None else tuple(keras.tree.flatten(outputs)[0].shape)
+    if outputs is not None:
+        return tuple(keras.tree.flatten(outputs)[0].shape)
+    # No public name tells of more calls than the first.
+    calls = [node.output_tensors[0].shape for node in getattr(layer, "_inbound_nodes", ())]
+    if len({len(shape) for shape in calls}) != 1:
+        return None
+    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*calls, strict=True))
 
 
 def check_data_format(data_format: Any, default: str) -> None:

@@ -30,9 +30,10 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
             "SELU operations: choose a layer after one, or backprop_modifier=None."
         )
     if coverage.missed:
+        count = f"{len(coverage.reached)} activation{'' if len(coverage.reached) == 1 else 's'}"
         warn(
-            f"The backprop modifier {modifier!r} reaches {len(coverage.reached)} activations of the model "
-            f"{model!r} but not these, which keep their true gradient: {missed}.",
+            f"The backprop modifier {modifier!r} reaches {count} of the model {model!r} but not these, which "
+            f"keep their true gradient: {missed}. Replace them by a ReLU, or take backprop_modifier=None.",
             PartialOverrideWarning,
         )
 

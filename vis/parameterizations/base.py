@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis.errors import InputError
 from vis.parameterizations.affine import RandomAffine
 from vis.registry import Registry
 
@@ -47,6 +48,13 @@ class Parameterization(ABC):
     transformation: RandomAffine | None = None
     # The weight of a norm or a total variation that nobody has chosen.
     regularization = 0.0
+
+    def __post_init__(self) -> None:
+        if self.transformation is not None and not isinstance(self.transformation, RandomAffine):
+            raise InputError(
+                "transformation is a vis.parameterizations.RandomAffine, or None. "
+                f"Received: {self.transformation!r}."
+            )
 
     @abstractmethod
     def optimizer(self) -> keras.optimizers.Optimizer:

@@ -63,7 +63,7 @@ def random_array(
     Raises:
         InputError: if the shape is no shape, or `std` is negative.
     """
-    if not std >= 0:
+    if not isinstance(std, int | float | np.number) or not std >= 0:
         raise InputError(f"A standard deviation is at least 0. Received: std={std!r}.")
     try:
         noise = np.random.default_rng(seed).random(shape)

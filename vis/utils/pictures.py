@@ -133,7 +133,7 @@ def draw_text(
         color: `(red, green, blue)`, 0 to 255; its lightness on a picture of one channel.
 
     Raises:
-        InputError: if `img` is no such picture.
+        InputError: if `img` is no such picture, or the text, its size or its colour is none.
     """
     picture = np.asarray(img)
     single = picture.ndim == 3 and picture.shape[-1] == 1
@@ -144,8 +144,17 @@ def draw_text(
             "Text is drawn on a uint8 picture of 1, 3 or 4 channels. "
             f"Received: {picture.dtype} of shape {picture.shape}. Convert it first, with deprocess_input."
         )
+    if not isinstance(text, str):
+        raise InputError(f"text is a string. Received: {text!r}.")
+    if not isinstance(font_size, int | float | np.number) or not font_size > 0:
+        raise InputError(f"font_size is a size in pixels above 0. Received: {font_size!r}.")
+    try:
+        red, green, blue = (operator.index(part) for part in color)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"color is (red, green, blue), integers from 0 to 255. Received: {color!r}."
+        ) from None
     canvas = Image.fromarray(picture[..., 0] if single else picture)
-    red, green, blue = color
     lightness = round(0.299 * red + 0.587 * green + 0.114 * blue)
     fill = lightness if canvas.mode == "L" else (red, green, blue)
     ImageDraw.Draw(canvas).text(position, text, fill=fill, font=_font(font, font_size))

@@ -122,7 +122,12 @@ def _cam(
         np.moveaxis(features[0], channels, -1),
     )
     result = maps.normalize(maps.upsample(heat, places))
-    warn_if_empty(result, gradient)
+    warn_if_empty(
+        result,
+        gradient,
+        "Nothing here speaks for the output: the weighed features are negative, or the same everywhere. What "
+        "speaks against it is shown by grad_modifier='negate'.",
+    )
     return result
 
 

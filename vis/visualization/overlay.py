@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.errors import InputError
 
 
@@ -21,9 +22,9 @@ def overlay(array1: npt.ArrayLike, array2: npt.ArrayLike, alpha: float = 0.5) ->
     Raises:
         InputError: if the shapes differ or `alpha` is outside [0, 1].
     """
-    top, below = np.asarray(array1), np.asarray(array2)
-    if not 0.0 <= alpha <= 1.0:
-        raise InputError(f"alpha is an opacity from 0 to 1. Received: {alpha}.")
+    top, below = checks.real(array1, "A picture"), checks.real(array2, "A picture")
+    if not isinstance(alpha, int | float | np.number) or not 0.0 <= alpha <= 1.0:
+        raise InputError(f"alpha is an opacity from 0 to 1. Received: {alpha!r}.")
     if top.shape != below.shape:
         raise InputError(
             f"Both pictures must have the same shape. Received: {top.shape} and {below.shape}. "

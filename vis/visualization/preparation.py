@@ -48,14 +48,28 @@ def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:
     return inputs.one_input(source.symbols, seed_input)
 
 
-def warn_if_empty(result: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> None:
-    """Warn if a map is zero everywhere."""
+def warn_if_empty(
+    result: npt.NDArray[Any],
+    gradient: npt.NDArray[Any],
+    otherwise: str = "The modified gradient is constant.",
+) -> None:
+    """Warn if a map is zero everywhere.
+
+    Args:
+        result: the map.
+        gradient: what it is made of.
+        otherwise: the reason if the gradient is not zero.
+    """
     if not result.any():
-        reason = "The modified gradient is constant" if gradient.any() else "The gradient is zero"
+        reason = otherwise
+        if not gradient.any():
+            reason = (
+                "The gradient is zero: the output does not depend on this input here (a dead filter, a "
+                "saturated softmax or sigmoid)."
+            )
         warn(
-            f"The map of shape {result.shape} is zero everywhere. {reason}: the output does not depend on "
-            "this input here (a dead filter, a saturated softmax or sigmoid), or the modifier removes all of "
-            "it. Try the logits (vis.linear_outputs), another filter or another grad_modifier.",
+            f"The map of shape {result.shape} is zero everywhere. {reason} Try the logits "
+            "(vis.linear_outputs), another filter or another grad_modifier.",
             EmptyMapWarning,
         )
 

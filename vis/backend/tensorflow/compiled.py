@@ -9,6 +9,7 @@ graph tensor behind in the layers.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ import tensorflow as tf
 
 from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.tensorflow.overrides import overriding
-from vis.errors import GradientError, LayerError
+from vis.errors import GradientError, InputError, LayerError
 
 
 @contextlib.contextmanager
@@ -41,6 +42,21 @@ def translated() -> Iterator[None]:
             "A layer is run inside a function or a loop of its own (a @tf.function call, a recurrent step), "
             "where its output cannot be read. Choose the layer that holds it, or the model's output."
         ) from error
+
+
+@contextlib.contextmanager
+def _run(shape: Any) -> Iterator[None]:
+    """Say in the library's words what a model cannot do with an input."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        # The reason is the last line, behind where the operation was made, beside its name.
+        lines = re.sub(r"\{\{[^}]*\}\} *|\[\[.*|\[Op:.*", "", str(error.message)).strip().splitlines()
+        reason = lines[-1].strip().removesuffix(".")
+        token = re.search(r"indices\S* = (-?\d+) is not in \[0, (\d+)\)", reason)
+        if token:
+            reason = f"the token or category {token[1]} is none of those from 0 to {int(token[2]) - 1}"
+        raise InputError(f"The model cannot be run on an input of shape {tuple(shape)}: {reason}.") from error
 
 
 class _Gradient:
@@ -75,7 +91,8 @@ class _Gradient:
             array if tf.is_tensor(array) else tf.convert_to_tensor(np.asarray(array, dtype))
             for array, dtype in zip(arrays, self._dtypes, strict=True)
         ]
-        loss, gradients, values = self._function(*tensors)
+        with _run(np.shape(tensors[0])):
+            loss, gradients, values = self._function(*tensors)
         found = iter(gradients)
         return Evaluation(
             loss.numpy(),

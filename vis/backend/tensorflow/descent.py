@@ -38,6 +38,7 @@ class _Descent:
         self.coverage: Coverage | None = None
         self._lock = threading.Lock()
         self._modify: Modify = np.asarray
+        self._failure: Exception | None = None
         self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in (*specs, *drawn)]
         self._terms = terms
         first = tf.TensorSpec(specs[0].shape, specs[0].dtype)
@@ -61,7 +62,7 @@ class _Descent:
             if normalize:
                 gradient = _unit(gradient)
             if modified:
-                result = tf.numpy_function(lambda g: self._modify(g), [gradient], gradient.dtype)
+                result = tf.numpy_function(self._modified, [gradient], gradient.dtype)
                 gradient = tf.ensure_shape(result, x.shape)
             return (
                 per_sample(traced.of_samples),
@@ -99,6 +100,13 @@ class _Descent:
             [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in drawn],
         )
 
+    def _modified(self, gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        try:
+            return np.asarray(self._modify(gradient), gradient.dtype)
+        except Exception as error:
+            self._failure = error  # TensorFlow would make an error of its own of it
+            raise
+
     def start(self, x: npt.ArrayLike) -> DescentState:
         array = np.asarray(x, self._dtypes[0])
         worst = np.full(len(array), np.inf)
@@ -121,8 +129,13 @@ class _Descent:
             tf.convert_to_tensor, (np.int32(steps), state.x, list(state.variables), *best, rest, own)
         )
         with self._lock:
-            self._modify = np.asarray if modify is None else modify
-            x, variables, found = self._function(*tensors)
+            self._modify, self._failure = (np.asarray if modify is None else modify), None
+            try:
+                x, variables, found = self._function(*tensors)
+            except tf.errors.OpError:
+                if self._failure is None:
+                    raise
+                raise self._failure from None
         best, best_loss, loss, terms, gradient = (tensor.numpy() for tensor in found)
         held = [variable.numpy() for variable in variables]
         return DescentState(x.numpy(), held, best, best_loss, loss, terms, gradient)

@@ -197,7 +197,8 @@ def _composed_without_relu(op: Any, sites: Sites) -> str | None:
             return "GELU" if _is_near(op.inputs[0].op, 0.7978845608) else None
         case "Softplus":
             # Before a tanh it is part of Mish, before a minus of a log-sigmoid.
-            return None if any(user.type in ("Tanh", "Neg") for user in _users(op)) else "softplus"
+            mirrored = op.inputs[0].op.type == "Neg" and any(user.type == "Neg" for user in _users(op))
+            return None if mirrored or any(user.type == "Tanh" for user in _users(op)) else "softplus"
         case "Sigmoid":
             scaled = op.inputs[0].op
             x = scaled.inputs[main_index(scaled)] if _constant_index(scaled) is not None else op.inputs[0]

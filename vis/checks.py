@@ -1,0 +1,70 @@
+"""What a user gives, checked: arrays of numbers, seeds, lists of objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis.errors import InputError
+
+
+def real(values: Any, what: str) -> npt.NDArray[Any]:
+    """Return values as an array of real numbers.
+
+    Args:
+        values: anything.
+        what: the values, for the message: "A map".
+
+    Raises:
+        InputError: if they are no such array.
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{what} is an array of real numbers. Received: {type(values).__name__}, {error}."
+        ) from error
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(
+            f"{what} is an array of real numbers. Received: {type(values).__name__} of type {array.dtype}."
+        )
+    return array
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """Return the generator of random numbers for a seed.
+
+    Raises:
+        InputError: if it is no seed.
+    """
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise InputError(
+            "seed is a whole number of at least 0, a NumPy generator, or None for new random numbers. "
+            f"Received: {seed!r}."
+        ) from None
+
+
+def listed(things: Any, kind: type, what: str) -> list[Any]:
+    """Return things as a list; None is an empty one.
+
+    Args:
+        things: a list or tuple of objects of the kind, or None.
+        kind: their class.
+        what: the things, for the message: "callbacks".
+
+    Raises:
+        InputError: if they are no such list.
+    """
+    known = things is None or (
+        isinstance(things, list | tuple) and all(isinstance(thing, kind) for thing in things)
+    )
+    if not known:
+        raise InputError(
+            f"{what} are a list of objects of {kind.__module__.removesuffix('.base')}.{kind.__name__}. "
+            f"Received: {things!r}."
+        )
+    return list(things or ())
