@@ -8,16 +8,18 @@ PEERS := .venv-peers
 # with the CUDA libraries, some gigabytes.
 PEERS_NEED := tensorflow==2.20.0 "tensorflow-probability[tf]==0.25.0" "numpy<2.3" "scipy<=1.15.3" \
 	"scikit-learn<=1.7.2" "scikit-image<=0.25.2" einops opencv-python-headless tf-keras-vis==0.8.7
+# A process per core, up to eight; the tests of a file share what they make.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint test-oldest test-ray benchmark agreement clean
+.PHONY: demo test lint test-oldest test-nightly test-ray benchmark agreement clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/vis demo --output demo
 
 test: lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest $(PARALLEL)
 
 lint: $(VENV)/test.stamp
 	$(VENV)/bin/ruff check .
@@ -25,7 +27,10 @@ lint: $(VENV)/test.stamp
 	$(VENV)/bin/mypy
 
 test-oldest: $(OLDEST)/test.stamp
-	$(OLDEST)/bin/python -m pytest
+	$(OLDEST)/bin/python -m pytest $(PARALLEL)
+
+test-nightly: $(VENV)/test.stamp
+	NIGHTLY=1 $(VENV)/bin/python -m pytest $(PARALLEL) tests/reliability tests/traps --durations=10
 
 test-ray: $(RAY)/ray.stamp
 	$(RAY)/bin/python -m pytest tests/attributions/test_ray.py

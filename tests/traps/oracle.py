@@ -1,0 +1,201 @@
+"""The right maps, found without the library: networks written out with TensorFlow, and a plain tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+RECTIFIERS = ("relu", "relu6", "leaky_relu", "elu", "selu")
+RECTIFIER_LAYERS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
+
+
+class Written:
+    """A forward pass written out, in which activations follow a rule.
+
+    Args:
+        modifier: `"guided"`, `"rectified"`, or None for the true derivative.
+        tape: which watches it.
+        scale: what is explained is multiplied by it: a point on the way from zero.
+    """
+
+    def __init__(self, modifier: str | None, tape: Any, scale: float = 1.0) -> None:
+        self.modifier, self.tape, self.scale = modifier, tape, scale
+        self.marks: dict[int, str] = {}
+        self.features = self.start = self.target = None
+
+    def act(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return an element-wise activation whose derivative follows the rule."""
+
+        def follow(x: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = function(x)
+            slope = tape.gradient(y, x)
+
+            @tf.custom_gradient
+            def ruled(_: Any) -> Any:
+                def gradient(incoming: Any) -> Any:
+                    positive = tf.maximum(incoming, 0)
+                    return {"guided": slope * positive, "rectified": positive}[self.modifier]
+
+                return y, gradient
+
+            return ruled(x)
+
+        return follow if self.modifier else function
+
+    def relu(self, x: Any) -> Any:
+        """Return the positive part."""
+        return self.act(tf.nn.relu)(x)
+
+    def run(self, layer: Any, x: Any) -> Any:
+        """Return what a layer, a chain of layers, or a model that is such a chain, makes of x."""
+        inside = layer if isinstance(layer, list) else getattr(layer, "layers", None)
+        if inside is not None:
+            for held in inside:
+                x = self.run(held, x)
+        elif isinstance(layer, layers.Dense | layers.Conv1D | layers.Conv2D | layers.Conv3D):
+            x = self.activated(layer.activation, linear(layer, x))
+        elif isinstance(layer, layers.Activation):
+            x = self.activated(layer.activation, x)
+        elif isinstance(layer, RECTIFIER_LAYERS):
+            x = self.act(layer)(x)
+        elif not isinstance(layer, layers.InputLayer):
+            x = layer(x, training=False)
+        return self.mark(layer, x)
+
+    def activated(self, activation: Any, x: Any) -> Any:
+        """Return an activation by its function."""
+        return (self.act(activation) if activation.__name__ in RECTIFIERS else activation)(x)
+
+    def mark(self, layer: Any, x: Any) -> Any:
+        """Keep the output of a layer that is to be explained, started from, or weighed by its places."""
+        match self.marks.get(id(layer)):
+            case "places":
+                self.tape.watch(x)
+                self.features = x
+            case "wrt":
+                x = x * self.scale
+                self.tape.watch(x)
+                self.start = x
+            case "target":
+                self.target = x
+        return x
+
+
+def linear(layer: Any, x: Any) -> Any:
+    """Return what a dense layer or a convolution makes of x without its activation."""
+    if isinstance(layer, layers.Dense):
+        y = x @ layer.kernel
+    else:
+        y = tf.nn.convolution(x, layer.kernel, layer.strides, layer.padding.upper())
+    return y if layer.bias is None else y + layer.bias
+
+
+def flat(x: Any) -> Any:
+    """Return x without places."""
+    return tf.reshape(x, (x.shape[0], -1))
+
+
+@dataclass
+class Right:
+    """What is right: the gradients of the inputs, or of a layer; that of the places; without batch axis."""
+
+    score: Any
+    output: Any
+    gradients: list[Any]
+    starts: list[Any]
+    features: Any = None
+    slopes: Any = None
+    zeros: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.zeros = not any(gradient.any() for gradient in self.gradients)
+
+
+def chosen(filters: Any, count: int) -> list[int]:
+    """Return filters as a list."""
+    if filters is None:
+        return list(range(count))
+    return [filters] if isinstance(filters, int) else list(filters)
+
+
+def right(
+    case: Any, modifier: str | None = None, scale: float = 1.0, plain: bool = False, anew: bool = False
+) -> Right:
+    """Return the gradients of the score, the mean over places of the sum of the filters.
+
+    Args:
+        case: a case, see `tests.traps.trap`.
+        modifier: what activations do.
+        scale: what the explained input is multiplied by.
+        plain: whether `model(x)` is differentiated in place of the network written out.
+        anew: whether it is computed again although it is known.
+    """
+    key = (modifier, scale, plain)
+    if anew or key not in case.computed:
+        case.computed[key] = _right(case, *key)
+    return case.computed[key]
+
+
+def _right(case: Any, modifier: str | None, scale: float, plain: bool) -> Right:
+    given = [tf.constant(np.asarray(array)[None]) for array in case.inputs()]
+    if case.wrt is None:
+        given = [x * tf.cast(scale, x.dtype) if x.dtype.is_floating else x for x in given]
+    watched = [x for x in given if x.dtype.is_floating]
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        written = Written(modifier, tape, scale)
+        output = case.model(case.packed(given), training=False) if plain else case.run(written, *given)
+        means = tf.reduce_mean(tf.cast(output, tf.float64), axis=tuple(range(1, len(output.shape) - 1)))
+        score = tf.add_n([means[0, index] for index in chosen(case.filters, means.shape[-1])])
+    starts = given if written.start is None else [written.start]
+    features = [] if written.features is None else [written.features]
+    found = [
+        np.zeros(x.shape[1:], np.float32) if gradient is None else np.asarray(gradient[0])
+        for x, gradient in zip([*starts, *features], tape.gradient(score, [*starts, *features]), strict=True)
+    ]
+    slopes = found.pop() if features else None
+    weighed = None if written.features is None else np.asarray(written.features[0])
+    return Right(float(score), output, found, [np.asarray(x[0]) for x in starts], weighed, slopes)
+
+
+def normalized(array: Any) -> Any:
+    """Return values scaled to [0, 1]; constant ones become zeros."""
+    array = np.asarray(array, np.float64)
+    spread = array.max() - array.min()
+    return (array - array.min()) / spread if spread else np.zeros_like(array)
+
+
+def as_map(gradient: Any, axis: int = -1) -> Any:
+    """Return the largest magnitude over the channels, scaled to [0, 1]."""
+    return normalized(abs(gradient) if gradient.ndim < 2 else abs(gradient).max(axis=axis))
+
+
+def heat(found: Right, axis: int, size: tuple[int, ...]) -> Any:
+    """Return `max(sum_k mean(g_k) F_k, 0)` of the places, laid over `size` by linear interpolation."""
+    features, slopes = (
+        np.moveaxis(array.astype(np.float64), axis, -1) for array in (found.features, found.slopes)
+    )
+    weights = slopes.reshape(-1, slopes.shape[-1]).mean(axis=0)
+    values = np.maximum(features @ weights, 0)
+    for i, new in enumerate(size):
+        old = values.shape[i]
+        at = (np.arange(new) + 0.5) * old / new - 0.5
+        values = np.apply_along_axis(
+            lambda row, at=at, old=old: np.interp(at, np.arange(old), row), i, values
+        )
+    return values
+
+
+def along_the_way(case: Any, steps: int) -> list[Any]:
+    """Return integrated gradients from zero, by Gauss and Legendre's points."""
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    on_the_way = [right(case, scale=(point + 1) / 2).gradients for point in points]
+    parts = zip(right(case).starts, *on_the_way, strict=True)
+    return [start * sum(w / 2 * g for w, g in zip(weights, found, strict=True)) for start, *found in parts]

@@ -1,0 +1,82 @@
+"""Makes docs/traps.md from the entries: `python -m tests.traps.page`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.traps import test_always_holds
+from tests.traps.known_values import INTEGRATED, KNOWN
+from tests.traps.sections import SECTIONS
+from tests.traps.trap import METHODS, Trap
+
+PAGE = Path(__file__).parents[2] / "docs" / "traps.md"
+
+INTRODUCTION = """\
+# Traps
+
+Models and inputs on which tools of this kind fail, collected from what their users report, with what this
+library does with each. Every cell is a test: `NIGHTLY=1 python -m pytest tests/traps`; without `NIGHTLY=1`,
+all but guided take turns where nothing special is declared. The page is made from the tests' entries by
+`python -m tests.traps.page`, and a test compares it with them.
+
+- **reached**: the rule of guided and rectified backprop acts at each activation. The map is right and differs
+  from the plain one, and the original model's gradient is what it was.
+- **holds**: the map is right. Right means: equal to that of an oracle without this library, a plain
+  `tf.GradientTape` around the model or around the network written out in TensorFlow, with a gradient by hand
+  for guided and rectified.
+- **warned**: the map is right, and a warning names what makes it say less than it seems to.
+- **refused**: no map. The error says what was wrong, what was received and what to do.
+- `-`: the method makes no sense there.
+
+"saliency" is `visualize_saliency`, "guided" and "rectified" are its backprop modifiers, "CAM" is
+`visualize_cam`, "explainers" are `Saliency`, `SmoothGrad`, `IntegratedGradients`, `GuidedBackprop` and
+`GradCAM`; where guided or CAM is refused, so are the last two.
+"""
+
+
+def cell(trap: Trap, method: str) -> str:
+    """Return what a method does with a trap."""
+    return trap.handled[method]
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Return numbers as a vector."""
+    return f"({', '.join(f'{value:.4g}' for value in values)})"
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [INTRODUCTION]
+    for title, traps in SECTIONS.items():
+        rows = [[trap.name, *(cell(trap, method) for method in METHODS)] for trap in traps]
+        parts.append(f"## {title}\n\n{table(['trap', *METHODS], rows)}")
+    held = [
+        [inspect.getdoc(test).splitlines()[0], f"`{name}`"]  # type: ignore[union-attr]
+        for name, test in vars(test_always_holds).items()
+        if name.startswith("test_")
+    ]
+    parts.append(f"## What always holds\n\n{table(['what', 'test'], held)}")
+    rows = [
+        [known.name, *map(numbers, (known.x, known.vanilla, known.guided, known.rectified))]
+        for known in KNOWN
+    ]
+    name, start, end, wanted = INTEGRATED
+    parts.append(
+        "## Known values\n\nThe rows of a kernel are its inputs, as in Keras.\n\n"
+        + table(["network", "input", "vanilla", "guided", "rectified"], rows)
+        + f"\nIntegrated gradients of {name} from {numbers(start)} to {numbers(end)}: {numbers(wanted)}, "
+        "that is (2.5, 3, sin 3 - sin 1).\n"
+    )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,217 @@
+"""ReLU sites: the ways to write a rectifier, and what is none.
+
+Each site is given values below 0, at 0, between, at a maximum of 3 and of 6, and above it; what comes in from
+above has both signs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from tests.traps.oracle import Written, flat
+from tests.traps.trap import SHAPE, Case, Trap
+
+POINTS = np.float32([-7, -3, -1, -0.5, 0, 0.25, 1, 2, 3, 4, 6, 7.5])
+X = np.random.default_rng(1).permutation(np.tile(POINTS, 5)).reshape(SHAPE)
+
+
+def same_conv(**kwargs: Any) -> Any:
+    """Return a convolution that gives back what it is given, to the bit."""
+    kernel = np.eye(3, dtype=np.float32)[None, None]
+    return layers.Conv2D(3, 1, kernel_initializer=keras.initializers.Constant(kernel), **kwargs)
+
+
+def network(build: Callable[[Any], Any], forward: Callable[[Written, Any], Any]) -> Case:
+    """Return a network with something between a convolution and a dense layer."""
+    entry = keras.Input(SHAPE)
+    places, end = same_conv(use_bias=False), layers.Dense(3)
+    y = build(places(entry))
+    model = keras.Model(entry, end(layers.Flatten()(y) if len(y.shape) > 2 else y))
+
+    def run(written: Written, x: Any) -> Any:
+        return written.run(end, flat(forward(written, written.run(places, x))))
+
+    return Case(model, X, run, places=places, exact=True)
+
+
+def site(name: str, make: Callable[[], Any], under: bool = False, **expected: Any) -> Trap:
+    """Return the trap of an element-wise activation.
+
+    Args:
+        name: what it is.
+        make: makes the layer or function.
+        under: whether a ReLU layer stands above it, and it is no site itself.
+        expected: what `Trap` takes.
+    """
+
+    def build() -> Case:
+        function = make()
+        if under:
+            return network(lambda x: layers.ReLU(name="above")(function(x)), lambda w, x: w.relu(function(x)))
+        return network(function, lambda w, x: w.act(function)(x))
+
+    return Trap(name, build, **{"guided": "reached", **expected})
+
+
+def missed(name: str, make: Callable[[], Any], word: str) -> list[Trap]:
+    """Return the traps of an activation that keeps its true gradient: alone, and under a ReLU."""
+    words = {"guided": (word,), "rectified": (word,)}
+    return [
+        site(f"{name}, alone", make, guided="refused: ModifierError", says=words),
+        site(f"{name}, under a ReLU", make, under=True, guided="warned: PartialOverrideWarning", says=words),
+    ]
+
+
+class CustomCall(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return tf.nn.relu(x)
+
+
+class Decorated(layers.Layer):
+    """A call that is a graph of its own."""
+
+    @tf.function
+    def call(self, x: Any) -> Any:
+        return tf.nn.relu(x)
+
+
+class Subclassed(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = same_conv(use_bias=False)
+
+    def call(self, x: Any) -> Any:
+        return tf.nn.relu(self.inner(x))
+
+
+def two_levels_deep() -> Any:
+    inner, outer = keras.Input(SHAPE), keras.Input(SHAPE)
+    return keras.Model(outer, keras.Model(inner, layers.ReLU()(inner))(outer))
+
+
+def called_twice() -> Case:
+    layer = layers.ReLU()
+    return network(lambda x: layer(layer(x) - 1.5), lambda w, x: w.relu(w.relu(x) - 1.5))
+
+
+def shared_by_two_branches() -> Case:
+    shared = same_conv(activation="relu")
+
+    def build(x: Any) -> Any:
+        return layers.Concatenate()([shared(x), shared(-x)])
+
+    return network(build, lambda w, x: tf.concat([w.run(shared, x), w.run(shared, -x)], -1))
+
+
+def recurrent(unroll: bool, both_ways: bool = False, below: bool = False) -> Callable[[], Case]:
+    """Return what builds a recurrent network over the rows of the image."""
+
+    def make() -> Any:
+        return layers.SimpleRNN(4, activation="relu", unroll=unroll, bias_initializer="ones")
+
+    def step(written: Written, layer: Any, x: Any) -> Any:
+        state = tf.zeros((1, 4))
+        # A loop is a graph of its own: its activations keep their true gradient.
+        relu = written.relu if unroll else tf.nn.relu
+        for t in range(SHAPE[0]):
+            cell = layer.cell
+            state = relu(x[:, t] @ cell.kernel + cell.bias + state @ cell.recurrent_kernel)
+        return state
+
+    def build() -> Case:
+        rnn = layers.Bidirectional(make()) if both_ways else make()
+
+        def built(x: Any) -> Any:
+            return rnn(layers.Reshape((SHAPE[0], -1))(layers.ReLU()(x) if below else x))
+
+        def forward(written: Written, x: Any) -> Any:
+            x = tf.reshape(written.relu(x) if below else x, (1, SHAPE[0], -1))
+            if not both_ways:
+                return step(written, rnn, x)
+            ahead, back = step(written, rnn.forward_layer, x), step(written, rnn.backward_layer, x[:, ::-1])
+            return tf.concat([ahead, back], -1)
+
+        return network(built, forward)
+
+    return build
+
+
+def resnet_style() -> Case:
+    """Convolution, batch norm, activation, each a layer, and a way around them."""
+    conv, norm = layers.Conv2D(3, 3, padding="same"), layers.BatchNormalization()
+
+    def build(x: Any) -> Any:
+        inner = layers.Activation("relu")(norm(conv(x)))
+        return layers.Activation("relu")(layers.Add()([x, inner]))
+
+    case = network(build, lambda w, x: w.relu(x + w.relu(norm(w.run(conv, x), training=False))))
+    norm.set_weights([np.float32(v) for v in ([1, -2, 0.5], [0.1, 0, 0.3], [0.1, -0.2, 0.3], [0.5, 2, 1])])
+    return case
+
+
+def relu_in_time_distributed() -> Any:
+    return layers.TimeDistributed(layers.ReLU())
+
+
+def fused_in_time_distributed() -> Any:
+    kernel = keras.initializers.Constant(np.eye(3))
+    return layers.TimeDistributed(layers.Dense(3, activation="relu", kernel_initializer=kernel))
+
+
+REFUSED = {"guided": "refused: ModifierError"}
+IN_A_LOOP = {"guided": ("Relu inside",), "rectified": ("Relu inside",)}
+
+TRAPS = [
+    site('activation="relu"', lambda: same_conv(activation="relu")),
+    site('Activation("relu")', lambda: layers.Activation("relu")),
+    site("layers.ReLU()", layers.ReLU),
+    site("ReLU(max_value=6)", lambda: layers.ReLU(max_value=6)),
+    site("ReLU(max_value=3)", lambda: layers.ReLU(max_value=3)),
+    *missed("ReLU(threshold=1)", lambda: layers.ReLU(threshold=1), "ReLU with a threshold"),
+    *missed(
+        "ReLU(threshold=1, max_value=6)",
+        lambda: layers.ReLU(threshold=1, max_value=6),
+        "ReLU with a threshold",
+    ),
+    site("ReLU(negative_slope=0.1)", lambda: layers.ReLU(negative_slope=0.1)),
+    site(
+        "ReLU(max_value=3, negative_slope=0.1)",
+        lambda: layers.ReLU(max_value=3, negative_slope=0.1),
+    ),
+    site('Activation("relu6")', lambda: layers.Activation("relu6")),
+    site("LeakyReLU", lambda: layers.LeakyReLU(negative_slope=0.3)),
+    site('Activation("leaky_relu")', lambda: layers.Activation("leaky_relu")),
+    site("PReLU", lambda: layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25))),
+    site("ELU", lambda: layers.ELU(alpha=0.5)),
+    site('Activation("selu")', lambda: layers.Activation("selu")),
+    *missed("GELU", lambda: layers.Activation("gelu"), "GELU"),
+    *missed("SiLU", lambda: layers.Activation("silu"), "SiLU"),
+    site("keras.ops.relu as a functional node", lambda: ops.relu),
+    site("tf.nn.relu in the call of a custom layer", CustomCall),
+    site("tf.nn.relu in a Lambda", lambda: layers.Lambda(tf.nn.relu)),
+    site("tf.nn.relu in a subclassed model", Subclassed),
+    *missed("a call decorated with @tf.function", Decorated, "Relu inside"),
+    Trap("one ReLU layer called twice", called_twice, guided="reached"),
+    Trap("a layer shared by two branches", shared_by_two_branches, guided="reached"),
+    site("ReLU two nesting levels deep", two_levels_deep),
+    site("inside TimeDistributed", relu_in_time_distributed),
+    site("fused, inside TimeDistributed", fused_in_time_distributed),
+    Trap("inside Bidirectional, unrolled", recurrent(True, both_ways=True), guided="reached"),
+    Trap("inside Bidirectional, in a loop", recurrent(False, both_ways=True), **REFUSED, says=IN_A_LOOP),
+    Trap("inside SimpleRNN, unrolled", recurrent(True), guided="reached"),
+    Trap("inside SimpleRNN, in a loop", recurrent(False), **REFUSED, says=IN_A_LOOP),
+    Trap(
+        "inside SimpleRNN, in a loop, above a ReLU",
+        recurrent(False, below=True),
+        guided="warned: PartialOverrideWarning",
+        says=IN_A_LOOP,
+    ),
+    Trap("linear convolution and separate Activation, ResNet style", resnet_style, guided="reached"),
+    site("no ReLU at all", lambda: layers.Activation("tanh"), **REFUSED, says={"guided": ("'guided'",)}),
+]
