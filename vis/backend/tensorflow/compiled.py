@@ -52,7 +52,7 @@ def _run(shape: Any) -> Iterator[None]:
     except tf.errors.InvalidArgumentError as error:
         # The reason is the last line, behind where the operation was made, beside its name.
         lines = re.sub(r"\{\{[^}]*\}\} *|\[\[.*|\[Op:.*", "", str(error.message)).strip().splitlines()
-        reason = lines[-1].strip().removesuffix(".")
+        reason = lines[-1].strip().removesuffix(".") if lines else "no reason is given"
         token = re.search(r"indices\S* = (-?\d+) is not in \[0, (\d+)\)", reason)
         if token:
             reason = f"the token or category {token[1]} is none of those from 0 to {int(token[2]) - 1}"
