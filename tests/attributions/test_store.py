@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -378,3 +379,16 @@ def test_damaged_chunks(model: keras.Model, tmp_path: Path) -> None:
             path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(InputError, match="holds no explanations of this library, or damaged ones"):
         store.read(tmp_path / "maps")
+
+
+@pytest.mark.parametrize("name", ["scores", "targets", "maps"])
+def test_a_group_that_lacks_an_array_is_not_continued(model: keras.Model, tmp_path: Path, name: str) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    stream = iter([*X[:12], np.full_like(X[0], np.nan)])
+    with pytest.raises(InputError, match="NaN"):
+        explainer.write(stream, tmp_path / "maps", 1, progress=False)
+    shutil.rmtree(tmp_path / "maps" / name)
+    with pytest.raises(
+        InputError, match=f"maps' (cannot be written|holds no).*{name if name != 'maps' else ''}"
+    ):
+        explainer.write(X, tmp_path / "maps", 1, progress=False)

@@ -115,6 +115,8 @@ class Group:
 
     def _open(self) -> None:
         self._arrays = dict(opened(self._folder, "r+").arrays())
+        if "scores" not in self._arrays:
+            raise InputError("the array 'scores' is missing there")
 
     def _flush(self) -> None:
         if not self._waiting or not self._arrays:
@@ -224,6 +226,8 @@ def _put(group: dict[str, Any], parts: list[tuple[Part, dict[str, npt.NDArray[An
         rows = np.full((end - start, *held.shape[1:]), held.fill_value, held.dtype)
         for part, arrays in parts:
             if arrays is not None:
+                if arrays.keys() != group.keys():
+                    raise InputError(f"there are {sorted(group)}, and not {sorted(arrays)}")
                 rows[[part.start - start + row for row in part.kept]] = arrays[name]
         held.resize((end, *held.shape[1:]))
         held[start:end] = rows
