@@ -388,5 +388,5 @@ def test_a_group_that_lacks_an_array_is_not_continued(model: keras.Model, tmp_pa
     with pytest.raises(InputError, match="NaN"):
         explainer.write(stream, tmp_path / "maps", 1, progress=False)
     shutil.rmtree(tmp_path / "maps" / name)
-    with pytest.raises(InputError, match="maps' cannot be written: there are|'scores' is missing there"):
+    with pytest.raises(InputError, match=r"maps' cannot be written: there are|'scores' is missing there"):
         explainer.write(X, tmp_path / "maps", 1, progress=False)
