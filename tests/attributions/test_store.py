@@ -390,3 +390,17 @@ def test_a_group_that_lacks_an_array_is_not_continued(model: keras.Model, tmp_pa
     shutil.rmtree(tmp_path / "maps" / name)
     with pytest.raises(InputError, match=r"maps' cannot be written: there are|'scores' is missing there"):
         explainer.write(X, tmp_path / "maps", 1, progress=False)
+
+
+class WithFilters(Saliency):
+    """A method of one's own, with settings that are called as what Zarr says of its arrays."""
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        super().__init__(model, **options)
+        self.filters, self.codecs, self.compressor = [3, 5], {"name": "mine"}, "pickle"
+
+
+def test_settings_are_no_codecs(model: keras.Model, tmp_path: Path) -> None:
+    for _ in range(2):
+        WithFilters(model).write(X, tmp_path / "maps", Y, progress=False)
+    np.testing.assert_array_equal(store.read(tmp_path / "maps"), Saliency(model)(X, Y))

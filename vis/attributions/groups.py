@@ -29,7 +29,7 @@ from vis.version import __version__
 
 # Chunks of files are a few megabytes, but no more batches than a killed run would be sorry to do again.
 _CHUNK_BYTES, _CHUNK_BATCHES = 4 * 2**20, 16
-_METADATA = ("zarr.json", ".zarray", ".zmetadata")
+_METADATA = ("zarr.json", ".zarray")
 _CODECS = frozenset(
     {"blosc", "bytes", "crc32c", "gzip", "lz4", "sharding_indexed", "transpose", "zlib", "zstd"}
 )
@@ -174,8 +174,13 @@ def opened(path: str | os.PathLike[str], mode: str = "r") -> Any:
         for place in (folder, *(item for item in folder.iterdir() if item.is_dir())):
             for name in _METADATA:
                 if (place / name).exists():
-                    _check_codecs(place, json.loads((place / name).read_text()))
-        return zarr.open_group(str(folder), mode=mode)
+                    said = json.loads((place / name).read_text())
+                    # A user's own words, and what is not asked below.
+                    apart = ("attributes", "consolidated_metadata")
+                    _check_codecs(place, {key: part for key, part in said.items() if key not in apart})
+        # Zarr 2 never asks the metadata of all arrays in one place, unless told to.
+        options = {} if zarr.__version__.startswith("2.") else {"use_consolidated": False}
+        return zarr.open_group(str(folder), mode=mode, **options)
     except InputError:
         raise
     except Exception as error:  # whatever the bytes provoke
@@ -185,7 +190,12 @@ def opened(path: str | os.PathLike[str], mode: str = "r") -> Any:
 
 
 def _check_codecs(place: Path, said: Any) -> None:
-    """Raise for an array that is decoded by anything else than the codecs of numbers: pickle runs code."""
+    """Raise for an array that is decoded by anything else than the codecs of numbers: pickle runs code.
+
+    Args:
+        place: the folder of an array or a group.
+        said: what Zarr says of it there.
+    """
     pending = [said]
     while pending:
         item = pending.pop()
@@ -198,7 +208,9 @@ def _check_codecs(place: Path, said: Any) -> None:
                         f"{str(place)!r} is an array that is decoded by {name!r}, which explanations of this "
                         "library never are. It is not read. Choose another path."
                     )
-        pending += item.values() if isinstance(item, dict) else item if isinstance(item, list) else []
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
 
 
 def _create(folder: Path, said: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], chunk: int) -> None:
