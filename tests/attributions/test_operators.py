@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from vis.attributions import GradCAM, GradientExplainer, IntegratedGradients, Occlusion, Saliency, operators
-from vis.errors import GradientError, LayerError, ModifierError
+from vis.errors import GradientError, InputError, LayerError, ModifierError
 
 # Where zeros are right, a warning about them is beside the point.
 pytestmark = pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")
@@ -79,6 +79,20 @@ def test_segmentation_is_the_mean_over_the_zone(segmenter: keras.Model) -> None:
     counts = np.maximum((zone != 0).sum(axis=(1, 2, 3), keepdims=True), 1)
     wanted = tape(lambda entry: segmenter(entry) * zone / counts, x)
     np.testing.assert_allclose(gradient, wanted, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("task", ["classification", "semantic segmentation", "object detection"])
+@pytest.mark.parametrize("kind", [Saliency, Occlusion])
+def test_targets_of_every_task_are_finite(segmenter: Any, detector: Any, task: str, kind: Any) -> None:
+    model = detector if task == "object detection" else segmenter
+    x = random(2, *model.inputs[0].shape[1:])
+    targets = model.predict(x, verbose=0)[:, :2] if model is detector else model.predict(x, verbose=0)
+    explainer = kind(model, operator=task)
+    explainer.explain(x, targets)
+    for wrong in (np.nan, np.inf):
+        targets.flat[3] = wrong
+        with pytest.raises(InputError, match=f"The targets are finite. Received: 1 of {targets.size}"):
+            explainer.explain(x, targets)
 
 
 def slow_detection(found: np.ndarray, wanted: np.ndarray) -> float:

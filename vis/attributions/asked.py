@@ -61,13 +61,17 @@ def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
                 raise
             return np.zeros((count, 1), np.float32)
     try:
-        return as_weights(given, count, _output_shape(score, arrays))
+        weights: npt.NDArray[Any] = as_weights(given, count, _output_shape(score, arrays))
     except InputError:
         # An operator of one's own, or of a task, may ask for targets of any form.
         array = np.asarray(given)
         if plain or array.dtype.kind not in "fiub" or array.shape[:1] != (count,):
             raise
-        return array.astype(np.float32)
+        weights = array.astype(np.float32)
+    if not np.isfinite(weights).all():
+        bad = int(np.count_nonzero(~np.isfinite(weights)))
+        raise InputError(f"The targets are finite. Received: {bad} of {weights.size} NaN or infinite.")
+    return weights
 
 
 def _output_shape(score: Score, arrays: Arrays) -> tuple[int, ...]:

@@ -33,11 +33,6 @@ def as_weights(targets: Any, count: int, shape: tuple[int, ...]) -> npt.NDArray[
     if integer and array.ndim == 0:
         array = np.full(count, array)
     if array.dtype.kind in "fiub" and array.shape == (count, *shape) and not (integer and len(shape) == 0):
-        if not np.isfinite(array).all():
-            bad = int(np.count_nonzero(~np.isfinite(array)))
-            raise InputError(
-                f"The targets are finite. Received: {bad} of {array.size} that are NaN or infinite."
-            )
         return array.astype(np.float32)
     if integer and shape and array.shape in ((count,), (count, 1)):
         return _of_classes(array.reshape(count), shape)
