@@ -314,13 +314,13 @@ def explain(
     listing = output.with_name(f"{output.name}.txt")
     if output.exists() and listing.exists() and listing.read_text() != paths:
         raise InputError(f"The pictures in {str(folder)!r} have changed since {str(output)!r} was begun.")
-    known = listing.exists(), output.exists()
+    had_listing, had_maps = listing.exists(), output.exists()
     with files.written(listing) as temporary:
         temporary.write_text(paths)
     try:
         explainer.write(pictures, output, target)
     except VisError:
-        if not known[0] and (known[1] or not output.exists()):
+        if not had_listing and (had_maps or not output.exists()):
             listing.unlink()  # nothing is explained that it could be about
         raise
     click.echo(f"{len(pictures)} pictures, {method} -> {output}")

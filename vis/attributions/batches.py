@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -149,22 +149,23 @@ def _is_batch(source: Source, inputs: Any) -> bool:
 
 def _gathered(source: Source, waiting: list[tuple[Any, Any]]) -> Batch:
     samples = [inputs for inputs, _ in waiting]
-    shapes = {
-        str([np.shape(part) for part in keras.tree.flatten(each)])
-        for each in samples
-        if not isinstance(each, list | tuple) or hasattr(each[0], "shape")
-    }
-    if len(shapes) > 1:
-        raise InputError(f"Samples of a batch have the same shape. Received: {' and '.join(sorted(shapes))}.")
     if source.symbols is None:
-        inputs: Any = np.stack([np.asarray(sample) for sample in samples])
+        inputs: Any = _stacked(samples)
     else:
         columns = zip(*[inputs_.in_order(source.symbols, sample) for sample in samples], strict=True)
         known = inputs_.names(source.symbols)
-        inputs = {
-            name: np.stack([np.asarray(row) for row in column])
-            for name, column in zip(known, columns, strict=True)
-        }
+        inputs = {name: _stacked(column) for name, column in zip(known, columns, strict=True)}
     targets = [targets for _, targets in waiting]
-    given = None if targets[0] is None else np.stack([np.asarray(target) for target in targets])
+    given = None if targets[0] is None else _stacked(targets)
     return _arrays(source, inputs), given
+
+
+def _stacked(rows: Sequence[Any]) -> npt.NDArray[Any]:
+    arrays = [np.asarray(row) for row in rows]
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) > 1:
+        raise InputError(
+            "The samples of a batch have the same shape, and so have their targets. "
+            f"Received: {' and '.join(map(str, shapes))}."
+        )
+    return np.stack(arrays)
