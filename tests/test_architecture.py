@@ -39,6 +39,7 @@ ROOMS = [
     "input_modifiers",
     "models",
     "backend",
+    "graph",
     "registry",
     "weak",
     "checks",

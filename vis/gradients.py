@@ -170,7 +170,7 @@ def _cached(
     settings = tuple(loss.trace_settings() for loss, _ in losses)
     key = (kind, settings, wrt is None, modifier is None, tuple(specs))
     with source.tried(specs):
-        return cached(about, key, modifier, lambda: _compile(source, losses, specs, wrt, compile_))
+        return cached(about, key, modifier, lambda: _compile(source, losses, specs, wrt, modifier, compile_))
 
 
 def _parameters(losses: Losses, trace: Trace) -> list[npt.NDArray[Any]]:
@@ -187,14 +187,14 @@ def _compile(
     losses: Losses,
     inputs: list[backend.Spec],
     wrt: Any,
+    modifier: BackpropModifier | None,
     compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
 ) -> Trace:
     graph = source.graph(losses)
     terms = [loss.term(graph) for loss, _ in losses]
     points = [points for points, _ in terms]
-    probe = models.Probe(
-        graph, [point for group in points for point in group] + ([] if wrt is None else [wrt])
-    )
+    read = [point for group in points for point in group] + ([] if wrt is None else [wrt])
+    probe = models.Probe(graph, read, note=modifier is not None)
     symbols = source.symbols
     shapes: list[list[tuple[int | None, ...]]] = []
 

@@ -202,7 +202,7 @@ class Score:
         graph, _ = models.unmodified(self.source.model)
         symbols, layer, operator = self.source.symbols, self.layer, self.operator
         points = [point for point in (layer, watch) if point is not None]
-        probe = models.Probe(graph, points, self.wrt, self.fold)
+        probe = models.Probe(graph, points, self.wrt, self.fold, modifier is not None)
         of_inputs = 1 if symbols is None else len(keras.tree.flatten(symbols))
 
         def forward(tensors: list[Any]) -> backend.Traced:

@@ -63,6 +63,11 @@ class SubclassedModel(keras.Model):
         return tf.nn.relu(self.identity(x))
 
 
+def looped(x: Any) -> Any:
+    """Run a ReLU once in a loop."""
+    return tf.while_loop(lambda i, y: i < 1, lambda i, y: (i + 1, tf.nn.relu(y)), [0, x])[1]
+
+
 class DecoratedCall(keras.layers.Layer):
     """A call that is a graph of its own, which no override reaches."""
 
@@ -134,7 +139,86 @@ def selu_slope(x: Any) -> Any:
     return SELU_SCALE * np.where(x >= 0, 1.0, SELU_ALPHA * np.exp(np.minimum(x, 0)))
 
 
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def normal(x: Any) -> Any:
+    """Return the distribution function of the normal distribution."""
+    from math import erf
+
+    return 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2)))
+
+
+def gelu_slope(x: Any) -> Any:
+    """Differentiate x Phi(x)."""
+    phi = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    return normal(x) + x * phi
+
+
+def gelu_tanh(x: Any) -> Any:
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def gelu_tanh_slope(x: Any) -> Any:
+    c, k = np.sqrt(2 / np.pi), 0.044715
+    t = np.tanh(c * (x + k * x**3))
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t**2) * c * (1 + 3 * k * x**2)
+
+
+def silu_slope(x: Any) -> Any:
+    return sigmoid(x) * (1 + x * (1 - sigmoid(x)))
+
+
+def hard_silu(x: Any) -> Any:
+    return x * np.clip(x + 3, 0, 6) / 6
+
+
+def hard_silu_slope(x: Any) -> Any:
+    return np.where((x > -3) & (x < 3), (2 * x + 3) / 6, (x >= 3) * 1.0)
+
+
+def mish(x: Any) -> Any:
+    return x * np.tanh(np.logaddexp(0, x))
+
+
+def mish_slope(x: Any) -> Any:
+    t = np.tanh(np.logaddexp(0, x))
+    return t + x * (1 - t**2) * sigmoid(x)
+
+
+def threshold(x: Any) -> Any:
+    return x * (x > 1)
+
+
+def threshold_slope(x: Any) -> Any:
+    return (x > 1) * 1.0
+
+
+def sparse_plus(x: Any) -> Any:
+    return np.where(x <= -1, 0, np.where(x < 1, (x + 1) ** 2 / 4, x))
+
+
+def sparse_plus_slope(x: Any) -> Any:
+    return np.where(x <= -1, 0, np.where(x < 1, (x + 1) / 2, 1))
+
+
+class Written(keras.layers.Layer):
+    """Runs a function of TensorFlow's."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def call(self, x: Any) -> Any:
+        return self.function(x)
+
+
 layers, ops = keras.layers, keras.ops
+# Newer than the oldest Keras.
+SPARSE_PLUS = getattr(keras.activations, "sparse_plus", None) or (
+    lambda x: ops.where(x <= -1, ops.zeros_like(x), ops.where(x < 1, (x + 1) ** 2 / 4, x))
+)
 
 SITES = [
     Site("fused", lambda x: fixed_dense(np.eye(WIDTH), activation="relu")(x), relu, relu_slope),
@@ -202,6 +286,61 @@ SITES = [
     Site("Activation elu", lambda x: layers.Activation("elu")(x), elu(1.0), elu_slope(1.0)),
     Site("ops.elu", lambda x: ops.elu(x, 2.0), elu(2.0), elu_slope(2.0)),
     Site("Activation selu", lambda x: layers.Activation("selu")(x), selu, selu_slope),
+    Site("GELU", lambda x: layers.Activation("gelu")(x), lambda x: x * normal(x), gelu_slope),
+    Site("GELU approximate", lambda x: ops.gelu(x, approximate=True), gelu_tanh, gelu_tanh_slope),
+    Site("SiLU", lambda x: layers.Activation("silu")(x), lambda x: x * sigmoid(x), silu_slope),
+    Site("SiLU swish", lambda x: x * ops.sigmoid(x), lambda x: x * sigmoid(x), silu_slope),
+    Site("hard SiLU", lambda x: layers.Activation("hard_silu")(x), hard_silu, hard_silu_slope),
+    # As MobileNetV3 writes it.
+    Site(
+        "hard SiLU of layers",
+        lambda x: layers.Multiply()([x, layers.ReLU(6.0)(x + 3.0) * (1.0 / 6.0)]),
+        hard_silu,
+        hard_silu_slope,
+    ),
+    Site("Mish", lambda x: layers.Activation("mish")(x), mish, mish_slope),
+    Site("softplus", lambda x: layers.Activation("softplus")(x), lambda x: np.logaddexp(0, x), sigmoid),
+    Site("log-sigmoid", lambda x: ops.log_sigmoid(x), lambda x: -np.logaddexp(0, -x), lambda x: sigmoid(-x)),
+    Site("sparse plus", lambda x: SPARSE_PLUS(x), sparse_plus, sparse_plus_slope),
+    Site("ReLU threshold=1", lambda x: layers.ReLU(threshold=1)(x), threshold, threshold_slope),
+    Site(
+        "ReLU threshold=1 max_value=6",
+        lambda x: layers.ReLU(threshold=1, max_value=6)(x),
+        lambda x: np.minimum(threshold(x), 6),
+        lambda x: ((x > 1) & (x <= 6)) * 1.0,
+    ),
+    Site(
+        "ReLU threshold=1 negative_slope=.5",
+        lambda x: layers.ReLU(threshold=1, negative_slope=0.5)(x),
+        lambda x: np.where(x > 1, x, 0.5 * (x - 1)),
+        lambda x: np.where(x > 1, 1.0, np.where(x < 1, 0.5, 0.0)),
+    ),
+    # By hand, in ten ways. At a corner TensorFlow takes the side, or the mean, that is noted.
+    Site("maximum(x, 0)", lambda x: ops.maximum(x, 0.0), relu, lambda x: (x >= 0) * 1.0),
+    Site("maximum(0.2 x, x)", lambda x: ops.maximum(0.2 * x, x), leaky(0.2), leaky_slope(0.2, at_zero=0.2)),
+    Site("where(x < 0)", lambda x: ops.where(x < 0, 0.1 * x, x), leaky(0.1), leaky_slope(0.1, at_zero=1.0)),
+    Site("x (x >= 0)", lambda x: x * ops.cast(x >= 0, "float32"), relu, lambda x: (x >= 0) * 1.0),
+    Site("(x + |x|) / 2", lambda x: (x + ops.abs(x)) / 2, relu, lambda x: (x > 0) + (x == 0) * 0.5),
+    Site("0.5 (|x| + x)", lambda x: 0.5 * (ops.abs(x) + x), relu, lambda x: (x > 0) + (x == 0) * 0.5),
+    Site("-minimum(-x, 0)", lambda x: -ops.minimum(-x, 0.0), relu, lambda x: (x >= 0) * 1.0),
+    Site(
+        "clip(x, 0, 6)",
+        lambda x: ops.clip(x, 0.0, 6.0),
+        clipped(6),
+        lambda x: ((x >= 0) & (x <= 6)) * 1.0,
+    ),
+    Site(
+        "ELU by hand",
+        lambda x: ops.where(x > 0, x, ops.exp(ops.minimum(x, 0.0)) - 1),
+        elu(1.0),
+        lambda x: np.where(x > 0, 1.0, np.exp(np.minimum(x, 0))),
+    ),
+    Site(
+        "in a call of one's own",
+        lambda x: Written(lambda t: tf.where(t > 0, t, tf.zeros_like(t)))(x),
+        relu,
+        relu_slope,
+    ),
 ]
 EACH_SITE = pytest.mark.parametrize("site", SITES, ids=[site.name for site in SITES])
 EACH_MODIFIER = pytest.mark.parametrize("name", ["guided", "rectified"])
@@ -289,8 +428,8 @@ OTHER_ROUTES = [taped_persistently, taped_for_each_output, graph_gradients, with
 def test_oracle_agrees_with_the_plain_network(site: Site) -> None:
     """The formulas of this file against TensorFlow's own derivative: a test of the oracle."""
     model = between(site.build)
-    np.testing.assert_allclose(model(X)[0], site.forward(X), rtol=1e-6)
-    np.testing.assert_allclose(taped(model, X), by_hand(None, site.slope(X), INCOMING), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model(X)[0], site.forward(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(taped(model, X), by_hand(None, site.slope(X), INCOMING), rtol=1e-5, atol=2e-6)
 
 
 def same(modified: Any, original: Any) -> None:
@@ -307,8 +446,9 @@ def test_forward_is_bit_identical(site: Site) -> None:
     def together(x: Any) -> Any:
         return model(x), guided(x), rectified(x)
 
-    original = model(X)
-    np.testing.assert_allclose(original[0], site.forward(X), rtol=1e-6)
+    # TensorFlow rounds some activations of several operations in another way in a graph.
+    original = tf.function(lambda x: model(x))(X)
+    np.testing.assert_allclose(original[0], site.forward(X), rtol=1e-5, atol=1e-6)
     same(guided(X), original)
     same(rectified(X), original)
     in_function, *others = together(tf.constant(X))
@@ -317,15 +457,24 @@ def test_forward_is_bit_identical(site: Site) -> None:
 
 
 def test_predict_is_bit_identical() -> None:
-    """All sites at once, as `predict` compiles each model anew."""
+    """Many sites at once, as `predict` compiles each model anew."""
+    # Some share operations, which TensorFlow then computes, and rounds, together or not.
+    alone = ("SiLU", "Mish", "GELU", "hard", "soft", "log")
+    sites = [site for site in SITES if not site.name.startswith(alone)]
     entry = keras.Input((WIDTH,))
-    model = keras.Model(entry, [site.build(entry) for site in SITES])
+    model = keras.Model(entry, [site.build(entry) for site in sites])
     batch = np.concatenate([X, X[:, ::-1], -X])
     predicted = model.predict(batch, verbose=0)
-    for site, output in zip(SITES, predicted, strict=True):
-        np.testing.assert_allclose(output, site.forward(batch), rtol=1e-6, err_msg=site.name)
+    for site, output in zip(sites, predicted, strict=True):
+        np.testing.assert_allclose(output, site.forward(batch), rtol=1e-5, atol=1e-6, err_msg=site.name)
     for name in ("guided", "rectified"):
         same(backprop_modifiers.get(name)(model).predict(batch, verbose=0), predicted)
+
+
+@pytest.mark.parametrize("kind", ["SiLU", "Mish", "GELU"])
+def test_predict_of_a_composed_activation_is_bit_identical(kind: str) -> None:
+    model = between(next(site for site in SITES if site.name == kind).build)
+    same(backprop_modifiers.guided(model).predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 @EACH_SITE
@@ -338,11 +487,11 @@ def test_gradient_by_every_route(site: Site, name: str) -> None:
     vanilla = taped(model, X)
     assert not np.allclose(expected, vanilla, rtol=1e-3), "the points do not tell the modifier from none"
     for route in ROUTES:
-        np.testing.assert_allclose(route(modified, X), expected, rtol=1e-5, atol=1e-6, err_msg=route.__name__)
-    np.testing.assert_allclose(by_library(model, X, modifier), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(route(modified, X), expected, rtol=1e-5, atol=3e-6, err_msg=route.__name__)
+    np.testing.assert_allclose(by_library(model, X, modifier), expected, rtol=1e-5, atol=3e-6)
     np.testing.assert_array_equal(taped(model, X), vanilla)
-    np.testing.assert_array_equal(taped_in_function(model, X), vanilla)
-    np.testing.assert_allclose(by_library(model, X), vanilla, rtol=1e-6)
+    np.testing.assert_allclose(taped_in_function(model, X), vanilla, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(by_library(model, X), vanilla, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("route", OTHER_ROUTES)
@@ -499,64 +648,21 @@ def test_relus_in_a_row_each_follow_the_rule(name: str) -> None:
     np.testing.assert_allclose(by_library(modified, x), expected)
 
 
-def sigmoid(x: Any) -> Any:
-    return 1 / (1 + np.exp(-x))
-
-
-def gelu_slope(x: Any) -> Any:
-    """Differentiate x Phi(x)."""
-    from math import erf
-
-    phi = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
-    return 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2))) + x * phi
-
-
-def gelu_tanh_slope(x: Any) -> Any:
-    c, k = np.sqrt(2 / np.pi), 0.044715
-    t = np.tanh(c * (x + k * x**3))
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t**2) * c * (1 + 3 * k * x**2)
-
-
-def silu_slope(x: Any) -> Any:
-    return sigmoid(x) * (1 + x * (1 - sigmoid(x)))
-
-
-def hard_silu_slope(x: Any) -> Any:
-    return np.where((x > -3) & (x < 3), (2 * x + 3) / 6, (x >= 3) * 1.0)
-
-
-def mish_slope(x: Any) -> Any:
-    t = np.tanh(np.logaddexp(0, x))
-    return t + x * (1 - t**2) * sigmoid(x)
-
-
-def threshold_slope(x: Any) -> Any:
-    return (x > 1) * 1.0
+def relu_and_itself_doubled(x: Any) -> Any:
+    """A leaky ReLU one of whose parts is used elsewhere, too."""
+    positive = ops.relu(x)
+    leaky = positive - 0.1 * ops.relu(-x)
+    return 0.5 * leaky + 0.5 * layers.Lambda(lambda pair: tf.concat(pair, 1)[:, :WIDTH])([positive, leaky])
 
 
 MISSED = {
-    "GELU": (lambda x: layers.Activation("gelu")(x), gelu_slope, "GELU"),
-    "GELU approximate": (lambda x: ops.gelu(x, approximate=True), gelu_tanh_slope, "GELU"),
-    "SiLU": (lambda x: layers.Activation("silu")(x), silu_slope, "SiLU"),
-    "SiLU swish": (lambda x: x * ops.sigmoid(x), silu_slope, "SiLU"),
-    "hard SiLU": (lambda x: layers.Activation("hard_silu")(x), hard_silu_slope, "hard SiLU"),
-    # As MobileNetV3 writes it.
-    "hard SiLU of layers": (lambda x: x * (layers.ReLU(6.0)(x + 3.0) * (1.0 / 6.0)), hard_silu_slope, "hard"),
-    "Mish": (lambda x: layers.Activation("mish")(x), mish_slope, "Mish"),
-    "ReLU threshold=1": (lambda x: layers.ReLU(threshold=1)(x), threshold_slope, "ReLU with a threshold"),
-    "ReLU threshold=1 max_value=6": (
-        lambda x: layers.ReLU(threshold=1, max_value=6)(x),
-        lambda x: ((x > 1) & (x <= 6)) * 1.0,
-        "ReLU with a threshold",
+    "tf.function-decorated call": (lambda x: DecoratedCall()(x), relu_slope, "relu.* inside"),
+    "loop": (lambda x: Written(looped)(x), relu_slope, "relu.* inside"),
+    "parts used elsewhere": (
+        relu_and_itself_doubled,
+        lambda x: np.where(x > 0, 1.0, np.where(x < 0, 0.05, 0.0)),
+        "parts are used elsewhere",
     ),
-    "ReLU threshold=1 negative_slope=.5": (
-        lambda x: layers.ReLU(threshold=1, negative_slope=0.5)(x),
-        lambda x: np.where(x > 1, 1.0, np.where(x < 1, 0.5, 0.0)),
-        "threshold",
-    ),
-    "tf.function-decorated call": (lambda x: DecoratedCall()(x), relu_slope, "Relu inside"),
-    # At 0 the operation's gradient takes x's side.
-    "maximum(x, 0)": (lambda x: ops.maximum(x, 0.0), lambda x: (x >= 0) * 1.0, "maximum"),
 }
 EACH_MISSED = pytest.mark.parametrize(("build", "slope", "word"), MISSED.values(), ids=MISSED.keys())
 
@@ -600,13 +706,13 @@ def test_simple_rnn_in_a_while_loop(name: str) -> None:
     incoming = np.array([1.0, -2.0])
     modifier = backprop_modifiers.get(name)
     alone = between(lambda x: simple_rnn(unroll=False)(x), SEQUENCE[None], incoming)
-    with pytest.raises(ModifierError, match="Relu inside"):
+    with pytest.raises(ModifierError, match=r"relu.* inside"):
         modifier(alone)
-    with pytest.raises(ModifierError, match="Relu inside"):
+    with pytest.raises(ModifierError, match=r"relu.* inside"):
         by_library(alone, SEQUENCE[None], modifier)
 
     model = between(lambda x: simple_rnn(unroll=False)(layers.ReLU()(x)), SEQUENCE[None], incoming)
-    with pytest.warns(PartialOverrideWarning, match="reaches 1 activation.*Relu inside"):
+    with pytest.warns(PartialOverrideWarning, match="reaches 1 activation.*relu.* inside"):
         modified = modifier(model)
     x = SEQUENCE.astype(float)
     upper = rnn_gradient("", relu(x), W, U, incoming)
@@ -627,15 +733,23 @@ def test_no_relu_at_all(name: str) -> None:
 
 @EACH_MODIFIER
 def test_relu_and_gelu(name: str) -> None:
-    """The warning names the GELU alone; the ReLU beneath it follows the rule."""
+    """Both follow the rule, one after the other."""
     model = between(lambda x: layers.Activation("gelu")(layers.ReLU()(x)))
-    with pytest.warns(PartialOverrideWarning, match="reaches 1 activation.*GELU"):
-        modified = backprop_modifiers.get(name)(model)
-    expected = by_hand(name, relu_slope(X), gelu_slope(relu(X).astype(float)) * INCOMING)
+    modified = backprop_modifiers.get(name)(model)
+    above = by_hand(name, gelu_slope(relu(X).astype(float)), INCOMING)
+    expected = by_hand(name, relu_slope(X), above)
     np.testing.assert_allclose(taped(modified, X), expected, rtol=1e-4, atol=1e-6)
 
 
 GATES = {
+    "sigmoid": lambda x: layers.Activation("sigmoid")(x),
+    "tanh": lambda x: layers.Activation("tanh")(x),
+    "softsign": lambda x: layers.Activation("softsign")(x),
+    "softsign by hand": lambda x: x / (1 + ops.abs(x)),
+    "hard tanh": lambda x: ops.clip(x, -1.0, 1.0),
+    "sigmoid by hand": lambda x: 1 / (1 + ops.exp(-x)),
+    "soft shrink": lambda x: ops.where(ops.abs(x) > 0.5, x - 0.5 * ops.sign(x), 0.0 * x),
+    "square": lambda x: x**2,
     "hard_sigmoid": lambda x: layers.Activation("hard_sigmoid")(x),
     "ops.hard_sigmoid": lambda x: ops.hard_sigmoid(x),
     # As MobileNetV3 writes it.
@@ -646,14 +760,14 @@ GATES = {
 
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES.keys())
 @EACH_MODIFIER
-def test_hard_sigmoid_gate_keeps_its_true_gradient(gate: Any, name: str) -> None:
+def test_gate_keeps_its_true_gradient(gate: Any, name: str) -> None:
     """A gate is no rectifier: what comes in with a minus passes on, and no warning names it."""
     model = between(lambda x: gate(layers.ReLU()(-x)))
-    true = ((relu(-X) > -3) & (relu(-X) < 3)) / 6.0
+    true = taped(between(gate, incoming=np.ones_like(INCOMING)), relu(-X))
     expected = -by_hand(name, relu_slope(-X), true * INCOMING)
     modified = backprop_modifiers.get(name)(model)
-    np.testing.assert_allclose(taped(modified, X), expected, rtol=1e-5)
-    np.testing.assert_allclose(by_library(modified, X), expected, rtol=1e-5)
+    np.testing.assert_allclose(taped(modified, X), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(by_library(modified, X), expected, rtol=1e-5, atol=1e-6)
     # Without the ReLU nothing is left to modify.
     with pytest.raises(ModifierError, match="reaches no activation"):
         backprop_modifiers.get(name)(between(gate))
@@ -748,14 +862,7 @@ def test_clip_that_is_not_part_of_the_activation() -> None:
         np.testing.assert_allclose(taped(modified, x), by_hand(name, relu_slope(x), incoming))
 
 
-MARKED_TOO = {
-    "minimum of two tensors": (lambda y: ops.minimum(y, 3.0 - y), lambda y, g: np.where(y <= 3 - y, g, -g)),
-    "maximum with a vector": (
-        lambda y: ops.maximum(y, np.linspace(0.3, 5, WIDTH).astype("float32")),
-        lambda y, g: np.where(y > np.linspace(0.3, 5, WIDTH), g, 0),
-    ),
-    "clip to -1, 1": (lambda y: ops.clip(y - 1.5, -1.0, 1.0), lambda y, g: np.where(abs(y - 1.5) <= 1, g, 0)),
-    "where": (lambda y: ops.where(y > 1.5, -y, 2.0 * y), lambda y, g: np.where(y > 1.5, -g, 2 * g)),
+ELEMENTWISE = {
     "where broadcasts": (
         lambda y: ops.where(ops.ones((1, WIDTH), "bool"), y, ops.zeros(())),
         lambda y, g: g + 0 * y,
@@ -768,17 +875,33 @@ MARKED_TOO = {
         lambda y: y * ops.cast(ops.where(y > 1.5, ops.cast(y, "int32"), 7), "float32"),
         lambda y, g: np.where(y > 1.5, np.trunc(y), 7) * g,
     ),
+    "minimum of two layers": (
+        lambda y: ops.minimum(y, fixed_dense(np.eye(WIDTH)[::-1])(y)),
+        lambda y, g: np.where(y <= y[:, ::-1], g, 0) + np.where(y > y[:, ::-1], g, 0)[:, ::-1],
+    ),
+    "a sum around another layer": (
+        lambda y: layers.Add()([y, layers.Activation("tanh")(y)]),
+        lambda y, g: g * (2 - np.tanh(y) ** 2),
+    ),
 }
 
 
-@pytest.mark.parametrize(("op", "gradient"), MARKED_TOO.values(), ids=MARKED_TOO.keys())
-def test_other_minima_maxima_and_selections_keep_their_gradient(op: Any, gradient: Any) -> None:
-    """Activations may consist of such operations, but these stand alone."""
+@pytest.mark.parametrize(("op", "gradient"), ELEMENTWISE.values(), ids=ELEMENTWISE.keys())
+def test_other_elementwise_operations_keep_their_gradient(op: Any, gradient: Any) -> None:
+    """Activations may consist of such operations, but these are none."""
     model = between(lambda entry: op(layers.ReLU()(entry)))
     y = relu(X).astype(float)
     for name in ("guided", "rectified"):
         expected = by_hand(name, relu_slope(X), gradient(y, INCOMING))
         np.testing.assert_allclose(taped(backprop_modifiers.get(name)(model), X), expected, rtol=1e-5)
+
+
+@EACH_MODIFIER
+def test_skip_connection_around_an_activation(name: str) -> None:
+    """The sum of a value and its ReLU by another layer is a skip connection, and no leaky ReLU."""
+    model = between(lambda x: layers.Add()([x, layers.ReLU()(x)]))
+    expected = INCOMING + by_hand(name, relu_slope(X), INCOMING)
+    np.testing.assert_allclose(taped(backprop_modifiers.get(name)(model), X), expected)
 
 
 @pytest.fixture
@@ -804,17 +927,6 @@ def test_modified_before_functions_run_eagerly(name: str, request: pytest.Fixtur
     modified = backprop_modifiers.get(name)(between(lambda x: layers.ReLU()(x)))
     request.getfixturevalue("functions_run_eagerly")
     np.testing.assert_allclose(taped(modified, X), by_hand(name, relu_slope(X), INCOMING))
-
-
-class Written(keras.layers.Layer):
-    """Runs a function of TensorFlow's."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def call(self, x: Any) -> Any:
-        return self.function(x)
 
 
 def leaky_and_its_positive_part(x: Any) -> Any:

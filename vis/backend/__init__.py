@@ -5,6 +5,8 @@ A backend is a package with these names:
     compile_gradient(forward, specs, rule)   the compiled gradient of a scalar, and what the rule reached
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
+    traced(forward, specs)                   what a forward pass computes, in the words of `vis.graph`
+    noted(path, is_layer)                    a context in which a layer runs, for `traced` to know it
     where_positive(condition, value)         value where the condition is positive, else 0; for rules
     image_log(folder)                        a log of pictures for TensorBoard
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
@@ -36,6 +38,8 @@ if keras.config.backend() == "tensorflow":
         compile_descent,
         compile_gradient,
         image_log,
+        noted,
+        traced,
         where_positive,
     )
 else:
@@ -61,5 +65,7 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "image_log",
+    "noted",
+    "traced",
     "where_positive",
 ]

@@ -16,7 +16,8 @@ from vis.models.find import (
 from vis.models.folding import foldable, scaled_kernels
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage, unmodified
-from vis.models.probe import Probe
+from vis.models.probe import Probe, paths_of
+from vis.models.reading import read
 from vis.models.settings import Settings
 from vis.models.spatial import spatial_layer_before
 
@@ -39,6 +40,8 @@ __all__ = [
     "linear_outputs",
     "modified",
     "output_shape",
+    "paths_of",
+    "read",
     "report_coverage",
     "scaled_kernels",
     "shared_copy",

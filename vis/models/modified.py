@@ -10,6 +10,7 @@ import keras
 from vis import backend
 from vis.errors import ModelError, ModifierError, PartialOverrideWarning, warn
 from vis.models.find import check_model, input_structure, output_structure
+from vis.models.probe import noting
 
 # A modified model has the symbolic input of its original: which of them is meant cannot be told from it.
 _modified_by: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
@@ -26,14 +27,15 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
         raise ModifierError(
             f"The backprop modifier {modifier!r} reaches no activation of the model {model!r} on the way to "
             "what is differentiated, so the gradient would be the plain one. "
-            f"{f'It cannot reach: {missed}. ' if missed else ''}It acts on ReLU, ReLU6, leaky ReLU, ELU and "
-            "SELU operations: choose a layer after one, or backprop_modifier=None."
+            f"{f'It cannot reach: {missed}. ' if missed else ''}It acts on activations whose slopes far to the "
+            "left and far to the right differ, such as ReLU, GELU and SiLU: choose a layer after one, or "
+            "backprop_modifier=None."
         )
     if coverage.missed:
         count = f"{len(coverage.reached)} activation{'' if len(coverage.reached) == 1 else 's'}"
         warn(
             f"The backprop modifier {modifier!r} reaches {count} of the model {model!r} but not these, which "
-            f"keep their true gradient: {missed}. Replace them by a ReLU, or take backprop_modifier=None.",
+            f"keep their true gradient: {missed}. Run them outside of loops and functions, or take backprop_modifier=None.",
             PartialOverrideWarning,
         )
 
@@ -54,7 +56,7 @@ class _Modified:
             modifier_name=name,
             rule=rule,
             _examined=False,
-            _compiled=backend.compile_call(lambda inputs: original(inputs, training=False), rule),
+            _compiled=backend.compile_call(lambda inputs: noting(original)(inputs, training=False), rule),
         )
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from vis import backend
 from vis.errors import LayerError
 from vis.models.find import input_structure, sublayers
 from vis.models.folding import folded
@@ -27,13 +28,17 @@ class Probe:
         points: what to read: layers (at any depth) and symbolic tensors of the model's graph.
         start: a layer whose output `run` may be told.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
+        note: whether the trace notes which layer runs which operations, see `vis.backend.noted`.
     """
 
-    def __init__(self, model: Any, points: Sequence[Any], start: Any = None, fold: bool = False) -> None:
+    def __init__(
+        self, model: Any, points: Sequence[Any], start: Any = None, fold: bool = False, note: bool = False
+    ) -> None:
         self._model = model
         self._points = points
         self._start = start
         self._fold = fold
+        self._note = note
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -60,7 +65,8 @@ class Probe:
             kept = [_operation(point) for point in self._points]
             kept += [] if self._start is None else [self._start]
             others = folded(self._model, kept, kernels)
-        outputs = _recording(self._model, records, told, others)(inputs, training=False)
+        paths = paths_of(self._model) if self._note else {}
+        outputs = _recording(self._model, records, told, others, paths)(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 
@@ -123,7 +129,31 @@ def _call_index(model: Any, tensor: Any) -> int:
     return calls.index(node)
 
 
-def _recording(root: Any, records: dict[int, list[Any]], told: dict[int, Any], others: dict[int, Any]) -> Any:
+def paths_of(model: Any) -> dict[int, str]:
+    """Return the paths of all operations inside a model, by their ids; that of the model itself is empty."""
+    paths = {id(model): ""}
+    pending = [(model, "")]
+    while pending:
+        holder, prefix = pending.pop()
+        for _, held in sublayers(holder):
+            if id(held) not in paths:
+                paths[id(held)] = f"{prefix}{held.name}"
+                pending.append((held, f"{paths[id(held)]}/"))
+    return paths
+
+
+def noting(model: Any) -> Any:
+    """Return what runs a model as a call does, while the trace notes which layer runs which operations."""
+    return _recording(model, {}, {}, {}, paths_of(model))
+
+
+def _recording(
+    root: Any,
+    records: dict[int, list[Any]],
+    told: dict[int, Any],
+    others: dict[int, Any],
+    paths: dict[int, str],
+) -> Any:
     """Return `root`, or its twin.
 
     Args:
@@ -131,6 +161,7 @@ def _recording(root: Any, records: dict[int, list[Any]], told: dict[int, Any], o
         records: the lists that outputs are added to, by the ids of their operations.
         told: the values that operations return, by their ids.
         others: what runs in the place of operations, by their ids.
+        paths: of the operations whose runs are noted, by their ids.
     """
     done = dict(others)
 
@@ -139,19 +170,26 @@ def _recording(root: Any, records: dict[int, list[Any]], told: dict[int, Any], o
             done[id(operation)] = operation
             twins = {id(held): visit(held) for _, held in sublayers(operation)}
             twins = {key: double for key, double in twins.items() if id(double) != key}
-            if twins or id(operation) in records or id(operation) in told:
-                record = records.get(id(operation))
-                done[id(operation)] = _recorder(operation, twins, record, told.get(id(operation)))
+            key = id(operation)
+            if twins or key in records or key in told or key in paths:
+                done[key] = _recorder(operation, twins, records.get(key), told.get(key), paths.get(key))
         return done[id(operation)]
 
     return visit(root)
 
 
-def _recorder(operation: Any, twins: dict[int, Any], record: list[Any] | None, value: Any) -> Any:
+def _recorder(
+    operation: Any, twins: dict[int, Any], record: list[Any] | None, value: Any, path: str | None
+) -> Any:
     cls = type(operation)
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        output = cls.__call__(self, *args, **kwargs)
+        if path is None:
+            output = cls.__call__(self, *args, **kwargs)
+        else:
+            with backend.noted(path, isinstance(operation, keras.Layer)) as returned:
+                output = cls.__call__(self, *args, **kwargs)
+                returned(output)
         if value is not None:
             output = _in_place_of(output, value)
         if record is not None:

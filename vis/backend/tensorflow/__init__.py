@@ -3,6 +3,15 @@
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
+from vis.backend.tensorflow.reading import noted, traced
 from vis.backend.tensorflow.summary import image_log
 
-__all__ = ["compile_call", "compile_descent", "compile_gradient", "image_log", "where_positive"]
+__all__ = [
+    "compile_call",
+    "compile_descent",
+    "compile_gradient",
+    "image_log",
+    "noted",
+    "traced",
+    "where_positive",
+]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
-from vis.backend.tensorflow.overrides import overriding
+from vis.backend.tensorflow.overrides import override
 from vis.errors import GradientError, InputError, LayerError
 
 
@@ -67,10 +67,9 @@ class _Gradient:
         self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
 
         def trace(*tensors: Any) -> Any:
-            with overriding(rule) as override, keras.StatelessScope():
+            with keras.StatelessScope():
                 traced = forward(list(tensors))
-            override.finish(traced.watched, [traced.loss])
-            self.coverage = override.coverage()
+            self.coverage = override(rule, traced.watched, [traced.loss])
             gradients = tf.gradients(traced.loss, traced.watched)
             self._missing = [gradient is None for gradient in gradients]
             found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
@@ -124,10 +123,9 @@ class _Call:
         self.rule = rule  # the graph holds it weakly
 
         def trace(inputs: Any) -> Any:
-            with overriding(rule) as override, keras.StatelessScope():
+            with keras.StatelessScope():
                 outputs = forward(inputs)
-            override.finish(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
-            self.found = override.coverage()
+            self.found = override(rule, keras.tree.flatten(inputs), keras.tree.flatten(outputs))
             return outputs
 
         self._function = tf.function(trace, autograph=False, reduce_retracing=True)

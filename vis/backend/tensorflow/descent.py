@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from vis.backend.contract import Coverage, DescentState, Forward, Rule, Spec
-from vis.backend.tensorflow.overrides import overriding
+from vis.backend.tensorflow.overrides import override
 
 Modify = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 Prepare = Callable[[list[Any]], list[Any]]
@@ -52,12 +52,11 @@ class _Descent:
             return tf.broadcast_to(tf.cast(value, tf.float64), [samples])
 
         def gradient_of(x: Any, rest: list[Any]) -> tuple[Any, Any, Any]:
-            # Outside the override: the rule is about the activations of the model.
+            # Before the input is seen: the rule is about the activations of the model.
             seen = [x, *rest] if prepare is None else prepare([x, *rest])
-            with overriding(rule) as override, keras.StatelessScope():
+            with keras.StatelessScope():
                 traced = forward(seen)
-            override.finish(seen[:1], [traced.loss])
-            self.coverage = override.coverage()
+            self.coverage = override(rule, seen[:1], [traced.loss])
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
             if normalize:
                 gradient = _unit(gradient)

@@ -1,133 +1,175 @@
 """Other derivatives for activations, in one graph only.
 
-While a graph is traced, TensorFlow's `gradient_override_map` marks every operation that an activation may
-consist of; the mark names one gradient function, registered once for the process, which looks up the rule
-of the operation's graph. The forward pass is what it was, no layer is touched, and other graphs and threads
-see nothing. Graphs within the graph (loop bodies, decorated calls) carry no mark: `sites` names them.
+Once a graph is traced, the regions that `vis.graph` finds in it are marked, operation by operation, on the
+way on which gradients flow through them. The mark names one gradient function, registered once for the
+process, which looks up the rule of the operation's graph. The gradient travels along the route of a region
+unchanged, and where it leaves the region, the rule is applied. The forward pass is what it was, no layer is
+touched, and other graphs and threads see nothing. Functions that the graph calls (loop bodies, decorated
+calls) carry no mark: they are named as missed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from vis.backend.contract import Coverage, Rule
-from vis.backend.tensorflow.sites import ACTIVATIONS, RELAYS, Site, Sites, find_sites, main_index
+from vis.backend.tensorflow.reading import called_functions, custom_arguments, mark, read
 from vis.errors import ModifierError
+from vis.graph import find_activations
 
 _MARK = "VisActivation"
 _overrides: weakref.WeakKeyDictionary[Any, _Override] = weakref.WeakKeyDictionary()
 
 
+@dataclass(frozen=True)
+class _Site:
+    """A region in a graph, by names: an operation or a tensor would keep its graph alive."""
+
+    start: str
+    end: str
+    operations: tuple[str, ...]
+
+
 class _Override:
-    """The rule of one graph and the places where it acts."""
+    """The rule of one graph and the regions where it acts."""
 
-    def __init__(self, rule: Rule | None) -> None:
+    def __init__(self, graph: Any, rule: Rule, sources: Sequence[Any], ends: Sequence[Any]) -> None:
         # Held weakly: a trace lasts as long as its rule, so it must not be what keeps the rule.
-        self.rule = (lambda: None) if rule is None else weakref.ref(rule)
-        self.sites: Sites | None = None
+        self._rule = weakref.ref(rule)
+        self._relays: dict[str, int] = {}
+        self._sites: dict[str, _Site] = {}
+        self._custom: dict[str, str] = {}
+        words = read(graph, sources, ends)
+        found = find_activations(words, words.inputs, words.outputs)
+        for region in found.found:
+            for operation, index in region.route:
+                op = graph.get_operation_by_name(operation.name)
+                if custom_arguments(op) is not None:
+                    self._custom[op.name] = (mark(op) or b"").decode()
+                # What `gradient_override_map` does while an operation is made. There is no public way to do it
+                # later, when it is known which operations are a part of an activation.
+                op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_MARK.encode()))
+                self._relays[op.name] = index
+            names = tuple(operation.name for operation in region.operations)
+            self._sites[region.route[-1][0].name] = _Site(region.start.name, region.end.name, names)
+        on_the_way = {operation.name for operation in words.between(words.inputs, words.outputs)}
+        inside = [
+            f"{region} inside {name}"
+            for name, function in called_functions(graph, on_the_way)
+            for region in find_activations(function, function.inputs, function.outputs).found
+        ]
+        self.coverage = Coverage(tuple(map(str, found.found)), (*found.missed, *inside))
 
-    def finish(self, sources: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Find the activations between two sets of tensors, once the forward pass has been traced."""
-        if self.rule() is not None:
-            graph = tf.compat.v1.get_default_graph()
-            self.sites = find_sites(graph, _MARK.encode(), sources, outputs)
-            _overrides[graph] = self
+    def gradients(self, op: Any, incoming: Any) -> list[Any]:
+        index, site = self._relays[op.name], self._sites.get(op.name)
+        operand = op.inputs[index]
+        gradients: list[Any] = [None] * len(op.inputs)
+        gradients[index] = (
+            tf.cast(incoming, operand.dtype) if site is None else self._ruled(op, site, incoming)
+        )
+        return gradients
 
-    def coverage(self) -> Coverage | None:
-        if self.sites is None:
-            return None
-        return Coverage(tuple(self.sites.heads), tuple(self.sites.missed))
-
-    def gradient(self, op: Any, incoming: Any) -> Any:
-        sites, rule = self.sites, self.rule()
-        assert sites is not None and rule is not None  # noqa: S101 - set when the trace ended
-        if op.name in sites.relays:
-            gradients: list[Any] = [None] * len(op.inputs)
-            gradients[sites.relays[op.name]] = incoming
-            return gradients
-        if op.name in sites.negative_parts:
-            return None
+    def _ruled(self, op: Any, site: _Site, incoming: Any) -> Any:
+        rule = self._rule()
+        assert rule is not None  # noqa: S101 - the trace lasts as long as its rule
+        x, y = (op.graph.get_tensor_by_name(name) for name in (site.start, site.end))
         incoming = tf.convert_to_tensor(incoming)
-        site = sites.heads.get(op.name)
-        if site is None:
-            return _true_gradient(op, incoming)
-        output = op.graph.get_tensor_by_name(site.tail)
-        gradient = rule(op.inputs[0], output, incoming, _site_gradient(op, site, incoming))
+        gradient = rule(x, y, incoming, self._true(op.graph, site, x, y, incoming))
         shape = getattr(gradient, "shape", None)
-        if shape is None or not op.inputs[0].shape.is_compatible_with(shape):
+        if shape is None or not x.shape.is_compatible_with(shape):
             raise ModifierError(
                 "A backprop modifier's rule(x, y, incoming, true) returns a tensor of the shape of x. "
-                f"Received from {rule!r} at {op.name}: {gradient!r} for the shape {op.inputs[0].shape}."
+                f"Received from {rule!r} at {op.name}: {gradient!r} for the shape {x.shape}."
             )
         # A rule may return x itself: the identity makes it a tensor of the graph that differentiates.
-        return tf.identity(tf.cast(gradient, op.inputs[0].dtype))
+        return tf.identity(tf.cast(gradient, x.dtype))
+
+    def _true(self, graph: Any, site: _Site, x: Any, y: Any, incoming: Any) -> Any:
+        """Return the true gradient of a whole region."""
+        if len(site.operations) == 1:
+            op = graph.get_operation_by_name(site.operations[0])
+            if op.type in _FUSED:
+                return _FUSED[op.type](op, tf.cast(incoming, y.dtype))
+        # Run once more, without marks, from a fresh start: nothing else in the graph is differentiated.
+        start = tf.identity(x)
+        made = {site.start: start}
+        for name in site.operations:
+            op = graph.get_operation_by_name(name)
+            outputs = self._again(op, [made[i.name] if i.name in made else _known(i) for i in op.inputs])
+            made.update(zip((output.name for output in op.outputs), outputs, strict=True))
+        (gradient,) = tf.gradients(made[site.end], [start], tf.cast(incoming, y.dtype))
+        return tf.zeros_like(x) if gradient is None else gradient
+
+    def _again(self, op: Any, inputs: list[Any]) -> list[Any]:
+        """Return the outputs of an operation run once more."""
+        arguments: dict[str, Any] = {}
+        rest, derived = list(inputs), set()
+        for argument in op.op_def.input_arg:
+            derived |= {argument.type_attr, argument.number_attr, argument.type_list_attr}
+            several = argument.number_attr or argument.type_list_attr
+            held = op.get_attr(several) if several else 1
+            count = held if isinstance(held, int) else len(held)
+            arguments[argument.name] = rest[:count] if several else rest[0]
+            rest = rest[count:]
+        named = {attribute.name for attribute in op.op_def.attr} - derived
+        arguments |= {name: op.get_attr(name) for name in named}
+        marks = {op.type: self._custom[op.name]} if op.name in self._custom else {}
+        if custom_arguments(op) is not None:
+            marks = {op.type: (mark(op) or b"").decode()}
+        with tf.compat.v1.get_default_graph().gradient_override_map(marks):
+            outputs = getattr(tf.raw_ops, op.type)(**arguments)
+        return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-@contextlib.contextmanager
-def overriding(rule: Rule | None) -> Iterator[_Override]:
-    """Let the activations traced in the current graph differentiate by `rule`; None changes nothing."""
-    marks = {} if rule is None else dict.fromkeys(ACTIVATIONS | RELAYS, _MARK)
-    with tf.compat.v1.get_default_graph().gradient_override_map(marks):
-        yield _Override(rule)
+# What is fused into one operation, which needs no second run.
+_FUSED: dict[str, Any] = {
+    "Relu": lambda op, dy: tf.raw_ops.ReluGrad(gradients=dy, features=op.outputs[0]),
+    "Relu6": lambda op, dy: tf.raw_ops.Relu6Grad(gradients=dy, features=op.outputs[0]),
+    "LeakyRelu": lambda op, dy: tf.raw_ops.LeakyReluGrad(
+        gradients=dy, features=op.inputs[0], alpha=op.get_attr("alpha")
+    ),
+    "Elu": lambda op, dy: tf.raw_ops.EluGrad(gradients=dy, outputs=op.outputs[0]),
+    "Selu": lambda op, dy: tf.raw_ops.SeluGrad(gradients=dy, outputs=op.outputs[0]),
+    "Softplus": lambda op, dy: tf.raw_ops.SoftplusGrad(gradients=dy, features=op.inputs[0]),
+}
+
+
+def _known(tensor: Any) -> Any:
+    """Return a constant as one of the graph that differentiates, and anything else as it is."""
+    if tensor.graph is tf.compat.v1.get_default_graph():
+        return tensor
+    value = tf.get_static_value(tensor)
+    return tensor if value is None else tf.constant(value, tensor.dtype)
+
+
+def override(rule: Rule | None, sources: Sequence[Any], ends: Sequence[Any]) -> Coverage | None:
+    """Let the activations between two sets of tensors of the current graph differentiate by `rule`.
+
+    Args:
+        rule: None changes nothing.
+        sources, ends: tensors of the graph, once the forward pass has been traced.
+
+    Returns:
+        what the rule reaches, or None without a rule.
+    """
+    if rule is None:
+        return None
+    graph = tf.compat.v1.get_default_graph()
+    _overrides[graph] = _Override(graph, rule, sources, ends)
+    return _overrides[graph].coverage
 
 
 @tf.RegisterGradient(_MARK)  # type: ignore[untyped-decorator]
-def _gradient(op: Any, incoming: Any) -> Any:
-    return _overrides[op.graph].gradient(op, incoming)
+def _gradient(op: Any, *incoming: Any) -> Any:
+    return _overrides[op.graph].gradients(op, incoming[0])
 
 
 def where_positive(condition: Any, value: Any) -> Any:
     """Return `value` where `condition`, a tensor of its shape and type, is positive, and 0 elsewhere."""
     # One operation, a third as long as a comparison and a choice.
     return tf.raw_ops.ReluGrad(gradients=value, features=condition)
-
-
-def _site_gradient(head: Any, site: Site, incoming: Any) -> Any:
-    """Return the true gradient of the whole activation that starts at `head`."""
-    passed = incoming
-    for name in reversed(site.relays):
-        relay = head.graph.get_operation_by_name(name)
-        if relay.type == "SelectV2":  # elu: the negative half is scaled by alpha
-            alpha = next(i for i in relay.inputs[2].op.inputs if i is not head.outputs[0])
-            passed = tf.where(relay.inputs[0], passed, alpha * passed)
-        else:
-            main = main_index(relay)
-            value, bound = relay.inputs[main], relay.inputs[1 - main]
-            inside = value <= bound if relay.type == "Minimum" else value >= bound
-            passed = tf.where(inside, passed, tf.zeros_like(passed))
-    gradient = _true_gradient(head, passed)
-    if site.slope is not None:
-        slope = site.slope_sign * head.graph.get_tensor_by_name(site.slope)
-        below = tf.less(head.inputs[0], tf.zeros_like(head.inputs[0]))
-        gradient += tf.where(below, slope * incoming, tf.zeros_like(incoming))
-    return gradient
-
-
-def _true_gradient(op: Any, incoming: Any) -> Any:
-    """Return the gradient that TensorFlow itself defines for `op`."""
-    match op.type:
-        case "Relu":
-            return tf.raw_ops.ReluGrad(gradients=incoming, features=op.outputs[0])
-        case "Relu6":
-            return tf.raw_ops.Relu6Grad(gradients=incoming, features=op.outputs[0])
-        case "LeakyRelu":
-            alpha = op.get_attr("alpha")
-            return tf.raw_ops.LeakyReluGrad(gradients=incoming, features=op.inputs[0], alpha=alpha)
-        case "Elu":
-            return tf.raw_ops.EluGrad(gradients=incoming, outputs=op.outputs[0])
-        case "Selu":
-            return tf.raw_ops.SeluGrad(gradients=incoming, outputs=op.outputs[0])
-    # The rest broadcast their operands: run the operation again, unmarked, and differentiate that.
-    again = {"Minimum": tf.minimum, "Maximum": tf.maximum, "SelectV2": tf.where}[op.type]
-    inputs = list(op.inputs)
-    differentiable = [tensor for tensor in inputs if tensor.dtype.is_floating]
-    with tf.GradientTape() as tape:
-        tape.watch(differentiable)
-        output = again(*inputs)
-    found = iter(tape.gradient(output, differentiable, output_gradients=incoming))
-    return [next(found) if tensor.dtype.is_floating else None for tensor in inputs]

@@ -1,0 +1,326 @@
+"""A traced graph of TensorFlow told in the words of `vis.graph`.
+
+The operations of the graph itself are told with their shapes and constants. Functions that it calls (the body
+of a loop, a call decorated with `@tf.function`) are told one by one by `called_functions`, without shapes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from vis.backend.contract import Spec
+from vis.graph import Graph, LayerCall, Operation, Value
+
+# By TensorFlow's types of operations.
+_KINDS = {
+    **dict.fromkeys(["Identity", "IdentityN", "Snapshot", "PreventGradient", "CheckNumerics"], "identity"),
+    "StopGradient": "stop_gradient",
+    **dict.fromkeys(["Add", "AddV2", "AddN", "BiasAdd"], "add"),
+    "Sub": "subtract",
+    **dict.fromkeys(["Mul", "MulNoNan"], "multiply"),
+    **dict.fromkeys(["Div", "RealDiv", "TruncateDiv"], "divide"),
+    "DivNoNan": "divide_no_nan",
+    "FloorDiv": "floor_divide",
+    **dict.fromkeys(["Mod", "FloorMod"], "remainder"),
+    "Pow": "power",
+    "SquaredDifference": "squared_difference",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "ClipByValue": "clip",
+    "Atan2": "arctan2",
+    "Neg": "negative",
+    "Abs": "absolute",
+    "Sign": "sign",
+    "Square": "square",
+    "Sqrt": "square_root",
+    "Rsqrt": "reciprocal_square_root",
+    **dict.fromkeys(["Reciprocal", "Inv"], "reciprocal"),
+    "Exp": "exponential",
+    "Expm1": "exponential_minus_1",
+    "Log": "logarithm",
+    "Log1p": "logarithm_of_1_plus",
+    "Sin": "sine",
+    "Cos": "cosine",
+    "Tan": "tangent",
+    "Asin": "arcsine",
+    "Acos": "arccosine",
+    "Atan": "arctangent",
+    "Sinh": "hyperbolic_sine",
+    "Cosh": "hyperbolic_cosine",
+    "Tanh": "hyperbolic_tangent",
+    "Asinh": "inverse_hyperbolic_sine",
+    "Erf": "error_function",
+    "Erfc": "complementary_error_function",
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "LeakyRelu": "leaky_relu",
+    "Elu": "elu",
+    "Selu": "selu",
+    "Floor": "floor",
+    "Ceil": "ceiling",
+    **dict.fromkeys(["Round", "Rint"], "round"),
+    "Less": "less",
+    "LessEqual": "less_equal",
+    "Greater": "greater",
+    "GreaterEqual": "greater_equal",
+    "Equal": "equal",
+    "NotEqual": "not_equal",
+    "LogicalAnd": "logical_and",
+    "LogicalOr": "logical_or",
+    "LogicalNot": "logical_not",
+    **dict.fromkeys(["Select", "SelectV2"], "select"),
+    "ZerosLike": "zeros_like",
+    "OnesLike": "ones_like",
+    "Cast": "cast",
+    "Placeholder": "input",
+    "Const": "constant",
+    **dict.fromkeys(["ReadVariableOp", "ResourceGather"], "variable"),
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Sum": "reduce_sum",
+    "Mean": "reduce_mean",
+    "Max": "reduce_max",
+    "Min": "reduce_min",
+    "Prod": "reduce_prod",
+    **dict.fromkeys(["MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"], "product"),
+    **dict.fromkeys(["Conv2D", "Conv3D", "DepthwiseConv2dNative"], "convolution"),
+    **dict.fromkeys(["Conv2DBackpropInput", "Conv3DBackpropInputV2"], "convolution"),
+    **dict.fromkeys(["MaxPool", "MaxPool3D"], "max_pool"),
+    **dict.fromkeys(["AvgPool", "AvgPool3D"], "average_pool"),
+    "Reshape": "reshape",
+    "ExpandDims": "expand_dims",
+    "Squeeze": "squeeze",
+    "Transpose": "transpose",
+    "StridedSlice": "slice",
+    "Slice": "slice",
+    **dict.fromkeys(["Pad", "PadV2", "MirrorPad"], "pad"),
+    "ConcatV2": "concatenate",
+    **dict.fromkeys(["ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"], "resize"),
+    "GatherV2": "gather",
+    **dict.fromkeys(["Shape", "ShapeN", "Size", "Rank"], "shape"),
+    **dict.fromkeys(["PartitionedCall", "StatefulPartitionedCall"], "call"),
+    **dict.fromkeys(["While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"], "loop"),
+}
+_notes: weakref.WeakKeyDictionary[Any, list[_Note]] = weakref.WeakKeyDictionary()
+
+
+@dataclass
+class _Note:
+    """A call of a layer while a graph is traced: the range of its operations, and the names of its outputs."""
+
+    path: str
+    is_layer: bool
+    first: int
+    stop: int = 0
+    outputs: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def noted(path: str, is_layer: bool) -> Iterator[Callable[[Any], None]]:
+    """Note which operations the call of a layer adds to the graph that is being traced.
+
+    Args:
+        path: of the layer.
+        is_layer: whether it is a layer, and no mere operation of Keras.
+
+    Yields:
+        a function that is told what the call returns.
+    """
+    if tf.executing_eagerly():
+        yield lambda _: None
+        return
+    graph = tf.compat.v1.get_default_graph()
+    note = _Note(path, is_layer, len(graph.get_operations()))
+
+    def returned(outputs: Any) -> None:
+        tensors = [tensor for tensor in tf.nest.flatten(outputs) if tf.is_tensor(tensor)]
+        note.outputs = [getattr(tensor, "name", "") for tensor in tensors]
+
+    yield returned
+    note.stop = len(graph.get_operations())
+    _notes.setdefault(graph, []).append(note)
+
+
+def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
+    """Return what a forward pass computes.
+
+    Args:
+        forward: takes one tensor per spec, and returns a structure of tensors.
+        specs: what it takes.
+    """
+    found: list[Graph] = []
+
+    def trace(*tensors: Any) -> None:
+        with keras.StatelessScope():
+            outputs = keras.tree.flatten(forward(list(tensors)))
+        found.append(read(tf.compat.v1.get_default_graph(), tensors, outputs))
+
+    signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs]
+    tf.function(trace, input_signature=signature, autograph=False).get_concrete_function()
+    return found[0]
+
+
+def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
+    """Return what a traced graph computes.
+
+    Args:
+        graph: the graph, before any gradient is added to it.
+        inputs: the tensors that it is given.
+        outputs: the tensors that it returns.
+    """
+    values: dict[str, Value] = {}
+    operations = []
+    for op in graph.get_operations():
+        constants = _constants(op)
+        for tensor, known in zip(op.outputs, constants, strict=True):
+            values[tensor.name] = Value(tensor.name, _shape(tensor), tensor.dtype.base_dtype.name, known)
+        operands = tuple(values[tensor.name] for tensor in op.inputs if tensor.name in values)
+        made = tuple(values[tensor.name] for tensor in op.outputs)
+        operations.append(Operation(op.name, _KINDS.get(op.type, op.type), operands, made, _attributes(op)))
+    calls = []
+    counts: dict[str, int] = {}
+    for note in sorted(_notes.get(graph, ()), key=lambda note: note.first):
+        index = counts.get(note.path, 0)
+        counts[note.path] = index + 1
+        made = tuple(values[name] for name in note.outputs if name in values)
+        calls.append((note.stop, LayerCall(note.path, index, note.is_layer, note.first, note.stop, made)))
+    # In the order in which they ended; of those that ended together, the inner ones first.
+    calls.sort(key=lambda pair: (pair[0], -pair[1].first))
+    return Graph(
+        operations,
+        [values[tensor.name] for tensor in inputs],
+        [values[tensor.name] for tensor in outputs],
+        [call for _, call in calls],
+    )
+
+
+def _shape(tensor: Any) -> tuple[int | None, ...] | None:
+    return None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
+
+
+def _constants(op: Any) -> list[Any]:
+    """Return what is known of the outputs of an operation before it is run."""
+    if op.type == "Fill":
+        return [tf.get_static_value(op.inputs[1])]
+    if any(True for _ in op.inputs) and not all(_is_small(tensor) for tensor in op.outputs):
+        return [None] * len(op.outputs)
+    return [tf.get_static_value(tensor) for tensor in op.outputs]
+
+
+def _is_small(tensor: Any) -> bool:
+    """Tell whether a tensor may be what is worked out of constants: sizes, axes, paddings."""
+    return tensor.shape.rank is not None and tensor.shape.rank <= 2 and tensor.dtype.is_integer
+
+
+def _attributes(op: Any) -> dict[str, Any]:
+    match op.type:
+        case "Cast":
+            return {"dtype": tf.as_dtype(op.get_attr("DstT")).name}
+        case "LeakyRelu":
+            return {"slope": float(op.get_attr("alpha"))}
+        case "IdentityN":
+            indices = custom_arguments(op)
+            return {} if indices is None else {"differentiated": indices}
+        case "Softmax" | "LogSoftmax":
+            return {"axis": -1}
+        case "Sum" | "Mean" | "Max" | "Min" | "Prod":
+            axes = tf.get_static_value(op.inputs[1])
+            rank = op.inputs[0].shape.rank
+            known = axes is not None and rank is not None
+            axes = tuple(int(axis) % rank for axis in axes.ravel()) if known else None
+            return {"axes": axes, "keepdims": op.get_attr("keep_dims")}
+    return {}
+
+
+def custom_arguments(op: Any) -> tuple[int, ...] | None:
+    """Return the indices of what gets the gradient in a derivative of a user's own, or None if `op` is none.
+
+    Such an operation takes the results, which go on, and the arguments, which get the gradient.
+    """
+    if op.type != "IdentityN" or not (mark(op) or b"").startswith(b"CustomGradient"):
+        return None
+    return tuple(index for index, output in enumerate(op.outputs) if not output.consumers())
+
+
+def mark(op: Any) -> bytes | None:
+    """Return the name of the gradient function that an operation is marked with, or None."""
+    try:
+        name: bytes = op.get_attr("_gradient_op_type")
+    except ValueError:
+        return None
+    return name
+
+
+def called_functions(graph: Any, names: set[str]) -> Iterator[tuple[str, Graph]]:
+    """Yield the functions that some operations of a graph call, directly or not, by their names.
+
+    Args:
+        graph: the graph.
+        names: of the operations.
+    """
+    library = {function.signature.name: function for function in graph.as_graph_def().library.function}
+    called: set[str] = set()
+    pending = [op.node_def for op in graph.get_operations() if op.name in names] if library else []
+    while pending:
+        attributes = pending.pop().attr.values()
+        known = {a.func.name for a in attributes} | {f.name for a in attributes for f in a.list.func}
+        for name in (known & library.keys()) - called:
+            called.add(name)
+            pending += library[name].node_def
+            yield name, _function(library[name])
+
+
+def _function(function: Any) -> Graph:
+    """Return what a function computes, as far as its definition tells; no shape is known."""
+    values: dict[str, Value] = {}
+    made: dict[str, list[Value]] = {}
+
+    def value(name: str, dtype: str = "float32", known: Any = None) -> Value:
+        if name not in values:
+            values[name] = Value(name, None, dtype, known)
+            made.setdefault(name.split(":")[0], []).append(values[name])
+        return values[name]
+
+    inputs = [value(arg.name, tf.as_dtype(arg.type).name) for arg in function.signature.input_arg]
+    nodes = list(function.node_def)
+    # An output has the name that the next operation calls it by.
+    taken = {name for node in nodes for name in node.input if name[0] != "^"} | set(function.ret.values())
+    by_node = {node.name: node for node in nodes}
+    for name in sorted(taken):
+        node = by_node.get(name.split(":")[0])
+        if node is not None:
+            known = tf.make_ndarray(node.attr["value"].tensor) if node.op == "Const" else None
+            value(name, _dtype(node), known)
+    operations = [Operation(item.name, "input", (), (item,)) for item in inputs]
+    for node in nodes:
+        operands = tuple(value(name) for name in node.input if name[0] != "^")
+        attributes = {}
+        if node.op == "Cast":
+            attributes["dtype"] = tf.as_dtype(node.attr["DstT"].type).name
+        if node.op == "LeakyRelu":
+            attributes["slope"] = node.attr["alpha"].f
+        kind = (
+            "inside" if node.attr["_gradient_op_type"].s == b"VisActivation" else _KINDS.get(node.op, node.op)
+        )
+        operations.append(Operation(node.name, kind, operands, tuple(made.get(node.name, ())), attributes))
+    return Graph(operations, inputs, [value(name) for name in function.ret.values()])
+
+
+def _dtype(node: Any) -> str:
+    """Return the type of what a node of a function returns, as far as its attributes tell."""
+    if node.op in ("Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual"):
+        return "bool"
+    for name in ("DstT", "dtype", "T"):
+        if node.attr[name].type:
+            return str(tf.as_dtype(node.attr[name].type).name)
+    return "float32"

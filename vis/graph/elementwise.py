@@ -1,0 +1,132 @@
+"""What elementwise operations compute, in NumPy: a function per kind, so that a group of them can be tried out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis.graph.words import Operation, Value
+
+Array = npt.NDArray[Any]
+
+
+def _divide_no_nan(x: Array, y: Array) -> Array:
+    return np.where(y == 0, 0, np.divide(x, np.where(y == 0, 1, y)))
+
+
+def _selu(x: Array) -> Array:
+    return 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+
+
+# By kind, of as many arguments as the operation has operands; `cast` and `leaky_relu` have attributes.
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "identity": lambda x, *_: x,
+    "stop_gradient": lambda x: x,
+    "add": lambda *terms: sum(terms[1:], terms[0]),
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "divide_no_nan": _divide_no_nan,
+    "floor_divide": np.floor_divide,
+    "remainder": np.mod,
+    "power": np.power,
+    "squared_difference": lambda x, y: (x - y) ** 2,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "arctan2": np.arctan2,
+    "negative": np.negative,
+    "absolute": np.abs,
+    "sign": np.sign,
+    "square": np.square,
+    "square_root": np.sqrt,
+    "reciprocal_square_root": lambda x: 1 / np.sqrt(x),
+    "reciprocal": lambda x: 1 / x,
+    "exponential": np.exp,
+    "exponential_minus_1": np.expm1,
+    "logarithm": np.log,
+    "logarithm_of_1_plus": np.log1p,
+    "sine": np.sin,
+    "cosine": np.cos,
+    "tangent": np.tan,
+    "arcsine": np.arcsin,
+    "arccosine": np.arccos,
+    "arctangent": np.arctan,
+    "hyperbolic_sine": np.sinh,
+    "hyperbolic_cosine": np.cosh,
+    "hyperbolic_tangent": np.tanh,
+    "inverse_hyperbolic_sine": np.arcsinh,
+    "error_function": np.vectorize(math.erf, [float]),
+    "complementary_error_function": np.vectorize(math.erfc, [float]),
+    "sigmoid": lambda x: np.exp(-np.logaddexp(0, -x)),
+    "softplus": lambda x: np.logaddexp(x, 0),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "selu": _selu,
+    "floor": np.floor,
+    "ceiling": np.ceil,
+    "round": np.round,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
+    "logical_not": np.logical_not,
+    "select": lambda condition, x, y: np.where(condition, x, y),
+    "zeros_like": np.zeros_like,
+    "ones_like": np.ones_like,
+    "cast": lambda x, dtype: x.astype(
+        bool if dtype == "bool" else np.int64 if "int" in dtype else np.float64
+    ),
+}
+# What has no derivative, or one of zero.
+FLAT = frozenset(
+    "stop_gradient sign floor ceiling round less less_equal greater greater_equal equal not_equal logical_and "
+    "logical_or logical_not zeros_like ones_like floor_divide".split()
+)
+# An affine function of one operand where the others do not depend on it.
+AFFINE = frozenset("identity add subtract multiply divide divide_no_nan negative cast".split())
+
+
+def is_elementwise(operation: Operation) -> bool:
+    """Tell whether each number that an operation returns depends on the numbers at its own position alone."""
+    return operation.kind in FUNCTIONS and len(operation.outputs) >= 1
+
+
+def computed(operation: Operation, arguments: Sequence[Array]) -> Array:
+    """Return what an elementwise operation makes of arrays."""
+    extra = [operation.attributes[name] for name in ("dtype", "slope") if name in operation.attributes]
+    with np.errstate(all="ignore"):
+        return np.asarray(FUNCTIONS[operation.kind](*arguments, *extra))
+
+
+def evaluated(
+    operations: Sequence[Operation], start: Value, end: Value, x: Array, others: Callable[[Value], Any]
+) -> Array:
+    """Return `end` as a function of `start`, for numbers x.
+
+    Args:
+        operations: the elementwise operations between them, in order.
+        start: the value that is varied.
+        end: the value that is wanted.
+        x: what `start` is, float64 of any shape.
+        others: the number that stands for any other operand.
+    """
+    known: dict[Value, Array] = {start: x}
+    for operation in operations:
+        arguments = [
+            known[value] if value in known else np.asarray(others(value)) for value in operation.operands
+        ]
+        for output in operation.outputs[:1]:
+            known[output] = computed(operation, arguments)
+    return np.broadcast_to(known[end], x.shape).astype(np.float64)

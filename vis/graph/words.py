@@ -1,0 +1,193 @@
+"""A traced computation in the words of no framework: operations, the values between them, the layers that ran.
+
+A backend fills it, once per trace; nothing here holds a tensor, a model or a graph of a framework. The kind
+of an operation is one of these words, or, where there is none, the framework's own name for it:
+
+| kind | operands | attributes |
+|---|---|---|
+| `input` | none | |
+| `constant` | none; the value has it | |
+| `variable` | none | `name` |
+| an elementwise kind of `vis.graph.elementwise` | one or several, broadcast together | `dtype` of `cast`, `slope` of `leaky_relu` |
+| `softmax`, `log_softmax` | x | `axis` |
+| `reduce_sum`, `reduce_mean`, `reduce_max`, `reduce_min`, `reduce_prod` | x | `axes` (None if unknown), `keepdims` |
+| `convolution` | x, kernel | `strides`, `dilations`, `padding`, `groups`, `channels` (axis), `transposed` |
+| `max_pool`, `average_pool` | x | `window`, `strides`, `padding`, `channels` |
+| `product` | x, y: a product of matrices | |
+| `reshape`, `expand_dims`, `squeeze` | x | |
+| `transpose` | x | `permutation` |
+| `slice` | x | `begin`, `end`, `strides`, an entry per axis of x, None where unknown; `dropped` axes |
+| `pad` | x | `paddings` before and behind each axis, `mode` |
+| `concatenate` | several | `axis` |
+| `resize` | x | `method`, `align_corners`, `half_pixel_centers` |
+| `gather` | x, indices | `axis` |
+| `repeat` | x | `axis`, `times`: each position that many times, one after the other |
+| `random` | none that counts | |
+| `shape` | x: its sizes | |
+| `call`, `loop` | several | what runs inside cannot be seen |
+
+Strides, dilations, windows and paddings have an entry per axis of x, its batch axis included. A padding is a
+pair of numbers per axis, already worked out (`"same"` is one of them only where the sizes are known), or
+None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """What an operation returns.
+
+    Args:
+        name: unique in the graph, the framework's own.
+        shape: with None for sizes that vary; None if not even the number of axes is known.
+        dtype: such as `"float32"`.
+        constant: the value itself where it is known before the graph is run.
+    """
+
+    name: str
+    shape: Shape | None
+    dtype: str
+    constant: npt.NDArray[Any] | None = None
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether it has no derivative: whole numbers, truth values, text."""
+        return self.dtype.startswith(("int", "uint", "bool", "string"))
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One step of the computation.
+
+    Args:
+        name: unique in the graph, the framework's own.
+        kind: what it computes, see above.
+        operands: what it takes.
+        outputs: what it returns.
+        attributes: how it computes it, see above.
+    """
+
+    name: str
+    kind: str
+    operands: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """One call of a layer, or of another operation of Keras, while the graph was traced.
+
+    Args:
+        path: of the layer in its model, such as `"backbone/conv5"`; empty for the model itself.
+        index: how many calls of the same layer came before it.
+        is_layer: whether it is a layer, and no mere operation of a functional model's graph.
+        first, stop: the range of the operations that it ran, by their places in `Graph.operations`.
+        outputs: what it returned, in flat order.
+    """
+
+    path: str
+    index: int
+    is_layer: bool
+    first: int
+    stop: int
+    outputs: tuple[Value, ...]
+
+
+class Graph:
+    """A traced computation.
+
+    Args:
+        operations: in an order in which they can be run.
+        inputs: the values that it is given.
+        outputs: the values that it returns, in flat order.
+        calls: of the layers that ran, in the order in which they ended.
+    """
+
+    def __init__(
+        self,
+        operations: Sequence[Operation],
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        calls: Sequence[LayerCall] = (),
+    ) -> None:
+        self.operations = tuple(operations)
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.calls = tuple(calls)
+
+    @cached_property
+    def _makers(self) -> dict[Value, Operation]:
+        return {value: operation for operation in self.operations for value in operation.outputs}
+
+    @cached_property
+    def _users(self) -> dict[Value, list[Operation]]:
+        users: dict[Value, list[Operation]] = {}
+        for operation in self.operations:
+            for value in dict.fromkeys(operation.operands):
+                users.setdefault(value, []).append(operation)
+        return users
+
+    def maker(self, value: Value) -> Operation:
+        """Return the operation that makes a value."""
+        return self._makers[value]
+
+    def users(self, value: Value) -> list[Operation]:
+        """Return the operations that take a value, each once, in order."""
+        return self._users.get(value, [])
+
+    @cached_property
+    def _owners(self) -> dict[Operation, LayerCall]:
+        owners = {}
+        # Outer calls end later: the inner ones, which overwrite them, come first in the list.
+        for call in reversed(self.calls):
+            if call.is_layer:
+                owners.update(dict.fromkeys(self.operations[call.first : call.stop], call))
+        return owners
+
+    def owner(self, operation: Operation) -> LayerCall | None:
+        """Return the innermost call of a layer in which an operation ran, or None if there is none."""
+        return self._owners.get(operation)
+
+    def after(self, values: Sequence[Value]) -> set[Value]:
+        """Return the values that depend on some values, and not merely on their shapes; those included."""
+        found = set(values)
+        for operation in self.operations:
+            if operation.kind != "shape" and not found.isdisjoint(operation.operands):
+                found.update(operation.outputs)
+        return found
+
+    def before(self, values: Sequence[Value]) -> set[Value]:
+        """Return the values that some values depend on, and not merely on their shapes; those included."""
+        found = set(values)
+        for operation in reversed(self.operations):
+            if operation.kind != "shape" and not found.isdisjoint(operation.outputs):
+                found.update(operation.operands)
+        return found
+
+    def between(self, sources: Sequence[Value], ends: Sequence[Value]) -> Iterator[Operation]:
+        """Yield the operations on the way from some values to others, in order."""
+        after, before = self.after(sources), self.before(ends)
+        for operation in self.operations:
+            if not before.isdisjoint(operation.outputs) and not after.isdisjoint(operation.operands):
+                yield operation
+
+
+def constant(value: Value) -> float | None:
+    """Return the number that a value is known to be everywhere, or None."""
+    known = value.constant
+    if known is None or known.size == 0 or known.dtype.kind not in "fiub":
+        return None
+    first = known.flat[0]
+    return float(first) if known.size == 1 or np.all(known == first) else None
