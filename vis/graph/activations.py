@@ -42,18 +42,16 @@ class Region:
         start, end: values of the same shape.
         operations: those between them, in order.
         slopes: far to the left and far to the right; None where there is no such slope.
-        is_rectifier: whether it acts like one.
     """
 
     start: Value
     end: Value
     operations: tuple[Operation, ...]
     slopes: Slopes | None
-    is_rectifier: bool
 
     @cached_property
     def route(self) -> tuple[tuple[Operation, int], ...]:
-        """A way on which gradients flow from the end back to the start: operations, each with its operand's index.
+        """A way of gradients from the end back to the start: operations, each with its operand's index.
 
         Empty if there is none.
         """
@@ -73,15 +71,14 @@ class Region:
         return back(self.end) or ()
 
     def __str__(self) -> str:
-        parts = [
-            operation for operation in self.operations if operation.kind not in AFFINE | FLAT
-        ] or self.operations
-        return f"{self.operations[-1].name} ({', '.join(dict.fromkeys(part.kind for part in parts))})"
+        kinds = dict.fromkeys(operation.kind for operation in self.operations)
+        said = [kind for kind in kinds if kind not in AFFINE | FLAT] or kinds
+        return f"{self.operations[-1].name} ({', '.join(said)})"
 
 
 @dataclass(frozen=True)
 class Activations:
-    """The rectifiers of a graph: those whose derivative can be chosen, and those where it cannot, with the reason."""
+    """The rectifiers of a graph: those that a rule can act on, and those that it cannot, with the reason."""
 
     found: tuple[Region, ...]
     missed: tuple[str, ...]
@@ -206,7 +203,7 @@ class _Search:
                 cell, end, found = self._prolonged(cell, start, end)
             covered.update(value for part in cell for value in part.outputs)
             if found is not None and (not _same(*found) or _has_corner(cell, start, end)):
-                yield Region(start, end, cell, found, True)
+                yield Region(start, end, cell, found)
 
     def _prolonged(
         self, cell: tuple[Operation, ...], start: Value, end: Value
@@ -237,7 +234,7 @@ class _Search:
                 between = self._cell(merged.end, after.start) if after.start is not merged.end else ()
                 operations = (*merged.operations, *between, *after.operations)
                 found = slopes(operations, merged.start, after.end)
-                merged = Region(merged.start, after.end, operations, found, True)
+                merged = Region(merged.start, after.end, operations, found)
             if merged.slopes is None or not _same(*merged.slopes) or not self._is_gate(merged):
                 yield self._scaled(merged)
 
@@ -256,7 +253,7 @@ class _Search:
         return None
 
     def _is_gate(self, region: Region) -> bool:
-        """Tell whether what is flat on both sides rises through zero, as a hard sigmoid does: `relu6(x + 3) / 6`."""
+        """Tell whether what is flat on both sides rises through zero: a hard sigmoid, `relu6(x + 3) / 6`."""
         start, operations = region.start, list(region.operations)
         while True:
             left, right = _slopes_at_zero(operations, start, region.end)
@@ -304,10 +301,10 @@ class _Search:
         steep, scaled = max(map(abs, region.slopes)), max(map(abs, found))
         if abs(scaled - 1) > abs(steep - 1) or (scaled == steep and factor > 0):
             return region
-        return Region(start, after.outputs[0], operations, found, True)
+        return Region(start, after.outputs[0], operations, found)
 
     def _factor(self, operation: Operation) -> float | None:
-        """Return the number that an operation multiplies one operand by, or None if it does something else."""
+        """Return the number that an operation multiplies one operand by, or None for anything else."""
         if operation.kind == "negative":
             return -1.0
         numbers = [value for value in operation.operands if value not in self.dependent]

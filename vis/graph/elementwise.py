@@ -1,4 +1,4 @@
-"""What elementwise operations compute, in NumPy: a function per kind, so that a group of them can be tried out."""
+"""What elementwise operations compute, in NumPy, so that a group of them can be tried out on numbers."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 # What has no derivative, or one of zero.
 FLAT = frozenset(
-    "stop_gradient sign floor ceiling round less less_equal greater greater_equal equal not_equal logical_and "
-    "logical_or logical_not zeros_like ones_like floor_divide".split()
+    "stop_gradient sign floor ceiling round less less_equal greater greater_equal equal not_equal "
+    "logical_and logical_or logical_not zeros_like ones_like floor_divide".split()
 )
 # An affine function of one operand where the others do not depend on it.
 AFFINE = frozenset("identity add subtract multiply divide divide_no_nan negative cast".split())

@@ -1,4 +1,4 @@
-"""A traced computation in the words of no framework: operations, the values between them, the layers that ran.
+"""A traced computation in the words of no framework: operations, values, and the layers that ran.
 
 A backend fills it, once per trace; nothing here holds a tensor, a model or a graph of a framework. The kind
 of an operation is one of these words, or, where there is none, the framework's own name for it:
@@ -8,9 +8,9 @@ of an operation is one of these words, or, where there is none, the framework's 
 | `input` | none | |
 | `constant` | none; the value has it | |
 | `variable` | none | `name` |
-| an elementwise kind of `vis.graph.elementwise` | one or several, broadcast together | `dtype` of `cast`, `slope` of `leaky_relu` |
+| those of `vis.graph.elementwise` | one or several | `dtype` of `cast`, `slope` of `leaky_relu` |
 | `softmax`, `log_softmax` | x | `axis` |
-| `reduce_sum`, `reduce_mean`, `reduce_max`, `reduce_min`, `reduce_prod` | x | `axes` (None if unknown), `keepdims` |
+| `reduce_sum`, `_mean`, `_max`, `_min`, `_prod` | x | `axes` (None if unknown), `keepdims` |
 | `convolution` | x, kernel | `strides`, `dilations`, `padding`, `groups`, `channels` (axis), `transposed` |
 | `max_pool`, `average_pool` | x | `window`, `strides`, `padding`, `channels` |
 | `product` | x, y: a product of matrices | |

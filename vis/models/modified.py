@@ -27,15 +27,16 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
         raise ModifierError(
             f"The backprop modifier {modifier!r} reaches no activation of the model {model!r} on the way to "
             "what is differentiated, so the gradient would be the plain one. "
-            f"{f'It cannot reach: {missed}. ' if missed else ''}It acts on activations whose slopes far to the "
-            "left and far to the right differ, such as ReLU, GELU and SiLU: choose a layer after one, or "
+            f"{f'It cannot reach: {missed}. ' if missed else ''}It acts on activations whose slopes far to "
+            "the left and far to the right differ, such as ReLU, GELU and SiLU: choose a layer after one, or "
             "backprop_modifier=None."
         )
     if coverage.missed:
         count = f"{len(coverage.reached)} activation{'' if len(coverage.reached) == 1 else 's'}"
         warn(
             f"The backprop modifier {modifier!r} reaches {count} of the model {model!r} but not these, which "
-            f"keep their true gradient: {missed}. Run them outside of loops and functions, or take backprop_modifier=None.",
+            f"keep their true gradient: {missed}. Run them outside of loops and functions, or take "
+            "backprop_modifier=None.",
             PartialOverrideWarning,
         )
 

@@ -51,8 +51,8 @@ class _Override:
                 op = graph.get_operation_by_name(operation.name)
                 if custom_arguments(op) is not None:
                     self._custom[op.name] = (mark(op) or b"").decode()
-                # What `gradient_override_map` does while an operation is made. There is no public way to do it
-                # later, when it is known which operations are a part of an activation.
+                # What `gradient_override_map` does while an operation is made. There is no public way to do
+                # it later, when it is known which operations are a part of an activation.
                 op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_MARK.encode()))
                 self._relays[op.name] = index
             names = tuple(operation.name for operation in region.operations)

@@ -116,7 +116,7 @@ _notes: weakref.WeakKeyDictionary[Any, list[_Note]] = weakref.WeakKeyDictionary(
 
 @dataclass
 class _Note:
-    """A call of a layer while a graph is traced: the range of its operations, and the names of its outputs."""
+    """A call of a layer while a graph is traced: the range of its operations, its outputs by name."""
 
     path: str
     is_layer: bool
