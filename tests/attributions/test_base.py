@@ -481,13 +481,13 @@ def test_a_softmax_at_the_output_layer_warns() -> None:
     Saliency(model)
 
 
-def test_guided_on_gelu_warns() -> None:
+def test_guided_on_a_loop_warns() -> None:
     model = keras.Sequential(
-        [layers.Input((4,)), layers.Dense(5, "gelu"), layers.Dense(5, "relu"), layers.Dense(2)]
+        [layers.Input((4, 2)), layers.SimpleRNN(5, "relu"), layers.Dense(5, "relu"), layers.Dense(2)]
     )
     for explainer in (GuidedBackprop(model), DeconvNet(model), Saliency(model, backprop_modifier="guided")):
         with pytest.warns(PartialOverrideWarning):
-            explainer.explain(np.ones((2, 4)), 0)
+            explainer.explain(np.ones((2, 4, 2)), 0)
 
 
 @every_explainer

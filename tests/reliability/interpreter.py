@@ -25,7 +25,7 @@ Back = Callable[[Array], list[Array]]
 class Curve:
     """An activation: what it makes of x, its slope, where it bends, and what a modifier does to it.
 
-    `overridden` if a modifier acts on it; `missed` if it is like a ReLU, but no modifier can act on it;
+    `overridden` if a modifier acts on it;
     `halves` if it is made of relu(x) and relu(-x). At a bend the slope is the one that TensorFlow has there.
     """
 
@@ -33,7 +33,6 @@ class Curve:
     slope: Callable[[Array], Array]
     bends: tuple[float, ...] = ()
     overridden: bool = False
-    missed: bool = False
     halves: bool = False
 
 
@@ -47,7 +46,7 @@ class Value:
     curve: Curve | None = None
     choice: Array | None = None  # which cell of its window a maximum is
     margin: Array | None = None  # per sample, how far from a bend, or from another choice
-    missed: bool = False
+    elementwise: Curve | None = None  # what it makes of each number, if that is no activation
 
 
 @dataclass
@@ -98,12 +97,11 @@ class Run:
                 found += [x > bend for bend in value.curve.bends]
         return np.concatenate(found, axis=1)
 
-    def coverage(self, outputs: Sequence[Value]) -> tuple[int, int]:
-        """Return how many activations before some outputs a modifier acts on, and how many it misses."""
+    def coverage(self, outputs: Sequence[Value]) -> int:
+        """Return how many activations before some outputs a modifier acts on."""
         needed = {id(value): value for output in outputs for value in self.needed(output)}.values()
         curves = [value.curve for value in needed if value.curve is not None]
-        missed = sum(curve.missed for curve in curves) + sum(value.missed for value in needed)
-        return sum(curve.overridden for curve in curves), missed
+        return sum(curve.overridden for curve in curves)
 
 
 def run(model: keras.Model, inputs: Sequence[npt.ArrayLike]) -> Run:
@@ -249,7 +247,7 @@ CURVES: dict[str, Curve | None] = {
     "elu": _elu(1.0),
     "tanh": Curve(np.tanh, lambda x: 1 - np.tanh(x) ** 2),
     "sigmoid": Curve(_sigmoid, lambda x: _sigmoid(x) * (1 - _sigmoid(x))),
-    "softplus": Curve(lambda x: np.logaddexp(0, x), _sigmoid, missed=True),
+    "softplus": Curve(lambda x: np.logaddexp(0, x), _sigmoid, overridden=True),
 }
 
 
@@ -436,7 +434,9 @@ def _flatten(layer: Any, x: Value) -> Value:
 def _batch_normalization(layer: Any, x: Value) -> Value:
     scale = _read(layer.gamma) / np.sqrt(_read(layer.moving_variance) + layer.epsilon)
     y = (x.array - _read(layer.moving_mean)) * scale + _read(layer.beta)
-    return Value(y, (x,), lambda incoming: [incoming * scale])
+    shift = _read(layer.beta) - _read(layer.moving_mean) * scale
+    affine = Curve(lambda points: points * scale + shift, lambda points: np.ones_like(points) * scale)
+    return Value(y, (x,), lambda incoming: [incoming * scale], elementwise=affine)
 
 
 def _layer_normalization(layer: Any, x: Value) -> Value:
@@ -459,10 +459,56 @@ def _add(layer: Any, *given: Value) -> Value:
 
 
 def _multiply(layer: Any, a: Value, b: Value) -> Value:
-    # x sigmoid(x) is a SiLU, however it is written.
-    silu = any(v.curve is CURVES["sigmoid"] and v.parents[0] is other for v, other in ((a, b), (b, a)))
-    y = a.array * b.array
-    return Value(y, (a, b), lambda r: [r * b.array, r * a.array], missed=silu)
+    for x, gate in ((a, b), (b, a)):
+        found = _gated(x, gate)
+        if found is not None:
+            return found
+    return Value(a.array * b.array, (a, b), lambda r: [r * b.array, r * a.array])
+
+
+def _gated(x: Value, gate: Value) -> Value | None:
+    """Return x times a gate of x, `x sigmoid(x)`, as one activation; None if it is none.
+
+    It is one if what x is multiplied by settles, far to the left and far to the right, at two numbers.
+    """
+    chain: list[Value] = []
+    while gate is not x:
+        if (gate.curve or gate.elementwise) is None:
+            return None
+        chain.insert(0, gate)
+        (gate,) = gate.parents
+    curves = [value.curve or value.elementwise for value in chain]
+
+    def forward(points: Array) -> Array:
+        for curve in curves:
+            points = curve.forward(points)
+        return points
+
+    def slope(points: Array) -> Array:
+        product = np.ones_like(points)
+        for curve in curves:
+            product = product * curve.slope(points)
+            points = curve.forward(points)
+        return product
+
+    channels = np.ones(x.array.shape[-1])
+    left, lefter, right, righter = (forward(far * channels) for far in (-1e4, -2e4, 1e4, 2e4))
+    settled = np.allclose(left, lefter, atol=1e-3) and np.allclose(right, righter, atol=1e-3)
+    if not chain or not settled or np.allclose(left, right, atol=1e-3):
+        return None
+    margins = [value.margin for value in chain if value.margin is not None]
+    sides = [
+        value.parents[0].array.reshape(len(x.array), -1) > bend
+        for value, curve in zip(chain, curves, strict=True)
+        for bend in curve.bends
+    ]
+    return Value(
+        x.array * forward(x.array),
+        (x,),
+        curve=Curve(lambda p: p * forward(p), lambda p: forward(p) + p * slope(p), overridden=True),
+        choice=np.concatenate(sides, axis=1) if sides else None,
+        margin=np.min(margins, axis=0) if margins else None,
+    )
 
 
 def _concatenate(layer: Any, *given: Value) -> Value:
@@ -476,11 +522,13 @@ def _pass(layer: Any, x: Value) -> Value:
 
 
 def _negative(operation: Any, x: Value) -> Value:
-    return Value(-x.array, (x,), lambda incoming: [-incoming])
+    negative = Curve(np.negative, lambda points: -np.ones_like(points))
+    return Value(-x.array, (x,), lambda incoming: [-incoming], elementwise=negative)
 
 
 def _square(operation: Any, x: Value) -> Value:
-    return Value(x.array**2, (x,), lambda incoming: [2 * x.array * incoming])
+    square = Curve(np.square, lambda points: 2 * points)
+    return Value(x.array**2, (x,), lambda incoming: [2 * x.array * incoming], elementwise=square)
 
 
 # By the name of the class of a layer, or of an operation of `keras.ops`.

@@ -95,6 +95,10 @@ def two_levels_deep() -> Any:
     return keras.Model(outer, keras.Model(inner, layers.ReLU()(inner))(outer))
 
 
+def sparse_plus(x: Any) -> Any:
+    return ops.where(x <= -1, ops.zeros_like(x), ops.where(x < 1, (x + 1) ** 2 / 4, x))
+
+
 def called_twice() -> Case:
     layer = layers.ReLU()
     return network(lambda x: layer(layer(x) - 1.5), lambda w, x: w.relu(w.relu(x) - 1.5))
@@ -165,7 +169,7 @@ def fused_in_time_distributed() -> Any:
 
 
 REFUSED = {"guided": "refused: ModifierError"}
-IN_A_LOOP = {"guided": ("Relu inside",), "rectified": ("Relu inside",)}
+IN_A_LOOP = {"guided": ("(relu) inside",), "rectified": ("(relu) inside",)}
 
 TRAPS = [
     site('activation="relu"', lambda: same_conv(activation="relu")),
@@ -173,12 +177,8 @@ TRAPS = [
     site("layers.ReLU()", layers.ReLU),
     site("ReLU(max_value=6)", lambda: layers.ReLU(max_value=6)),
     site("ReLU(max_value=3)", lambda: layers.ReLU(max_value=3)),
-    *missed("ReLU(threshold=1)", lambda: layers.ReLU(threshold=1), "ReLU with a threshold"),
-    *missed(
-        "ReLU(threshold=1, max_value=6)",
-        lambda: layers.ReLU(threshold=1, max_value=6),
-        "ReLU with a threshold",
-    ),
+    site("ReLU(threshold=1)", lambda: layers.ReLU(threshold=1)),
+    site("ReLU(threshold=1, max_value=6)", lambda: layers.ReLU(threshold=1, max_value=6)),
     site("ReLU(negative_slope=0.1)", lambda: layers.ReLU(negative_slope=0.1)),
     site(
         "ReLU(max_value=3, negative_slope=0.1)",
@@ -190,13 +190,22 @@ TRAPS = [
     site("PReLU", lambda: layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25))),
     site("ELU", lambda: layers.ELU(alpha=0.5)),
     site('Activation("selu")', lambda: layers.Activation("selu")),
-    *missed("GELU", lambda: layers.Activation("gelu"), "GELU"),
-    *missed("SiLU", lambda: layers.Activation("silu"), "SiLU"),
+    site("GELU", lambda: layers.Activation("gelu")),
+    site("SiLU", lambda: layers.Activation("silu")),
+    site("Mish", lambda: layers.Activation("mish")),
+    site("softplus", lambda: layers.Activation("softplus")),
+    site("hard SiLU", lambda: layers.Activation("hard_silu")),
+    site("maximum(0.2 x, x)", lambda: lambda x: ops.maximum(0.2 * x, x)),
+    site("where(x < 0, 0.1 x, x)", lambda: lambda x: ops.where(x < 0, 0.1 * x, x)),
+    site("x (x >= 0), a product with a comparison", lambda: lambda x: x * ops.cast(x >= 0, "float32")),
+    site("(x + |x|) / 2", lambda: lambda x: (x + ops.abs(x)) / 2),
+    site("minimum(x, 0) turned around twice", lambda: lambda x: -ops.minimum(-x, 0.0)),
+    site("sparse plus by hand", lambda: sparse_plus),
     site("keras.ops.relu as a functional node", lambda: ops.relu),
     site("tf.nn.relu in the call of a custom layer", CustomCall),
     site("tf.nn.relu in a Lambda", lambda: layers.Lambda(tf.nn.relu)),
     site("tf.nn.relu in a subclassed model", Subclassed),
-    *missed("a call decorated with @tf.function", Decorated, "Relu inside"),
+    *missed("a call decorated with @tf.function", Decorated, "(relu) inside"),
     Trap("one ReLU layer called twice", called_twice, guided="reached"),
     Trap("a layer shared by two branches", shared_by_two_branches, guided="reached"),
     site("ReLU two nesting levels deep", two_levels_deep),

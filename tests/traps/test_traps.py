@@ -245,7 +245,9 @@ def test_trap(trap: Trap, method: str) -> None:
 
 def test_partial_override_says_what_to_do() -> None:
     """As every other message of the library does."""
-    model = keras.Sequential([keras.Input((3,)), keras.layers.ReLU(), keras.layers.Activation("gelu")])
+    entry = keras.Input((4, 3))
+    y = keras.layers.SimpleRNN(2, activation="relu")(keras.layers.ReLU()(entry))
+    model = keras.Model(entry, y)
     with pytest.warns(errors.PartialOverrideWarning) as caught:
         backprop_modifiers.guided(model)
     assert re.search("(?i)replace|choose|take|use|pass", str(caught[0].message))

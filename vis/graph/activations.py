@@ -146,10 +146,12 @@ class _Search:
             parent = None if parent is None else self._common(parent, other)
         if parent is None or not _fits(parent, output):
             return None
-        if len(made_of) > 1 and operation.kind in ("add", "subtract"):
-            # A skip connection around another layer.
-            here = self.graph.owner(operation)
-            if any(value is not parent and self._owner_of(value) is not here for value in made_of):
+        here = self.graph.owner(operation)
+        if any(value is not parent and self._owner_of(value) is not here for value in made_of):
+            # Of what several layers return a sum is a skip connection, and a product of x itself a gate.
+            if operation.kind in ("add", "subtract", "divide"):
+                return None
+            if operation.kind == "multiply" and parent not in made_of:
                 return None
         return parent
 
@@ -194,7 +196,7 @@ class _Search:
             if end is None or start is None or end in covered or end.is_discrete:
                 continue
             cell = self._cell(start, end)
-            if len(cell) == 1 and (operation.kind in AFFINE or operation.kind in FLAT):
+            if len(cell) == 1 and (operation.kind in FLAT or self._is_affine(operation)):
                 continue
             found = slopes(cell, start, end)
             if found is None:
@@ -204,6 +206,11 @@ class _Search:
             covered.update(value for part in cell for value in part.outputs)
             if found is not None and (not _same(*found) or _has_corner(cell, start, end)):
                 yield Region(start, end, cell, found)
+
+    def _is_affine(self, operation: Operation) -> bool:
+        """Tell whether an operation is an affine function of the one operand that is not fixed."""
+        varied = [index for index, value in enumerate(operation.operands) if value in self.dependent]
+        return operation.kind in AFFINE and len(varied) == 1 and (operation.kind != "divide" or varied == [0])
 
     def _prolonged(
         self, cell: tuple[Operation, ...], start: Value, end: Value
@@ -265,8 +272,7 @@ class _Search:
             # A shift and a scaling by numbers belong to how a gate is written, whichever layer does them.
             operation = self.graph.maker(start)
             others = [value for value in operation.operands if value not in self.dependent]
-            numbers = all(constant(value) is not None for value in others)
-            if operation.kind not in AFFINE or not numbers or len(others) + 1 < len(operation.operands):
+            if not self._is_affine(operation) or any(constant(value) is None for value in others):
                 return False
             start = before
             operations.insert(0, operation)
@@ -286,7 +292,7 @@ class _Search:
         if not factor or self.graph.owner(after) is not here or not _fits(region.end, after.outputs[0]):
             return region
         start, operations = region.start, (*region.operations, after)
-        if factor < 0:
+        if factor < 0 and max(region.slopes, key=abs) > 0:
             before = self.graph.maker(start)
             inner, parent = self._factor(before), self.parents.get(start)
             around = {user for user in self.graph.users(start) if user in self.places} <= set(
@@ -318,6 +324,8 @@ class _Search:
 
 def _flowing(graph: Graph, sources: Sequence[Value]) -> set[Value]:
     """Return the values whose gradient by some sources is not zero for sure."""
+    if all(source.is_discrete for source in sources):
+        return graph.after(sources)  # there is no gradient, which is said elsewhere
     found = set(sources)
     for operation in graph.operations:
         if any(operand in found for operand, _ in _differentiated(operation)):

@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from vis.backend.contract import Coverage, Rule
-from vis.backend.tensorflow.reading import called_functions, custom_arguments, mark, read
+from vis.backend.tensorflow.reading import called_functions, is_custom, mark, read
 from vis.errors import ModifierError
 from vis.graph import find_activations
 
@@ -49,7 +49,7 @@ class _Override:
         for region in found.found:
             for operation, index in region.route:
                 op = graph.get_operation_by_name(operation.name)
-                if custom_arguments(op) is not None:
+                if is_custom(op):
                     self._custom[op.name] = (mark(op) or b"").decode()
                 # What `gradient_override_map` does while an operation is made. There is no public way to do
                 # it later, when it is known which operations are a part of an activation.
@@ -119,7 +119,7 @@ class _Override:
         named = {attribute.name for attribute in op.op_def.attr} - derived
         arguments |= {name: op.get_attr(name) for name in named}
         marks = {op.type: self._custom[op.name]} if op.name in self._custom else {}
-        if custom_arguments(op) is not None:
+        if is_custom(op):
             marks = {op.type: (mark(op) or b"").decode()}
         with tf.compat.v1.get_default_graph().gradient_override_map(marks):
             outputs = getattr(tf.raw_ops, op.type)(**arguments)

@@ -180,13 +180,16 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
     """
     values: dict[str, Value] = {}
     operations = []
+    returned = {tensor.name for tensor in outputs}
     for op in graph.get_operations():
         constants = _constants(op)
         for tensor, known in zip(op.outputs, constants, strict=True):
             values[tensor.name] = Value(tensor.name, _shape(tensor), tensor.dtype.base_dtype.name, known)
         operands = tuple(values[tensor.name] for tensor in op.inputs if tensor.name in values)
         made = tuple(values[tensor.name] for tensor in op.outputs)
-        operations.append(Operation(op.name, _KINDS.get(op.type, op.type), operands, made, _attributes(op)))
+        operations.append(
+            Operation(op.name, _KINDS.get(op.type, op.type), operands, made, _attributes(op, returned))
+        )
     calls = []
     counts: dict[str, int] = {}
     for note in sorted(_notes.get(graph, ()), key=lambda note: note.first):
@@ -222,15 +225,18 @@ def _is_small(tensor: Any) -> bool:
     return tensor.shape.rank is not None and tensor.shape.rank <= 2 and tensor.dtype.is_integer
 
 
-def _attributes(op: Any) -> dict[str, Any]:
+def _attributes(op: Any, returned: set[str]) -> dict[str, Any]:
     match op.type:
         case "Cast":
             return {"dtype": tf.as_dtype(op.get_attr("DstT")).name}
         case "LeakyRelu":
             return {"slope": float(op.get_attr("alpha"))}
-        case "IdentityN":
-            indices = custom_arguments(op)
-            return {} if indices is None else {"differentiated": indices}
+        case "IdentityN" if is_custom(op):
+            # It takes the results, which go on, and the arguments, which get the gradient.
+            gone_on = [
+                i for i, output in enumerate(op.outputs) if output.consumers() or output.name in returned
+            ]
+            return {"differentiated": tuple(range(max(gone_on, default=0) + 1, len(op.inputs)))}
         case "Softmax" | "LogSoftmax":
             return {"axis": -1}
         case "Sum" | "Mean" | "Max" | "Min" | "Prod":
@@ -242,14 +248,9 @@ def _attributes(op: Any) -> dict[str, Any]:
     return {}
 
 
-def custom_arguments(op: Any) -> tuple[int, ...] | None:
-    """Return the indices of what gets the gradient in a derivative of a user's own, or None if `op` is none.
-
-    Such an operation takes the results, which go on, and the arguments, which get the gradient.
-    """
-    if op.type != "IdentityN" or not (mark(op) or b"").startswith(b"CustomGradient"):
-        return None
-    return tuple(index for index, output in enumerate(op.outputs) if not output.consumers())
+def is_custom(op: Any) -> bool:
+    """Tell whether an operation stands for a derivative of a user's own."""
+    return op.type == "IdentityN" and (mark(op) or b"").startswith(b"CustomGradient")
 
 
 def mark(op: Any) -> bytes | None:
