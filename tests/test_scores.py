@@ -10,8 +10,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 import vis.traces
-from vis import backprop_modifiers
-from vis.attributions import operators
+from vis import backprop_modifiers, describe, metrics, visualize_cam, visualize_saliency
+from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad, operators
 from vis.errors import GradientError, LayerError
 from vis.scores import Score, single_output
 from vis.source import Source
@@ -216,3 +216,57 @@ def test_wrong_scores(model: keras.Model) -> None:
         Score(Source(model), SUM, model.layers[0]).gradients([X], random(5, 6), model.layers[1])
     with pytest.raises(GradientError, match=r"NaN or infinite"):
         Score(Source(model), SUM).gradients([X], np.full((5, 3), np.nan, np.float32))
+
+
+# ---- finite or loud ------------------------------------------------------------------------------------
+
+PICTURES = random(2, 6, 6, 1)
+
+
+class Log(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return ops.log(ops.stop_gradient(0 * x[:, :1])) + x
+
+
+def spoiled(how: str) -> keras.Model:
+    """A network whose outputs are not finite, though the gradient of its input is, where that can be."""
+    keras.utils.set_random_seed(3)
+    x = keras.Input((6, 6, 1))
+    y = layers.Conv2D(2, 3, activation="relu", name="conv")(x)
+    end = layers.Dense(3, name="end")
+    y = end(layers.Flatten()(y))
+    if how == "a logarithm of zero":
+        y = Log()(y)
+    if how == "an overflow in half precision":
+        y = layers.Activation("linear", dtype="float16")(1e6 + y)
+    model = keras.Model(x, y)
+    if how == "a NaN bias":
+        end.bias.assign([0.0, np.nan, 0.0])
+    if how == "NaN weights":
+        end.kernel.assign(np.full(end.kernel.shape, np.nan))
+    return model
+
+
+WAYS = ["a NaN bias", "NaN weights", "a logarithm of zero", "an overflow in half precision"]
+MAPS = np.ones((2, 6, 6, 1))
+CALLS: dict[str, Any] = {
+    **{
+        f"{kind.__name__}{'' if target is None else ' of a class'}": lambda m, k=kind, t=target: k(m)(PICTURES, t)
+        for kind in (Saliency, GradCAM, IntegratedGradients, Occlusion, SmoothGrad)
+        for target in (None, 1)
+    },
+    "residuals": lambda m: IntegratedGradients(m).residuals(PICTURES, 1),
+    "deletion": lambda m: metrics.deletion(m, PICTURES, MAPS, 1),
+    "insertion": lambda m: metrics.insertion(m, PICTURES, MAPS),
+    "sanity_check": lambda m: metrics.sanity_check(Saliency, m, PICTURES),
+    "visualize_saliency": lambda m: visualize_saliency(m, -1, 1, PICTURES[0]),
+    "visualize_cam": lambda m: visualize_cam(m, -1, 1, PICTURES[0]),
+    "the command line's predicted class": lambda m: describe.predicted_filter(m, m.layers[-1], PICTURES[0]),
+}
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_not_finite_raises(name: str, how: str) -> None:
+    with pytest.raises(GradientError, match="NaN or infinite"):
+        CALLS[name](spoiled(how))

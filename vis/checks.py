@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vis.errors import InputError
+from vis.errors import GradientError, InputError
 
 
 def real(values: Any, what: str) -> npt.NDArray[Any]:
@@ -31,6 +31,25 @@ def real(values: Any, what: str) -> npt.NDArray[Any]:
             f"{what} is an array of real numbers. Received: {type(values).__name__} of type {array.dtype}."
         )
     return array
+
+
+def finite(values: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
+    """Return what a model has computed.
+
+    Args:
+        values: an array; what are no numbers pass.
+        what: the values, for the message: "The output of 'dense'".
+
+    Raises:
+        GradientError: if a value is NaN or infinite.
+    """
+    bad = int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind == "f" else 0
+    if bad:
+        raise GradientError(
+            f"{what} has {bad} of {values.size} values that are NaN or infinite. Look for NaN weights, a "
+            "logarithm or square root of zero, or an overflow in half precision."
+        )
+    return values
 
 
 def generator(seed: Any) -> np.random.Generator:

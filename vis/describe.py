@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, models
+from vis import backprop_modifiers, checks, models
 from vis.errors import ModelError
 
 
@@ -101,11 +101,15 @@ def predicted_filter(model: Any, layer: Any, array: npt.NDArray[Any]) -> list[in
         model: a Keras model of one input.
         layer: one of its layers.
         array: the input without its batch axis.
+
+    Raises:
+        GradientError: if an output is not finite.
     """
     if layer is not model.layers[-1]:
         return None
     end = keras.Model(models.input_structure(model), layer.output)
     outputs = np.asarray(end(array[None], training=False), np.float64)
+    checks.finite(outputs, f"The output of {layer.name!r}")
     axis = models.filter_axis(layer, outputs.ndim) % outputs.ndim
     means = outputs.mean(axis=tuple(i for i in range(outputs.ndim) if i != axis))
     return [int(means.argmax())]

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from vis import backend, models
+from vis import backend, checks, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, InputError
 from vis.losses import Loss
 from vis.source import Losses, Source
-from vis.traces import Trace, cached, evaluated
+from vis.traces import Trace, cached, check_numbers, evaluated
 
 
 def input_gradient(
@@ -44,7 +44,7 @@ def input_gradient(
         depend on it.
 
     Raises:
-        GradientError: if the losses depend on none of them, or a gradient is not finite.
+        GradientError: if the losses depend on none of them, or they or a gradient are not finite.
         FilterError, LayerError, ModifierError: as the losses, the model and the modifier say.
     """
     return _evaluate(source, losses, arrays, wrt, modifier).gradients
@@ -82,11 +82,15 @@ def _evaluate(
                 f"The loss {loss.name!r} is for {loss.samples} samples, one filter each. Received: {given}. "
                 "Leave each=True out."
             )
+    if wrt is None:
+        check_numbers(arrays, source.model)
     modifier = modifier or source.modifier
     trace = _trace(source, losses, arrays, wrt, modifier)
     *parameters, weights = _parameters(losses, trace)
     names = ", ".join(repr(loss.name) for loss, _ in losses)
-    return evaluated(trace, lambda scale: [*arrays, *parameters, scale * weights], arrays, wrt, names)
+    found = evaluated(trace, lambda scale: [*arrays, *parameters, scale * weights], wrt, names)
+    checks.finite(np.asarray(found.loss), f"The loss {names}")
+    return found
 
 
 def checked_losses(losses: Any) -> list[tuple[Loss, float]]:

@@ -31,11 +31,7 @@ def one_input(symbols: Any, seed_input: Any) -> Arrays:
     """
     flat = keras.tree.flatten(symbols)
     _check_dict(symbols, seed_input)
-    given = _in_order(names(symbols), flat, seed_input)
-    return [
-        _checked(value, tuple(symbol.shape), symbol.dtype, name)
-        for value, symbol, name in zip(given, flat, names(symbols), strict=True)
-    ]
+    return _all_checked(flat, names(symbols), seed_input, several=False)
 
 
 def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
@@ -44,7 +40,8 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
     Args:
         symbols: the model's symbolic inputs: a tensor, or a list or dict of them.
         inputs: the batch in the same structure (or a dict by the names of the inputs), each array with its
-            batch axis and of any real type.
+            batch axis and of any real type, or of strings where the model takes those. A last axis of 1 may
+            be left out, as `Model.predict` takes it.
 
     Returns:
         For each input an array `(batch, ...)` of the type that the model takes.
@@ -54,14 +51,25 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
     """
     flat, known = keras.tree.flatten(symbols), names(symbols)
     _check_dict(symbols, inputs)
-    given = _in_order(known, flat, inputs)
-    arrays = [
-        _checked(value, tuple(symbol.shape), symbol.dtype, name, several=True)
-        for value, symbol, name in zip(given, flat, known, strict=True)
-    ]
+    arrays = _all_checked(flat, known, inputs, several=True)
     if len({len(array) for array in arrays}) > 1:
         sizes = ", ".join(f"{len(array)} of {name!r}" for array, name in zip(arrays, known, strict=True))
         raise InputError(f"All inputs of a batch have the same number of samples. Received: {sizes}.")
+    return arrays
+
+
+def _all_checked(flat: list[Any], names: list[str], given: Any, several: bool) -> Arrays:
+    values = _in_order(names, flat, given, several)
+    # One of several inputs may be empty, where a model can do without it; not all of them.
+    arrays = [
+        _checked(value, tuple(symbol.shape), symbol.dtype, name, several, optional=len(flat) > 1)
+        for value, symbol, name in zip(values, flat, names, strict=True)
+    ]
+    if all(0 in array.shape[1:] for array in arrays):
+        raise InputError(
+            f"One of the inputs {', '.join(map(repr, names))} has values. Received: the shapes "
+            f"{', '.join(str(array.shape) for array in arrays)}."
+        )
     return arrays
 
 
@@ -80,7 +88,7 @@ def in_order(symbols: Any, given: Any) -> list[Any]:
     Raises:
         InputError: if it has another structure.
     """
-    return _in_order(names(symbols), keras.tree.flatten(symbols), given)
+    return _in_order(names(symbols), keras.tree.flatten(symbols), given, more=True)
 
 
 def packed(symbols: Any, values: list[Any], seed_input: Any) -> Any:
@@ -110,15 +118,15 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
             "keras.Model(inputs, model(inputs))."
         )
     value = np.asarray(seed_input)
-    rank = _rank(model)
-    if rank is None:
-        rank = value.ndim if value.shape[:1] == (1,) else value.ndim + 1
+    axes = rank(model)
+    if axes is None:
+        axes = value.ndim if value.shape[:1] == (1,) else value.ndim + 1
     # Integers are tokens where something looks them up, and pixels elsewhere.
     tokens = value.dtype.kind in "iu" and any(
         isinstance(layer, keras.layers.Embedding) for _, layer in models.walk(model)
     )
     dtype = str(value.dtype) if tokens else keras.config.floatx()
-    return _checked(value, (None,) * rank, dtype, model.name)
+    return _checked(value, (None,) * axes, dtype, model.name)
 
 
 def unbuilt_batch(model: Any, inputs: Any) -> npt.NDArray[Any]:
@@ -128,10 +136,12 @@ def unbuilt_batch(model: Any, inputs: Any) -> npt.NDArray[Any]:
         InputError: as `batch_of_inputs`.
     """
     array = np.asarray(inputs)
-    return _checked(array, (None,) * max(array.ndim, 1), keras.config.floatx(), model.name, several=True)
+    dtype = "string" if array.ndim and _is_text(array) else keras.config.floatx()
+    return _checked(array, (None,) * max(array.ndim, 1), dtype, model.name, several=True)
 
 
-def _rank(model: Any) -> int | None:
+def rank(model: Any) -> int | None:
+    """Return the number of axes of the input of a model without a symbolic one, or None if nothing tells."""
     shape = (model.get_build_config() or {}).get("input_shape")
     if shape:
         return len(shape)
@@ -146,9 +156,10 @@ def names(symbols: Any) -> list[str]:
     return [keys.get(id(symbol), symbol.name) for symbol in keras.tree.flatten(symbols)]
 
 
-def _in_order(names: list[str], flat: list[Any], seed_input: Any) -> list[Any]:
+def _in_order(names: list[str], flat: list[Any], seed_input: Any, more: bool) -> list[Any]:
     if isinstance(seed_input, dict):
-        if set(seed_input) != set(names):
+        # As `Model.predict` does, a data set may leave more in its dicts than the model takes.
+        if not (set(names) <= set(seed_input) if more else set(names) == set(seed_input)):
             raise InputError(
                 f"The model takes the inputs {', '.join(map(repr, names))}. "
                 f"Received a dict with the keys {', '.join(map(repr, seed_input))}. Name each input once."
@@ -171,21 +182,56 @@ def _in_order(names: list[str], flat: list[Any], seed_input: Any) -> list[Any]:
     return list(seed_input)
 
 
+def lacks_last_axis(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    """Tell whether the shape of a batch is that of an input without its last axis of 1."""
+    return shape[-1] == 1 and _fits(given, shape[:-1]) and not _fits(given, shape[1:])
+
+
+def _fits(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(given) == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, given, strict=True)
+    )
+
+
+def _is_text(array: npt.NDArray[Any]) -> bool:
+    return array.dtype.kind in "US" or (
+        array.dtype.kind == "O" and all(isinstance(item, str | bytes) for item in array.flat)
+    )
+
+
 def _checked(
-    value: Any, shape: tuple[int | None, ...], dtype: str, name: str, several: bool = False
+    value: Any,
+    shape: tuple[int | None, ...],
+    dtype: str,
+    name: str,
+    several: bool = False,
+    optional: bool = False,
 ) -> npt.NDArray[Any]:
-    """Return one array of the model's type with its batch axis; of several samples, if so."""
+    """Return one array of the model's type with its batch axis; of several samples, if so.
+
+    Args:
+        value: what is given.
+        shape: that of the input, with its batch axis.
+        dtype: its type.
+        name: its name, for messages.
+        several: whether there are several samples, and the batch axis is there.
+        optional: whether an axis may be empty.
+    """
     sizes = tuple("any" if size is None else size for size in shape[1:])
     wanted = f"{sizes}, with {'its' if several else 'or without a'} batch axis{'' if several else ' of 1'}"
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise InputError(f"The input {name!r} is no array: {error}. Pass one of shape {wanted}.") from error
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+    text = dtype == "string"
+    numbers = array.dtype.kind in "fiub" or array.dtype.name == "bfloat16"
+    if not (_is_text(array) if text else numbers):
         raise InputError(
-            f"The input {name!r} must hold real numbers. Received: {type(value).__name__} of type "
-            f"{array.dtype}. Pass an array of shape {wanted}."
+            f"The input {name!r} must hold {'strings' if text else 'real numbers'}. Received: "
+            f"{type(value).__name__} of type {array.dtype}. Pass an array of shape {wanted}."
         )
+    if several and lacks_last_axis(array.shape, shape):
+        array = array[..., None]
     if array.ndim == len(shape) - 1 and not several:
         array = array[None]
     if array.ndim == len(shape) and array.shape[0] > 1 and not several:
@@ -194,11 +240,12 @@ def _checked(
             f"{array.shape}. For a batch make an explainer, vis.attributions.Saliency(model).explain(batch), "
             "or call once per input: the gradient is compiled once."
         )
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape[1:], array.shape[1:], strict=True)
-    )
-    if not fits or 0 in array.shape[1 if several else 0 :]:
+    fits = _fits(array.shape[1:], shape[1:]) and array.ndim == len(shape)
+    if not fits or (0 in array.shape[1:] and not optional) or (not several and not len(array)):
         raise InputError(f"The input {name!r} must have shape {wanted}. Received: shape {np.shape(value)}.")
+    if text:
+        cast = array.astype(object)
+        return np.repeat(cast, shape[0], axis=0) if shape[0] and not several else cast
     with np.errstate(over="ignore"):
         cast = array.astype(np.float32 if dtype == "bfloat16" else dtype, copy=False)
     same = array.dtype == cast.dtype

@@ -182,11 +182,6 @@ class Optimizer:
         gradient, value, terms = gradient_and_value(self.source, self.losses, [x], wrt)
         named = list(zip([loss.name for loss, _ in self.losses], terms, strict=True))
         total = sum(weight * term for (_, weight), term in zip(self.losses, terms, strict=True))
-        if not np.isfinite(total):
-            raise GradientError(
-                f"The loss is {total}. Received: the losses {dict(named)}. Check the model's weights and the "
-                "seed_input."
-            )
         if self.norm_grads:
             gradient = maps.unit(gradient)
         if modify is not None:

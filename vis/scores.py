@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from vis import backend, models
+from vis import backend, checks, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, LayerError
 from vis.source import Source
-from vis.traces import Trace, cached, evaluated
+from vis.traces import Trace, cached, check_numbers, evaluated
 
 # operator(model, inputs, targets) -> (batch,), in keras.ops
 Operator = Callable[[Callable[[Any], Any], Any, Any], Any]
@@ -71,6 +71,7 @@ class Score:
     def begin(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Return the inputs of a batch, and behind them the output of the layer `wrt` if there is one."""
         if self.wrt is None:
+            check_numbers(arrays, self.source.model, "O")
             return list(arrays)
         return [*arrays, replace(self, layer=self.wrt, wrt=None).outputs(arrays)]
 
@@ -79,17 +80,26 @@ class Score:
         return list(arrays if self.wrt is None else arrays[-1:])
 
     def outputs(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Return the output of the model or layer for a batch, `(batch, ...)`."""
+        """Return the output of the model or layer for a batch, `(batch, ...)`.
+
+        Raises:
+            GradientError: if it is not finite.
+        """
 
         def run(arrays: Sequence[npt.NDArray[Any]], _: Any) -> Scored:
             trace = self._trace(arrays, None, None, ())
             evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1), *self.kernels])
-            return Scored(evaluation.values[0], [], [])
+            end = self.source.model if self.layer is None else self.layer
+            return Scored(checks.finite(evaluation.values[0], f"The output of {end.name!r}"), [], [])
 
         return self._fitted(run, arrays, None).scores
 
     def values(self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the score of each sample, `(batch,)`."""
+        """Return the score of each sample, `(batch,)`.
+
+        Raises:
+            GradientError: if it is not finite.
+        """
 
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
             trace = self._trace(arrays, targets, None, ())
@@ -109,9 +119,12 @@ class Score:
             watch: a layer whose output is differentiated by, and returned; None for what `explained` returns.
 
         Raises:
-            GradientError: if the scores depend on nothing that is watched, or a gradient is not finite.
+            GradientError: if the scores depend on nothing that is watched, or they or a gradient are not finite.
             LayerError, ModifierError: as the model and the modifier say.
         """
+
+        if self.wrt is None and watch is None:
+            check_numbers(arrays, self.source.model)
 
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
             trace = self._trace(arrays, targets, watch, None)
@@ -120,7 +133,6 @@ class Score:
             found = evaluated(
                 trace,
                 lambda scale: [*arrays, targets, np.float64(scale), *self.kernels],
-                arrays,
                 wrt,
                 name,
             )
@@ -131,7 +143,7 @@ class Score:
     def _of_each(self, scores: npt.NDArray[Any], arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         if len(scores) != len(arrays[0]):
             raise self._no_score(scores.shape)
-        return scores
+        return checks.finite(scores, "The score of the samples")
 
     def _no_score(self, shape: tuple[Any, ...]) -> GradientError:
         return GradientError(

@@ -61,7 +61,8 @@ class Source:
     def specs(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
         """Return what a compiled function takes for batches of inputs such as `arrays`, in flat order."""
         if self.symbols is None:
-            return [backend.Spec((None, *array.shape[1:]), str(array.dtype)) for array in arrays[:1]]
+            types = ["string" if array.dtype.kind == "O" else str(array.dtype) for array in arrays[:1]]
+            return [backend.Spec((None, *arrays[0].shape[1:]), dtype) for dtype in types]
         symbols = keras.tree.flatten(self.symbols)
         return [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
 

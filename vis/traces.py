@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -67,10 +68,35 @@ def cached(
     return trace
 
 
+def check_numbers(arrays: Sequence[npt.NDArray[Any]], model: Any, kinds: str = "iuO") -> None:
+    """Say so if there is no number among the inputs of a model that a map could be of.
+
+    Args:
+        arrays: the inputs.
+        model: the model, or its symbolic inputs.
+        kinds: the types of which there is no map, as NumPy's `dtype.kind`.
+
+    Raises:
+        InputError: naming the layer whose output is explained instead.
+    """
+    if not all(array.dtype.kind in kinds for array in arrays):
+        return
+    text = any(array.dtype.kind == "O" for array in arrays)
+    types = ", ".join("string" if array.dtype.kind == "O" else str(array.dtype) for array in arrays)
+    path = models.first_float_layer(models.unmodified(model)[0]) if isinstance(model, keras.Model) else None
+    layer = "the first layer that makes floats of them" if path is None else f"the layer {path!r}"
+    tensor = ".".join(f"get_layer({name!r})" for name in path.split("/")) if path else "get_layer(...)"
+    raise InputError(
+        f"The model takes {'strings' if text else 'integers'}, and there is no "
+        f"{'map of a string' if text else 'gradient with respect to an integer'}. Received: inputs of type "
+        f"{types}. Explain the output of {layer}: wrt={path or '...'!r} for Saliency and other explainers that "
+        f"take it, wrt_tensor=model.{tensor}.output for a function."
+    )
+
+
 def evaluated(
     trace: Trace,
     given: Callable[[float], list[Any]],
-    arrays: Sequence[npt.NDArray[Any]],
     wrt: Any,
     name: str,
 ) -> backend.Evaluation:
@@ -79,12 +105,11 @@ def evaluated(
     Args:
         trace: the compiled gradient.
         given: makes what it takes, given the factor of the loss.
-        arrays: the inputs, for messages.
         wrt: what the loss is differentiated by; None for the inputs.
         name: the loss, for messages.
 
     Raises:
-        GradientError, InputError: if there is no gradient, or one that is not finite.
+        GradientError: if there is no gradient, or one that is not finite.
     """
     for scale in trace.scales:
         evaluation: backend.Evaluation = trace.compiled(given(scale))
@@ -95,20 +120,13 @@ def evaluated(
         if finite:
             break
     if not finite or all(g is None for g in gradients):
-        raise _reason(gradients, arrays, wrt, name)
+        raise _reason(gradients, wrt, name)
     return replace(evaluation, loss=evaluation.loss / scale, gradients=gradients)
 
 
-def _reason(gradients: list[Any], arrays: Sequence[Any], wrt: Any, name: str) -> Exception:
+def _reason(gradients: list[Any], wrt: Any, name: str) -> Exception:
     """Return the error for gradients of which there are none, or some are not finite."""
     if all(gradient is None for gradient in gradients):
-        if wrt is None and all(array.dtype.kind in "iu" for array in arrays):
-            return InputError(
-                "The model takes integers, and there is no gradient with respect to an integer. "
-                f"Received: inputs of type {', '.join(str(a.dtype) for a in arrays)}. Differentiate with "
-                "respect to the output of the first layer that makes floats of them (an Embedding, a "
-                "Rescaling): wrt_tensor=model.get_layer(...).output, or for an explainer wrt=..., the layer."
-            )
         return GradientError(
             f"No path leads from the loss {name} to {'the input' if wrt is None else repr(wrt.name)}. "
             "Choose a layer after it, and check that no operation on the way lacks a gradient "

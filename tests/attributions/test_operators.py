@@ -302,6 +302,70 @@ def test_an_operator_on_several_outputs_needs_no_targets() -> None:
     np.testing.assert_allclose(explainer.explain(x), explainer.explain(x, 0), rtol=1e-6)
 
 
+TARGETS: dict[str, Any] = {
+    "a class": 1,
+    "classes": [0, 1, 4, 7, 2],
+    "a column": np.array([[0.0], [1.0], [1.0], [0.0], [1.0]]),
+    "weights of another size": random(5, 7),
+    "weights of one output": random(5, 3),
+    "a picture each": random(5, 2, 3, 2),
+    "truths": np.array([True, False, True, True, False]),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("sizes", ["known", "unknown"])
+def test_an_operator_on_several_outputs_is_given_its_targets_as_they_are(name: str, sizes: str) -> None:
+    targets, x = TARGETS[name], random(5, 4, 2)
+    entry = keras.Input((4, 2) if sizes == "known" else (None, 2))
+    model = keras.Model(entry, [layers.Conv1D(2, 1)(entry), layers.Conv1D(3, 1)(entry)])
+    rows = np.asarray(targets, np.float32) if np.ndim(targets) else np.full(5, targets, np.float32)
+    weights = rows.reshape(5, -1).sum(axis=1)
+
+    def weighed(model: Any, inputs: Any, targets: Any) -> Any:
+        two, three = model(inputs)
+        both = ops.sum(two, axis=(1, 2)) + ops.sum(three**2, axis=(1, 2))
+        return both * ops.sum(ops.reshape(targets, (ops.shape(targets)[0], -1)), axis=1)
+
+    expected = tape(
+        lambda x: (tf.reduce_sum(model(x)[0], (1, 2)) + tf.reduce_sum(model(x)[1] ** 2, (1, 2))) * weights, x
+    )
+    for batch_size in (64, 2):
+        found = GradientExplainer(model, operator=weighed, batch_size=batch_size).explain(x, targets)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    patches = Occlusion(model, operator=weighed, patch_size=2).explain(x, targets)
+    assert patches.shape == (5, 4, 1) and patches.any()
+
+
+def test_an_operator_of_ones_own_is_given_the_labels_of_one_output() -> None:
+    """A loss of a sigmoid, say, wants the zeros, too."""
+    model = keras.Sequential([layers.Input((4,)), layers.Dense(1)])
+    x, labels = random(4, 4), np.array([[0.0], [1.0], [1.0], [0.0]])
+
+    def error(model: Any, inputs: Any, targets: Any) -> Any:
+        return -ops.square(model(inputs) - targets)[:, 0]
+
+    expected = tape(lambda entry: -((model(entry) - labels.astype(np.float32)) ** 2), x)
+    for form in (labels, labels.astype(int)):
+        found = GradientExplainer(model, operator=error).explain(x, form)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_targets_of_an_operator_that_are_no_rows_of_numbers() -> None:
+    explainer = GradientExplainer(two_outputs(), operator=both)
+    for wrong in (["a", "b", "c"], np.zeros((3, 2), "datetime64[s]")):
+        with pytest.raises(InputError, match="numbers, with a row for each of 3 samples"):
+            explainer.explain(random(3, 4), wrong)
+
+
+@pytest.mark.parametrize("task", ["classification", "semantic segmentation"])
+def test_targets_of_a_task_are_never_broadcast(segmenter: keras.Model, task: str) -> None:
+    explainer = GradientExplainer(segmenter, operator=task)
+    for wrong in (np.ones((2, 4, 1, 3)), np.ones((2, 1, 1, 3)), np.ones((2, 3)) / 2, np.ones((2, 4, 5, 1, 1))):
+        with pytest.raises(InputError, match="The targets of"):
+            explainer.explain(random(2, 4, 5, 2), wrong)
+
+
 @pytest.mark.parametrize("explainer", [GradientExplainer, GradCAM, Occlusion, IntegratedGradients])
 def test_the_operator_acts_in_each_explainer(segmenter: keras.Model, explainer: Any) -> None:
     def squared(model: Any, inputs: Any, targets: Any) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from vis import linear_outputs
 from vis.attributions import GradientExplainer
 from vis.attributions.targets import as_weights, predicted
 from vis.errors import FilterError, GradientError, InputError
@@ -34,18 +35,20 @@ SHAPES = [(4,), (5, 4), (3, 2, 4), (2, 3, 2, 4)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("classes", [[0, 3, 1], [-1, -4, 2]])
+@pytest.mark.parametrize("classes", [[0, 3, 1], [2, 2, 0]])
 def test_classes(shape: tuple[int, ...], classes: list[int]) -> None:
     expected = slow(classes, shape)
     forms: list[Any] = [
         classes,
         tuple(classes),
         np.array(classes, np.int8),
+        np.array(classes, np.uint8),
         np.array(classes)[:, None],
+        np.array(classes, np.float32),
+        np.array(classes, np.float64)[:, None],
         ops.convert_to_tensor(classes),
+        ops.cast(ops.convert_to_tensor(classes), "bfloat16"),
     ]
-    if min(classes) >= 0:
-        forms.append(np.array(classes, np.uint8))
     for form in forms:
         found = as_weights(form, 3, shape)
         assert found.dtype == np.float32 and found.shape == (3, *shape)
@@ -85,16 +88,50 @@ def test_one_hot_rows_of_whole_numbers_and_truths() -> None:
         assert np.array_equal(as_weights(rows.astype(kind), 3, (4,)), rows)
 
 
-def test_one_class_per_sample_where_there_is_one_output() -> None:
-    """`(N, 1)` ints may be weights of the only output, `(N,)` ints are its index, 0."""
-    assert as_weights([0, 0], 2, (1,)).tolist() == [[1], [1]]
+@pytest.mark.parametrize("kind", [int, bool, np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("column", [True, False])
+def test_the_labels_of_one_output_both_ask_for_it(kind: Any, column: bool) -> None:
+    labels = np.array([0, 1, 1], kind)
+    assert as_weights(labels[:, None] if column else labels, 3, (1,)).tolist() == [[1], [1], [1]]
+
+
+def test_other_numbers_weigh_one_output() -> None:
+    """Each by itself: what a sample's number means does not depend on its neighbours."""
     assert as_weights(0, 2, (1,)).tolist() == [[1], [1]]
-    assert as_weights([[1.0], [-1.0]], 2, (1,)).tolist() == [[1], [-1]]
+    assert as_weights([[1.0], [-1.0], [0.0], [2.5]], 4, (1,)).tolist() == [[1], [-1], [1], [2.5]]
+    assert as_weights([[1], [-1]], 2, (1,)).tolist() == [[1], [-1]]
+
+
+def test_truths_are_labels_of_two_classes() -> None:
+    assert as_weights([True, False], 2, (2,)).tolist() == [[0, 1], [1, 0]]
+    with pytest.raises(InputError, match="bool"):
+        as_weights([True, False], 2, (3,))
+
+
+def test_a_label_per_position_weighs_as_its_one_hot_row() -> None:
+    for shape in ((5, 4), (3, 2, 4), (2, 3, 2, 4)):
+        labels = np.random.default_rng(0).integers(0, 4, (3, *shape[:-1]))
+        expected = keras.utils.to_categorical(labels, 4)
+        for form in (labels, labels[..., None], labels.astype(np.float32), labels.astype(np.uint8)):
+            assert np.array_equal(as_weights(form, 3, shape), expected)
+
+
+def test_a_mask_per_position_weighs_one_channel() -> None:
+    mask = np.random.default_rng(0).random((3, 4, 5)) > 0.5
+    for form in (mask, mask[..., None], mask.astype(int), mask[..., None].astype(np.float32)):
+        assert np.array_equal(as_weights(form, 3, (4, 5, 1)), mask[..., None])
+    soft = random(3, 4, 5)
+    assert np.array_equal(as_weights(soft, 3, (4, 5, 1))[..., 0], soft)
+
+
+def test_what_can_be_read_in_two_ways_is_refused() -> None:
+    with pytest.raises(InputError, match="a position of each sample or a label per step"):
+        as_weights([[0, 1], [1, 0], [1, 1]], 3, (2, 4))
 
 
 def test_scalars() -> None:
     assert as_weights(0, 3, ()).tolist() == [1, 1, 1]
-    assert as_weights([0, 0, 0], 3, ()).tolist() == [1, 1, 1]
+    assert as_weights([0, 1, 0], 3, ()).tolist() == [1, 1, 1]
     assert as_weights([0.5, -1.0, 0.0], 3, ()).tolist() == [0.5, -1, 0]
 
 
@@ -112,7 +149,13 @@ def test_predicted() -> None:
     [
         (4, (4,), r"Target 4 is out of range: there are 4 outputs, so valid indices are -4 to 3"),
         (-5, (4,), r"Target -5 is out of range"),
-        ([0, 1, 7], (4,), r"Target 7 is out of range"),
+        ([0, 1, 7], (4,), r"Target 7 is out of range.*labels are 0 to 3.*sample 2"),
+        ([0, -1, 2], (4,), r"Target -1 is out of range.*labels are 0 to 3.*sample 1.*leave it out"),
+        ([[0.0], [255.0], [2.0]], (4,), r"Target 255 is out of range.*sample 1"),
+        ([[[0, 1]], [[0, -1]], [[0, 1]]], (1, 2, 4), r"Target -1 .*sample 1 of a batch, at \(0, 1\)"),
+        ([[[0, 1]], [[0, 255]], [[0, 1]]], (1, 2, 4), r"Target 255 .*sample 1 of a batch, at \(0, 1\)"),
+        ([[37], [5], [2]], (1,), r"Target 37 is out of range: there is a single output"),
+        ([[[0, 255]], [[0, 0]], [[0, 255]]], (1, 2, 1), r"Target 255 is out of range"),
         ([0, 1, 4], (5, 4), r"Target 4 is out of range: there are 4"),
         ([[0, 0], [4, 3], [5, 3]], (5, 4), r"Target 5 is out of range: there are 5"),
         ([[0, 0], [4, 3], [0, -5]], (5, 4), r"Target -5 is out of range: there are 4"),
@@ -130,7 +173,9 @@ def test_out_of_range(wrong: Any, shape: tuple[int, ...], said: str) -> None:
     [
         ([0, 1], (4,)),
         (1.5, (4,)),
-        ([0.0, 1.0, 2.0], (4,)),
+        ([0.0, 1.0, 1.5], (4,)),
+        ([[0.0], [1.0], [np.nan]], (4,)),
+        ([0.0, 1.0, 0.5], (1,)),
         (np.zeros((3, 5)), (4,)),
         (np.zeros((4, 3)), (4,)),
         ("cat", (4,)),
@@ -139,9 +184,12 @@ def test_out_of_range(wrong: Any, shape: tuple[int, ...], said: str) -> None:
         ([[1], [1, 2], [3]], (4,)),
         (np.zeros((3, 3), int), (5, 4)),
         (np.zeros((3, 2)), (5, 4)),
-        (np.zeros(3), (5, 4)),
+        (np.full(3, 0.5), (5, 4)),
+        (np.full((3, 5), 0.5), (5, 4)),
+        (np.zeros((1, 4)), (4,)),
+        (np.zeros((3, 1, 4)), (5, 4)),
+        (np.zeros((3, 5, 1, 4)), (5, 6, 4)),
         (1, ()),
-        ([0, 1, 0], ()),
         (1j, (4,)),
     ],
     ids=str,
@@ -154,8 +202,8 @@ def test_other_forms(wrong: Any, shape: tuple[int, ...]) -> None:
 def test_the_message_names_every_form() -> None:
     with pytest.raises(
         InputError,
-        match=r"weights of shape \(3, 5, 4\), a class from 0 to 3 as an int or as 3 ints, positions of shape "
-        r"\(3, 2\)\. Received: ndarray of type float64 and shape \(3, 9\)",
+        match=r"weights of shape \(3, 5, 4\), a class from 0 to 3 as an int or as 3 ints, labels of shape "
+        r"\(3, 5\), positions of shape \(3, 2\)\. Received: ndarray of type float64 and shape \(3, 9\)",
     ):
         as_weights(np.zeros((3, 9)), 3, (5, 4))
 
@@ -177,7 +225,7 @@ def test_all_forms_explain_the_same(classifier: keras.Model) -> None:
     expected = np.stack(
         [first @ (slope * second[:, label]) for slope, label in zip(slopes, labels, strict=True)]
     )
-    for form in (labels, labels.tolist(), labels - 3, labels[:, None], np.eye(3)[labels]):
+    for form in (labels, labels.tolist(), labels.astype(float), labels[:, None], np.eye(3)[labels]):
         np.testing.assert_allclose(explainer.explain(x, form), expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(
         explainer.explain(x, np.eye(3)[labels] * -2), -2 * expected, rtol=1e-4, atol=1e-6
@@ -232,6 +280,40 @@ def test_wrong_targets_of_an_explainer(classifier: keras.Model) -> None:
         explainer.explain(x, np.zeros((5, 2)))
     with pytest.raises(InputError, match=r"The targets of"):
         explainer.explain(x, "cat")
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> keras.Model:
+    keras.utils.set_random_seed(5)
+    return keras.Sequential([layers.Input((4, 5, 2)), layers.Conv2D(3, 3, padding="same", activation="tanh")])
+
+
+@pytest.mark.parametrize("operator", [None, "semantic segmentation"])
+def test_label_maps_are_masks_of_their_classes(segmenter: keras.Model, operator: Any) -> None:
+    x, labels = random(3, 4, 5, 2), np.random.default_rng(1).integers(0, 3, (3, 4, 5))
+    explainer = GradientExplainer(segmenter, operator=operator, batch_size=2)
+    wanted = explainer.explain(x, keras.utils.to_categorical(labels, 3))
+    assert np.abs(wanted - explainer.explain(x, 0)).max() > 1e-3
+    for form in (labels, labels[..., None], labels.astype(np.float32)):
+        np.testing.assert_array_equal(explainer.explain(x, form), wanted)
+    with pytest.raises(FilterError, match="Target -1 is out of range"):
+        explainer.explain(x, labels - 1)
+    for wrong in (labels[:, :2], labels[..., None, None], labels + 0.5):
+        with pytest.raises(InputError, match="The targets of"):
+            explainer.explain(x, wrong)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_binary_labels_explain_the_only_output(activation: Any) -> None:
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([layers.Input((4,)), layers.Dense(6, "tanh"), layers.Dense(1, activation)])
+    x, labels = random(6, 4), np.array([[0], [1], [1], [0], [0], [1]])
+    explainer = GradientExplainer(linear_outputs(model), batch_size=4)
+    wanted = explainer.explain(x, np.ones((6, 1), np.float32))
+    assert np.abs(wanted).max(axis=1).min() > 1e-3
+    for form in (None, 0, labels, labels.astype(np.float32), labels[:, 0], labels[:, 0] > 0):
+        np.testing.assert_array_equal(explainer.explain(x, form), wanted)
+    np.testing.assert_allclose(explainer.explain(x, np.full((6, 1), -1.0)), -wanted)
 
 
 def test_targets_that_are_no_array(classifier: keras.Model) -> None:

@@ -428,7 +428,7 @@ row("vis.visualize_saliency", "wrt_tensor behind the layer", GradientError,
     ("No path leads from the loss", "Choose a layer after it"),
     lambda d: vis.visualize_saliency(net(), "conv", 1, IMAGE, wrt_tensor=net().layers[-1].output))
 row("vis.visualize_saliency", "tokens", InputError,
-    ("no gradient with respect to an integer", "int32", "wrt_tensor=model.get_layer(...).output"),
+    ("no gradient with respect to an integer", "int32", "wrt_tensor=model.get_layer('"),
     lambda d: vis.visualize_saliency(tokens(), -1, 1, np.arange(5)))
 row("vis.visualize_saliency", "tokens that are no whole numbers", InputError,
     ("takes whole numbers (int32)", "Received: float64", "token or category numbers"),
@@ -877,14 +877,19 @@ TARGETS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
     "a class of one sample out of range": (
         [0, 1, 9, 2],
         FilterError,
-        ("Target 9 is out of range", "-3 to 2"),
+        ("Target 9 is out of range", "labels are 0 to 2", "sample 2"),
+    ),
+    "a negative class of one sample": (
+        [0, 1, -1, 2],
+        FilterError,
+        ("Target -1 is out of range", "labels are 0 to 2", "leave it out"),
     ),
     "a float": (1.0, InputError, FORMS),
     "NaN": (np.nan, InputError, FORMS),
     "a string": ("cat", InputError, FORMS),
     "True": (True, InputError, FORMS),
     "strings": (["a", "b", "c", "d"], InputError, FORMS),
-    "a class in floats": (Y.astype(np.float32), InputError, FORMS),
+    "a class in fractions": (Y + np.float32(0.5), InputError, FORMS),
     "objects": (np.array([0, 1, 2, None], object), InputError, FORMS),
     "too few": ([0, 1, 2], InputError, (*COUNTED, "3 targets")),
     "too many": ([0, 1, 2, 0, 1], InputError, (*COUNTED, "5 targets")),
@@ -894,7 +899,7 @@ TARGETS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
     "ragged": ([[1, 0, 0], [1]], InputError, ("The targets are no array", "Received: list")),
     "weights of NaN": (np.full((4, 3), np.nan), InputError, ("NaN", "target")),
     "infinite weights": (np.full((4, 3), np.inf), InputError, ("infinite", "target")),
-    "a dict": ({"class": 1}, InputError, FORMS),
+    "a dict": ({"class": 1}, InputError, ("have the names of the model's outputs", "Received: 'class'")),
 }
 BATCH = ("must have shape (6, 5, 3), with its batch axis", "Received: shape")
 BATCHES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
@@ -1044,7 +1049,7 @@ row("vis.attributions.Saliency", "an unknown grad_modifier", ModifierError,
 row("vis.attributions.Saliency", "a grad_modifier that returns another shape", ModifierError,
     ("finite values in the shape", "Received from"),
     lambda d: Saliency(net(), grad_modifier=lambda g: g[:1]).explain(X, Y))
-row("vis.attributions.Saliency", "tokens", InputError, ("no gradient with respect to an integer", "wrt=..."),
+row("vis.attributions.Saliency", "tokens", InputError, ("no gradient with respect to an integer", "wrt='"),
     lambda d: Saliency(tokens()).explain(np.zeros((2, 5), int), 0))
 row("vis.attributions.Saliency", "no path to the input", GradientError, ("No path leads from", "argmax"),
     lambda d: Saliency(severed()).explain(X, 0))
@@ -1172,7 +1177,7 @@ row("vis.attributions.compute_saliency_maps", "no model", ModelError,
 row("vis.attributions.compute_saliency_maps", "arguments in another order", ModelError,
     "Expected a keras.Model", lambda d: compute(net(), X, Y))
 row("vis.attributions.compute_saliency_maps", "a class out of range", FilterError,
-    ("Target 9 is out of range", "-3 to 2"), lambda d: compute(X, [0, 1, 2, 9], net()))
+    ("Target 9 is out of range", "0 to 2"), lambda d: compute(X, [0, 1, 2, 9], net()))
 row("vis.attributions.compute_saliency_maps", "too few classes", InputError, "4 samples, 3 targets",
     lambda d: compute(X, [0, 1, 2], net()))
 row("vis.attributions.compute_saliency_maps", "a subclassed model", ModelError, "is subclassed or not built",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from vis import backprop_modifiers, models
 from vis.attributions import operators
-from vis.attributions.batches import Arrays
+from vis.attributions.batches import Arrays, Pick
 from vis.attributions.targets import as_weights, predicted
 from vis.errors import InputError, LayerError, ModelError
 from vis.scores import Score
@@ -42,6 +44,69 @@ def asked(
     return Score(Source(model), operators.get(operator), layer, modifier, start, bool(fold_layers))
 
 
+def weighs(score: Score) -> bool:
+    """Tell whether the targets of a score weigh the outputs, and so come as labels in all their forms."""
+    return score.operator in (operators.weighted_sum, operators.segmentation)
+
+
+def pick_of(score: Score) -> Pick:
+    """Return what chooses, among the targets of a model's outputs, those of the output that is explained."""
+    return partial(_picked, score)
+
+
+def _picked(score: Score, targets: Any, from_data: bool) -> Any:
+    """Return the targets of what is explained.
+
+    Args:
+        score: what is asked.
+        targets: those, or a dict by the names of the model's outputs or layers, or one for each output.
+        from_data: whether they are what a model is trained on.
+
+    Raises:
+        InputError: if they do not tell which are meant, or are no labels of what is explained.
+    """
+    if targets is None:
+        return None
+    model = models.unmodified(score.source.model)[0]
+    structure = models.output_structure(model)
+    outputs = [] if structure is None else keras.tree.flatten(structure)
+    layers = [tensor._keras_history.operation for tensor in outputs]
+    chosen = 0 if score.layer is None and len(outputs) == 1 else None
+    if score.layer in layers:
+        chosen = layers.index(score.layer)
+    if isinstance(targets, dict) or (from_data and _one_each(targets, len(outputs))):
+        names: list[Any] = [layer.name for layer in layers]
+        # In flat order.
+        keys = sorted(structure) if isinstance(structure, dict) else names
+        given = targets if isinstance(targets, dict) else dict(zip(keys, targets, strict=True))
+        known = [] if chosen is None else [name for name in (keys[chosen], names[chosen]) if name in given]
+        if not known:
+            raise InputError(
+                f"Targets in a dict have the names of the model's outputs, {', '.join(map(repr, keys))}. "
+                f"Received: {', '.join(map(repr, given))}. Choose an output by output_layer; an operator of "
+                "one's own takes one array."
+            )
+        targets = given[known[0]]
+    if from_data and weighs(score):
+        shape = models.output_shape(model if score.layer is None else score.layer)
+        array = np.asarray(targets)
+        if shape is not None and shape[1:] == (1,) and array.dtype.kind in "fiu":
+            strange = array[~np.isin(array, (-1, 0, 1))]
+            if strange.size:
+                raise InputError(
+                    "The targets of a single output in a data set are labels, 0 and 1. Received: "
+                    f"{strange[0]:.6g}. The true values of a regression are no targets; leave them out, as "
+                    "with dataset.map(lambda x, y: x), and the output itself is explained."
+                )
+    return targets
+
+
+def _one_each(targets: Any, outputs: int) -> bool:
+    """Tell whether there are targets for each of several outputs."""
+    several = isinstance(targets, list | tuple) and 1 < len(targets) == outputs
+    return several and all(hasattr(part, "shape") for part in targets)
+
+
 def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
     """Return what the operator of a score is given as the targets of a batch.
 
@@ -50,32 +115,48 @@ def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
         arrays: the inputs in flat order, each `(batch, ...)`.
         given: the targets as `Explainer.explain` takes them.
     """
-    count = len(arrays[0])
-    plain = score.operator is operators.get(None)
-    if given is None:
-        try:
-            return predicted(score.outputs(arrays))
-        except LayerError:
-            # An operator of one's own makes one score of several outputs, and may need no targets.
-            if plain:
-                raise
-            return np.zeros((count, 1), np.float32)
+    count, weighed = len(arrays[0]), weighs(score)
     try:
-        weights: npt.NDArray[Any] = as_weights(given, count, _output_shape(score, arrays))
-    except InputError:
-        # An operator of one's own, or of a task, may ask for targets of any form.
-        array = np.asarray(given)
-        if plain or array.dtype.kind not in "fiub" or array.shape[:1] != (count,):
+        if given is None:
+            return predicted(score.outputs(arrays))
+        shape = _output_shape(score, arrays)
+    except LayerError:
+        # An operator of one's own makes one score of several outputs, and may need no targets.
+        if weighed:
             raise
-        weights = array.astype(np.float32)
+        shape = None
+    array = np.zeros((count, 1)) if given is None else np.asarray(given)
+    if weighed or (shape is not None and _names_outputs(array, count, shape)):
+        weights: npt.NDArray[Any] = as_weights(given, count, shape or ())
+    else:
+        rows = np.full(count, array) if array.ndim == 0 else array
+        if rows.dtype.kind not in "fiub" or len(rows) != count:
+            raise InputError(
+                f"The targets of an operator are numbers, with a row for each of {count} samples. Received: "
+                f"{type(given).__name__} of type {array.dtype} and shape {array.shape}."
+            )
+        weights = rows.astype(np.float32)
     if not np.isfinite(weights).all():
         bad = int(np.count_nonzero(~np.isfinite(weights)))
         raise InputError(f"The targets are finite. Received: {bad} of {weights.size} NaN or infinite.")
     return weights
 
 
+def _names_outputs(array: npt.NDArray[Any], count: int, shape: tuple[int, ...]) -> bool:
+    """Tell whether targets of an operator of one's own are classes of outputs, or positions in them."""
+    forms = ((count,), (count, 1)) if shape and shape[-1] > 1 else ()
+    positions = ((count, len(shape)),) if len(shape) > 1 else ()
+    return array.dtype.kind in "iu" and (array.ndim == 0 or array.shape in (*forms, *positions))
+
+
 def _output_shape(score: Score, arrays: Arrays) -> tuple[int, ...]:
-    shape = models.output_shape(score.source.model if score.layer is None else score.layer)
-    if shape is None or None in shape[1:]:
+    """Return the shape of the outputs of one sample.
+
+    Raises:
+        LayerError: if there are several.
+    """
+    end = score.source.model if score.layer is None else score.layer
+    shape = models.output_shape(end)
+    if shape is None or None in shape[1:] or len(models.output_tensors(end)) > 1:
         return score.outputs([array[:1] for array in arrays]).shape[1:]
     return tuple(size for size in shape[1:] if size is not None)

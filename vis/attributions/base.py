@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import inputs, maps, models
-from vis.attributions.asked import asked, targets_of
+from vis.attributions.asked import asked, pick_of, targets_of
 from vis.attributions.batches import Arrays, batches
 from vis.errors import EmptyMapWarning, InputError, SoftmaxWarning, warn
 from vis.scores import Score
@@ -159,7 +159,8 @@ class Explainer(ABC):
 
         Args and raises: as `explain`; and whether the scores are wanted, too.
         """
-        for arrays, given in batches(self.score.source, inputs, targets, self.at_once()):
+        pick = pick_of(self.score)
+        for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
             yield self.explain_arrays(arrays, given, scores)
 
     def explain_arrays(self, arrays: Arrays, given: Any, scores: bool = False) -> Explained:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,22 +16,30 @@ from vis.source import Source
 
 Arrays = list[npt.NDArray[Any]]
 Batch = tuple[Arrays, Any]
+# pick(targets, whether they came with the inputs) -> those of the output that is explained
+Pick = Callable[[Any, bool], Any]
 
 
-def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -> Iterator[Batch]:
+def batches(
+    source: Source, inputs: Any, targets: Any, batch_size: int | None, pick: Pick | None = None
+) -> Iterator[Batch]:
     """Yield the arrays of each batch in flat order, with its targets, or None.
 
     Args:
         source: the model.
-        inputs: arrays with a batch axis, in the structure of the model's inputs; or a `tf.data.Dataset`, or
-            another iterator, of inputs or of pairs `(inputs, targets)`, one by one or in batches.
+        inputs: what `Model.predict` takes: arrays with a batch axis, in the structure of the model's inputs;
+            or a `tf.data.Dataset`, a `keras.utils.PyDataset`, or another iterator, of inputs, of pairs
+            `(inputs, targets)` or of triples with the weights of a training, which are left aside, one by
+            one or in batches.
         targets: an int for all samples, or an array with a row per sample; None if `inputs` brings them, or
             for the predicted class.
         batch_size: the largest number of samples in a batch; None for all at once.
+        pick: chooses the targets of what is explained among those of several outputs.
 
     Raises:
         InputError: if the inputs or targets do not fit the model or each other.
     """
+    targets = targets if pick is None else pick(targets, False)
     shared = not has_rows(targets)
     if not is_stream(inputs):
         count, read = sized(source, inputs)
@@ -40,7 +49,7 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
             yield read(part), targets if shared else np.asarray(targets[part])
         return
     done = 0
-    for arrays, own in _parts(source, inputs, batch_size):
+    for arrays, own in _parts(source, inputs, batch_size, pick):
         count = len(arrays[0])
         if own is not None and targets is not None:
             raise InputError("The targets come twice. Received: pairs (inputs, targets), and targets.")
@@ -53,6 +62,22 @@ def batches(source: Source, inputs: Any, targets: Any, batch_size: int | None) -
         yield arrays, targets if own is None else own
         done += count
     check_targets(targets, done)
+
+
+def in_memory(source: Source, inputs: Any, targets: Any, pick: Pick | None = None) -> tuple[Any, Any]:
+    """Return inputs and targets that can be read more than once: a stream is read into arrays."""
+    if not is_stream(inputs):
+        return inputs, targets if pick is None else pick(targets, False)
+    found = list(batches(source, inputs, targets, None, pick))
+    if not found:
+        raise InputError("There is nothing to explain. Received: an empty data set.")
+    joined = [np.concatenate(parts) for parts in zip(*[arrays for arrays, _ in found], strict=True)]
+    given = [own for _, own in found]
+    known = None if source.symbols is None else inputs_.names(source.symbols)
+    return (
+        joined[0] if known is None or len(known) == 1 else dict(zip(known, joined, strict=True)),
+        np.concatenate(given) if has_rows(given[0]) else given[0],
+    )
 
 
 def has_rows(targets: Any) -> bool:
@@ -77,8 +102,36 @@ def is_array(inputs: Any) -> bool:
 
 
 def is_stream(inputs: Any) -> bool:
-    """Tell whether inputs are read in turn: a `tf.data.Dataset` or another iterator."""
-    return hasattr(inputs, "element_spec") or (hasattr(inputs, "__next__") and not hasattr(inputs, "shape"))
+    """Tell whether inputs are read in turn: a data set, an iterator or another object that is no array."""
+    plain = isinstance(inputs, list | tuple | Mapping | str | bytes)
+    array = any(hasattr(inputs, name) for name in ("shape", "__array__"))
+    return hasattr(inputs, "element_spec") or (
+        not plain and not array and (hasattr(inputs, "__iter__") or hasattr(inputs, "__getitem__"))
+    )
+
+
+def has_items(inputs: Any) -> bool:
+    """Tell whether a stream is an object with a length, and an item for each number below it."""
+    return hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
+
+
+def is_batch(source: Source, item: Any) -> bool:
+    """Tell whether an item of a stream is a batch, and not a single sample."""
+    return _is_batch(source, _pair(source, item)[0])
+
+
+def _items(stream: Any) -> Iterator[Any]:
+    """Return what a stream holds. Of one that says its length, no more: it may begin again, without end."""
+    # An infinite `tf.data.Dataset` has the cardinality -1, an infinite `PyDataset` no number of batches.
+    if getattr(stream, "num_batches", 0) is None or int(getattr(stream, "cardinality", int)()) == -1:
+        raise InputError("The data set never ends. Received: an infinite one. Pass a part: dataset.take(n).")
+    if has_items(stream):
+        return (stream[number] for number in range(len(stream)))
+    try:
+        length = len(stream)
+    except TypeError:  # it does not say
+        return iter(stream)
+    return itertools.islice(stream, length)
 
 
 def sized(source: Source, inputs: Any) -> tuple[int, Callable[[slice], Arrays]]:
@@ -96,12 +149,14 @@ def _arrays(source: Source, inputs: Any) -> Arrays:
     return inputs_.batch_of_inputs(source.symbols, inputs)
 
 
-def _parts(source: Source, stream: Any, batch_size: int | None) -> Iterator[Batch]:
+def _parts(source: Source, stream: Any, batch_size: int | None, pick: Pick | None) -> Iterator[Batch]:
     """Yield what a stream holds in batches; single samples are gathered, large batches are cut."""
     waiting: list[tuple[Any, Any]] = []
     limit = batch_size or 2**63
-    for element in stream:
+    for element in _items(stream):
         inputs, targets = _pair(source, element)
+        if targets is not None and pick is not None:
+            targets = pick(targets, True)
         if _is_batch(source, inputs):
             arrays = _arrays(source, inputs)
             count = len(arrays[0])
@@ -125,26 +180,52 @@ def _parts(source: Source, stream: Any, batch_size: int | None) -> Iterator[Batc
 
 
 def _pair(source: Source, element: Any) -> tuple[Any, Any]:
-    """Return inputs and targets; a tuple of two is a pair, unless it is the two inputs of the model."""
-    count = 1 if source.symbols is None else len(keras.tree.flatten(source.symbols))
-    inputs, targets = element, None
-    if isinstance(element, tuple) and len(element) == 2:
-        if count == 1 or isinstance(element[0], list | tuple | dict):
-            inputs, targets = element
-    elif isinstance(element, tuple) and len(element) == 1:
-        inputs = element[0]
-    if count == 1 and isinstance(inputs, list | tuple):
-        # A list of numbers is an array; a list of one array is the structure of one input.
-        alone = len(inputs) == 1 and source.symbols is not None and hasattr(inputs[0], "shape")
-        inputs = inputs[0] if alone else np.asarray(inputs)
-    return inputs, targets
+    """Return inputs and targets of an item: inputs, a pair, or a triple with the weights of a training."""
+    symbols = [] if source.symbols is None else keras.tree.flatten(source.symbols)
+    parts = list(element) if isinstance(element, list | tuple) else [element]
+    first = parts[0] if parts else None
+    structure = isinstance(first, list | tuple | dict)
+    shapes = [part.shape for part in parts if hasattr(part, "shape")]
+    if len(parts) > 3 or not isinstance(element, list | tuple):
+        pair = False
+    elif len(symbols) > 1:
+        # Several arrays that are not together are the inputs of the model.
+        of_arrays = all(hasattr(part, "shape") for part in keras.tree.flatten(first))
+        pair = structure and (isinstance(element, tuple) or of_arrays)
+    elif isinstance(element, tuple):
+        # Three numbers are the features of a sample.
+        pair = len(parts) < 3 or structure or np.ndim(first) >= _least_rank(symbols)
+    else:
+        # A list of what stacks is an array.
+        whole = bool(symbols) and bool(shapes) and len(shapes[0]) == len(symbols[0].shape)
+        pair = len(shapes) == len(parts) > 1 and (whole or len(set(map(tuple, shapes))) > 1)
+    if not pair:
+        return _single(source, element), None
+    return _single(source, first), parts[1] if len(parts) > 1 else None
+
+
+def _least_rank(symbols: list[Any]) -> int:
+    """Return the least number of axes of a sample of the only input, whose last axis of 1 may be left out."""
+    shape = symbols[0].shape if symbols else (None, None)
+    return len(shape) - 1 - (len(shape) > 1 and shape[-1] == 1)
+
+
+def _single(source: Source, inputs: Any) -> Any:
+    several = source.symbols is not None and len(keras.tree.flatten(source.symbols)) > 1
+    if several or not isinstance(inputs, list | tuple):
+        return inputs
+    # A list of numbers is an array; a list of one array is the structure of one input.
+    if len(inputs) == 1 and source.symbols is not None and hasattr(inputs[0], "shape"):
+        return inputs[0]
+    return _stacked(inputs)
 
 
 def _is_batch(source: Source, inputs: Any) -> bool:
     if source.symbols is None:
-        return True
+        return np.ndim(inputs) >= (inputs_.rank(source.model) or 0)
     first = inputs_.in_order(source.symbols, inputs)[0]
-    return np.ndim(first) == len(keras.tree.flatten(source.symbols)[0].shape)
+    shape = keras.tree.flatten(source.symbols)[0].shape
+    return np.ndim(first) == len(shape) or inputs_.lacks_last_axis(np.shape(first), shape)
 
 
 def _gathered(source: Source, waiting: list[tuple[Any, Any]]) -> Batch:

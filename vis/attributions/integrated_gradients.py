@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import inputs
-from vis.attributions.asked import targets_of
+from vis.attributions.asked import pick_of, targets_of
 from vis.attributions.base import Attribution, whole
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.gradient import GradientExplainer
@@ -76,7 +76,10 @@ class IntegratedGradients(GradientExplainer):
         summed = average(
             super().attribute, arrays, targets, on_the_way, self._weights, self.batch_size, len(explained)
         ).sums
-        steps = [array - baseline for array, baseline in zip(explained, baselines, strict=True)]
+        steps = [
+            np.zeros(array.shape) if array.dtype.kind == "O" else array - baseline
+            for array, baseline in zip(explained, baselines, strict=True)
+        ]
         return Attribution([step * part for step, part in zip(steps, summed, strict=True)])
 
     def residuals(self, inputs: Any, targets: Any = None) -> npt.NDArray[np.float64]:
@@ -85,7 +88,8 @@ class IntegratedGradients(GradientExplainer):
         Args: as `explain`.
         """
         found = []
-        for arrays, given in batches(self.score.source, inputs, targets, self.at_once()):
+        pick = pick_of(self.score)
+        for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
             weights = targets_of(self.score, arrays, given)
             arrays = self.score.begin(arrays)
             explained = self.score.explained(arrays)

@@ -65,7 +65,8 @@ def average(
     count, total = len(arrays[0]), len(weights)
     at_once = total if batch_size is None else max(1, min(total, batch_size // count))
     unchanged = len(arrays) - changed
-    wide = [array.astype(np.float64) for array in arrays[unchanged:]]
+    # Strings are kept as they are.
+    wide = [a if a.dtype.kind == "O" else a.astype(np.float64) for a in arrays[unchanged:]]
     moments = Moments()
     for start in range(0, total, at_once):
         numbers = range(start, min(start + at_once, total))
@@ -85,4 +86,4 @@ def _changed(
     change: Change, array: npt.NDArray[Any], wide: npt.NDArray[np.float64], which: int, number: int
 ) -> npt.NDArray[Any]:
     # Tokens and categories have nothing between them.
-    return array if array.dtype.kind in "iub" else change(wide, which, number).astype(array.dtype)
+    return array if array.dtype.kind in "iubO" else change(wide, which, number).astype(array.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -11,8 +12,18 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis.attributions.asked import pick_of
 from vis.attributions.base import Explained, Explainer, checked, whole
-from vis.attributions.batches import Arrays, batches, check_targets, has_rows, is_array, is_stream, sized
+from vis.attributions.batches import (
+    Arrays,
+    batches,
+    check_targets,
+    has_items,
+    has_rows,
+    is_batch,
+    is_stream,
+    sized,
+)
 from vis.attributions.groups import Group, Part, digest, opened
 from vis.errors import InputError, SkippedWarning, warn
 from vis.source import Source
@@ -36,8 +47,8 @@ def write(
 
     Args:
         explainer: explains.
-        inputs: as `Explainer.explain`; arrays on disk are read part by part. Or an object with a length
-            and an item per sample, such as `vis.files.ImageFolder`: an item that raises `InputError` is
+        inputs: as `Explainer.explain`; arrays on disk are read part by part. Of an object with a length
+            and an item per sample, such as `vis.files.ImageFolder`, an item that raises `InputError` is
             skipped, and its row is NaN.
         path: the group's folder.
         targets: as `Explainer.explain`.
@@ -59,8 +70,10 @@ def write(
     explainer = explainer.fixed()
     done = group.state.samples
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
-    with group.kept(), shown(total=_length(inputs), initial=done) as bar:
-        for part in _parts(explainer, inputs, targets, group.batch, done):
+    items = is_stream(inputs) and has_items(inputs) and _of_samples(explainer.score.source, inputs)
+    total = len(inputs) if items else _length(inputs)
+    with group.kept(), shown(total=total, initial=done) as bar:
+        for part in _parts(explainer, inputs, targets, group.batch, done, items):
             if part.start == 0:
                 group.check_inputs(digest(part.arrays), _digest_of_targets(part))
             if part.start >= done:
@@ -75,7 +88,7 @@ def explained(explainer: Explainer, inputs: Any, targets: Any = None) -> dict[st
 
     Args: as `Explainer.explain`, for arrays.
     """
-    ((arrays, given),) = batches(explainer.score.source, inputs, targets, None)
+    ((arrays, given),) = batches(explainer.score.source, inputs, targets, None, pick_of(explainer.score))
     return _named(explainer, explainer.explain_arrays(arrays, given, scores=True), given)
 
 
@@ -140,33 +153,36 @@ def _length(inputs: Any) -> int | None:
     """Return the number of samples, or None if it is not known before they are read."""
     if is_stream(inputs):
         return None
-    if _has_items(inputs):
-        return len(inputs)
     first = keras.tree.flatten(inputs)[0] if isinstance(inputs, list | tuple | dict) else inputs
     shape = getattr(first, "shape", None)
     return int(shape[0]) if shape else None
 
 
-def _has_items(inputs: Any) -> bool:
-    """Tell whether inputs are an object with a length and an item per sample, but no array or structure."""
-    plain = isinstance(inputs, list | tuple | dict) or is_array(inputs) or is_stream(inputs)
-    return not plain and hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
+def _of_samples(source: Source, inputs: Any) -> bool:
+    """Tell whether the items of an object are samples, and not batches; the first that can be read tells."""
+    for number in range(len(inputs)):
+        with contextlib.suppress(InputError):
+            return not is_batch(source, inputs[number])
+    return True
 
 
-def _parts(explainer: Explainer, inputs: Any, targets: Any, chunk: int, done: int) -> Iterator[Part]:
+def _parts(
+    explainer: Explainer, inputs: Any, targets: Any, chunk: int, done: int, items: bool
+) -> Iterator[Part]:
     """Yield the chunks: the first one, and those that are not done; of a stream, all."""
-    source = explainer.score.source
-    if not is_stream(inputs):
-        count, read = (len(inputs), None) if _has_items(inputs) else sized(source, inputs)
+    source, pick = explainer.score.source, pick_of(explainer.score)
+    if items or not is_stream(inputs):
+        count, read = (len(inputs), None) if items else sized(source, inputs)
+        targets = pick(targets, False)
         check_targets(targets, count)
         each = has_rows(targets)
         for start in [*([0] if done else []), *range(done, count, chunk)]:
             part = slice(start, min(start + chunk, count))
             given = np.asarray(targets[part]) if each else targets
-            yield _items(source, inputs, part, given) if read is None else _whole(start, read(part), given)
+            yield _items(explainer, inputs, part, given) if read is None else _whole(start, read(part), given)
         return
     start, waiting = 0, _Waiting()
-    for arrays, given in batches(source, inputs, targets, chunk):
+    for arrays, given in batches(source, inputs, targets, chunk, pick):
         waiting.add(arrays, given)
         while waiting.rows >= chunk:
             yield _whole(start, *waiting.take(chunk))
@@ -207,7 +223,7 @@ class _Waiting:
         return [array[:rows] for array in arrays], given[:rows] if each else given
 
 
-def _items(source: Source, inputs: Any, part: slice, given: Any) -> Part:
+def _items(explainer: Explainer, inputs: Any, part: slice, given: Any) -> Part:
     """Read the items of a chunk; what cannot be read is skipped."""
     read, kept, skipped = [], [], []
     for number in range(part.start, part.stop):
@@ -218,9 +234,11 @@ def _items(source: Source, inputs: Any, part: slice, given: Any) -> Part:
             warn(f"Sample {number} is skipped: {error}", SkippedWarning)
             skipped.append([number, str(error)])
     arrays: Arrays = []
-    if kept:
-        ((arrays, _),) = batches(source, iter(read), None, None)
     given = given[kept] if has_rows(given) else given
+    if kept:
+        ((arrays, given),) = batches(
+            explainer.score.source, iter(read), given, None, pick_of(explainer.score)
+        )
     return Part(part.start, part.stop - part.start, arrays, given, kept, skipped)
 
 
@@ -230,9 +248,10 @@ def _named(explainer: Explainer, found: Explained, given: Any) -> dict[str, npt.
     names = ["maps"]
     if len(found.maps) > 1:
         names = [f"maps_{symbol.name}" for symbol in keras.tree.flatten(symbols)]
-    classes = given is None or (np.ndim(given) <= 1 and np.asarray(given).dtype.kind in "iu")
     targets = found.targets
-    if classes and targets.ndim == 2:
+    one = given is None or np.size(given) in (1, len(targets))
+    of_one = given is None or (np.ndim(given) <= 1 and np.asarray(given).dtype.kind in "iu")
+    if targets.ndim == 2 and one and (of_one or targets.shape[1] > 1):
         targets = targets.argmax(axis=1).astype(np.int64)
     assert found.scores is not None  # noqa: S101 - they were asked for
     scores = found.scores.astype(np.float32)

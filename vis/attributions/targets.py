@@ -13,66 +13,108 @@ from vis.errors import FilterError, InputError
 def as_weights(targets: Any, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Return the weight of each output of each sample, `(count, *shape)`.
 
+    Labels are numbers from 0, integers or whole floats, as Keras's losses take them; nothing is broadcast.
+
     Args:
-        targets: one of: weights, `(count, *shape)`, such as one-hot rows; a class for all samples, an int; a
-            class per sample, `(count,)`; a position per sample, `(count, axes)`, an index per axis of the
-            outputs. A class of outputs with places is their mean over the places.
+        targets: one of: weights, `(count, *shape)`, such as one-hot rows; a class for all samples, an int, a
+            negative one counting from the last; a label per sample, `(count,)` or `(count, 1)`; a label per
+            position, `(count, *shape[:-1])`, with or without a last axis of 1, which weighs as its one-hot
+            rows do; a position per sample, `(count, axes)`, an index per axis of the outputs. A class of
+            outputs with positions is their mean over the positions. Of a single output, 0 and 1 both ask for
+            it, and other numbers weigh it: -1 asks for less of it. Of one channel with positions, a label per
+            position is its weight.
         count: the number of samples.
         shape: the outputs of one sample: `(classes,)`, `(steps, classes)`, `(height, width, classes)`, or
             `()`.
 
     Raises:
-        InputError: if the targets have another form.
-        FilterError: if an index is outside the outputs.
+        InputError: if the targets have another form, or one that can be read in two ways.
+        FilterError: if a class or an index is outside the outputs.
     """
-    try:
-        array = np.asarray(targets)
-    except ValueError:
-        array = np.empty(0, object)
+    array = _numbers(targets)
+    positions, classes = shape[:-1], shape[-1] if shape else 1
     integer = array.dtype.kind in "iu"
-    if integer and array.ndim == 0:
-        array = np.full(count, array)
-    if array.dtype.kind in "fiub" and array.shape == (count, *shape) and not (integer and len(shape) == 0):
-        return array.astype(np.float32)
-    if integer and shape and array.shape in ((count,), (count, 1)):
-        return _of_classes(array.reshape(count), shape)
-    if integer and len(shape) > 1 and array.shape == (count, len(shape)):
+    # True and false are labels of two classes, or weights.
+    labels = integer or (array.dtype.kind == "b" and classes <= 2) or _whole(array)
+    if integer and array.ndim == 0 and (shape or array == 0):
+        _check(array[None], classes)
+        return _of_classes(np.full(count, array), shape)
+    numbers = array.dtype.kind in "fiub"
+    per_sample = numbers and array.shape in ((count,), (count, 1))
+    if per_sample and len(shape) < 2 and classes == 1 and (labels or array.ndim > 1) and (shape or integer):
+        weights = _weights(array, integer).reshape(count, *shape)
+        return np.where(weights == 0, np.float32(1), weights)
+    if numbers and array.shape == (count, *shape):
+        return _weights(array, integer and classes == 1)
+    if per_sample and labels:
+        array = array.reshape(count)
+        _check_labels(array, max(classes, 2))
+        return _of_classes(array * (classes > 1), shape)
+    per_position = numbers and bool(positions) and array.shape in ((count, *positions), (count, *positions, 1))
+    indices = integer and bool(positions) and array.shape == (count, len(shape))
+    if indices and not per_position:
         for axis, size in enumerate(shape):
             _check(array[:, axis], size)
         weights = np.zeros((count, *shape), np.float32)
         weights[tuple([np.arange(count), *array.T])] = 1
         return weights
-    if not shape and integer and array.shape == (count,) and not array.any():
-        return np.ones(count, np.float32)
-    forms = f"weights of shape {(count, *shape)}"
-    if shape:
-        forms += f", a class from 0 to {shape[-1] - 1} as an int or as {count} ints"
-    if len(shape) > 1:
-        forms += f", positions of shape {(count, len(shape))}"
+    if per_position and not indices and (labels or classes == 1):
+        array = array.reshape(count, *positions)
+        if classes == 1:
+            return _weights(array, integer)[..., None]
+        _check_labels(array, classes)
+        return np.asarray(array[..., None] == np.arange(classes), np.float32)
     raise InputError(
-        f"The targets of {count} samples with outputs of shape {shape} are {forms}. "
-        f"Received: {type(targets).__name__} of type {array.dtype} and shape {array.shape}."
+        f"The targets of {count} samples with outputs of shape {shape} are {_forms(count, shape)}. Received: "
+        f"{type(targets).__name__} of type {array.dtype} and shape {array.shape}"
+        f"{', a position of each sample or a label per step' if indices and per_position else ''}."
     )
 
 
 def predicted(outputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return the weights of the predicted class of each sample: the largest output, in the mean over places.
+    """Return the weights of the predicted class of each sample: the largest output, or mean over positions.
 
     Args:
         outputs: `(batch, ..., classes)`, or `(batch,)`.
     """
     if outputs.ndim == 1:
         return np.ones(outputs.shape, np.float32)
-    places = tuple(range(1, outputs.ndim - 1))
-    means = outputs.astype(np.float64).mean(axis=places) if places else outputs
+    positions = tuple(range(1, outputs.ndim - 1))
+    means = outputs.astype(np.float64).mean(axis=positions) if positions else outputs
     return _of_classes(means.argmax(axis=-1), outputs.shape[1:])
 
 
+def _numbers(targets: Any) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(targets)
+    except ValueError:
+        return np.empty(0, object)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def _whole(array: npt.NDArray[Any]) -> bool:
+    if array.dtype.kind != "f" or array.ndim == 0 or not np.isfinite(array).all():
+        return False
+    return bool((array == np.rint(array)).all())
+
+
+def _weights(array: npt.NDArray[Any], of_one: bool) -> npt.NDArray[np.float32]:
+    """Return weights; integers of a single output are -1, 0 or 1, or they are labels of other outputs."""
+    if of_one and not np.isin(array, (-1, 0, 1)).all():
+        wrong = int(array[~np.isin(array, (-1, 0, 1))][0])
+        raise FilterError(
+            f"Target {wrong} is out of range: there is a single output, whose labels are 0 and 1. For another "
+            "weight pass floats; the true values of a regression are no targets: leave them out."
+        )
+    return array.astype(np.float32)
+
+
 def _of_classes(classes: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    _check(classes, shape[-1])
     weights = np.zeros((len(classes), *shape), np.float32)
-    # A class of outputs with places is their mean.
-    weights[np.arange(len(classes)), ..., classes] = 1 / np.prod(shape[:-1], dtype=np.float32)
+    if not shape:
+        return weights + 1
+    # A class of outputs with positions is their mean.
+    weights[np.arange(len(classes)), ..., classes.astype(np.int64)] = 1 / np.prod(shape[:-1], dtype=np.float32)
     return weights
 
 
@@ -83,3 +125,23 @@ def _check(indices: npt.NDArray[Any], size: int) -> None:
             f"Target {int(wrong[0])} is out of range: there are {size} outputs, so valid indices are "
             f"{-size} to {size - 1}."
         )
+
+
+def _check_labels(labels: npt.NDArray[Any], size: int) -> None:
+    wrong = np.argwhere((labels < 0) | (labels >= size))
+    if len(wrong):
+        where = tuple(int(i) for i in wrong[0])
+        raise FilterError(
+            f"Target {int(labels[where])} is out of range: there are {size} outputs, so labels are 0 to "
+            f"{size - 1}. It is that of sample {where[0]} of a batch{f', at {where[1:]}' if where[1:] else ''}; "
+            "where it stands for no class, leave it out, or pass weights that are zero there."
+        )
+
+
+def _forms(count: int, shape: tuple[int, ...]) -> str:
+    forms = f"weights of shape {(count, *shape)}"
+    if shape:
+        forms += f", a class from 0 to {shape[-1] - 1} as an int or as {count} ints"
+    if len(shape) > 1:
+        forms += f", labels of shape {(count, *shape[:-1])}, positions of shape {(count, len(shape))}"
+    return forms

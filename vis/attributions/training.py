@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from vis import backend, files
+from vis.attributions.asked import pick_of
 from vis.attributions.base import Explainer, checked
+from vis.attributions.batches import in_memory
 from vis.errors import InputError
 
 
@@ -24,7 +26,8 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         explainer: an explainer of the model that is trained, or of its logits.
-        inputs: a few images, `(N, H, W)` or `(N, H, W, C)`, which the explainer takes.
+        inputs: a few images, `(N, H, W)` or `(N, H, W, C)`, which the explainer takes; or a data set of
+            few, which is read once.
         targets: what is explained, see `Explainer.explain`; None for the class predicted at that time.
         folder: a picture of each image with its map is written there after each epoch: `epoch-001.png`, ...
         log_dir: the maps are written there for TensorBoard, a step per epoch.
@@ -49,8 +52,8 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
                 "Maps are written to a folder or to a log. Received: neither. Pass folder or log_dir."
             )
         self.explainer = checked(explainer)
-        self.inputs = inputs
-        self.targets = targets
+        score = self.explainer.score
+        self.inputs, self.targets = in_memory(score.source, inputs, targets, pick_of(score))
         self.folder = None if folder is None else Path(folder)
         self.name = type(explainer).__name__ if name is None else name
         self._log: backend.ImageLog | None = None if log_dir is None else backend.image_log(log_dir)

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy import integrate, ndimage
 
 from vis import checks
-from vis.attributions.asked import asked, targets_of
+from vis.attributions.asked import asked, pick_of, targets_of
 from vis.attributions.base import whole
-from vis.attributions.batches import batches, sized
+from vis.attributions.batches import batches, in_memory, sized
 from vis.errors import InputError
 
 Baseline = float | npt.NDArray[Any] | Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -55,7 +55,7 @@ def deletion(
     Args:
         model: a Keras model of one input. Probabilities make curves that can be compared: pass the model with
             its softmax.
-        inputs: `(N, ...)`, an array.
+        inputs: `(N, ...)`, an array; or a data set, which is read into one.
         maps: the shape of the inputs, with one channel, or without channels: then those of a place change
             together. Places of equal value change in their order.
         targets: as `vis.attributions.Explainer.explain`; None for the predicted class.
@@ -101,8 +101,6 @@ def insertion(
         Petsiuk et al.: RISE: Randomized Input Sampling for Explanation of Black-box Models, 2018,
         algorithm 1.
     """
-    if baseline is None:
-        baseline = blurred if np.ndim(inputs) >= 4 else 0.0
     return _curve(model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, True)
 
 
@@ -135,6 +133,7 @@ def _curve(
     steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
     score = asked(model, output_layer, operator)
     heat = checks.real(maps, "A map").astype(np.float64)
+    inputs, targets = in_memory(score.source, inputs, targets, pick_of(score))
     count, _ = sized(score.source, inputs)
     if heat.shape[:1] != (count,):
         given = len(heat) if heat.ndim else 0
@@ -144,8 +143,11 @@ def _curve(
         if len(arrays) != 1:
             raise InputError(f"The places of one input change. Received: a model with {len(arrays)} inputs.")
         (array,) = arrays
+        checks.real(array, "An input whose places change")
         weights = targets_of(score, arrays, given)
         rank = _ranks(heat[done : done + len(array)], array, score.source.channel_axis(0, array.ndim))
+        if baseline is None and inserted:
+            baseline = blurred if array.ndim >= 4 else 0.0
         other = _baseline(baseline, array, slice(done, done + len(array)))
         counts = np.rint(np.arange(steps + 1) * (rank.max() + 1) / steps)
         start, end = (other, array) if inserted else (array, other)

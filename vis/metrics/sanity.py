@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from vis import models
 from vis.attributions import Explainer
-from vis.attributions.asked import targets_of
-from vis.attributions.batches import batches
+from vis.attributions.asked import pick_of, targets_of
+from vis.attributions.batches import batches, in_memory
 from vis.errors import InputError, ModelError
 from vis.files.reading import first_line
 from vis.metrics.similarity import rank_correlation, structural_similarity
@@ -76,7 +76,7 @@ def sanity_check(
         explainer: makes an explainer of a model: a class such as `vis.attributions.Saliency`, or a function,
             such as `lambda model: Saliency(vis.linear_outputs(model))`.
         model: a functional or sequential Keras model. It is cloned, and not changed.
-        inputs: arrays, as `Explainer.explain`.
+        inputs: as `Explainer.explain`; a data set is read into arrays.
         targets: as `Explainer.explain`; None for the classes that the model itself predicts, in the clones,
             too.
         order: `"cascading"`: what is random stays random; or `"independent"`: one layer at a time.
@@ -100,12 +100,10 @@ def sanity_check(
     untrained, clone = _with_seed(seed, lambda: (_clone(model), _clone(model)))
     clone.set_weights(model.get_weights())
     original = explainer(model)
-    weights = np.concatenate(
-        [
-            targets_of(original.score, arrays, given)
-            for arrays, given in batches(original.score.source, inputs, targets, original.at_once())
-        ]
-    )
+    score = original.score
+    inputs, targets = in_memory(score.source, inputs, targets, pick_of(score))
+    read = batches(score.source, inputs, targets, original.at_once())
+    weights = np.concatenate([targets_of(score, arrays, given) for arrays, given in read])
     wanted = _maps(original, inputs, weights)
     changed = explainer(clone)
     names, ranks, similarities = [], [], []

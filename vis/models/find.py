@@ -166,6 +166,25 @@ def _by_path(model: Any, path: str) -> Any:
     )
 
 
+def output_tensors(layer: Any) -> list[Any]:
+    """Return the symbolic outputs of a model, or of the first call of a layer; none if no graph tells."""
+    if output_structure(layer) is not None:
+        return list(keras.tree.flatten(output_structure(layer)))
+    nodes = getattr(layer, "_inbound_nodes", None)  # no public name for what an operation was called on
+    return list(nodes[0].output_tensors) if nodes else []
+
+
+def first_float_layer(model: Any) -> str | None:
+    """Return the path of the first layer that makes floats of what a model takes, or None if no graph tells."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        if any(keras.backend.is_float_dtype(tensor.dtype) for tensor in output_tensors(layer)):
+            inner = first_float_layer(layer) if isinstance(layer, keras.Model) else None
+            return layer.name if inner is None else f"{layer.name}/{inner}"
+    return None
+
+
 def output_shape(layer: Any) -> tuple[int | None, ...] | None:
     """Return the shape of a layer's output with its batch axis, or None if no graph tells it.
 
