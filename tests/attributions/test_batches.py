@@ -1,6 +1,8 @@
 """Every form in which inputs come: arrays, data sets and generators, with and without targets."""
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,7 +28,12 @@ TABLE, LABELS = random(7, 3), np.array([0, 1, 1, 0, 1, 0, 0])
 def model() -> keras.Model:
     keras.utils.set_random_seed(5)
     return keras.Sequential(
-        [layers.Input((4, 3, 2)), layers.Flatten(), layers.Dense(5, "tanh"), layers.Dense(3)]
+        [
+            layers.Input((4, 3, 2), name="only"),
+            layers.Flatten(),
+            layers.Dense(5, "tanh"),
+            layers.Dense(3, name="end"),
+        ]
     )
 
 
@@ -50,6 +57,62 @@ def check(model: Any, expected: Any, inputs: Any, targets: Any, batch_size: int 
 
 
 DATA = tf.data.Dataset
+WEIGHTS = np.linspace(0, 3, 7)
+
+
+class Batches(keras.utils.PyDataset):
+    """A Keras data set of batches."""
+
+    def __init__(self, *columns: Any, size: int = 3) -> None:
+        super().__init__()
+        self.columns, self.size = columns, size
+
+    def __len__(self) -> int:
+        return -(-7 // self.size)
+
+    def __getitem__(self, number: int) -> Any:
+        part = slice(number * self.size, (number + 1) * self.size)
+        return tuple(keras.tree.map_structure(lambda column: column[part], item) for item in self.columns)
+
+
+class Plain:
+    """Something with a length and items, and no more."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, number: int) -> Any:
+        return self.items[number]
+
+
+class Again:
+    """An iterator that says its length, and then begins again, as `ImageDataGenerator().flow` does."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items, self.next = items, 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        self.next += 1
+        return self.items[(self.next - 1) % len(self.items)]
+
+
+def flow(*columns: Any, **given: Any) -> Any:
+    generator = tf.keras.preprocessing.image.ImageDataGenerator()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of two channels
+        return generator.flow(*columns, batch_size=3, shuffle=False, **given)
+
+
+PAIRS = [(X[:4], Y[:4]), (X[4:], Y[4:])]
 STREAMS: dict[str, tuple[Callable[[], Any], Any]] = {
     "data set": (lambda: DATA.from_tensor_slices(X), Y),
     "data set in batches": (lambda: DATA.from_tensor_slices(X).batch(2), Y),
@@ -66,6 +129,28 @@ STREAMS: dict[str, tuple[Callable[[], Any], Any]] = {
     "generator of batches of all sizes": (lambda: (X[a:b] for a, b in ((0, 1), (1, 6), (6, 7))), Y),
     "iterator of a data set": (lambda: iter(DATA.from_tensor_slices((X, Y)).batch(3)), None),
     "numpy iterator": (lambda: DATA.from_tensor_slices((X, Y)).batch(3).as_numpy_iterator(), None),
+    "data set of triples": (lambda: DATA.from_tensor_slices((X, Y, WEIGHTS)).batch(3), None),
+    "data set of single triples": (lambda: DATA.from_tensor_slices((X, Y, WEIGHTS)), None),
+    "generator of triples": (lambda: zip(X, Y, WEIGHTS, strict=True), None),
+    "generator of lists of pairs": (lambda: ([x, y] for x, y in PAIRS), None),
+    "generator of lists of single pairs": (lambda: ([x, y] for x, y in zip(X, Y, strict=True)), None),
+    "columns of labels": (lambda: DATA.from_tensor_slices((X, Y[:, None])).batch(2), None),
+    "labels in floats": (lambda: DATA.from_tensor_slices((X, Y.astype(np.float32))).batch(2), None),
+    "dicts": (lambda: DATA.from_tensor_slices({"only": X}).batch(2), Y),
+    "dicts with more than the input": (lambda: DATA.from_tensor_slices({"only": X, "id": Y}).batch(2), Y),
+    "pairs of dicts": (lambda: DATA.from_tensor_slices(({"only": X}, {"end": Y})).batch(2), None),
+    "keras data set": (lambda: Batches(X), Y),
+    "keras data set of pairs": (lambda: Batches(X, Y), None),
+    "keras data set of triples": (lambda: Batches(X, Y, WEIGHTS, size=4), None),
+    "keras data set of dicts": (lambda: Batches({"only": X}, Y), None),
+    "image data generator": (lambda: flow(X), Y),
+    "image data generator of pairs": (lambda: flow(X, Y), None),
+    "image data generator of triples": (lambda: flow(X, Y, sample_weight=WEIGHTS), None),
+    "iterator that begins again": (lambda: Again(PAIRS), None),
+    "object of batches": (lambda: Plain([X[:4], X[4:]]), Y),
+    "object of pairs of batches": (lambda: Plain(PAIRS), None),
+    "object of samples": (lambda: Plain(list(X)), Y),
+    "object of pairs": (lambda: Plain(list(zip(X, Y, strict=True))), None),
     "repeated and cut": (lambda: DATA.from_tensor_slices((X, Y)).repeat().take(7), None),
 }
 
@@ -138,7 +223,63 @@ def test_a_stream_is_read_as_it_goes(model: keras.Model) -> None:
     assert len(read) == 8
 
 
+@pytest.mark.parametrize("endless", [lambda: DATA.from_tensor_slices(X).repeat(), lambda: Endless()])
+def test_a_data_set_without_end_is_refused(model: keras.Model, endless: Any) -> None:
+    with pytest.raises(InputError, match=r"never ends.*take\(n\)"):
+        GradientExplainer(model).explain(endless(), 0)
+
+
+class Endless(keras.utils.PyDataset):
+    @property
+    def num_batches(self) -> None:
+        return None
+
+    def __getitem__(self, number: int) -> Any:
+        return (X[:2],)
+
+
+def test_the_true_values_of_a_regression_are_no_targets() -> None:
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(1)])
+    explainer = GradientExplainer(model)
+    for values in (TABLE[:, :1], TABLE[:, 0] * 90):
+        data = DATA.from_tensor_slices((TABLE, values)).batch(2)
+        with pytest.raises(InputError, match="true values of a regression are no targets; leave them out"):
+            explainer.explain(data)
+        kernel = np.asarray(model.layers[-1].kernel)[:, 0]
+        np.testing.assert_allclose(explainer.explain(data.map(lambda x, y: x)), np.tile(kernel, (7, 1)))
+
+
+@pytest.mark.parametrize("mode", ["int", "binary", "categorical"])
+def test_pictures_in_folders(mode: str, tmp_path: Path) -> None:
+    """What `image_dataset_from_directory` gives, for a model with an output per class and one with a single."""
+    for i in range(5):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 255, (4, 3, 3), np.uint8)
+        keras.utils.save_img(tmp_path / "ab"[i % 2] / f"{i}.png", pixels, scale=False)
+    data = keras.utils.image_dataset_from_directory(
+        tmp_path, label_mode=mode, image_size=(4, 3), batch_size=2, shuffle=False, verbose=False
+    )
+    x = np.concatenate([images for images, _ in data.as_numpy_iterator()])
+    keras.utils.set_random_seed(5)
+    for outputs in (1, 2) if mode != "categorical" else (2,):
+        model = keras.Sequential([layers.Input((4, 3, 3)), layers.Flatten(), layers.Dense(outputs)])
+        wanted = GradientExplainer(model).explain(x, [0, 0, 0, 1, 1] if outputs == 2 else 0)
+        np.testing.assert_allclose(GradientExplainer(model, batch_size=3).explain(data), wanted, rtol=1e-6)
+
+
+def test_a_last_axis_of_one_may_be_left_out() -> None:
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([layers.Input((4, 3, 1)), layers.Flatten(), layers.Dense(2)])
+    x, explainer = X[..., :1], GradientExplainer(model, batch_size=3)
+    wanted = explainer.explain(x, LABELS)
+    for given in (x[..., 0], DATA.from_tensor_slices(x[..., 0]).batch(2), iter(x[..., 0])):
+        np.testing.assert_array_equal(explainer.explain(given, LABELS), wanted)
+    with pytest.raises(InputError, match="with its batch axis"):
+        explainer.explain(x[0], 0)
+
+
 def test_what_is_a_stream() -> None:
+    assert all(map(is_stream, (Batches(X), Plain([X]), Again([X]), flow(X))))
     assert is_stream(DATA.from_tensor_slices(X)) and is_stream(x for x in X) and is_stream(iter([X]))
     assert not any(is_stream(x) for x in (X, X.tolist(), tf.constant(X), {"a": X}, [X, X], np.ones(3)))
 
@@ -207,6 +348,53 @@ def test_data_sets_of_several_inputs(
     found = parts(explainer.explain(data, None if with_targets else LABELS))
     for part, wanted in zip(found, expected_of_both, strict=True):
         np.testing.assert_allclose(part, wanted, rtol=1e-4, atol=1e-6)
+
+
+STRUCTURES: dict[str, Callable[[], Any]] = {
+    "keras data set": lambda: Batches((X, TABLE), LABELS),
+    "keras data set of triples": lambda: Batches((X, TABLE), LABELS, WEIGHTS),
+    "keras data set of dicts": lambda: Batches({"table": TABLE, "image": X}, LABELS),
+    "image data generator": lambda: flow((X, TABLE), LABELS),
+    "triples": lambda: DATA.from_tensor_slices(((X, TABLE), LABELS, WEIGHTS)).batch(2),
+    "triples of dicts": lambda: DATA.from_tensor_slices(
+        ({"image": X, "table": TABLE, "id": Y}, LABELS, WEIGHTS)
+    ).batch(2),
+    "lists of pairs": lambda: iter([[[X, TABLE], LABELS]]),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_whatever_holds_several_inputs(name: str, expected_of_both: list[np.ndarray]) -> None:
+    explainer = GradientExplainer(image_and_table("list"), reducer=None, batch_size=3)
+    for part, wanted in zip(parts(explainer.explain(STRUCTURES[name]())), expected_of_both, strict=True):
+        np.testing.assert_allclose(part, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("structure", ["list", "dict"])
+def test_targets_of_several_outputs(structure: str) -> None:
+    """Each output has its own in a data set: those of what is explained are taken."""
+    keras.utils.set_random_seed(5)
+    entry = keras.Input((3,))
+    first, second = layers.Dense(2, name="first"), layers.Dense(4, name="second")
+    outputs: Any = [first(entry), second(entry)]
+    if structure == "dict":
+        outputs = {"z": outputs[0], "a": outputs[1]}
+    model = keras.Model(entry, outputs)
+    names = ("z", "a") if structure == "dict" else ("first", "second")
+    of_both: list[Any] = [dict(zip(names, (LABELS, Y), strict=True)), {"first": LABELS, "second": Y}]
+    of_both += [(LABELS, Y)] if structure == "list" else []
+    for layer, labels in (("first", LABELS), ("second", Y)):
+        explainer = GradientExplainer(model, layer, batch_size=3)
+        wanted = explainer.explain(TABLE, labels)
+        for targets in of_both:
+            data = DATA.from_tensor_slices((TABLE, targets))
+            for given in (data, data.batch(2)):
+                np.testing.assert_allclose(explainer.explain(given), wanted, rtol=1e-6)
+            if isinstance(targets, dict):
+                np.testing.assert_allclose(explainer.explain(TABLE, targets), wanted, rtol=1e-6)
+    explainer = GradientExplainer(model, operator=lambda model, x, targets: model(x)[0][:, 0])
+    with pytest.raises(InputError, match=r"Targets in a dict.*output_layer; an operator of one's own takes one"):
+        explainer.explain(TABLE, of_both[0])
 
 
 def test_generators_of_several_inputs(expected_of_both: list[np.ndarray]) -> None:
