@@ -29,6 +29,7 @@ ROOMS = [
     "gradients",
     "scores",
     "source",
+    "advice",
     "traces",
     "inputs",
     "maps",

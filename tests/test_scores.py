@@ -251,7 +251,9 @@ WAYS = ["a NaN bias", "NaN weights", "a logarithm of zero", "an overflow in half
 MAPS = np.ones((2, 6, 6, 1))
 CALLS: dict[str, Any] = {
     **{
-        f"{kind.__name__}{'' if target is None else ' of a class'}": lambda m, k=kind, t=target: k(m)(PICTURES, t)
+        f"{kind.__name__}{'' if target is None else ' of a class'}": lambda m, k=kind, t=target: k(m)(
+            PICTURES, t
+        )
         for kind in (Saliency, GradCAM, IntegratedGradients, Occlusion, SmoothGrad)
         for target in (None, 1)
     },

@@ -184,7 +184,8 @@ def _in_order(names: list[str], flat: list[Any], seed_input: Any, more: bool) ->
 
 def lacks_last_axis(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
     """Tell whether the shape of a batch is that of an input without its last axis of 1."""
-    return shape[-1] == 1 and _fits(given, shape[:-1]) and not _fits(given, shape[1:])
+    # A single picture without its batch axis is none; of a single number both are the same.
+    return shape[-1] == 1 and _fits(given, shape[:-1]) and (given == (1,) or not _fits(given, shape[1:]))
 
 
 def _fits(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:

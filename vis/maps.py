@@ -38,6 +38,8 @@ def reduce_channels(
         return gradients
     join, is_mean = REDUCERS[reducer]
     count = gradients.shape[channel_axis]
+    if not gradients.size:
+        return np.zeros(np.delete(gradients.shape, channel_axis), gradients.dtype)
     if 0 < count < 8:
         # A few channels, one whole picture after the other, are joined ten times as fast as place by place.
         reduced = functools.reduce(join, np.moveaxis(gradients, channel_axis, 0))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from vis import backend, checks, grad_modifiers, inputs, maps, models, parameterizations
+from vis import advice, backend, checks, grad_modifiers, inputs, maps, models, parameterizations
 from vis.callbacks import OptimizerCallback, Print
 from vis.errors import EmptyMapWarning, GradientError, InputError, warn
 from vis.gradients import checked_losses, compiled_descent, gradient_and_value
@@ -239,10 +239,11 @@ class Optimizer:
         stuck = [i for i, x in enumerate(best) if np.array_equal(x, run.start[i])]
         if max_iter > 1 and stuck:
             which = "" if run.single else f" of the samples {stuck}"
+            end = next((loss.layer for loss, _ in self.losses if hasattr(loss, "layer")), None)
+            why, attempts = advice.attempts(self.source.model, end, ["another start", "another optimizer"])
             warn(
                 f"None of {max_iter} steps has lowered the loss{which}, so the picture is its start. The "
-                "filters do not depend on the input here (a dead filter, a saturated softmax), or the steps "
-                "are too long. Try the logits (vis.linear_outputs), another filter, start or optimizer.",
+                f"filters do not depend on the input here ({why}), or the steps are too long. {attempts}",
                 EmptyMapWarning,
             )
         return best, state.gradient, last

@@ -119,7 +119,7 @@ class Score:
             watch: a layer whose output is differentiated by, and returned; None for what `explained` returns.
 
         Raises:
-            GradientError: if the scores depend on nothing that is watched, or they or a gradient are not finite.
+            GradientError: if the scores depend on nothing that is watched, or something is not finite.
             LayerError, ModifierError: as the model and the modifier say.
         """
 

@@ -89,8 +89,8 @@ def check_numbers(arrays: Sequence[npt.NDArray[Any]], model: Any, kinds: str = "
     raise InputError(
         f"The model takes {'strings' if text else 'integers'}, and there is no "
         f"{'map of a string' if text else 'gradient with respect to an integer'}. Received: inputs of type "
-        f"{types}. Explain the output of {layer}: wrt={path or '...'!r} for Saliency and other explainers that "
-        f"take it, wrt_tensor=model.{tensor}.output for a function."
+        f"{types}. Explain the output of {layer}: wrt={path or '...'!r} for Saliency and other explainers "
+        f"that take it, wrt_tensor=model.{tensor}.output for a function."
     )
 
 

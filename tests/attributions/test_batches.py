@@ -251,7 +251,7 @@ def test_the_true_values_of_a_regression_are_no_targets() -> None:
 
 @pytest.mark.parametrize("mode", ["int", "binary", "categorical"])
 def test_pictures_in_folders(mode: str, tmp_path: Path) -> None:
-    """What `image_dataset_from_directory` gives, for a model with an output per class and one with a single."""
+    """What `image_dataset_from_directory` gives, for an output per class and for a single one."""
     for i in range(5):
         (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
         pixels = np.random.default_rng(i).integers(0, 255, (4, 3, 3), np.uint8)
@@ -393,7 +393,9 @@ def test_targets_of_several_outputs(structure: str) -> None:
             if isinstance(targets, dict):
                 np.testing.assert_allclose(explainer.explain(TABLE, targets), wanted, rtol=1e-6)
     explainer = GradientExplainer(model, operator=lambda model, x, targets: model(x)[0][:, 0])
-    with pytest.raises(InputError, match=r"Targets in a dict.*output_layer; an operator of one's own takes one"):
+    with pytest.raises(
+        InputError, match=r"Targets in a dict.*output_layer; an operator of one's own takes one"
+    ):
         explainer.explain(TABLE, of_both[0])
 
 

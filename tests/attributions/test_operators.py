@@ -361,7 +361,12 @@ def test_targets_of_an_operator_that_are_no_rows_of_numbers() -> None:
 @pytest.mark.parametrize("task", ["classification", "semantic segmentation"])
 def test_targets_of_a_task_are_never_broadcast(segmenter: keras.Model, task: str) -> None:
     explainer = GradientExplainer(segmenter, operator=task)
-    for wrong in (np.ones((2, 4, 1, 3)), np.ones((2, 1, 1, 3)), np.ones((2, 3)) / 2, np.ones((2, 4, 5, 1, 1))):
+    for wrong in (
+        np.ones((2, 4, 1, 3)),
+        np.ones((2, 1, 1, 3)),
+        np.ones((2, 3)) / 2,
+        np.ones((2, 4, 5, 1, 1)),
+    ):
         with pytest.raises(InputError, match="The targets of"):
             explainer.explain(random(2, 4, 5, 2), wrong)
 

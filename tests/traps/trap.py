@@ -17,7 +17,7 @@ IMAGE = np.random.default_rng(7).normal(size=SHAPE).astype(np.float32)
 # How a warning or an error says what to do.
 ADVICE = {
     "SoftmaxWarning": "Explain the logits",
-    "EmptyMapWarning": "Try the logits",
+    "EmptyMapWarning": "Try ",
     "PartialOverrideWarning": "keep their true gradient",
     "ModifierError": "choose a layer after one, or backprop_modifier=None",
     "ModelError": "Call it once, or build it",

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import inputs, maps, models
-from vis.attributions.asked import asked, pick_of, targets_of
+from vis import advice, inputs, maps, models
+from vis.attributions.asked import asked, pick_of, targets_of, weighs
 from vis.attributions.batches import Arrays, batches
 from vis.errors import EmptyMapWarning, InputError, SoftmaxWarning, warn
 from vis.scores import Score
@@ -97,9 +97,8 @@ class Explainer(ABC):
         end = model if score.layer is None else score.layer
         if models.ends_in_softmax(end):
             warn(
-                f"The output of {end.name!r} ends in a softmax: raising one class means "
-                "lowering the others, and where it saturates the gradient vanishes. Explain the logits: "
-                "vis.linear_outputs(model).",
+                f"The output of {end.name!r} ends in a softmax: raising one class means lowering the others, "
+                f"and where it saturates the gradient vanishes. {advice.logits(model, end)}",
                 SoftmaxWarning,
             )
         self._explain(score, batch_size, reducer)
@@ -143,11 +142,14 @@ class Explainer(ABC):
         Raises:
             InputError, FilterError, LayerError, GradientError: see `vis.errors`.
         """
-        found = [batch.maps for batch in self.explained(inputs, targets)]
+        found, idle = [], []
+        for batch in self.explained(inputs, targets):
+            found.append(batch.maps)
+            idle += [not weights.any() for weights in batch.targets]
         if not found:
             raise InputError("There is nothing to explain. Received: an empty data set.")
         parts = [np.concatenate(part) for part in zip(*found, strict=True)]
-        _warn_of_empty(parts)
+        self._warn_of_empty(parts, np.array(idle, bool))
         return self._packed(parts, inputs)
 
     def __call__(self, inputs: Any, targets: Any = None) -> Any:
@@ -240,6 +242,40 @@ class Explainer(ABC):
             part = np.expand_dims(maps.reduce_channels(part, channels, self.reducer), channels % rank)
         return part.astype(np.float32, copy=False)
 
+    def _warn_of_empty(self, parts: Arrays, idle: npt.NDArray[np.bool_]) -> None:
+        """Warn of the samples whose maps are all zero everywhere.
+
+        Args:
+            parts: the maps.
+            idle: of which samples the targets are zero.
+        """
+        if not len(parts[0]):
+            return
+        empty = ~np.any([part.reshape(len(part), -1).any(axis=1) for part in parts], axis=0)
+        if not empty.any():
+            return
+        asked = empty & ~idle if weighs(self.score) else empty
+        end = self.model if self.score.layer is None else self.score.layer
+        why, attempts = advice.attempts(self.model, end, ["an output_layer before it"], "another target")
+        for which, reason in (
+            (
+                empty & ~asked,
+                "Their targets are zero, so nothing is asked for. Pass a class or other weights.",
+            ),
+            (
+                asked,
+                f"Perhaps their score does not depend on the input here ({why}), or nothing speaks for it. "
+                f"{attempts}",
+            ),
+        ):
+            if which.any():
+                rows = np.flatnonzero(which)
+                named = f"{', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}"
+                warn(
+                    f"The maps of {len(rows)} of {len(which)} samples are zero everywhere: {named}. {reason}",
+                    EmptyMapWarning,
+                )
+
     def _packed(self, parts: Arrays, given: Any) -> Any:
         symbols = self.score.source.symbols
         if self.score.wrt is not None:
@@ -247,21 +283,6 @@ class Explainer(ABC):
         if len(parts) == 1 and (symbols is None or len(keras.tree.flatten(symbols)) > 1):
             return parts[0]  # one map, whatever the number of inputs
         return inputs.packed(symbols, parts, given if isinstance(given, dict) else None)
-
-
-def _warn_of_empty(parts: Arrays) -> None:
-    """Warn of the samples whose maps are all zero everywhere."""
-    if not len(parts[0]):
-        return
-    empty = np.flatnonzero(~np.any([part.reshape(len(part), -1).any(axis=1) for part in parts], axis=0))
-    if len(empty):
-        named = f"{', '.join(map(str, empty[:5]))}{', ...' if len(empty) > 5 else ''}"
-        warn(
-            f"The maps of {len(empty)} of {len(parts[0])} samples are zero everywhere: {named}. Perhaps "
-            "their score does not depend on the input here (a dead filter, a saturated softmax or sigmoid), "
-            "or nothing speaks for it. Try the logits (vis.linear_outputs) or another target.",
-            EmptyMapWarning,
-        )
 
 
 def _plain(value: Any) -> Any:

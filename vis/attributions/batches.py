@@ -183,7 +183,7 @@ def _pair(source: Source, element: Any) -> tuple[Any, Any]:
     """Return inputs and targets of an item: inputs, a pair, or a triple with the weights of a training."""
     symbols = [] if source.symbols is None else keras.tree.flatten(source.symbols)
     parts = list(element) if isinstance(element, list | tuple) else [element]
-    first = parts[0] if parts else None
+    first: Any = parts[0] if parts else None
     structure = isinstance(first, list | tuple | dict)
     shapes = [part.shape for part in parts if hasattr(part, "shape")]
     if len(parts) > 3 or not isinstance(element, list | tuple):

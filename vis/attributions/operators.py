@@ -7,8 +7,9 @@
 | `object detection` | how well detections cover the target boxes: overlap x confidence x likeness of class |
 
 An operator is a function `operator(model, inputs, targets) -> (batch,)` in `keras.ops`; `model` gives the
-output of the model, or of the `output_layer`, for the inputs. Of a single output of several classes, it is given
-a class, or one per sample, as one-hot rows; all other targets as they are, in float32, with a row per sample.
+output of the model, or of the `output_layer`, for the inputs. Of a single output of several classes, it is
+given a class, or one per sample, as one-hot rows; all other targets as they are, in float32, with a row per
+sample.
 """
 
 from __future__ import annotations

@@ -50,7 +50,9 @@ def as_weights(targets: Any, count: int, shape: tuple[int, ...]) -> npt.NDArray[
         array = array.reshape(count)
         _check_labels(array, max(classes, 2))
         return _of_classes(array * (classes > 1), shape)
-    per_position = numbers and bool(positions) and array.shape in ((count, *positions), (count, *positions, 1))
+    per_position = (
+        numbers and bool(positions) and array.shape in ((count, *positions), (count, *positions, 1))
+    )
     indices = integer and bool(positions) and array.shape == (count, len(shape))
     if indices and not per_position:
         for axis, size in enumerate(shape):
@@ -103,8 +105,8 @@ def _weights(array: npt.NDArray[Any], of_one: bool) -> npt.NDArray[np.float32]:
     if of_one and not np.isin(array, (-1, 0, 1)).all():
         wrong = int(array[~np.isin(array, (-1, 0, 1))][0])
         raise FilterError(
-            f"Target {wrong} is out of range: there is a single output, whose labels are 0 and 1. For another "
-            "weight pass floats; the true values of a regression are no targets: leave them out."
+            f"Target {wrong} is out of range: there is a single output, whose labels are 0 and 1. The true "
+            "values of a regression are no targets: leave them out; weights are floats."
         )
     return array.astype(np.float32)
 
@@ -114,7 +116,9 @@ def _of_classes(classes: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArra
     if not shape:
         return weights + 1
     # A class of outputs with positions is their mean.
-    weights[np.arange(len(classes)), ..., classes.astype(np.int64)] = 1 / np.prod(shape[:-1], dtype=np.float32)
+    weights[np.arange(len(classes)), ..., classes.astype(np.int64)] = 1 / np.prod(
+        shape[:-1], dtype=np.float32
+    )
     return weights
 
 
@@ -131,9 +135,10 @@ def _check_labels(labels: npt.NDArray[Any], size: int) -> None:
     wrong = np.argwhere((labels < 0) | (labels >= size))
     if len(wrong):
         where = tuple(int(i) for i in wrong[0])
+        at = f", at {where[1:]}" if where[1:] else ""
         raise FilterError(
             f"Target {int(labels[where])} is out of range: there are {size} outputs, so labels are 0 to "
-            f"{size - 1}. It is that of sample {where[0]} of a batch{f', at {where[1:]}' if where[1:] else ''}; "
+            f"{size - 1}. It is that of sample {where[0]} of a batch{at}; "
             "where it stands for no class, leave it out, or pass weights that are zero there."
         )
 

@@ -175,7 +175,7 @@ def output_tensors(layer: Any) -> list[Any]:
 
 
 def first_float_layer(model: Any) -> str | None:
-    """Return the path of the first layer that makes floats of what a model takes, or None if no graph tells."""
+    """Return the path of the first layer that makes floats of a model's inputs, or None if no graph tells."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue

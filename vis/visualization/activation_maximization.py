@@ -128,8 +128,8 @@ def visualize_activation_with_losses(
     Raises:
         ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
     """
-    warn_of_softmax(losses)
     optimizer = Optimizer(input_tensor, losses, input_range, wrt_tensor)
+    warn_of_softmax(optimizer.source, losses)
     picture = optimizer.minimize(seed_input, **{"verbose": False, **optimizer_params})[0]
     rank = len(optimizer.input.shape)
     # Counted from the end, whether or not there is an axis of samples.

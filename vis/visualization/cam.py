@@ -107,7 +107,7 @@ def _cam(
     grad_modifier: Any,
 ) -> npt.NDArray[np.float32]:
     modify = grad_modifiers.get(grad_modifier)
-    warn_of_softmax(losses)
+    warn_of_softmax(source, losses)
     arrays = arrays_of(source, seed_input)
     gradient, features, _ = gradient_and_value(source, losses, arrays, penultimate, modifier)
     if gradient.ndim < 3:
@@ -117,17 +117,20 @@ def _cam(
         )
     channels = models.filter_axis(penultimate, gradient.ndim) % gradient.ndim - 1
     places = _places(source, arrays, gradient.ndim)
-    heat = class_activation(
-        np.moveaxis(grad_modifiers.applied(modify, gradient[0]), channels, -1),
-        np.moveaxis(features[0], channels, -1),
-    )
-    result = maps.normalize(maps.upsample(heat, places))
-    warn_if_empty(
-        result,
-        gradient,
-        "Nothing here speaks for the output: the weighed features are negative, or the same everywhere. What "
-        "speaks against it is shown by grad_modifier='negate'.",
-    )
+    moved = np.moveaxis(features[0], channels, -1)
+
+    def heat(modify: grad_modifiers.GradModifier) -> npt.NDArray[np.float64]:
+        return class_activation(np.moveaxis(grad_modifiers.applied(modify, gradient[0]), channels, -1), moved)
+
+    result = maps.normalize(maps.upsample(heat(modify), places))
+    if not result.any():
+        reason = "The weighed features are negative, or the same everywhere. "
+        negate = grad_modifiers.get("negate")
+        # Said only where it shows something.
+        if modify is not negate and maps.normalize(heat(negate)).any():
+            reason += "What speaks against the output is shown by grad_modifier='negate'. "
+        reason += "Try another penultimate layer."
+        warn_if_empty(result, gradient, source, losses, reason)
     return result
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy.typing as npt
 
-from vis import backprop_modifiers, inputs, models
+from vis import advice, backprop_modifiers, inputs, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import EmptyMapWarning, SoftmaxWarning, warn
 from vis.gradients import checked_losses
@@ -50,31 +50,29 @@ def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:
 
 def warn_if_empty(
     result: npt.NDArray[Any],
-    gradient: npt.NDArray[Any],
-    otherwise: str = "The modified gradient is constant.",
+    gradient: Any,
+    source: Source,
+    losses: Losses,
+    otherwise: str,
 ) -> None:
     """Warn if a map is zero everywhere.
 
     Args:
         result: the map.
         gradient: what it is made of.
-        otherwise: the reason if the gradient is not zero.
+        source, losses: what the gradient is of.
+        otherwise: the reason if the gradient is not zero, and what to try.
     """
-    if not result.any():
-        reason = otherwise
-        if not gradient.any():
-            reason = (
-                "The gradient is zero: the output does not depend on this input here (a dead filter, a "
-                "saturated softmax or sigmoid)."
-            )
-        warn(
-            f"The map of shape {result.shape} is zero everywhere. {reason} Try the logits "
-            "(vis.linear_outputs), another filter or another grad_modifier.",
-            EmptyMapWarning,
-        )
+    if result.any() or not result.size:
+        return
+    if not gradient.any():
+        end = next((loss.layer for loss, _ in losses if hasattr(loss, "layer")), None)
+        why, attempts = advice.attempts(source.model, end, ["a layer before it"])
+        otherwise = f"The gradient is zero: the output does not depend on this input here ({why}). {attempts}"
+    warn(f"The map of shape {result.shape} is zero everywhere. {otherwise}", EmptyMapWarning)
 
 
-def warn_of_softmax(losses: Losses) -> None:
+def warn_of_softmax(source: Source, losses: Losses) -> None:
     """Warn of each loss that is taken of a softmax.
 
     Raises:
@@ -85,7 +83,6 @@ def warn_of_softmax(losses: Losses) -> None:
         if layer is not None and models.ends_in_softmax(layer):
             warn(
                 f"The layer {layer.name!r} ends in a softmax: raising one class means lowering the others, "
-                "and where it saturates the gradient vanishes. Explain the logits: "
-                "model = vis.linear_outputs(model).",
+                f"and where it saturates the gradient vanishes. {advice.logits(source.model, layer)}",
                 SoftmaxWarning,
             )

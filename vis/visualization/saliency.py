@@ -121,7 +121,7 @@ def _saliency(
     keepdims: bool,
 ) -> Any:
     modify = grad_modifiers.get(grad_modifier)
-    warn_of_softmax(losses)
+    warn_of_softmax(source, losses)
     arrays = arrays_of(source, seed_input)
     wrt = symbolic(wrt)
     gradients = input_gradient(source, losses, arrays, wrt, modifier)
@@ -130,6 +130,13 @@ def _saliency(
         pairs = zip(gradients, arrays, strict=True)
         gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
     made = [_map(g, axis, modify, keepdims) for g, axis in zip(gradients, axes, strict=True)]
+    for g, axis, found in zip(gradients, axes, made, strict=True):
+        if not found.any():
+            reason = "gradient is constant: no value counts more than another. Try a layer before it"
+            # Where the gradient itself has a map, it is the modifier that leaves nothing of it.
+            if _map(g, axis, grad_modifiers.get(None), keepdims).any():
+                reason = "modified gradient is constant. Try another grad_modifier"
+            warn_if_empty(found, g, source, losses, f"The {reason}.")
     return made[0] if wrt is not None else inputs.packed(source.symbols, made, seed_input)
 
 
@@ -145,6 +152,4 @@ def _map(
     gradient: Any, channel_axis: int, modify: grad_modifiers.GradModifier, keepdims: bool
 ) -> npt.NDArray[np.float32]:
     modified = grad_modifiers.applied(modify, gradient[0])
-    result = maps.normalize(modified if keepdims else maps.reduce_channels(modified, channel_axis))
-    warn_if_empty(result, gradient)
-    return result
+    return maps.normalize(modified if keepdims else maps.reduce_channels(modified, channel_axis))

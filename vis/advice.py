@@ -1,0 +1,66 @@
+"""What to do about a softmax, or a map that shows nothing: only what gives another result for this model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from vis import models
+from vis.errors import VisError
+from vis.weak import WeakTable
+
+# Whether a model has logits of its own is asked at each call that warns, and a model is made to find out.
+_known: WeakTable[bool] = WeakTable()
+
+
+def has_logits(model: Any, end: Any) -> bool:
+    """Tell whether `vis.linear_outputs(model)` gives another output than that of `end`.
+
+    Args:
+        model: what is explained; anything but a Keras model has none.
+        end: the model, or the layer in it whose output is explained; None if it is not known.
+    """
+    if not isinstance(model, keras.Model) or end is None:
+        return False
+    found = _known.get([model, end])
+    if found is None:
+        try:
+            linear = models.linear_outputs(model)
+        except VisError:
+            linear = model
+        # A layer that is still there is none that was replaced.
+        kept = any(end is layer for _, layer in models.walk(linear))
+        found = _known.put([model, end], linear is not model and not kept)
+    return found
+
+
+def logits(model: Any, end: Any) -> str:
+    """Return a sentence that says how to explain what stands before a softmax at the end of `end`."""
+    if has_logits(model, end):
+        return "Explain the logits: vis.linear_outputs(model)."
+    return "Explain the logits: name the layer before it, or let the model return them."
+
+
+def attempts(model: Any, end: Any, others: Sequence[str], another: str = "another filter") -> tuple[str, str]:
+    """Return why a score may not depend on its input, in words, and what to try.
+
+    Args:
+        model, end: see `has_logits`.
+        others: what else to try.
+        another: what to try where the output has several classes or filters.
+    """
+    saturated = has_logits(model, end)
+    ways = [
+        *(["the logits (vis.linear_outputs)"] if saturated else []),
+        *([another] if _has_others(end) else []),
+        *others,
+    ]
+    listed = ways[0] if len(ways) == 1 else f"{', '.join(ways[:-1])} or {ways[-1]}"
+    return f"a dead filter{', a saturated softmax or sigmoid' if saturated else ''}", f"Try {listed}."
+
+
+def _has_others(end: Any) -> bool:
+    shape = None if end is None else models.output_shape(end)
+    return shape is None or (len(shape) > 1 and shape[models.filter_axis(end, len(shape))] != 1)
