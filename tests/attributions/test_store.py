@@ -404,3 +404,65 @@ def test_settings_are_no_codecs(model: keras.Model, tmp_path: Path) -> None:
     for _ in range(2):
         WithFilters(model).write(X, tmp_path / "maps", Y, progress=False)
     np.testing.assert_array_equal(store.read(tmp_path / "maps"), Saliency(model)(X, Y))
+
+
+class Rows(keras.utils.PyDataset):
+    """Batches of four."""
+
+    def __len__(self) -> int:
+        return -(-N // 4)
+
+    def __getitem__(self, number: int) -> Any:
+        part = slice(4 * number, 4 * number + 4)
+        return X[part], Y[part], np.ones(len(X[part]))
+
+
+class Items:
+    """An item per sample or per batch, some of which cannot be read."""
+
+    def __init__(self, items: list[Any], broken: tuple[int, ...] = ()) -> None:
+        self.items, self.broken = items, broken
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, number: int) -> Any:
+        if number in self.broken:
+            raise InputError("it is torn")
+        return self.items[number]
+
+
+@in_chunks
+def test_what_predict_takes_gives_the_same_bytes(model: keras.Model, tmp_path: Path) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "whole", Y, progress=False)
+    rows = tf.data.Dataset.from_tensor_slices((X, Y, np.ones(N)))
+    given = {
+        "keras data set": Rows(),
+        "triples": rows.batch(3),
+        "batches": Items([(X[:9], Y[:9]), (X[9:], Y[9:])]),
+        "samples": Items(list(zip(X, Y, strict=True))),
+        "generator": tf.keras.preprocessing.image.ImageDataGenerator().flow(X, Y, 4, shuffle=False),
+    }
+    for name, inputs in given.items():
+        explainer.write(inputs, tmp_path / name, progress=False)
+        assert contents(tmp_path / name) == contents(tmp_path / "whole"), name
+    with pytest.raises(InputError, match="never ends"):
+        explainer.write(rows.repeat(), tmp_path / "endless", progress=False)
+
+
+def test_labels_come_with_samples_that_cannot_all_be_read(model: keras.Model, tmp_path: Path) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    items = Items(list(zip(X, Y, strict=True)), broken=(0, 7))
+    with pytest.warns(SkippedWarning, match="it is torn"):
+        explainer.write(items, tmp_path / "maps", progress=False)
+    held, kept = group(tmp_path / "maps"), np.delete(np.arange(N), [0, 7])
+    np.testing.assert_array_equal(held["targets"][:][kept], Y[kept])
+    np.testing.assert_array_equal(held["maps"][:][kept], explainer(X, Y)[kept])
+    assert np.isnan(held["maps"][:][[0, 7]]).all()
+
+
+@pytest.mark.parametrize("column", [Y[:, None], Y.astype(np.float32), Y[:, None].astype(np.float32)])
+def test_columns_of_labels_are_kept_as_classes(model: keras.Model, tmp_path: Path, column: Any) -> None:
+    Saliency(model, batch_size=CHUNK).write(X, tmp_path / "maps", column, progress=False)
+    np.testing.assert_array_equal(group(tmp_path / "maps")["targets"][:], Y)

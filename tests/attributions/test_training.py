@@ -85,3 +85,16 @@ def test_wrong_calls(model: keras.Model, tmp_path: Path) -> None:
     callback = ExplainEpochs(Saliency(three, reducer=None), np.repeat(X[:2], 3, axis=-1), folder=tmp_path)
     with pytest.raises(InputError, match="Pass a reducer"):
         callback.on_epoch_end(0)
+
+
+def test_a_data_set_is_read_once(model: keras.Model, tmp_path: Path) -> None:
+    explainer = Saliency(linear_outputs(model))
+    arrays = ExplainEpochs(explainer, X[:3], Y[:3], tmp_path / "arrays")
+    data = tf.data.Dataset.from_tensor_slices((X[:3], Y[:3, None])).shuffle(3, seed=1)
+    for name, given in {"data": data.batch(2), "iterator": iter(data)}.items():
+        callback = ExplainEpochs(explainer, given, folder=tmp_path / name)
+        assert sorted(callback.inputs.sum(axis=(1, 2, 3))) == sorted(X[:3].sum(axis=(1, 2, 3)))
+        for epoch in (0, 1):
+            callback.on_epoch_end(epoch)
+        assert len(list((tmp_path / name).iterdir())) == 2
+    arrays.on_epoch_end(0)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from vis.errors import FilterError, InputError
@@ -147,3 +148,21 @@ def test_what_is_refused(linear: keras.Model, change: dict[str, Any], words: str
         insertion(**call)
     with pytest.raises(InputError, match="Images have samples"):
         blurred(ONES)
+
+
+def test_data_sets_are_those_of_arrays() -> None:
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([layers.Input((6, 6, 1), name="image"), layers.Flatten(), layers.Dense(3)])
+    rng = np.random.default_rng(0)
+    x, maps, labels = rng.random((5, 6, 6, 1), np.float32), rng.random((5, 6, 6)), np.array([0, 2, 1, 1, 0])
+    data = tf.data.Dataset.from_tensor_slices((x, labels[:, None])).batch(2)
+    named = tf.data.Dataset.from_tensor_slices(({"image": x}, labels, np.ones(5))).batch(3)
+    for measure in (deletion, insertion):
+        wanted = measure(model, x, maps, labels).scores
+        for given in (data, named, iter(data)):
+            np.testing.assert_allclose(measure(model, given, maps).scores, wanted, rtol=1e-5)
+        np.testing.assert_allclose(measure(model, {"image": x}, maps, labels).scores, wanted, rtol=1e-5)
+        with pytest.raises(InputError, match="5 samples, 4 maps"):
+            measure(model, data, maps[:4])
+    with pytest.raises(InputError, match="baseline is a finite number"):
+        deletion(model, x, maps, labels, baseline=None)

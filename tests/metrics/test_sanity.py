@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import vis
@@ -184,3 +185,12 @@ def test_what_is_refused(network: keras.Model) -> None:
         sanity_check(Saliency, without, np.ones((1, 4)), 0)
     with pytest.raises(ModelError, match=r"Expected a keras\.Model"):
         sanity_check(Saliency, "model", IMAGES)
+
+
+def test_a_data_set_is_that_of_arrays(network: keras.Model) -> None:
+    labels = np.array([1, 3, 0])
+    wanted = sanity_check(logits(Saliency), network, IMAGES, labels)
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, labels))
+    for given in (data.batch(2), iter(data)):
+        found = sanity_check(logits(Saliency), network, given)
+        np.testing.assert_allclose(found.rank_correlation, wanted.rank_correlation, rtol=1e-5)
