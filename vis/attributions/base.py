@@ -127,12 +127,16 @@ class Explainer(ABC):
         """Return the attributions of inputs.
 
         Args:
-            inputs: an array, a tensor, or the structure of several that the model takes, with a batch axis:
-                `(N, W)`, `(N, T, W)`, `(N, H, W, C)`, `(N, D, H, W, C)`; or a `tf.data.Dataset`, or another
-                iterator, of inputs or of pairs `(inputs, targets)`, one by one or in batches.
-            targets: which output of each sample: weights in the shape of the outputs, such as one-hot rows
-                `(N, outputs)`; a class per sample, `(N,)`; an int for all; a position in outputs with places,
-                `(N, 2)` for `(T, C)`, `(N, 3)` for `(H, W, C)`; None for the predicted class.
+            inputs: what `Model.predict` takes: an array, a tensor, or the structure of several that the model
+                takes, with a batch axis: `(N, W)`, `(N, T, W)`, `(N, H, W, C)`, `(N, D, H, W, C)`; or a
+                `tf.data.Dataset`, a `keras.utils.PyDataset` or another iterator, of inputs, of pairs
+                `(inputs, targets)` or of triples with the weights of a training, which are left aside, one
+                by one or in batches.
+            targets: which output of each sample, see `vis.attributions.targets.as_weights`: weights in the
+                shape of the outputs, such as one-hot rows `(N, outputs)`; a label per sample, `(N,)` or
+                `(N, 1)`; an int for all; of outputs with positions, a label per position, `(N, H, W)` for
+                `(H, W, C)`, or a position per sample, `(N, 2)` for `(T, C)`, `(N, 3)` for `(H, W, C)`; None
+                for the predicted class. Of several outputs those of `output_layer`, in a dict by their names.
 
         Returns:
             float32, raw, not normalised: of an image or a volume `(N, H, W, 1)`, with `reducer=None`
