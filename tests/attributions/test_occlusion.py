@@ -1,5 +1,6 @@
 """Occlusion against a loop over the patches, by hand, and its edges."""
 
+import itertools
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from vis.attributions import Occlusion
-from vis.errors import InputError
+from vis.errors import InputError, LayerError
 
 # Where zeros are right, a warning about them is beside the point.
 pytestmark = pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")
@@ -32,11 +33,14 @@ def slow(
     model: Any, x: np.ndarray, label: int, sides: list[int], strides: list[int], value: float
 ) -> np.ndarray:
     """One sample, one patch and one call of the model at a time."""
-    sizes = x.shape if x.ndim == 1 else x.shape[:-1]
+    sizes = x.shape if x.ndim < 3 else x.shape[:-1]
     score = float(model(x[None])[0, label])
     total, number = np.zeros(sizes), np.zeros(sizes)
-    for corner in np.ndindex(*[-(-size // stride) for size, stride in zip(sizes, strides, strict=True)]):
-        start = [c * stride for c, stride in zip(corner, strides, strict=True)]
+    starts = []
+    for size, side, stride in zip(sizes, sides, strides, strict=True):
+        here = [start for start in range(0, size, stride) if start + side <= size] or [0]
+        starts.append(here if here[-1] + side >= size else [*here, size - side])
+    for start in itertools.product(*starts):
         covered, inside = x.copy(), []
         for at in np.ndindex(*sizes):
             if all(s <= a < s + side for a, s, side in zip(at, start, sides, strict=True)):
@@ -46,7 +50,8 @@ def slow(
         for at in inside:
             total[at] += fall
             number[at] += 1
-    return np.divide(total, number, out=np.zeros_like(total), where=number > 0)
+    assert number.min() > 0
+    return total / number
 
 
 @pytest.mark.parametrize(
@@ -54,31 +59,78 @@ def slow(
     [
         ((7,), 3, None),
         ((7,), 3, 1),
-        ((7,), [2], [3]),
+        ((7,), [3], [2]),
+        ((7,), 9, None),
         ((7, 2), 2, None),
         ((7, 2), 4, 3),
+        ((7, 2), (3, 1), (2, 1)),
         ((6, 5, 3), 3, None),
         ((6, 5, 3), (2, 3), (1, 2)),
         ((6, 5, 3), 4, 2),
-        ((6, 5, 3), (2, 2), (3, 4)),
+        ((6, 5, 3), (3, 4), (2, 4)),
+        ((6, 5, 3), (3, 9), 2),
         ((4, 3, 5, 2), (2, 3, 2), (2, 1, 2)),
     ],
     ids=str,
 )
 def test_agrees_with_the_oracle(shape: tuple[int, ...], size: Any, stride: Any) -> None:
     model, x, labels = MODELS[shape], random(3, *shape), [2, 0, 1]
-    axes = max(1, len(shape) - 1)
+    axes = len(shape) if len(shape) < 3 else len(shape) - 1
     sides = list(np.broadcast_to(size, axes))
     strides = sides if stride is None else list(np.broadcast_to(stride, axes))
     pairs = zip(x, labels, strict=True)
     expected = np.stack([slow(model, sample, label, sides, strides, 0.5) for sample, label in pairs])
-    expected = expected.reshape(3, *(shape if len(shape) == 1 else (*shape[:-1], 1)))
+    expected = expected.reshape(3, *(shape if len(shape) < 3 else (*shape[:-1], 1)))
     explainer = Occlusion(model, patch_size=size, patch_stride=stride, occlusion_value=0.5)
     found = explainer.explain(x, labels)
     assert found.dtype == np.float32 and found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    # A stride larger than the patch leaves places that nothing covers.
-    assert (expected == 0).any() == any(b > a for a, b in zip(sides, strides, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "stride"),
+    [((8,), 4, 2), ((9,), 3, 3), ((8, 4), (4, 2), (2, 1)), ((8, 6, 2), 4, 2), ((7, 9, 1), 3, 2)],
+    ids=str,
+)
+def test_a_mirrored_input_under_a_mirrored_model_gives_the_mirrored_map(
+    shape: tuple[int, ...], size: Any, stride: Any
+) -> None:
+    """Where the strides fit."""
+    axes = tuple(range(1, len(shape) + 1)) if len(shape) < 3 else (1, 2)
+    model = build(shape)
+    entry = keras.Input(shape)
+    mirrored = keras.Model(entry, model(keras.ops.flip(entry, axis=axes)))
+    x = random(2, *shape)
+    options: dict[str, Any] = {"patch_size": size, "patch_stride": stride}
+    expected = np.flip(Occlusion(model, **options)(x, 1), axes)
+    found = Occlusion(mirrored, **options)(np.flip(x, axes), 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_the_mean_of_an_even_picture_is_the_same_everywhere(stride: int) -> None:
+    entry = keras.Input((8, 8, 1))
+    model = keras.Model(entry, keras.ops.mean(entry, axis=(1, 2)))
+    found = Occlusion(model, patch_size=4, patch_stride=stride)(np.ones((1, 8, 8, 1)), 0)
+    np.testing.assert_allclose(found, 16 / 64, rtol=1e-6)
+
+
+def captum() -> keras.Model:
+    """Captum's `BasicModel_MultiLayer`: relu(s - 10) + 3 relu(s + 1) - 1, with s the sum of the inputs."""
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(4, "relu"), layers.Dense(2)])
+    model.set_weights([np.ones((3, 4)), np.array([-10, 1, 1, 1]), np.ones((4, 2)), np.array([-1, 1])])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "value", "expected"),
+    [(1, None, 0, [80, 200, 120]), (2, 1, 10, [200, 220, 240])],
+)
+def test_captums_toy_network(size: int, stride: Any, value: float, expected: list[float]) -> None:
+    found = Occlusion(captum(), patch_size=size, patch_stride=stride, occlusion_value=value)(
+        [[20, 50, 30]], 0
+    )
+    assert found.tolist() == [expected]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 7, 64, None])
@@ -95,8 +147,10 @@ def test_a_linear_score_by_hand() -> None:
     x = [[1.0, -1, 2, 3]]  # contributions 1, -2, 6, 12
     assert Occlusion(model, patch_size=1)(x, 0).tolist() == [[1, -2, 6, 12]]
     assert Occlusion(model, patch_size=2)(x, 0).tolist() == [[-1, -1, 18, 18]]
-    # Patches of 2 at 0, 1, 2, and one at 3 that is cut: falls -1, 4, 18, 12.
-    assert Occlusion(model, patch_size=2, patch_stride=1)(x, 0).tolist() == [[-1, 1.5, 11, 15]]
+    # Patches of 2 at 0, 1, 2: falls -1, 4, 18.
+    assert Occlusion(model, patch_size=2, patch_stride=1)(x, 0).tolist() == [[-1, 1.5, 11, 18]]
+    # Patches of 3 at 0, and flush with the end at 1: falls 5, 16.
+    assert Occlusion(model, patch_size=3)(x, 0).tolist() == [[5, 10.5, 10.5, 16]]
     # The whole input covered with ones: 17 - 10.
     assert Occlusion(model, patch_size=9, occlusion_value=1)(x, 0).tolist() == [[7, 7, 7, 7]]
 
@@ -131,7 +185,7 @@ def test_tokens_are_covered_too() -> None:
 
 @pytest.mark.parametrize("shape", MODELS)
 def test_no_sample_has_the_shape_of_one(shape: tuple[int, ...]) -> None:
-    expected = (0, *shape) if len(shape) == 1 else (0, *shape[:-1], 1)
+    expected = (0, *shape) if len(shape) < 3 else (0, *shape[:-1], 1)
     assert Occlusion(MODELS[shape]).explain(np.zeros((0, *shape)), 0).shape == expected
 
 
@@ -158,18 +212,80 @@ def test_the_model_is_called_with_no_more_than_batch_size() -> None:
     assert seen and max(seen) <= 4
 
 
-def test_wrong_calls() -> None:
-    model, x = MODELS[(6, 5, 3)], random(1, 6, 5, 3)
-    with pytest.raises(InputError, match=r"patch_size is a number, or one per axis of \[6, 5\]"):
-        Occlusion(model, patch_size=(2, 2, 3)).explain(x, 0)
-    with pytest.raises(InputError, match=r"patch_stride is a number, or one per axis"):
-        Occlusion(model, patch_stride=(2,)).explain(x, 0)
-    for wrong in (0, -1, 1.5, "3"):
-        with pytest.raises(InputError, match=r"patch_size is a whole number of at least 1"):
-            Occlusion(model, patch_size=wrong).explain(x, 0)
+class Subclassed(keras.Model):
+    """A model that tells nothing of its inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat, self.dense = layers.Flatten(), layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(self.flat(x))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["functional", "subclassed"])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patch_size": wrong}, "patch_size is a whole number of at least 1")
+        for wrong in (0, -1, 1.5, "3", None, True)
+    ]
+    + [({"patch_size": (3, 0)}, r"patch_size is a whole number of at least 1\. Received: 0")]
+    + [({"patch_stride": wrong}, "patch_stride is a whole number of at least 1") for wrong in (0, 1.5, "3")]
+    + [
+        (
+            {"patch_size": size, "patch_stride": stride},
+            r"patch_stride is at most patch_size.*Received: patch_st",
+        )
+        for size, stride in [(2, 3), ((2, 4), 3), (3, (1, 4)), ((2, 2), (2, 3))]
+    ],
+    ids=str,
+)
+def test_wrong_patches_are_refused_by_the_constructor(known: bool, options: Any, words: str) -> None:
+    model = MODELS[(6, 5, 3)] if known else Subclassed()
+    model(np.zeros((1, 6, 5, 3)))
+    with pytest.raises(InputError, match=words):
+        Occlusion(model, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patch_size": (2, 2, 3)}, r"patch_size is a number, or one per axis of \[6, 5\]"),
+        ({"patch_stride": (2,)}, r"patch_stride is a number, or one per axis of \[6, 5\]"),
+    ],
+    ids=str,
+)
+def test_a_wrong_number_of_axes_is_refused_as_soon_as_it_is_known(options: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Occlusion(MODELS[(6, 5, 3)], **options)
+    model, x = Subclassed(), random(1, 6, 5, 3)
+    model(x)
+    explainer = Occlusion(model, **options)
+    with pytest.raises(InputError, match=words):
+        explainer(x, 0)
+
+
+def test_two_inputs_are_refused() -> None:
     a, b = keras.Input((3,)), keras.Input((3,))
     with pytest.raises(InputError, match=r"Occlusion covers one input\. Received: a model with 2"):
-        Occlusion(keras.Model([a, b], layers.Dense(1)(a + b))).explain([np.ones((1, 3))] * 2, 0)
+        Occlusion(keras.Model([a, b], layers.Dense(1)(a + b)))
+
+
+@pytest.mark.parametrize("second", [1, 2, 8, np.int64(32)])
+def test_xpliques_order_of_arguments_is_refused(second: Any) -> None:
+    model = MODELS[(7,)]
+    with pytest.raises(
+        LayerError, match=rf"patch_size={second}, batch_size={second} or output_layer={second}"
+    ):
+        Occlusion(model, second)
+
+
+def test_a_layer_can_be_named_in_any_way() -> None:
+    model, x = MODELS[(7,)], random(2, 7)
+    expected = Occlusion(model, output_layer=1)(x, 0)
+    for named in (-2, model.layers[1], model.layers[1].name):
+        np.testing.assert_array_equal(Occlusion(model, named)(x, 0), expected)
 
 
 @pytest.mark.parametrize("value", ["grey", None, float("nan")])

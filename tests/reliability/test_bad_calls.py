@@ -1146,19 +1146,25 @@ for name in ("patch_size", "patch_stride"):
         wrong = value[1] if isinstance(value, tuple) else value
         row("vis.attributions.Occlusion", f"{name} is {value!r}", InputError,
             (f"{name} is a whole number of at least 1", f"Received: {wrong!r}"),
-            lambda d, name=name, value=value: attributions.Occlusion(net(), **{name: value}).explain(X, Y))
+            lambda d, name=name, value=value: attributions.Occlusion(net(), **{name: value}))
     row("vis.attributions.Occlusion", f"{name} has three numbers", InputError,
         (f"{name} is a number, or one per axis of [6, 5]", "Received: (1, 2, 3)"),
-        lambda d, name=name: attributions.Occlusion(net(), **{name: (1, 2, 3)}).explain(X, Y))
+        lambda d, name=name: attributions.Occlusion(net(), **{name: (1, 2, 3)}))
 row("vis.attributions.Occlusion", "patch_size is None", InputError,
     ("patch_size is a whole number of at least 1", "Received: None"),
-    lambda d: attributions.Occlusion(net(), patch_size=None).explain(X, Y))
+    lambda d: attributions.Occlusion(net(), patch_size=None))
+row("vis.attributions.Occlusion", "patch_stride is larger than patch_size", InputError,
+    ("patch_stride is at most patch_size", "patch_stride=3, patch_size=2"),
+    lambda d: attributions.Occlusion(net(), patch_size=2, patch_stride=3))
+row("vis.attributions.Occlusion", "a number in second position", LayerError,
+    ("Xplique the batch size. Received: 2", "patch_size=2, batch_size=2 or output_layer=2"),
+    lambda d: attributions.Occlusion(net(), 2))
 for value in (np.nan, np.inf, "grey", None, True):
     row("vis.attributions.Occlusion", f"occlusion_value is {value!r}", InputError,
         ("occlusion_value is a finite number", f"Received: {value!r}"),
         lambda d, value=value: attributions.Occlusion(net(), occlusion_value=value))
 row("vis.attributions.Occlusion", "two inputs", InputError, ("Occlusion covers one input", "a model with 2"),
-    lambda d: attributions.Occlusion(two()).explain([X, np.ones((4, 2))], 0))
+    lambda d: attributions.Occlusion(two()))
 for name in ("Explainer", "ClassActivation"):
     row(f"vis.attributions.{name}", "itself", TypeError, "abstract",
         lambda d, name=name: getattr(attributions, name)(net()))

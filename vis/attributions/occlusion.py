@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis import models
 from vis.attributions.base import Attribution, Explainer, whole
 from vis.attributions.batches import Arrays
-from vis.errors import InputError
+from vis.errors import InputError, LayerError
+
+_P = ParamSpec("_P")
+
+
+def _no_number_second(init: Callable[_P, None]) -> Callable[_P, None]:
+    """Refuse a number in second position: of a layer here, of the batch size in Xplique."""
+
+    @functools.wraps(init)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        model, second = args[1:3] if len(args) > 2 else (None, None)
+        if isinstance(second, int | np.integer) and second >= 1:
+            hint = (
+                f"Occlusion takes the layer in second position, Xplique the batch size. Received: {second}. "
+                f"Name what it is: patch_size={second}, batch_size={second} or output_layer={second}."
+            )
+            try:
+                models.find_layer(model, second)
+            except LayerError as error:
+                raise LayerError(f"{error} {hint}") from None
+            raise LayerError(hint)
+        init(*args, **kwargs)
+
+    return checked
 
 
 class Occlusion(Explainer):
     """How much the score falls when a patch is covered: the mean of `S(x) - S(x covered)` over the patches.
 
-    Each value of a map is the mean over all patches that cover it; patches that would leave the input are
-    cut at its edge. The channels are covered together. No gradient is needed.
+    Each value of a map is the mean over all patches that cover it. Patches stand at the multiples of the
+    stride, the last one flush with the end, so that none is cut. The channels of images and volumes are
+    covered together, steps and features of sequences are both axes of a patch. No gradient is needed.
 
     Args:
         model, output_layer, batch_size, operator: see `Explainer`; the model has one input.
-        patch_size: the sides of a patch, an int or one per axis: of `(H, W)`, `(D, H, W)`, of the steps of
-            `(T, W)`, or of the features.
-        patch_stride: from one patch to the next; None for `patch_size`.
+        patch_size: the sides of a patch, an int or one per axis: of `(H, W)`, `(D, H, W)`, of the steps and
+            features `(T, W)`, or of the features. A side longer than its axis covers all of it.
+        patch_stride: from one patch to the next, at most the side; None for `patch_size`.
         occlusion_value: what covers.
 
     Returns from `explain`:
-        `(N, H, W, 1)`, `(N, T, 1)`, `(N, W)`.
+        `(N, H, W, 1)`, `(N, T, W)`, `(N, W)`.
+
+    Raises:
+        InputError: if a size, a stride or the value is none, or a stride is larger than its side.
+        LayerError: for a positive number in second position, which is the batch size in Xplique.
 
     Reference:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014.
@@ -35,6 +67,7 @@ class Occlusion(Explainer):
 
     has_channels = False
 
+    @_no_number_second
     def __init__(
         self,
         model: Any,
@@ -59,6 +92,10 @@ class Occlusion(Explainer):
         )
         self.patch_size = patch_size
         self.patch_stride = patch_size if patch_stride is None else patch_stride
+        # How many axes there are is known where the model has a symbolic input.
+        symbols = self.score.source.symbols
+        known = None if symbols is None else [symbol.shape for symbol in keras.tree.flatten(symbols)]
+        self._patch(None if known is None else self._sizes(known)[0])
         number = isinstance(occlusion_value, int | float | np.number) and not isinstance(
             occlusion_value, bool
         )
@@ -67,22 +104,34 @@ class Occlusion(Explainer):
         self.occlusion_value = float(occlusion_value)
 
     def empty(self, arrays: Arrays) -> Arrays:
-        return [np.zeros((0, *self._shape(arrays)[0]))]
+        sizes, channels = self._sizes([array.shape for array in arrays])
+        return [np.zeros(_with_channels([0, *sizes], channels, 1))]
 
-    def _shape(self, arrays: Arrays) -> tuple[tuple[int, ...], int | None]:
-        """Return the shape of one map, and the axis of the channels in a batch of inputs."""
-        if len(arrays) != 1:
-            raise InputError(f"Occlusion covers one input. Received: a model with {len(arrays)}.")
-        rank = arrays[0].ndim
-        channels = self.score.source.channel_axis(0, rank) if rank > 2 else None
-        sizes = enumerate(arrays[0].shape[1:], 1)
-        return tuple(1 if axis == channels else size for axis, size in sizes), channels
+    def _sizes(self, shapes: Sequence[Any]) -> tuple[list[int], int | None]:
+        """Return the sizes of the axes that patches have, and the channels' axis in a batch of inputs."""
+        if len(shapes) != 1:
+            raise InputError(f"Occlusion covers one input. Received: a model with {len(shapes)}.")
+        rank = len(shapes[0])
+        channels = self.score.source.channel_axis(0, rank) if rank > 3 else None
+        return [size for axis, size in enumerate(shapes[0]) if axis not in (0, channels)], channels
+
+    def _patch(self, sizes: list[int] | None) -> tuple[list[int], list[int]]:
+        """Return the sides and strides of a patch along axes, whose number may not be known."""
+        sides = _of_each("patch_size", self.patch_size, sizes)
+        strides = _of_each("patch_stride", self.patch_stride, sizes)
+        alone = 1 in (len(sides), len(strides))
+        pairs = itertools.product(sides, strides) if alone else zip(sides, strides, strict=False)
+        if any(stride > side for side, stride in pairs):
+            raise InputError(
+                "patch_stride is at most patch_size, so that every value is covered. Received: patch_stride="
+                f"{self.patch_stride!r}, patch_size={self.patch_size!r}."
+            )
+        return sides, strides
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
-        shape, channels = self._shape(arrays)
         (array,) = arrays
-        sizes = [size for axis, size in enumerate(array.shape[1:], 1) if axis != channels]
-        patches = _patches(sizes, self._sides("patch_size", sizes), self._sides("patch_stride", sizes))
+        sizes, channels = self._sizes([array.shape])
+        patches = _patches(sizes, *self._patch(sizes))
         scores = self.score.values(arrays, targets)
         falls = np.zeros((len(array), *sizes))
         covers = np.zeros(sizes)
@@ -91,35 +140,35 @@ class Occlusion(Explainer):
             some = patches[start : start + at_once]
             covered = np.stack([array] * len(some))
             for patch, copies in zip(some, covered, strict=True):
-                copies[_with_channels(patch, channels)] = self.occlusion_value
+                copies[_with_channels(patch, channels, slice(None))] = self.occlusion_value
             repeated = np.concatenate([targets] * len(some))
             left = self.score.values([covered.reshape(-1, *array.shape[1:])], repeated)
             for patch, fall in zip(some, scores - left.reshape(len(some), -1), strict=True):
-                falls[_with_channels(patch, None)] += fall.reshape(-1, *[1] * len(sizes))
-                covers[patch] += 1
-        heat = falls / np.maximum(covers, 1)
-        return Attribution([heat.reshape(len(array), *shape)], scores)
+                falls[patch] += fall.reshape(-1, *[1] * len(sizes))
+                covers[patch[1:]] += 1
+        heat = falls / covers
+        return Attribution([heat.reshape(_with_channels([len(array), *sizes], channels, 1))], scores)
 
-    def _sides(self, name: str, sizes: list[int]) -> list[int]:
-        given = getattr(self, name)
-        several = list(given) if isinstance(given, list | tuple) else [given] * len(sizes)
-        if len(several) != len(sizes):
-            raise InputError(f"{name} is a number, or one per axis of {sizes}. Received: {given!r}.")
-        return [whole(name, side) for side in several]
+
+def _of_each(name: str, given: Any, sizes: list[int] | None) -> list[int]:
+    """Return what is given for each axis, or the one number where the number of axes is not known."""
+    several = (
+        list(given) if isinstance(given, list | tuple) else [given] * (1 if sizes is None else len(sizes))
+    )
+    if sizes is not None and len(several) != len(sizes):
+        raise InputError(f"{name} is a number, or one per axis of {sizes}. Received: {given!r}.")
+    return [whole(name, side) for side in several]
 
 
 def _patches(sizes: list[int], sides: list[int], strides: list[int]) -> list[tuple[slice, ...]]:
-    """Return the patches, each a slice per axis."""
-    axes = [
-        [slice(start, start + side) for start in range(0, size, stride)]
-        for size, side, stride in zip(sizes, sides, strides, strict=True)
-    ]
+    """Return the patches, each a slice per axis of a batch; the last along an axis ends where that does."""
+    axes = [[slice(None)]]
+    for size, side, stride in zip(sizes, sides, strides, strict=True):
+        last = max(size - side, 0)
+        axes.append([slice(start, start + side) for start in [*range(0, last, stride), last]])
     return list(itertools.product(*axes))
 
 
-def _with_channels(patch: tuple[slice, ...], channels: int | None) -> tuple[slice, ...]:
-    """Return the index of a patch in a batch, all its channels included."""
-    index = [slice(None), *patch]
-    if channels is not None:
-        index.insert(channels, slice(None))
-    return tuple(index)
+def _with_channels(axes: Sequence[Any], channels: int | None, whole: Any) -> tuple[Any, ...]:
+    """Return what belongs to each axis of a batch, with `whole` for the channels."""
+    return tuple(axes) if channels is None else (*axes[:channels], whole, *axes[channels:])
