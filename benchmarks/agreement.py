@@ -114,7 +114,7 @@ def explainers() -> list[str]:
                 lambda given=given: xplique.IntegratedGradients(logits).explain(given, rows),
             )
         )
-    smooth = vis.SmoothGrad(logits).explain(images, labels)
+    smooth = vis.SmoothGrad(logits, noise_scale="absolute").explain(images, labels)
     lines.append(
         row(
             "SmoothGrad, 50 copies",
@@ -128,7 +128,7 @@ def explainers() -> list[str]:
             "SmoothGrad, 50 copies",
             "vis, another seed",
             smooth,
-            lambda: vis.SmoothGrad(logits, seed=1).explain(images, labels),
+            lambda: vis.SmoothGrad(logits, seed=1, noise_scale="absolute").explain(images, labels),
         )
     )
 

@@ -43,9 +43,14 @@ def network() -> keras.Model:
     )
 
 
-def noise(shape: tuple[int, ...], number: int, scale: float, seed: int = 0, which: int = 0) -> np.ndarray:
-    """The noise of one copy, which all samples share."""
-    return scale * np.random.default_rng([seed, number, which]).standard_normal(shape, np.float32)
+def noise(sample: np.ndarray, number: int, scale: float, seed: int = 0, which: int = 0) -> np.ndarray:
+    """The noise of one copy of a sample, a fraction of its range."""
+    drawn = np.random.default_rng([seed, number, which]).standard_normal(sample.shape, np.float32)
+    return scale * (sample.max() - sample.min()) * drawn
+
+
+def noisy(x: np.ndarray, number: int, scale: float, which: int = 0) -> np.ndarray:
+    return np.stack([sample + noise(sample, number, scale, which=which) for sample in x])
 
 
 def tape(model: Any, x: np.ndarray, label: int) -> np.ndarray:
@@ -77,7 +82,7 @@ def test_agrees_with_a_loop_over_the_same_noise(
     x, labels = random(3, 6, 5, 2), [0, 2, 1]
     expected = np.stack(
         [
-            statistic(kind, [tape(network, sample + noise(sample.shape, k, 0.5, 4), label) for k in range(5)])
+            statistic(kind, [tape(network, sample + noise(sample, k, 0.5, 4), label) for k in range(5)])
             for sample, label in zip(x, labels, strict=True)
         ]
     )
@@ -96,7 +101,7 @@ def test_agrees_with_a_loop_over_the_same_noise(
         lambda m: IntegratedGradients(m, steps=3, baseline=0.3, reducer=None),
         lambda m: GradCAM(m),
         lambda m: Saliency(m),
-        lambda m: GradientInput(m),
+        lambda m: GradientInput(m, reducer="sum"),
         lambda m: Occlusion(m, patch_size=2),
     ],
     ids=["integrated", "cam", "saliency", "gradient input", "occlusion"],
@@ -104,9 +109,11 @@ def test_agrees_with_a_loop_over_the_same_noise(
 def test_of_another_explainer(network: keras.Model, kind: Any, inner: Any) -> None:
     x, labels = random(2, 6, 5, 2), [0, 2]
     explainer = inner(network)
-    explainer.reducer = None
-    maps = [explainer.explain(x + noise(x.shape[1:], k, 0.4), labels).astype(np.float64) for k in range(4)]
-    expected = statistic(kind, maps).mean(axis=-1, keepdims=True)
+    reducer, explainer.reducer = explainer.reducer, None
+    maps = [explainer.explain(noisy(x, k, 0.4), labels).astype(np.float64) for k in range(4)]
+    expected = statistic(kind, maps)
+    if reducer is not None:
+        expected = getattr(expected, reducer)(axis=-1, keepdims=True)
     found = kind(inner(network), nb_samples=4, noise=0.4).explain(x, labels)
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
@@ -125,9 +132,11 @@ def test_the_variance_of_a_square_is_that_of_the_noise() -> None:
     entry = keras.Input((50,))
     model = keras.Model(entry, keras.ops.sum(keras.ops.square(entry), axis=-1, keepdims=True) / 2)
     x = random(1, 50)
-    found = VarGrad(model, nb_samples=400, noise=0.3)(x, 0)
-    np.testing.assert_allclose(found.mean(), 0.09, rtol=0.05)
-    np.testing.assert_allclose(SmoothGrad(model, nb_samples=400, noise=0.3)(x, 0), x, atol=0.08)
+    for scale, unit in (("absolute", 1), ("range", np.ptp(x))):
+        options: dict[str, Any] = {"nb_samples": 400, "noise": 0.3 / unit, "noise_scale": scale}
+        found = VarGrad(model, **options)(x, 0)
+        np.testing.assert_allclose(found.mean(), 0.09, rtol=0.05)
+        np.testing.assert_allclose(SmoothGrad(model, **options)(x, 0), x, atol=0.08)
 
 
 @pytest.mark.parametrize("nb_samples", [2, 5])
@@ -141,6 +150,48 @@ def test_no_noise_is_the_explainer_itself(network: keras.Model, nb_samples: int)
     np.testing.assert_allclose(VarGrad(network, **settings).explain(x), 0 * plain, atol=1e-6)
     cam = SmoothGrad(GradCAM(network), **settings).explain(x)
     np.testing.assert_allclose(cam, GradCAM(network).explain(x), **near)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("reducer", ["max", "mean", "min", "sum", None])
+def test_the_reducer_of_an_explainer_is_kept_unless_another_is_given(
+    network: keras.Model, kind: Any, reducer: Any
+) -> None:
+    x, given = random(2, 6, 5, 2), {"nb_samples": 3}
+    expected = kind(network, reducer=reducer, **given)(x, 0)
+    np.testing.assert_array_equal(kind(GradientExplainer(network, reducer=reducer), **given)(x, 0), expected)
+    other = GradientExplainer(network, reducer="min")
+    np.testing.assert_array_equal(kind(other, reducer=reducer, **given)(x, 0), expected)
+    # Wrapped twice, too.
+    twice = SmoothGrad(SmoothGrad(other, nb_samples=2), nb_samples=2)
+    assert twice.reducer == "min" and kind(network).reducer == "mean"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("factor", [1e-3, 255.0])
+def test_noise_scales_with_the_input(network: keras.Model, kind: Any, factor: float) -> None:
+    """Pixels up to 255 under a network that divides by it: the maps of fractions."""
+    entry = keras.Input((6, 5, 2))
+    scaled = keras.Model(entry, network(entry / factor))
+    x, power = random(2, 6, 5, 2), 1 if kind is SmoothGrad else 2
+    found = kind(scaled, nb_samples=4)(x * factor, 1) * factor**power
+    np.testing.assert_allclose(found, kind(network, nb_samples=4)(x, 1), rtol=1e-3, atol=1e-5)
+
+
+def test_absolute_noise_has_the_units_of_the_input(network: keras.Model) -> None:
+    x = random(2, 6, 5, 2)
+    drawn = [np.random.default_rng([0, k, 0]).standard_normal((6, 5, 2), np.float32) for k in range(3)]
+    maps = [GradientExplainer(network)(x + 0.4 * each, 1) for each in drawn]
+    found = SmoothGrad(network, nb_samples=3, noise=0.4, noise_scale="absolute")(x, 1)
+    np.testing.assert_allclose(found, np.mean(maps, axis=0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", ["range", "absolute"])
+def test_a_map_does_not_depend_on_its_neighbours(network: keras.Model, scale: str) -> None:
+    x = random(3, 6, 5, 2) * np.array([1, 100, 0.01]).reshape(3, 1, 1, 1)
+    explainer = SmoothGrad(network, nb_samples=3, noise_scale=scale)
+    alone = np.concatenate([explainer(x[i : i + 1], 1) for i in range(3)])
+    np.testing.assert_allclose(explainer(x, 1), alone, rtol=1e-4, atol=1e-7)
 
 
 def test_the_seed(network: keras.Model) -> None:
@@ -157,8 +208,7 @@ def test_each_input_has_noise_of_its_own() -> None:
     x = [random(2, 4), random(2, 4, seed=5)]
     maps = []
     for k in range(3):
-        noisy = [part + noise((4,), k, 0.5, which=i) for i, part in enumerate(x)]
-        maps.append(GradientExplainer(model).explain(noisy, 0))
+        maps.append(GradientExplainer(model).explain([noisy(x[i], k, 0.5, i) for i in range(2)], 0))
     found = SmoothGrad(model, nb_samples=3, noise=0.5).explain(x, 0)
     for i in range(2):
         np.testing.assert_allclose(found[i], np.mean([m[i] for m in maps], axis=0), rtol=1e-4, atol=1e-6)
@@ -208,9 +258,11 @@ def test_wrong_calls(network: keras.Model) -> None:
     for kind, wrong in ((SmoothGrad, 0), (SquareGrad, 1.5), (SmoothGrad, True)):
         with pytest.raises(InputError, match="nb_samples is a whole number of at least 1"):
             kind(network, nb_samples=wrong)
-    for wrong in (-0.1, float("nan"), float("inf"), "0.2", None):
+    for wrong in (-0.1, float("nan"), float("inf"), "0.2", None, True):
         with pytest.raises(InputError, match="noise is a standard deviation of at least 0"):
             SmoothGrad(network, noise=wrong)
+    with pytest.raises(InputError, match=r"noise_scale is one of range, absolute\. Received: 'relative'"):
+        SmoothGrad(network, noise_scale="relative")
     with pytest.raises(InputError, match="seed is a whole number of at least 0"):
         SmoothGrad(network, seed=-1)
     brought: list[dict[str, Any]] = [

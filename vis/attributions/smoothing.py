@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,24 @@ from vis.attributions.gradient import GradientExplainer
 from vis.attributions.sampled import average
 from vis.errors import InputError
 
+NOISE_SCALES = ("range", "absolute")
+
 
 class Smoothed(Explainer):
     """A statistic of an explanation over copies of the input with normal noise.
 
     Args:
         model: a Keras model, whose gradient is taken, or any explainer.
-        output_layer, operator, reducer, backprop_modifier, options: see `Explainer`; an explainer
-            brings its own, so that none but `batch_size` and `reducer` may be given.
+        output_layer, operator, backprop_modifier, options: see `Explainer`; an explainer brings its own, so
+            that none may be given.
         batch_size: the largest number of copies that the model is given at once; on a CPU small batches are
             the faster ones, on a GPU large ones.
+        reducer: see `Explainer`; by default that of the explainer, or the mean of a model's gradient.
         nb_samples: the number of noisy copies.
-        noise: the standard deviation of the noise, in the units of the input.
-        seed: of the noise, which is the same for each sample of a batch.
+        noise: the standard deviation of the noise, as `noise_scale` says.
+        seed: of the noise, which each sample of a batch gets alike but for its scale.
+        noise_scale: `"range"`: `noise` is a fraction of the maximum minus the minimum of each sample, of each
+            input by itself, or of what the layer `wrt` returns; `"absolute"`: it has the input's units.
     """
 
     at_least = 1
@@ -39,11 +45,13 @@ class Smoothed(Explainer):
         output_layer: Any = None,
         batch_size: int | None = 16,
         operator: Any = None,
-        reducer: str | None = "mean",
+        reducer: str | EllipsisType | None = ...,
         nb_samples: int = 50,
         noise: float = 0.2,
         seed: int = 0,
         backprop_modifier: Any = None,
+        *,
+        noise_scale: str = "range",
         **options: Any,
     ) -> None:
         if isinstance(model, Explainer):
@@ -55,27 +63,41 @@ class Smoothed(Explainer):
             self.explainer = model
         else:
             self.explainer = GradientExplainer(
-                model, output_layer, batch_size, operator, reducer, backprop_modifier, **options
+                model, output_layer, batch_size, operator, backprop_modifier=backprop_modifier, **options
             )
-        self._explain(self.explainer.score, batch_size, reducer)
+        chosen = self.explainer.reducer if isinstance(reducer, EllipsisType) else reducer
+        self._explain(self.explainer.score, batch_size, chosen)
         self.has_channels = self.explainer.has_channels
         self.nb_samples = whole("nb_samples", nb_samples, self.at_least)
-        if not (isinstance(noise, int | float | np.number) and 0 <= noise < math.inf):
+        number = isinstance(noise, int | float | np.number) and not isinstance(noise, bool)
+        if not (number and 0 <= noise < math.inf):
             raise InputError(f"noise is a standard deviation of at least 0. Received: {noise!r}.")
+        if noise_scale not in NOISE_SCALES:
+            raise InputError(
+                f"noise_scale is one of {', '.join(NOISE_SCALES)}. Received: {noise_scale!r}. With "
+                "'range', noise is a fraction of each sample's maximum minus minimum."
+            )
         self.noise = float(noise)
+        self.noise_scale = noise_scale
         self.seed = whole("seed", seed, 0)
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         weights = np.full(self.nb_samples, 1 / self.nb_samples)
-        changed = len(self.score.explained(arrays))
+        explained = self.score.explained(arrays)
+        deviations = [self._deviation(array) for array in explained]
+
+        def noisy(array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
+            random = np.random.default_rng([self.seed, number, which])
+            return np.asarray(array + deviations[which] * random.standard_normal(array.shape[1:], np.float32))
+
         moments = average(
             self.explainer.attribute,
             arrays,
             targets,
-            self._noisy,
+            noisy,
             weights,
             self.batch_size,
-            changed,
+            len(explained),
             self.squares,
         )
         pairs = zip(moments.sums, moments.squares or moments.sums, strict=True)
@@ -94,13 +116,17 @@ class Smoothed(Explainer):
         """Return the statistic, given the means of the attributions and of their squares."""
         raise NotImplementedError
 
-    def _noisy(self, array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
-        random = np.random.default_rng([self.seed, number, which])
-        return np.asarray(array + self.noise * random.standard_normal(array.shape[1:], np.float32))
+    def _deviation(self, array: npt.NDArray[Any]) -> Any:
+        """Return the standard deviation of the noise of each sample."""
+        if self.noise_scale == "absolute":
+            return self.noise
+        axes = tuple(range(1, array.ndim))
+        wide = array.astype(np.float64)
+        return self.noise * (wide.max(axis=axes, keepdims=True) - wide.min(axis=axes, keepdims=True))
 
 
 class SmoothGrad(Smoothed):
-    """The mean over noisy copies: `mean_k M(x + e_k)`, `e_k ~ N(0, noise^2)`, which smooths a map.
+    """The mean over noisy copies: `mean_k M(x + e_k)`, `e_k ~ N(0, s^2)`, which smooths a map.
 
     Args: see `Smoothed`.
 
