@@ -1,5 +1,6 @@
 """Integrated gradients against a loop over the path, by hand, and how far they are from adding up."""
 
+import re
 from typing import Any
 
 import keras
@@ -149,7 +150,7 @@ def test_a_linear_model_gives_weights_times_the_way() -> None:
 def test_a_baseline_per_sample_is_refused(network: keras.Model) -> None:
     x, x0 = random(5, 5, 4, 2), random(5, 5, 4, 2, seed=8)
     with pytest.raises(InputError, match="has the shape of one input"):
-        IntegratedGradients(network, baseline=x0).explain(x, 0)
+        IntegratedGradients(network, baseline=x0)
     one = IntegratedGradients(network, baseline=x0[0]).explain(x, 0)
     np.testing.assert_array_equal(IntegratedGradients(network, baseline=x0[:1]).explain(x, 0), one)
 
@@ -193,11 +194,27 @@ def test_wrong_calls(network: keras.Model) -> None:
     for steps, method in ((0, "gauss-legendre"), (1, "trapezoid"), (2.5, "trapezoid"), (True, "trapezoid")):
         with pytest.raises(InputError, match=r"steps is a whole number of at least"):
             IntegratedGradients(network, steps=steps, method=method)
-    with pytest.raises(InputError, match=r"The baseline is a number, or has the shape.*\(3, 3, 2\)"):
-        IntegratedGradients(network, baseline=np.zeros((3, 3, 2))).explain(random(2, 5, 4, 2), 0)
+    for shape in ((3, 3, 2), (5, 4), (2, 5, 4, 2), (5, 4, 1), (1, 1, 5, 4, 2)):
+        words = rf"The baseline is a number, or has the shape.*{re.escape(str(shape[shape[0] == 1 :]))}"
+        with pytest.raises(InputError, match=words):
+            IntegratedGradients(network, baseline=np.zeros(shape))
+    with pytest.raises(InputError, match=r"takes 1 inputs|takes the inputs"):
+        IntegratedGradients(network, baseline={"a": 0, "b": 1})
+
+
+def test_a_baseline_is_checked_as_soon_as_the_shape_is_known() -> None:
+    entry = keras.Input((None, 2))
+    model = keras.Model(entry, layers.Dense(1)(layers.GlobalAveragePooling1D()(layers.Dense(3)(entry))))
+    for options in ({}, {"wrt": 1}):
+        with pytest.raises(InputError, match=r"The baseline is a number, or has the shape of one input"):
+            IntegratedGradients(model, baseline=np.zeros((4, 5)), **options)
+    explainer = IntegratedGradients(model, baseline=np.zeros((4, 2)))
+    assert explainer(random(2, 4, 2), 0).shape == (2, 4, 2)
+    with pytest.raises(InputError, match=r"of one input: \[\(5, 2\)\]\. Received: \[\(4, 2\)\]"):
+        explainer(random(2, 5, 2), 0)
 
 
 @pytest.mark.parametrize("baseline", [float("nan"), "zeros", None])
 def test_a_baseline_that_is_no_number_is_named(network: keras.Model, baseline: Any) -> None:
     with pytest.raises(InputError, match="baseline"):
-        IntegratedGradients(network, baseline=baseline).explain(random(2, 5, 4, 2), 0)
+        IntegratedGradients(network, baseline=baseline)

@@ -1119,9 +1119,9 @@ for what, baseline in {
 }.items():
     row("vis.attributions.IntegratedGradients", f"baseline is {what}", InputError,
         ("The baseline is a number, or has the shape of one input", "(6, 5, 3)", "Received:"),
-        lambda d, baseline=baseline: attributions.IntegratedGradients(net(), baseline=baseline).explain(X, Y))
+        lambda d, baseline=baseline: attributions.IntegratedGradients(net(), baseline=baseline))
 row("vis.attributions.IntegratedGradients", "a baseline of one of two inputs", InputError, "takes 2 inputs",
-    lambda d: attributions.IntegratedGradients(two(), baseline=IMAGE).explain([X, np.ones((4, 2))], 0))
+    lambda d: attributions.IntegratedGradients(two(), baseline=IMAGE))
 row("vis.attributions.IntegratedGradients", "residuals of no sample", InputError, "nothing to explain",
     lambda d: attributions.IntegratedGradients(net()).residuals(iter(())))
 for name, least in (("SmoothGrad", 1), ("SquareGrad", 1), ("VarGrad", 2)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import inputs
+from vis import inputs, models
 from vis.attributions.asked import pick_of, targets_of
 from vis.attributions.base import Attribution, whole
 from vis.attributions.batches import Arrays, batches
@@ -62,12 +63,15 @@ class IntegratedGradients(GradientExplainer):
                     f"The baseline is a finite number, or inputs of such. Received: {baseline!r}."
                 )
         self.baseline = baseline
+        known = self._known_shapes()
+        if known is not None:
+            self._baselines(known)
         self.method = method
         self._points, self._weights = nodes(self.steps, method)
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         explained = self.score.explained(arrays)
-        baselines = self._baselines(explained)
+        baselines = self._baselines([array.shape[1:] for array in explained])
 
         def on_the_way(array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
             way = array - baselines[which]
@@ -95,7 +99,9 @@ class IntegratedGradients(GradientExplainer):
             explained = self.score.explained(arrays)
             start = arrays[: len(arrays) - len(explained)] + [
                 np.broadcast_to(baseline, array.shape).astype(array.dtype)
-                for array, baseline in zip(explained, self._baselines(explained), strict=True)
+                for array, baseline in zip(
+                    explained, self._baselines([array.shape[1:] for array in explained]), strict=True
+                )
             ]
             rise = self.score.values(arrays, weights).astype(np.float64) - self.score.values(start, weights)
             parts = self.attribute(arrays, weights).maps
@@ -104,21 +110,32 @@ class IntegratedGradients(GradientExplainer):
             raise InputError("There is nothing to explain. Received: an empty data set.")
         return np.concatenate(found)
 
-    def _baselines(self, arrays: Arrays) -> Arrays:
-        shapes = [array.shape[1:] for array in arrays]
+    def _known_shapes(self) -> list[tuple[int | None, ...]] | None:
+        """Return the shapes of what is explained, of one sample, if they are known before any input."""
+        if self.score.wrt is not None:
+            shape = models.output_shape(self.score.wrt)
+            return None if shape is None else [shape[1:]]
+        symbols = self.score.source.symbols
+        return None if symbols is None else [tuple(each.shape[1:]) for each in keras.tree.flatten(symbols)]
+
+    def _baselines(self, shapes: Sequence[tuple[int | None, ...]]) -> Arrays:
+        """Return the baseline of each input: a number, or of its shape, in which None is any size."""
         if np.ndim(self.baseline) == 0 and not isinstance(self.baseline, dict):
-            return [np.full(shape, self.baseline, np.float64) for shape in shapes]
+            return [np.asarray(self.baseline, np.float64) for _ in shapes]
         symbols = None if self.score.wrt is not None else self.score.source.symbols
         given = [self.baseline] if symbols is None else inputs.in_order(symbols, self.baseline)
         parts = [np.asarray(part, np.float64) for part in given]
         parts = [
-            part[0] if part.shape == (1, *shape) else part for part, shape in zip(parts, shapes, strict=True)
+            part[0] if part.shape[:1] == (1,) and part.ndim > len(shape) else part
+            for part, shape in zip(parts, shapes, strict=True)
         ]
-        if [part.shape for part in parts] != shapes:
-            raise InputError(
-                f"The baseline is a number, or has the shape of one input: {shapes}. "
-                f"Received: {[part.shape for part in parts]}."
-            )
+        for part, shape in zip(parts, shapes, strict=True):
+            axes = zip(part.shape, shape, strict=False)
+            if part.ndim != len(shape) or any(wanted not in (None, size) for size, wanted in axes):
+                raise InputError(
+                    f"The baseline is a number, or has the shape of one input: {list(shapes)}. "
+                    f"Received: {[part.shape for part in parts]}."
+                )
         return parts
 
 
