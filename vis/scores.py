@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -68,16 +69,51 @@ class Score:
         graph, _ = models.unmodified(self.source.model)
         return replace(self, kernels=tuple(models.scaled_kernels(graph)))
 
+    @cached_property
+    def _mask_makers(self) -> models.MaskMakers:
+        return models.mask_makers(models.unmodified(self.source.model)[0])
+
     def begin(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Return the inputs of a batch, and behind them the output of the layer `wrt` if there is one."""
+        """Return all that the score of a batch depends on.
+
+        That is the inputs; behind them the output of the layer `wrt` if there is one; and behind that, if the
+        model makes masks, those, and what `steps` returns. They stay as they are when inputs are changed.
+        """
+        begun = list(arrays)
         if self.wrt is None:
             check_numbers(arrays, self.source.model, "O")
-            return list(arrays)
-        return [*arrays, replace(self, layer=self.wrt, wrt=None).outputs(arrays)]
+        else:
+            begun.append(replace(self, layer=self.wrt, wrt=None).outputs(arrays))
+        if not len(arrays[0]) or not self._mask_makers.at_work():
+            return begun
+        received, masks = replace(self, layer=self.wrt, wrt=None)._masks(arrays)
+        steps = [_unmasked(array, [*zip(received, masks, strict=True)]) for array in self.explained(begun)]
+        own = len(masks) if self.wrt is None else len(masks) - 1
+        return [*begun, *masks[:own], *steps] if own else begun
 
-    def explained(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    def explained(self, arrays: Sequence[Any]) -> list[Any]:
         """Return those of the arrays of `begin` that the gradients are of."""
-        return list(arrays if self.wrt is None else arrays[-1:])
+        return list(arrays[self.which])
+
+    @property
+    def which(self) -> slice:
+        """Which of the arrays of `begin` the gradients are of."""
+        inputs = self._inputs()
+        return slice(0, inputs) if self.wrt is None else slice(inputs, inputs + 1)
+
+    def steps(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return which steps of what is explained are not masked, as arrays of booleans that broadcast."""
+        given, explained = self._given(arrays), self.explained(arrays)
+        return list(arrays[len(given) :]) or [np.ones((1,) * array.ndim, bool) for array in explained]
+
+    def _given(self, arrays: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
+        """Return those of the arrays of `begin` that the model is run on: all but the steps."""
+        masked = len(arrays) > self._inputs() + (self.wrt is not None)
+        return arrays[: len(arrays) - len(self.explained(arrays))] if masked else arrays
+
+    def _inputs(self) -> int:
+        symbols = self.source.symbols
+        return 1 if symbols is None else len(keras.tree.flatten(symbols))
 
     def outputs(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return the output of the model or layer for a batch, `(batch, ...)`.
@@ -93,6 +129,17 @@ class Score:
             return Scored(checks.finite(evaluation.values[0], f"The output of {end.name!r}"), [], [])
 
         return self._fitted(run, arrays, None).scores
+
+    def _masks(self, arrays: Sequence[npt.NDArray[Any]]) -> tuple[list[Any], list[Any]]:
+        """Return what layers make masks of, and the masks; behind them the output of `layer` and its mask."""
+
+        def run(arrays: Sequence[npt.NDArray[Any]], _: Any) -> Scored:
+            trace = self._trace(arrays, None, None, (), "masks")
+            evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1), *self.kernels])
+            return Scored(np.zeros(len(arrays[0])), [], evaluation.values)
+
+        values = self._fitted(run, arrays, None).values
+        return values[::2], values[1::2]
 
     def values(self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the score of each sample, `(batch,)`.
@@ -153,6 +200,7 @@ class Score:
 
     def _fitted(self, run: Callable[..., Scored], arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
         """Run on a batch; for a model of a fixed batch size, on parts of that, the last one filled up."""
+        arrays = self._given(arrays)
         fixed, count = self._specs(arrays)[0].shape[0], len(arrays[0])
         if fixed in (None, count):
             return run(arrays, targets)
@@ -173,9 +221,12 @@ class Score:
 
     def _specs(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
         specs = self.source.specs(arrays)
+        # A dimension that varies with the input is part of no trace.
+        varies = any(None in spec.shape[1:] for spec in specs)
         for array in arrays[len(specs) :]:
-            # A dimension that varies with the input is part of no trace.
-            shape = models.output_shape(self.wrt) or array.shape
+            shape: Any = (None,) * array.ndim if varies else array.shape
+            if self.wrt is not None and len(specs) == self._inputs():
+                shape = models.output_shape(self.wrt) or array.shape
             specs.append(backend.Spec((None, *shape[1:]), str(array.dtype)))
         return specs
 
@@ -185,6 +236,7 @@ class Score:
         targets: npt.NDArray[Any] | None,
         watch: Any,
         watched: tuple[()] | None,
+        kind: str | None = None,
     ) -> Trace:
         modifier = self.modifier or self.source.modifier
         specs = self._specs(arrays)
@@ -192,7 +244,7 @@ class Score:
         about = [self.source.anchor(), self.operator]
         about += [part for part in (self.layer, watch, self.wrt) if part is not None]
         about += [] if modifier is None else [modifier.rule]
-        kind = "score" if watched is None else "scores" if target else "outputs"
+        kind = kind or ("score" if watched is None else "scores" if target else "outputs")
         absent = tuple(part is None for part in (self.layer, watch, self.wrt, modifier))
         key = (kind, absent, self.fold, len(self.kernels), tuple(specs), target)
         with self.source.tried(specs):
@@ -215,13 +267,20 @@ class Score:
         symbols, layer, operator = self.source.symbols, self.layer, self.operator
         points = [point for point in (layer, watch) if point is not None]
         probe = models.Probe(graph, points, self.wrt, self.fold, modifier is not None)
-        of_inputs = 1 if symbols is None else len(keras.tree.flatten(symbols))
+        of_inputs = self._inputs()
 
         def forward(tensors: list[Any]) -> backend.Traced:
             given, targets, scale = tensors[:count], tensors[count:behind], tensors[behind]
             kernels = tensors[behind + 1 :] or None
             inputs = given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given[:of_inputs])
-            outputs, values = probe.run(inputs, given[-1] if count > of_inputs else None, kernels)
+            others = given[of_inputs:]
+            start = others.pop(0) if others and self.wrt is not None else None
+            masks = models.Masks(others or None) if others or kind == "masks" else None
+            outputs, values = probe.run(inputs, start, kernels, masks)
+            if masks is not None and kind == "masks":
+                pairs = masks.made if layer is None else [*masks.made, (values[0], _mask(values[0]))]
+                flat = [tensor for received, mask in pairs for tensor in (received, ops.cast(mask, "bool"))]
+                return backend.Traced(ops.zeros((), "float64"), [], flat, 0.0, [])
             answer = outputs if layer is None else values[0]
             if kind == "outputs":
                 single = single_output(answer)
@@ -249,6 +308,32 @@ class Score:
         specs = [*specs, backend.Spec((), "float64"), *map(_spec, self.kernels)]
         rule = modifier.rule if modifier and kind == "score" else None
         return Trace(backend.compile_gradient(forward, specs, rule), graph, [])
+
+
+def _mask(tensor: Any) -> Any:
+    """Return the mask of a tensor: where it has none, each sample counts."""
+    mask = models.mask_of(tensor)
+    return ops.ones((ops.shape(tensor)[0],), "bool") if mask is None else mask
+
+
+def _unmasked(array: npt.NDArray[Any], made: list[tuple[Any, Any]]) -> npt.NDArray[np.bool_]:
+    """Return which steps of an array are not masked by all layers that take it as it is.
+
+    Args:
+        array: `(batch, ...)`.
+        made: what layers took, and the masks that they made of it.
+    """
+    counts = taken = np.zeros((len(array), *[1] * (array.ndim - 1)), bool)
+    for received, mask in made:
+        if received.shape != array.shape or mask.shape != array.shape[: mask.ndim]:
+            continue
+        # Rounded, perhaps, to half precision.
+        near = 0 if array.dtype.kind in "iub" else 1e-2
+        axes = tuple(range(1, array.ndim))
+        same = np.isclose(received, array, rtol=near).all(axis=axes, keepdims=True)
+        counts = counts | (same & mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim)))
+        taken = taken | same
+    return np.asarray(counts | ~taken)
 
 
 def _spec(tensor: Any) -> backend.Spec:

@@ -8,7 +8,7 @@ import operator as operator_
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -118,8 +118,8 @@ class Explainer(ABC):
         """Return the attribution of each value of each input, for one batch.
 
         Args:
-            arrays: the inputs in flat order, each `(batch, ...)`, and behind them the output of the layer
-                `wrt` if there is one, which alone is attributed.
+            arrays: the inputs in flat order, each `(batch, ...)`, and behind them what else the scores depend
+                on, see `Score.begin`. What is attributed is `self.score.explained(arrays)`.
             targets: the weights of the outputs, `(batch, ...)`, or what the operator takes.
         """
 
@@ -184,6 +184,9 @@ class Explainer(ABC):
         weights = targets_of(self.score, arrays, given)
         arrays = self.score.begin(arrays)
         found = self.attribute(arrays, weights)
+        steps = self.score.steps(arrays)
+        if len(found.maps) == len(steps):
+            found = replace(found, maps=[*map(_of_steps, found.maps, steps)])
         maps = [self._reduced(part, i) for i, part in enumerate(found.maps)]
         values = found.scores
         if scores and values is None:
@@ -287,6 +290,11 @@ class Explainer(ABC):
         if len(parts) == 1 and (symbols is None or len(keras.tree.flatten(symbols)) > 1):
             return parts[0]  # one map, whatever the number of inputs
         return inputs.packed(symbols, parts, given if isinstance(given, dict) else None)
+
+
+def _of_steps(part: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return attributions that are zero for steps that the model masks."""
+    return part if steps.all() else np.where(steps, part, 0)
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,7 @@ class IntegratedGradients(GradientExplainer):
 
     `(x - x0) int_0^1 dS/dx (x0 + a (x - x0)) da`, the integral by a sum over `steps` points. The
     attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` gives.
+    Steps that the model masks in `x` are masked all the way, and stay as they are.
 
     Args:
         model, output_layer, operator, reducer, backprop_modifier, options: see `Explainer`.
@@ -71,14 +72,14 @@ class IntegratedGradients(GradientExplainer):
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         explained = self.score.explained(arrays)
-        baselines = self._baselines([array.shape[1:] for array in explained])
+        baselines = self._starts(arrays)
 
         def on_the_way(array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
             way = array - baselines[which]
             return np.asarray(baselines[which] + self._points[number] * way)
 
         summed = average(
-            super().attribute, arrays, targets, on_the_way, self._weights, self.batch_size, len(explained)
+            super().attribute, arrays, targets, on_the_way, self._weights, self.batch_size, self.score.which
         ).sums
         steps = [
             np.zeros(array.shape) if array.dtype.kind == "O" else array - baseline
@@ -96,12 +97,10 @@ class IntegratedGradients(GradientExplainer):
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
             weights = targets_of(self.score, arrays, given)
             arrays = self.score.begin(arrays)
-            explained = self.score.explained(arrays)
-            start = arrays[: len(arrays) - len(explained)] + [
-                np.broadcast_to(baseline, array.shape).astype(array.dtype)
-                for array, baseline in zip(
-                    explained, self._baselines([array.shape[1:] for array in explained]), strict=True
-                )
+            start = list(arrays)
+            start[self.score.which] = [
+                baseline.astype(array.dtype)
+                for array, baseline in zip(self.score.explained(arrays), self._starts(arrays), strict=True)
             ]
             rise = self.score.values(arrays, weights).astype(np.float64) - self.score.values(start, weights)
             parts = self.attribute(arrays, weights).maps
@@ -109,6 +108,13 @@ class IntegratedGradients(GradientExplainer):
         if not found:
             raise InputError("There is nothing to explain. Received: an empty data set.")
         return np.concatenate(found)
+
+    def _starts(self, arrays: Arrays) -> Arrays:
+        """Return where the path of each sample starts: at the baseline, but for masked steps, which stay."""
+        explained = self.score.explained(arrays)
+        baselines = self._baselines([array.shape[1:] for array in explained])
+        both = zip(self.score.steps(arrays), baselines, explained, strict=True)
+        return [np.where(steps, baseline, array.astype(np.float64)) for steps, baseline, array in both]
 
     def _known_shapes(self) -> list[tuple[int | None, ...]] | None:
         """Return the shapes of what is explained, of one sample, if they are known before any input."""

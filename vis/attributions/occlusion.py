@@ -129,7 +129,8 @@ class Occlusion(Explainer):
         return sides, strides
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
-        (array,) = arrays
+        array, *masks = arrays
+        (steps,) = self.score.steps(arrays)
         sizes, channels = self._sizes([array.shape])
         patches = _patches(sizes, *self._patch(sizes))
         scores = self.score.values(arrays, targets)
@@ -139,10 +140,12 @@ class Occlusion(Explainer):
         for start in range(0, len(patches), at_once):
             some = patches[start : start + at_once]
             covered = np.stack([array] * len(some))
+            others = [np.concatenate([each] * len(some)) for each in masks]
             for patch, copies in zip(some, covered, strict=True):
                 copies[_with_channels(patch, channels, slice(None))] = self.occlusion_value
             repeated = np.concatenate([targets] * len(some))
-            left = self.score.values([covered.reshape(-1, *array.shape[1:])], repeated)
+            covered = np.where(steps, covered, array).reshape(-1, *array.shape[1:])
+            left = self.score.values([covered, *others], repeated)
             for patch, fall in zip(some, scores - left.reshape(len(some), -1), strict=True):
                 falls[patch] += fall.reshape(-1, *[1] * len(sizes))
                 covers[patch[1:]] += 1

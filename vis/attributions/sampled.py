@@ -47,7 +47,7 @@ def average(
     change: Change,
     weights: npt.NDArray[np.float64],
     batch_size: int | None,
-    changed: int,
+    changed: slice,
     squares: bool = False,
 ) -> Moments:
     """Return the weighted sum of the attributions of changed inputs, one change per weight.
@@ -59,21 +59,24 @@ def average(
         change: changes an input.
         weights: of the changes.
         batch_size: the largest number of samples that the model is given at once; None for all.
-        changed: how many of the arrays are changed: the last ones.
+        changed: those of the arrays that are changed.
         squares: whether the squares are wanted, too.
     """
     count, total = len(arrays[0]), len(weights)
     at_once = total if batch_size is None else max(1, min(total, batch_size // count))
-    unchanged = len(arrays) - changed
+    at = range(len(arrays))[changed]
     # Strings are kept as they are.
-    wide = [a if a.dtype.kind == "O" else a.astype(np.float64) for a in arrays[unchanged:]]
+    wide = [arrays[i] if arrays[i].dtype.kind == "O" else arrays[i].astype(np.float64) for i in at]
     moments = Moments()
     for start in range(0, total, at_once):
         numbers = range(start, min(start + at_once, total))
-        copies = [np.concatenate([array] * len(numbers)) for array in arrays[:unchanged]]
-        copies += [
-            np.concatenate([_changed(change, arrays[unchanged + i], array, i, number) for number in numbers])
-            for i, array in enumerate(wide)
+        copies = [
+            np.concatenate(
+                [_changed(change, array, wide[at.index(i)], at.index(i), number) for number in numbers]
+                if i in at
+                else [array] * len(numbers)
+            )
+            for i, array in enumerate(arrays)
         ]
         repeated = np.concatenate([targets] * len(numbers))
         found = attribute(copies, repeated).maps

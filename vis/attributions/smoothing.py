@@ -83,8 +83,8 @@ class Smoothed(Explainer):
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         weights = np.full(self.nb_samples, 1 / self.nb_samples)
-        explained = self.score.explained(arrays)
-        deviations = [self._deviation(array) for array in explained]
+        explained = zip(self.score.explained(arrays), self.score.steps(arrays), strict=True)
+        deviations = [self._deviation(array, steps) for array, steps in explained]
 
         def noisy(array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
             random = np.random.default_rng([self.seed, number, which])
@@ -97,7 +97,7 @@ class Smoothed(Explainer):
             noisy,
             weights,
             self.batch_size,
-            len(explained),
+            self.score.which,
             self.squares,
         )
         pairs = zip(moments.sums, moments.squares or moments.sums, strict=True)
@@ -116,13 +116,14 @@ class Smoothed(Explainer):
         """Return the statistic, given the means of the attributions and of their squares."""
         raise NotImplementedError
 
-    def _deviation(self, array: npt.NDArray[Any]) -> Any:
-        """Return the standard deviation of the noise of each sample."""
+    def _deviation(self, array: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+        """Return the standard deviation of the noise of each sample: none where its steps are masked."""
         if self.noise_scale == "absolute":
-            return self.noise
-        axes = tuple(range(1, array.ndim))
+            return self.noise * steps
+        axes: Any = {"axis": tuple(range(1, array.ndim)), "keepdims": True, "where": steps}
         wide = array.astype(np.float64)
-        return self.noise * (wide.max(axis=axes, keepdims=True) - wide.min(axis=axes, keepdims=True))
+        ranges = wide.max(initial=-np.inf, **axes) - wide.min(initial=np.inf, **axes)
+        return np.asarray(self.noise * np.where(steps, ranges, 0))
 
 
 class SmoothGrad(Smoothed):

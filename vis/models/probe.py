@@ -7,7 +7,8 @@ objects gain no attribute and no node, and two probes do not see each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from vis import backend
 from vis.errors import LayerError
 from vis.models.find import input_structure, sublayers
 from vis.models.folding import folded
+from vis.models.masks import MaskMakers, Masks, mark, mask_makers, mask_of
 from vis.models.twins import exchanged, twin
 
 
@@ -49,7 +51,11 @@ class Probe:
         return self.run(inputs)[1]
 
     def run(
-        self, inputs: Any, value: Any = None, kernels: Sequence[Any] | None = None
+        self,
+        inputs: Any,
+        value: Any = None,
+        kernels: Sequence[Any] | None = None,
+        masks: Masks | None = None,
     ) -> tuple[Any, list[Any]]:
         """Run the model as a call does, and return its outputs and the values.
 
@@ -57,6 +63,7 @@ class Probe:
             inputs: a structure of tensors.
             value: what the layer `start` returns; None for what it computes.
             kernels: those that `models.scaled_kernels` has returned; None for those of now.
+            masks: notes those that layers make, or gives those of another run; None for neither.
         """
         records: dict[int, list[Any]] = {id(_operation(point)): [] for point in self._points}
         told = {} if value is None else {id(self._start): value}
@@ -66,7 +73,7 @@ class Probe:
             kept += [] if self._start is None else [self._start]
             others = folded(self._model, kept, kernels)
         paths = paths_of(self._model) if self._note else {}
-        outputs = _recording(self._model, records, told, others, paths)(inputs, training=False)
+        outputs = _recording(self._model, records, told, others, masks, paths)(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 
@@ -144,7 +151,7 @@ def paths_of(model: Any) -> dict[int, str]:
 
 def noting(model: Any) -> Any:
     """Return what runs a model as a call does, while the trace notes which layer runs which operations."""
-    return _recording(model, {}, {}, {}, paths_of(model))
+    return _recording(model, {}, {}, {}, paths=paths_of(model))
 
 
 def _recording(
@@ -152,7 +159,8 @@ def _recording(
     records: dict[int, list[Any]],
     told: dict[int, Any],
     others: dict[int, Any],
-    paths: dict[int, str],
+    masks: Masks | None = None,
+    paths: Mapping[int, str] = MappingProxyType({}),
 ) -> Any:
     """Return `root`, or its twin.
 
@@ -161,9 +169,13 @@ def _recording(
         records: the lists that outputs are added to, by the ids of their operations.
         told: the values that operations return, by their ids.
         others: what runs in the place of operations, by their ids.
+        masks: those of layers, or None.
         paths: of the operations whose runs are noted, by their ids.
     """
     done = dict(others)
+    makers = MaskMakers([], []) if masks is None else mask_makers(root)
+    made = {id(each) for each in makers.operations}
+    own = made.union(map(id, makers.layers))
 
     def visit(operation: Any) -> Any:
         if id(operation) not in done:
@@ -171,18 +183,19 @@ def _recording(
             twins = {id(held): visit(held) for _, held in sublayers(operation)}
             twins = {key: double for key, double in twins.items() if id(double) != key}
             key = id(operation)
-            if twins or key in records or key in told or key in paths:
-                done[key] = _recorder(operation, twins, records.get(key), told.get(key), paths.get(key))
+            if twins or key in own.union(records, told, paths):
+                cls = type(operation)
+                if masks is not None and key in own:
+                    cls = masks.twin_class(cls, key in made)
+                done[key] = _recorder(operation, cls, twins, records.get(key), told.get(key), paths.get(key))
         return done[id(operation)]
 
     return visit(root)
 
 
 def _recorder(
-    operation: Any, twins: dict[int, Any], record: list[Any] | None, value: Any, path: str | None
+    operation: Any, cls: Any, twins: dict[int, Any], record: list[Any] | None, value: Any, path: str | None
 ) -> Any:
-    cls = type(operation)
-
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         if path is None:
             output = cls.__call__(self, *args, **kwargs)
@@ -211,8 +224,4 @@ def _recorder(
 
 
 def _in_place_of(output: Any, value: Any) -> Any:
-    told = ops.cast(value, output.dtype)
-    # How Keras hands the mask of an embedding on; it has no public name.
-    if getattr(output, "_keras_mask", None) is not None:
-        told._keras_mask = output._keras_mask
-    return told
+    return mark(ops.cast(value, output.dtype), mask_of(output))

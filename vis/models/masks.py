@@ -1,0 +1,151 @@
+"""Masks of steps: which layers make them, and how a run on changed values keeps those of the original.
+
+A mask says which steps of a sequence count; Keras hands it on beside the values. A layer that makes one from
+its input (`Masking`, an `Embedding` with `mask_zero`, one of a user's own) would make another from a noisy or
+a covered input, or where a path crosses the value that it masks. So masks are noted in a run on the original,
+and given back in any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from vis.models.find import held_operations
+
+# The relative distance of two neighbouring numbers of a type.
+_STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+_NOTHING = np.zeros((1, 1, 1), np.float32)
+
+
+@dataclass(frozen=True)
+class MaskMakers:
+    """What may make masks inside a model.
+
+    Args:
+        layers: those that say how they compute a mask.
+        operations: those whose outputs are masks; a functional model computes most of its masks so.
+    """
+
+    layers: list[Any]
+    operations: list[Any]
+
+    def at_work(self) -> bool:
+        """Tell whether there may be a mask."""
+        return bool(self.operations) or any(map(_makes_mask, self.layers))
+
+
+def mask_makers(model: Any) -> MaskMakers:
+    """Return what may make masks inside a model."""
+    held = [model, *held_operations(model).values()]
+    own = keras.Layer.compute_mask
+    layers = [each for each in held if getattr(type(each), "compute_mask", own) is not own]
+    masks = []
+    for node in (node for each in held for node in getattr(each, "_inbound_nodes", ())):
+        masks += [mask_of(tensor) for tensor in node.output_tensors]
+        masks += [node.arguments.kwargs.get("mask")]
+    symbols = [mask for mask in masks if isinstance(mask, keras.KerasTensor) and mask.dtype == "bool"]
+    return MaskMakers(layers, [mask._keras_history.operation for mask in symbols])
+
+
+def _makes_mask(layer: Any) -> bool:
+    """Tell whether a layer may make a mask where it is given none."""
+    try:
+        masks = layer.compute_mask(_NOTHING, None)
+    except Exception:  # of a user's own, on an input that is none of its
+        return True
+    return any(mask is not None for mask in keras.tree.flatten(masks))
+
+
+def mask_of(tensor: Any) -> Any:
+    """Return the mask that Keras hands on beside a tensor, or None; it has no public name."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+class Masks:
+    """The masks that layers make, in the order in which a run makes them.
+
+    Args:
+        given: those of the original, which layers then make in place of their own; None to note them in
+            `made`, each behind what its layer received.
+    """
+
+    def __init__(self, given: Sequence[Any] | None = None) -> None:
+        self.made: list[tuple[Any, Any]] = []
+        self._given = None if given is None else iter(given)
+        self._pairs: list[tuple[Any, Any]] = []
+        self._paused = False
+
+    def twin_class(self, cls: Any, is_mask: bool) -> Any:
+        """Return the class of an operation's twin, whose masks are noted, or those given.
+
+        Args:
+            cls: the class of the operation.
+            is_mask: whether its output is a mask.
+        """
+        masks = self
+
+        class Masked(cls):  # type: ignore[misc]
+            def compute_mask(self, *args: Any, **kwargs: Any) -> Any:
+                made = super().compute_mask(*args, **kwargs)
+                received = keras.tree.flatten((args, kwargs))[0]
+                return keras.tree.map_structure(lambda mask: masks._kept(received, mask), made)
+
+            def __call__(self, *args: Any, **kwargs: Any) -> Any:
+                output = super().__call__(*args, **kwargs)
+                received = keras.tree.flatten((args, kwargs))[0]
+                if is_mask:
+                    return masks._kept(received, output)
+                kept = [masks._kept(received, mask_of(tensor)) for tensor in keras.tree.flatten(output)]
+                beside = masks._beside(received, kept, self.compute_dtype)
+                if beside is not None:
+                    # A layer may also change what it masks: it is run where it masks what it did not mask.
+                    masks._paused = True
+                    others = {id(received): beside}
+                    args, kwargs = keras.tree.map_structure(lambda x: others.get(id(x), x), (args, kwargs))
+                    output = super().__call__(*args, **kwargs)
+                    masks._paused = False
+                for tensor, mask in zip(keras.tree.flatten(output), kept, strict=True):
+                    mark(tensor, mask)
+                return output
+
+        return Masked
+
+    def _kept(self, received: Any, mask: Any) -> Any:
+        """Return what stands for a mask that a layer has made of what it received."""
+        if mask is None or self._paused or any(mask is kept for kept, _ in self._pairs):
+            return mask
+        if self._given is None:
+            self.made.append((received, mask))
+        self._pairs.append((mask if self._given is None else next(self._given), mask))
+        return self._pairs[-1][0]
+
+    def _beside(self, received: Any, masks: list[Any], dtype: str) -> Any:
+        """Return what a layer received, moved by the least where it masks what it did not mask before.
+
+        None where it need not or cannot be moved.
+        """
+        pairs = [pair for pair in self._pairs if any(pair[0] is mask for mask in masks)]
+        types = [keras.backend.standardize_dtype(getattr(received, "dtype", "int32")), dtype]
+        if self._given is None or not pairs or not keras.backend.is_float_dtype(types[0]):
+            return None
+        kept, made = pairs[0]
+        if len(kept.shape) > len(received.shape):
+            return None
+        step = max(_STEPS.get(each, 0.0) for each in types)
+        moved = ops.cast(ops.logical_and(kept, ops.logical_not(made)), types[0])
+        for _ in range(len(received.shape) - len(kept.shape)):
+            moved = ops.expand_dims(moved, -1)
+        return mark(received + moved * (2 * step * received + step**2), mask_of(received))
+
+
+def mark(tensor: Any, mask: Any) -> Any:
+    """Return a tensor with its mask, if there is one."""
+    if mask is not None:
+        tensor._keras_mask = mask
+    return tensor
