@@ -171,7 +171,7 @@ class Score:
         """
 
         if self.wrt is None and watch is None:
-            check_numbers(arrays, self.source.model)
+            check_numbers(self.explained(arrays), self.source.model)
 
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
             trace = self._trace(arrays, targets, watch, None)
