@@ -1,13 +1,14 @@
-"""What a user gives, checked: arrays of numbers, seeds, lists of objects."""
+"""What a user gives, checked: arrays of numbers, seeds, lists of objects, names of files."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vis.errors import GradientError, InputError
+from vis.errors import GradientError, InputError, ModelError, VisError, did_you_mean
 
 
 def real(values: Any, what: str) -> npt.NDArray[Any]:
@@ -87,3 +88,35 @@ def listed(things: Any, kind: type, what: str) -> list[Any]:
             f"Received: {things!r}."
         )
     return list(things or ())
+
+
+def model_file(path: str | Path) -> Path:
+    """Return the path of a file that a model may be in.
+
+    Raises:
+        ModelError: if there is none, or a folder.
+    """
+    return _file(path, "model", "Pass the path of a .keras or .h5 file.", ModelError)
+
+
+def image_file(path: str | Path) -> Path:
+    """Return the path of a file that a picture may be in.
+
+    Raises:
+        InputError: if there is none, or a folder.
+    """
+    return _file(path, "image", "Pass the path of a picture.", InputError)
+
+
+def _file(path: str | Path, kind: str, advice: str, error: type[VisError]) -> Path:
+    path = Path(path)
+    try:
+        beside = [item.name for item in path.parent.iterdir()] if not path.exists() else None
+    except (OSError, ValueError):  # no folder that can be read, or a zero byte in the name
+        beside = []
+    if beside is not None:
+        hint = did_you_mean(path.name, beside)
+        raise error(f"There is no {kind} file {str(path)!r}.{hint} {advice}")
+    if path.is_dir():
+        raise error(f"{str(path)!r} is a folder, and no {kind} file. {advice}")
+    return path

@@ -232,9 +232,100 @@ def test_what_is_no_model(tmp_path: Path, suffix: str, content: bytes) -> None:
         files.load_model(path)
 
 
+class Scale(layers.Layer):
+    """A layer that Keras has not been told of."""
+
+    def call(self, x: Any) -> Any:
+        return 2 * x
+
+
+class Net(keras.Model):
+    """A model that Keras has not been told of."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+def squared(x: Any) -> Any:
+    return x * x
+
+
+def unknown_layer(path: Path) -> None:
+    network(Scale(name="scale_7")).save(path)
+
+
+def unknown_layer_inside(path: Path) -> None:
+    inner = keras.Sequential([layers.Input((2,)), Scale(name="scale_7")], name="inner")
+    keras.Sequential([layers.Input((3, 2)), layers.TimeDistributed(inner)]).save(path)
+
+
+def unknown_function(path: Path) -> None:
+    network(layers.Dense(2, squared, name="square")).save(path)
+
+
+def unknown_model(path: Path) -> None:
+    model = Net()
+    model(np.ones((1, 2)))
+    model.save(path)
+
+
+def unknown_option(path: Path) -> None:
+    with_dense(lambda layer: layer["config"].update(name="last", groups=1), path)
+
+
+def value_of_an_option(path: Path) -> None:
+    with_dense(lambda layer: layer["config"].update(name="last", units=-3), path)
+
+
+def layers_that_do_not_fit(path: Path) -> None:
+    def change(layer: dict[str, Any]) -> None:
+        layer.update(class_name="Conv2D")
+        layer["config"] = {"name": "conv", "filters": 1, "kernel_size": [1, 1]}
+
+    with_dense(change, path)
+
+
+CAUSES = {
+    unknown_layer: r"`Scale` \('scale_7'\) is unknown: load it in Python with custom_objects|"
+    r"names \S+\.Scale, .* is unknown: load it in Python with custom_objects=\{'Scale': Scale\}",
+    unknown_layer_inside: r"Scale\b.* is unknown: load it in Python with custom_objects=\{'Scale': Scale\}",
+    unknown_function: r"squared\b.* is unknown: load it in Python with custom_objects=\{'squared': squared\}",
+    unknown_model: r"Net\b.* is unknown: load it in Python with custom_objects=\{'Net': Net\}",
+    unknown_option: r"the layer 'last' \(Dense\): .*groups.*load it in Python",
+    value_of_an_option: r"the layer 'last' \(Dense\): .*-3.*load it in Python",
+    layers_that_do_not_fit: r"expected min_ndim=4|must have the same length as input",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("safe_mode", [True, False])
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("make", CAUSES, ids=lambda make: make.__name__)
+def test_the_cause_of_a_failure_is_kept(
+    tmp_path: Path, make: Callable[[Path], None], suffix: str, safe_mode: bool
+) -> None:
+    if make is unknown_model and suffix == ".h5":
+        pytest.skip("Keras does not save such a model there")
+    path = tmp_path / f"model{suffix}"
+    make(path)
+    with pytest.raises(ModelError, match=CAUSES[make]) as error:
+        files.load_model(path, safe_mode)
+    assert len(str(error.value)) < 500 and "config=" not in str(error.value)
+
+
 def test_no_model_file_and_weights_alone(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="There is no model file"):
-        files.load_model(tmp_path / "none.keras")
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(ModelError, match=r"There is no model file '.*modle.keras'. Did you mean 'model.k"):
+        files.load_model(tmp_path / "modle.keras")
+    with pytest.raises(ModelError, match="is a folder, and no model file"):
+        files.load_model(tmp_path)
     network().save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(ModelError, match="weights alone"):
         files.load_model(tmp_path / "model.weights.h5")

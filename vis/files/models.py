@@ -16,29 +16,10 @@ from typing import Any
 import h5py
 import keras
 
+from vis import checks
 from vis.errors import ModelError
-from vis.files.reading import first_line
+from vis.files.causes import FUNCTIONS, MODELING, cause, is_registered, unknown
 
-# What models are made of. Other parts of Keras load files, change settings or fetch from the network.
-_MODELING = frozenset(
-    {
-        "activations",
-        "constraints",
-        "dtype_policies",
-        "engine",
-        "initializers",
-        "layers",
-        "losses",
-        "metrics",
-        "models",
-        "ops",
-        "optimizers",
-        "quantizers",
-        "random",
-        "regularizers",
-    }
-)
-_FUNCTIONS = frozenset({"activations", "losses", "metrics", "ops"})
 # Each of these a layer has weights for.
 _SIZES, _FEW = ("units", "filters", "input_dim", "output_dim"), 2**16
 # A file may be compressed to a part of what it holds; a small one may hold some more.
@@ -57,9 +38,7 @@ def load_model(path: str | Path, safe_mode: bool = True) -> Any:
     Raises:
         ModelError: if the file is no such model, or is refused.
     """
-    path = Path(path)
-    if not _is_file(path):
-        raise ModelError(f"There is no model file {str(path)!r}. Pass the path of a .keras or .h5 file.")
+    path = checks.model_file(path)
     try:
         if safe_mode:
             _check(path)
@@ -68,15 +47,8 @@ def load_model(path: str | Path, safe_mode: bool = True) -> Any:
         raise
     except Exception as error:  # the loaders raise whatever the bytes provoke
         raise ModelError(
-            f"{str(path)!r} could not be read as a Keras model (.keras or .h5): {first_line(error)}"
+            f"{str(path)!r} could not be read as a Keras model (.keras or .h5): {cause(path, error)}"
         ) from error
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except ValueError:  # a zero byte in the name
-        return False
 
 
 def _check(path: Path) -> None:
@@ -142,18 +114,21 @@ def _reason(item: dict[str, Any]) -> str | None:
         return f"has a {name}, which runs the code of another file"
     if isinstance(item.get("vocabulary"), str):
         return f"has a layer that reads the file {item['vocabulary']!r}"
-    if not isinstance(module, str) or not isinstance(name, str) or _is_registered(item):
+    if not isinstance(module, str) or not isinstance(name, str) or is_registered(item):
         return None
     own = module.startswith("keras.")
     room = module.removeprefix("keras.").removeprefix("src.").split(".")[0]
     if name == "function":
         name = str(item.get("config"))
         # Keras's own functions, too, are said to be of the builtins.
-        rooms = _FUNCTIONS if module == "builtins" else _FUNCTIONS & {room} if own else ()
+        rooms = FUNCTIONS if module == "builtins" else FUNCTIONS & {room} if own else ()
         known = any(hasattr(getattr(keras, each), name) for each in rooms)
     else:
-        known = module == "keras" or (own and room in _MODELING)
-    return None if known else f"names {module}.{name}, which is neither Keras's nor registered with Keras"
+        known = module == "keras" or (own and room in MODELING)
+    if known:
+        return None
+    told = unknown(f"names {module}.{name}, which is neither Keras's nor registered with Keras, and", name)
+    return told.removesuffix(".")
 
 
 def _excess(item: dict[str, Any], numbers: int) -> str | None:
@@ -166,13 +141,6 @@ def _excess(item: dict[str, Any], numbers: int) -> str | None:
         if isinstance(size, int) and size > max(numbers, _FEW):
             return f"has a layer with {key} = {size:,}, and {numbers:,} numbers as weights"
     return None
-
-
-def _is_registered(item: dict[str, Any]) -> bool:
-    names = (item.get("registered_name"), item.get("config") if item["class_name"] == "function" else None)
-    return any(
-        isinstance(name, str) and keras.saving.get_registered_object(name) is not None for name in names
-    )
 
 
 def _check_weights(path: Path, size: int, file: h5py.File) -> int:

@@ -9,29 +9,43 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vis import checks
 from vis.errors import InputError, did_you_mean
 from vis.files.reading import first_line
 from vis.files.writing import written
 
+# How a picture gets another shape.
+FITS: dict[str, Callable[[Image.Image, tuple[int, int], Image.Resampling], Image.Image]] = {
+    "crop": ImageOps.fit,
+    "pad": ImageOps.pad,
+    "stretch": Image.Image.resize,
+}
 # More is no picture for a network, and a file of a few bytes can claim to have any number.
 MAX_PIXELS = 2**26
 
 
-def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
-    """Return a picture from a file, resized to what a model takes.
+def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop") -> npt.NDArray[np.float32]:
+    """Return a picture from a file, upright, in the size that a model takes.
 
     Args:
         path: a file in any format that Pillow reads.
-        shape: `(height, width, channels)`; None for height and width keeps the picture's size.
+        shape: `(height, width, channels)`; a height or width of None is that of the picture, or follows
+            the other one.
+        fit: what is done to a picture of another shape: `"crop"` keeps its middle, `"pad"` adds black,
+            `"stretch"` squeezes it.
 
     Returns:
         float32 values from 0 to 255.
 
     Raises:
-        InputError: if the file is missing, damaged or no picture, or has more pixels than `MAX_PIXELS`.
+        InputError: if the file is missing, damaged or no picture, or has more pixels than `MAX_PIXELS`; or if
+            `fit` is unknown.
     """
+    if fit not in FITS:
+        raise InputError(f"fit is one of {', '.join(FITS)}.{did_you_mean(str(fit), FITS)} Received: {fit!r}.")
+    path = checks.image_file(path)
     height, width, channels = shape
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels or 3)
     if mode is None:
@@ -51,21 +65,28 @@ def load_image(path: str | Path, shape: tuple[int | None, ...]) -> npt.NDArray[n
                     f"The image {str(path)!r} has the pixel type {picture.mode!r}, whose range is not known. "
                     "Save it with 8 or 16 bits per channel."
                 )
+            picture = ImageOps.exif_transpose(picture)
             if picture.mode.startswith("I"):  # 16 bits; converting would cut them off at 255
                 picture = Image.fromarray((np.asarray(picture, np.float32) / 257).astype(np.uint8))
             converted = picture.convert(mode)
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"There is no image file {str(path)!r}.") from None
     except UnidentifiedImageError:
         raise InputError(f"{str(path)!r} is not a picture in a format that Pillow reads.") from None
     except Exception as error:  # the decoders raise whatever the bytes provoke
         raise InputError(f"The image {str(path)!r} could not be decoded: {first_line(error)}.") from error
-    size = (width or converted.width, height or converted.height)
+    size = _fitting(converted.size, height, width)
     if converted.size != size:
-        converted = converted.resize(size, Image.Resampling.BILINEAR)
+        converted = FITS[fit](converted, size, Image.Resampling.BILINEAR)
     return np.asarray(converted, np.float32).reshape(size[1], size[0], -1)
+
+
+def _fitting(size: tuple[int, int], height: int | None, width: int | None) -> tuple[int, int]:
+    """Return the width and height that a picture gets."""
+    if height is not None and width is not None:
+        return width, height
+    scale = height / size[1] if height is not None else width / size[0] if width is not None else 1
+    return width or max(1, round(scale * size[0])), height or max(1, round(scale * size[1]))
 
 
 class ImageFolder:
@@ -73,8 +94,9 @@ class ImageFolder:
 
     Args:
         folder: the folder.
-        shape: `(height, width, channels)` to which each is resized.
+        shape: `(height, width, channels)` that each gets.
         prepare: what makes the model's input of a picture of float32 values from 0 to 255.
+        fit: see `load_image`.
 
     Raises:
         InputError: if there is no picture; and by the item, if one cannot be read.
@@ -85,6 +107,7 @@ class ImageFolder:
         folder: str | Path,
         shape: tuple[int | None, ...],
         prepare: Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]] = np.asarray,
+        fit: str = "crop",
     ) -> None:
         Image.init()
         known = set(Image.EXTENSION)
@@ -95,12 +118,13 @@ class ImageFolder:
             raise InputError(f"Pictures of a batch have one size. Received: {shape}. Give the size.")
         self.picture_shape = shape
         self.prepare = prepare
+        self.fit = fit
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> npt.NDArray[Any]:
-        return self.prepare(load_image(self.paths[index], self.picture_shape))
+        return self.prepare(load_image(self.paths[index], self.picture_shape, self.fit))
 
 
 def save_picture(path: str | Path, picture: npt.NDArray[np.uint8]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of a library says first."""
+    """Return what an error of a library says first; of one that shows a configuration, what caused it."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, Exception) and "config={" in str(error):
+        return first_line(cause)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].split(". ")[0] if lines else type(error).__name__
