@@ -15,6 +15,8 @@ ROOT = Path(vis.__file__).parent
 # From the top of the house to its foundation: a room imports only rooms below it.
 ROOMS = [
     "cli",
+    "wording",
+    "question",
     "describe",
     "demo",
     "utils",

@@ -82,7 +82,12 @@ def test_saliency_of_the_predicted_class(
     ]
     model = files.load_model(folder / "model.keras")
     image = files.load_image(images[0], (12, 12, 3)) / 255
-    predicted = int(np.asarray(model(image[None])).argmax())
+    probabilities = np.asarray(model(image[None]))[0]
+    predicted = int(probabilities.argmax())
+    assert out.splitlines()[0] == (
+        f"{images[0]}: values from 0 to 1 assumed (--input-range), cropped from 20 x 30 to 12 x 12 (--fit), "
+        f"predicted class {predicted}, score {probabilities[predicted]:.4g}"
+    )
     expected = vis.visualize_saliency(vis.linear_outputs(model), -1, predicted, image)
     np.testing.assert_allclose(np.load(tmp_path / "a.saliency.npy"), expected, atol=1e-6)
     assert f"classes [{predicted}], vanilla, absolute" in out
@@ -129,6 +134,7 @@ def test_activation(
     code, out, err = run(capfd, "activation", folder / "model.keras", *options)
     assert (code, err) == (0, "")
     assert out.splitlines()[0].startswith(f"classes [3], {parameterization} -> ")
+    assert out.splitlines()[2:] == [f"values from 0 to {white:g}"]
     files_ = [f"classes-{index}.activation.{suffix}" for index in (0, 3) for suffix in ("npy", "png")]
     assert sorted(path.name for path in tmp_path.iterdir()) == files_
     model = vis.linear_outputs(files.load_model(folder / "model.keras"))
@@ -177,7 +183,20 @@ def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str], folder: Path, 
         (["layers", "none.keras"], "There is no model file"),
         (["layers", "text.keras"], "could not be read as a Keras model"),
         (["layers", "a.png"], "could not be read as a Keras model"),
+        (["layers", "modle.keras"], "There is no model file 'modle.keras'. Did you mean 'model.keras'"),
+        (["layers", "other"], "'other' is a folder, and no model file"),
         (["saliency", "model.keras", "none.png"], "There is no image file"),
+        (["saliency", "model.keras", "brokn.png"], "Did you mean 'broken.png'"),
+        (["saliency", "model.keras", "a.png", "other"], "'other' is a folder, and no image file"),
+        (["saliency", "model.keras", "a.png", "--fit", "croup"], "'croup' is not one of"),
+        (
+            ["saliency", "model.keras", "a.png", "--preprocess", "resnet50", "--input-range", "0", "1"],
+            "Give an input range or a preprocessing",
+        ),
+        (["cam", "model.keras", "a.png", "--grad", "abs"], "Unknown gradient modifier"),
+        (["explain", "model.keras", "oter", "-o", "m.zarr"], "'oter' does not exist. Did you mean 'other'?"),
+        (["explain", "model.keras", "a.png", "-o", "m.zarr"], "'a.png' is a file"),
+        (["show", "oter"], "'oter' does not exist. Did you mean 'other'?"),
         (["saliency", "model.keras", "text.keras"], "is not a picture"),
         (["saliency", "model.keras", "broken.png"], "could not be decoded"),
         (["saliency", "model.keras", "a.png", "broken.png"], "could not be decoded"),
@@ -217,6 +236,214 @@ def test_whatever_is_wrong_is_one_line(
     assert sorted(folder.rglob("*")) == before, "nothing half-written is left"
 
 
+def loaded_by(*arguments: object) -> tuple[set[str], str]:
+    """Return which modules a command has imported in a process of its own, and what it said on stderr."""
+    script = "import sys\nfrom vis.cli import main\ntry: main()\nfinally: print(' '.join(sys.modules))"
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    return set(done.stdout.splitlines()[-1].split()), done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["layers", "modle.keras"],
+        ["layers", "other"],
+        ["saliency", "other", "a.png"],
+        ["saliency", "model.keras", "a.png", "oter.png"],
+        ["cam", "model.keras", "other"],
+        ["activation", "none"],
+        ["explain", "model.keras", "oter", "-o", "new"],
+        ["explain", "model.keras", "a.png", "-o", "new"],
+        ["explain", "model.keras", "other", "-o", "new", "--method", "gradcm"],
+        ["show", "oter"],
+    ],
+)
+def test_a_wrong_name_is_told_before_tensorflow_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(Path(vis.__file__).parents[1]))
+    modules, said = loaded_by(*arguments)
+    assert not {"tensorflow", "keras", "matplotlib"} & modules
+    assert said.startswith("vis: ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["explain", "show"])
+def test_zarr_is_looked_for_first(
+    capfd: pytest.CaptureFixture[str],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(cli, "_start_tensorflow", lambda: pytest.fail("TensorFlow is not needed to say so"))
+    arguments = [folder / "model.keras", folder, "-o", tmp_path / "new"] if command == "explain" else [folder]
+    code, out, err = run(capfd, command, *arguments)
+    assert (code, out, err) == (2, "", 'vis: Maps on disk need zarr: pip install "keras-vis3[zarr]".\n')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError, ImportError, vis.attributions.base.InputError, KeyboardInterrupt]
+)
+def test_explain_leaves_no_file_when_it_fails(
+    capfd: pytest.CaptureFixture[str],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error("of the model's own")
+
+    monkeypatch.setattr(vis.attributions.Saliency, "attribute", fail)
+    code, out, err = run(capfd, "explain", folder / "model.keras", folder, "-o", tmp_path / "maps")
+    assert (code, out) == (130 if error is KeyboardInterrupt else 2, "") and err.startswith("vis: ")
+    assert not list(tmp_path.iterdir())
+
+
+def rgb(*size: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def stacked(*held: Any) -> keras.Model:
+    return keras.Sequential(list(held), name="body")
+
+
+# The last layer of a model, called on features and on their mean over the positions.
+ENDS = {
+    "model": lambda x, flat: stacked(layers.Flatten(), layers.Dense(5, "softmax", name="classes"))(x),
+    "model in a model": lambda x, flat: stacked(layers.ReLU(), stacked(layers.Dense(5, "softmax")))(flat),
+    "model of logits": lambda x, flat: stacked(layers.Dense(5))(flat),
+    "operation": lambda x, flat: keras.ops.multiply(layers.Dense(5)(flat), 2.0),
+    "softmax layer": lambda x, flat: layers.Softmax(name="softmax")(layers.Dense(5, name="logits")(flat)),
+    "softmax operation": lambda x, flat: keras.ops.softmax(layers.Dense(5, name="logits")(flat)),
+    "map": lambda x, flat: layers.Conv2D(5, 1, activation="softmax", name="classes")(x),
+}
+
+
+def headed(end: str) -> keras.Model:
+    """Return a model of pictures of 12 x 12 whose last layer is of a kind."""
+    inputs = layers.Input((12, 12, 3))
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, ENDS[end](x, layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.filterwarnings("ignore::vis.errors.SoftmaxWarning", "ignore::vis.errors.EmptyMapWarning")
+@pytest.mark.parametrize("probabilities", [False, True])
+@pytest.mark.parametrize("end", ENDS)
+def test_whatever_the_last_layer_is(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, end: str, probabilities: bool
+) -> None:
+    keras.utils.set_random_seed(1)
+    headed(end).save(tmp_path / "model.keras")
+    model = files.load_model(tmp_path / "model.keras")
+    image = files.load_image(folder / "a.png", (12, 12, 3))
+    outputs = np.asarray(model(image[None]))[0].reshape(-1, 5).mean(axis=0)
+    explained = model if probabilities else vis.linear_outputs(model)
+    predicted = int(np.asarray(explained(image[None]))[0].reshape(-1, 5).mean(axis=0).argmax())
+    options = ["--output", tmp_path, "--save-array"] + ["--probabilities"] * probabilities
+    for command, function in {"saliency": vis.visualize_saliency, "cam": vis.visualize_cam}.items():
+        code, out, _ = run(capfd, command, tmp_path / "model.keras", folder / "a.png", *options)
+        assert code == 0
+        assert f"predicted class {predicted}, score {outputs[predicted]:.4g}\n" in out
+        assert f"[{predicted}], vanilla" in out
+        expected = function(explained, explained, predicted, image)
+        np.testing.assert_allclose(np.load(tmp_path / f"a.{command}.npy"), expected, atol=1e-5)
+    code, out, err = run(
+        capfd, "activation", tmp_path / "model.keras", *options, "--filter", 1, "--steps", 2, "--seed", 1
+    )
+    assert code == 0, err
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.open(folder / "a.png").save(pictures / "a.png")
+    options = ["--probabilities"] * probabilities
+    code, out, err = run(
+        capfd, "explain", tmp_path / "model.keras", pictures, "-o", tmp_path / "maps", *options
+    )
+    assert code == 0, err
+    expected = vis.attributions.Saliency(explained)(image[None], predicted)
+    np.testing.assert_allclose(vis.attributions.store.read(tmp_path / "maps"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("layer", "stands_for"), [("body/classes", 5), ("body", 5), ("conv", 4)])
+def test_layers_of_models_inside(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, layer: str, stands_for: int
+) -> None:
+    headed("model").save(tmp_path / "model.keras")
+    options = ["--layer", layer, "--steps", 1, "--output", tmp_path / "pictures"]
+    code, _, err = run(capfd, "activation", tmp_path / "model.keras", *options)
+    assert (code, err) == (0, "")
+    assert len(list((tmp_path / "pictures").iterdir())) == stands_for
+
+
+def test_a_model_of_several_outputs(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    inputs = layers.Input((12, 12, 3))
+    x = layers.Flatten()(layers.Conv2D(2, 3)(inputs))
+    heads = [layers.Softmax(name=name)(layers.Dense(count)(x)) for name, count in (("six", 6), ("four", 4))]
+    model = keras.Model(inputs, heads)
+    model.save(tmp_path / "model.keras")
+    command = ["saliency", tmp_path / "model.keras", folder / "a.png", "--output", tmp_path, "--save-array"]
+    code, _, err = run(capfd, *command)
+    assert code == 2 and "has 2 outputs, of the layers 'six' and 'four'" in err
+    image = files.load_image(folder / "a.png", (12, 12, 3)) / 255
+    for number, name in enumerate(("six", "four")):
+        code, out, err = run(capfd, *command, "--layer", name)
+        assert (code, err) == (0, "")
+        outputs = np.asarray(model(image[None])[number])[0]
+        assert f"predicted class {outputs.argmax()}, score {outputs.max():.4g}\n" in out
+        single = vis.linear_outputs(keras.Model(inputs, heads[number]))
+        expected = vis.visualize_saliency(single, -1, int(outputs.argmax()), image)
+        np.testing.assert_allclose(np.load(tmp_path / "a.saliency.npy"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(20, 40), (40, 20), (24, 24)])
+def test_the_picture_is_explained_as_the_model_sees_it(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, fit: str, size: tuple[int, int]
+) -> None:
+    Image.fromarray(rgb(*size)).save(tmp_path / "b.png")
+    options = ["--output", tmp_path, "--save-array", "--fit", fit, "--filter", 1]
+    code, out, err = run(capfd, "saliency", folder / "model.keras", tmp_path / "b.png", *options)
+    assert (code, err) == (0, "")
+    said = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}[fit]
+    assert (f"{said} from {size[0]} x {size[1]} to 12 x 12 (--fit)" in out) == (size[0] != size[1])
+    image = files.load_image(tmp_path / "b.png", (12, 12, 3), fit) / 255
+    model = vis.linear_outputs(files.load_model(folder / "model.keras"))
+    expected = vis.visualize_saliency(model, -1, 1, image)
+    np.testing.assert_allclose(np.load(tmp_path / "b.saliency.npy"), expected, atol=1e-5)
+
+
+def test_the_range_that_is_given_is_taken(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    command = ["saliency", folder / "model.keras", folder / "a.png", "--output", tmp_path, "--save-array"]
+    for options, words in {
+        ("--input-range", -1, 1): "values from -1 to 1,",
+        ("--preprocess", "mobilenet_v2"): "preprocessed as for mobilenet_v2,",
+    }.items():
+        code, out, err = run(capfd, *command, *options, "--filter", 2)
+        assert (code, err) == (0, "") and words in out and "assumed" not in out
+        image = files.load_image(folder / "a.png", (12, 12, 3)) / 127.5 - 1
+        model = vis.linear_outputs(files.load_model(folder / "model.keras"))
+        expected = vis.visualize_saliency(model, -1, 2, image)
+        np.testing.assert_allclose(np.load(tmp_path / "a.saliency.npy"), expected, atol=1e-4)
+
+
+def test_the_output_of_a_regression_is_told(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    model = keras.Sequential([layers.Input((12, 12, 3)), layers.Flatten(), layers.Dense(1)])
+    model.save(tmp_path / "model.keras")
+    code, out, err = run(capfd, "saliency", tmp_path / "model.keras", folder / "a.png", "--output", tmp_path)
+    image = files.load_image(folder / "a.png", (12, 12, 3)) / 255
+    assert (code, err) == (0, "")
+    assert f", predicted {float(np.asarray(model(image[None]))[0, 0]):.4g}\n" in out
+
+
 def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["--help"], ["saliency", "--help"]):
         code, out, _ = run(capfd, *arguments)
@@ -250,7 +477,10 @@ def test_explain_and_show(capfd: pytest.CaptureFixture[str], folder: Path, tmp_p
     maps = tmp_path / "maps.zarr"
     command = ["explain", folder / "model.keras", pictures, "-o", maps, "--batch-size", 2, "--target", 3]
     code, out, err = run(capfd, *command)
-    assert code == 0 and out == f"6 pictures, saliency -> {maps}\n"
+    assert code == 0 and out.splitlines()[1:] == [f"6 pictures, saliency -> {maps}"]
+    assert out.startswith(
+        f"{pictures / '0.png'}: values from 0 to 1 assumed (--input-range), predicted class "
+    )
     assert err.count("\n") == 1 and "Sample 3 is skipped" in err and "2b.png" in err
     names = (tmp_path / "maps.zarr.txt").read_text().splitlines()
     assert names == ["0.png", "1.png", "2.png", "2b.png", "inside/3.png", "inside/4.png"]

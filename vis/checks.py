@@ -108,15 +108,44 @@ def image_file(path: str | Path) -> Path:
     return _file(path, "image", "Pass the path of a picture.", InputError)
 
 
+def folder(path: str | Path) -> Path:
+    """Return the path of a folder.
+
+    Raises:
+        InputError: if there is none, or a file.
+    """
+    if not existing(path).is_dir():
+        raise InputError(f"{str(path)!r} is a file. Pass a folder.")
+    return Path(path)
+
+
+def existing(path: str | Path) -> Path:
+    """Return the path of a file or folder.
+
+    Raises:
+        InputError: if there is none.
+    """
+    hint = _missing(Path(path))
+    if hint is not None:
+        raise InputError(f"{str(path)!r} does not exist.{hint or ' Pass the path of what is there.'}")
+    return Path(path)
+
+
 def _file(path: str | Path, kind: str, advice: str, error: type[VisError]) -> Path:
     path = Path(path)
-    try:
-        beside = [item.name for item in path.parent.iterdir()] if not path.exists() else None
-    except (OSError, ValueError):  # no folder that can be read, or a zero byte in the name
-        beside = []
-    if beside is not None:
-        hint = did_you_mean(path.name, beside)
+    hint = _missing(path)
+    if hint is not None:
         raise error(f"There is no {kind} file {str(path)!r}.{hint} {advice}")
     if path.is_dir():
         raise error(f"{str(path)!r} is a folder, and no {kind} file. {advice}")
     return path
+
+
+def _missing(path: Path) -> str | None:
+    """Return None for a path that exists, else which of those beside it may be meant, in a sentence."""
+    try:
+        return (
+            None if path.exists() else did_you_mean(path.name, [item.name for item in path.parent.iterdir()])
+        )
+    except (OSError, ValueError):  # no folder that can be read, a name that is too long, a zero byte in it
+        return ""

@@ -5,6 +5,7 @@ TensorFlow is imported by the commands that need it, so that `--help` answers at
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import time
@@ -16,10 +17,9 @@ from typing import Any
 
 import click
 
+from vis import wording
 from vis.errors import InputError, VisError, VisWarning, did_you_mean
 from vis.version import __version__
-
-_RANGE = "Pixel values the model takes; by default 0 255 if it rescales or normalises by itself, else 0 1."
 
 _METHODS = {
     "saliency": "Saliency",
@@ -39,6 +39,34 @@ _METHODS = {
 _AT_ONCE = 8
 
 
+class _Command(click.Command):
+    """A command that says what is wrong in the words of its options."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VisError as error:
+            raise click.ClickException(wording.on_command_line(str(error), ctx)) from error
+
+
+def _path(name: str, check: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Return the argument of a path, or of several, that are looked at before TensorFlow is imported.
+
+    Args:
+        name: of the argument.
+        check: what is done to each: `vis.checks.CHECK`.
+        **attributes: of the argument.
+    """
+
+    def checked(_: click.Context, __: click.Parameter, value: Any) -> Any:
+        from vis import checks
+
+        look = getattr(checks, check)
+        return tuple(map(look, value)) if isinstance(value, tuple) else look(value)
+
+    return click.argument(name, type=click.Path(path_type=Path), callback=checked, **attributes)
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vis")
 @click.pass_context
@@ -56,9 +84,18 @@ _SAFE_OPTION = click.option(
 )
 
 
-@cli.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@_SAFE_OPTION
+def _command(*options: Any) -> Callable[[Any], Any]:
+    """Make a command of a function of a model and of options that several commands share."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed((_path("model", "model_file"), *options)):
+            function = option(function)
+        return cli.command(cls=_Command)(function)
+
+    return decorate
+
+
+@_command(_SAFE_OPTION)
 def layers(model: Path, safe_mode: bool) -> None:
     """List the layers of MODEL (.keras or .h5).
 
@@ -71,40 +108,55 @@ def layers(model: Path, safe_mode: bool) -> None:
     click.echo(describe.layer_table(files.load_model(model, safe_mode)))
 
 
-_RANGE_OPTION = click.option("--input-range", type=float, nargs=2, metavar="LOW HIGH", help=_RANGE)
-_PREPROCESS_OPTION = click.option(
-    "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
-)
-_MODEL_OPTIONS = (
+_ASKED_OPTIONS = (
+    click.option("--layer", help="Index, name or path (see `vis layers`).  [default: the model's output]"),
+    click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits."),
     click.option(
-        "--layer", default="-1", help="Index, name or path (see `vis layers`).  [default: the last]"
+        "--input-range",
+        type=float,
+        nargs=2,
+        metavar="LOW HIGH",
+        help="Pixel values the model takes, for black and white.  [default: those it seems to take]",
     ),
+    _SAFE_OPTION,
+)
+
+
+def _size_option(side: int) -> Callable[[Any], Any]:
+    """Return the option of a size, by default a square."""
+    return click.option(
+        "--size",
+        type=click.IntRange(min=1),
+        nargs=2,
+        default=(side, side),
+        show_default=True,
+        metavar="HEIGHT WIDTH",
+        help="Of the pictures, if the model takes any size.",
+    )
+
+
+_PICTURE_OPTIONS = (
+    click.option(
+        "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
+    ),
+    click.option(
+        "--fit",
+        type=click.Choice(["crop", "pad", "stretch"]),
+        default="crop",
+        show_default=True,
+        help="What is done to a picture of another shape than the model takes.",
+    ),
+)
+_FILTER_OPTIONS = (
     click.option("--filter", "filters", type=int, multiple=True, help="Filter or class; may be repeated."),
     click.option("--backprop", help="Backprop modifier: guided or rectified."),
     click.option("--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures."),
     click.option("--save-array", is_flag=True, help="Write the array itself as .npy beside each picture."),
-    click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits."),
-    _RANGE_OPTION,
-    _SAFE_OPTION,
 )
-_IMAGE_OPTIONS = (
-    click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."),
-    _PREPROCESS_OPTION,
-)
+_IMAGES = _path("images", "image_file", nargs=-1, required=True, metavar="IMAGE...")
 
 
-def _command(*options: Any) -> Callable[[Any], Any]:
-    """Make a command of a function of a model and of options that several commands share."""
-
-    def decorate(function: Any) -> Any:
-        for option in reversed((click.argument("model", type=click.Path(path_type=Path)), *options)):
-            function = option(function)
-        return cli.command()(function)
-
-    return decorate
-
-
-@_command(*_IMAGE_OPTIONS, *_MODEL_OPTIONS)
+@_command(_IMAGES, *_FILTER_OPTIONS, *_ASKED_OPTIONS, *_PICTURE_OPTIONS)
 @click.option("--grad", default="absolute", show_default=True, help="Gradient modifier.")
 def saliency(grad: str, **options: Any) -> None:
     """Draw where each IMAGE changes the output of MODEL (.keras or .h5).
@@ -118,9 +170,10 @@ def saliency(grad: str, **options: Any) -> None:
     _draw("saliency", partial(visualize_saliency, grad_modifier=grad), grad, **options)
 
 
-@_command(*_IMAGE_OPTIONS, *_MODEL_OPTIONS)
-@click.option("--penultimate", help="Layer whose places are weighed.  [default: the nearest before]")
-def cam(penultimate: str | None, **options: Any) -> None:
+@_command(_IMAGES, *_FILTER_OPTIONS, *_ASKED_OPTIONS, *_PICTURE_OPTIONS)
+@click.option("--grad", help="Gradient modifier.")
+@click.option("--penultimate", help="Layer whose positions are weighed.  [default: the nearest before]")
+def cam(grad: str | None, penultimate: str | None, **options: Any) -> None:
     """Draw where each IMAGE speaks for the output of MODEL (.keras or .h5), by Grad-CAM.
 
     Without --filter it is the predicted class, or all filters of a layer inside. Writes one PNG per
@@ -130,53 +183,48 @@ def cam(penultimate: str | None, **options: Any) -> None:
     from vis.describe import layer_key
     from vis.visualization import visualize_cam
 
-    places = None if penultimate is None else layer_key(penultimate)
-    _draw("cam", partial(visualize_cam, penultimate_layer_idx=places), "Grad-CAM", **options)
+    weighed = None if penultimate is None else layer_key(penultimate)
+    draw = partial(visualize_cam, penultimate_layer_idx=weighed, grad_modifier=grad)
+    _draw("cam", draw, "Grad-CAM" if grad is None else f"Grad-CAM of {grad}", **options)
 
 
 def _draw(
     kind: str,
     explain: Any,
     label: str,
-    model: Path,
     images: tuple[Path, ...],
-    layer: str,
     filters: tuple[int, ...],
     backprop: str | None,
     output: Path,
     save_array: bool,
-    probabilities: bool,
-    input_range: tuple[float, float] | None,
-    safe_mode: bool,
-    preprocess: str | None,
+    **asked: Any,
 ) -> None:
     """Explain each image and write the pictures."""
     import numpy as np
 
-    from vis import describe, files, models, plotting
+    from vis import files, plotting
+    from vis.question import Question
 
-    network = files.load_model(model, safe_mode)
-    shape = describe.image_shape(network)
-    pictures = [files.load_image(path, shape) for path in images]
+    question = Question(**asked)
+    pictures = [question.picture(path) for path in images]
+    inputs = [*map(question.prepared, pictures)]
     names = _distinct([path.stem for path in images])
-    inputs = [*map(_prepare(network, input_range, preprocess), pictures)]
-    explained = network if probabilities else models.linear_outputs(network)
-    target = describe.target_layer(network, explained, layer)
     for path, name, picture, array in zip(images, names, pictures, inputs, strict=True):
-        chosen = list(filters) or describe.predicted_filter(explained, target, array)
-        drawn = explain(explained, target, chosen, array, backprop_modifier=backprop)
+        chosen = list(filters) or question.predicted(array)
+        drawn = explain(question.explained, question.layer, chosen, array, backprop_modifier=backprop)
         which = "all filters" if chosen is None else ", ".join(map(str, chosen))
-        title = f"{target.name} [{which}], {backprop or 'vanilla'}, {label}"
+        title = f"{question.name} [{which}], {backprop or 'vanilla'}, {label}"
         figure = plotting.plot_saliency(np.rint(picture).astype(np.uint8), drawn, title, kind)
         with files.written(output / f"{name}.{kind}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=110)
         if save_array:
             with files.written(output / f"{name}.{kind}.npy") as temporary:
                 np.save(temporary, drawn, allow_pickle=False)
+        click.echo(f"{path}: {question.assumed(path, array)}")
         click.echo(f"{path}: {title} -> {output / f'{name}.{kind}.png'}")
 
 
-@_command(*_MODEL_OPTIONS)
+@_command(*_FILTER_OPTIONS, *_ASKED_OPTIONS)
 @click.option("--steps", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same picture."
@@ -187,29 +235,16 @@ def _draw(
     show_default=True,
     help="What is changed: fourier or pixels.",
 )
-@click.option(
-    "--size",
-    type=click.IntRange(min=1),
-    nargs=2,
-    default=(128, 128),
-    show_default=True,
-    metavar="HEIGHT WIDTH",
-    help="Of the pictures, if the model takes any size.",
-)
+@_size_option(128)
 def activation(
-    model: Path,
-    layer: str,
     filters: tuple[int, ...],
     backprop: str | None,
     output: Path,
     save_array: bool,
-    probabilities: bool,
-    input_range: tuple[float, float] | None,
-    safe_mode: bool,
     steps: int,
     seed: int,
     parameterization: str,
-    size: tuple[int, int],
+    **asked: Any,
 ) -> None:
     """Draw a picture that a filter or class of MODEL (.keras or .h5) responds to most.
 
@@ -218,24 +253,21 @@ def activation(
     _start_tensorflow()
     import numpy as np
 
-    from vis import describe, files, maps, models
+    from vis import files, maps
+    from vis.question import Question
     from vis.visualization import get_num_filters, visualize_activation
 
-    network = files.load_model(model, safe_mode)
-    height, width, channels = describe.image_shape(network)
-    low, high = input_range or describe.pixel_range(network)
-    start = None
-    if height is None or width is None:
-        shape = (height or size[0], width or size[1], channels or 3)
-        start = np.full(shape, (low + high) / 2, np.float32)
-    explained = network if probabilities else models.linear_outputs(network)
-    target = describe.target_layer(network, explained, layer)
-    chosen = list(filters) or list(range(get_num_filters(target)))
+    question = Question(**asked)
+    low, high = question.input_range
+    # A model that takes any size is not told one by its input.
+    shape = [side or 0 for side in question.shape]
+    start = np.full(shape, (low + high) / 2, np.float32) if question.any_size else None
+    chosen = list(filters) or list(range(get_num_filters(question.layer)))
     for first in range(0, len(chosen), _AT_ONCE):
         some = chosen[first : first + _AT_ONCE]
         pictures = visualize_activation(
-            explained,
-            target,
+            question.explained,
+            question.layer,
             some,
             seed_input=start,
             input_range=(low, high),
@@ -246,70 +278,47 @@ def activation(
             parameterization=parameterization,
         )
         for index, picture in zip(some, pictures, strict=True):
-            path = output / f"{target.name}-{index}.activation.png"
+            path = output / f"{question.name}-{index}.activation.png"
             files.save_picture(path, maps.as_picture(255 * (picture - low) / (high - low), (0, 255)))
             if save_array:
                 with files.written(path.with_suffix(".npy")) as temporary:
                     np.save(temporary, picture, allow_pickle=False)
-            click.echo(f"{target.name} [{index}], {parameterization} -> {path}")
+            click.echo(f"{question.name} [{index}], {parameterization} -> {path}")
+    click.echo(question.assumed())
 
 
-@cli.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The Zarr group to write."
+@_command(
+    _path("folder", "folder"),
+    click.option(
+        "-o", "--output", type=click.Path(path_type=Path), required=True, help="The Zarr group to write."
+    ),
+    *_ASKED_OPTIONS,
+    *_PICTURE_OPTIONS,
 )
 @click.option("--method", default="saliency", show_default=True, help=f"One of {', '.join(_METHODS)}.")
-@click.option("--layer", help="Index, name or path (see `vis layers`).  [default: the model's output]")
 @click.option("--target", type=int, help="Filter or class.  [default: the predicted one]")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option(
-    "--size",
-    type=click.IntRange(min=1),
-    nargs=2,
-    default=(224, 224),
-    show_default=True,
-    metavar="HEIGHT WIDTH",
-    help="Of the pictures, if the model takes any size.",
-)
-@click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits.")
-@_RANGE_OPTION
-@_SAFE_OPTION
-@_PREPROCESS_OPTION
+@_size_option(224)
 def explain(
-    model: Path,
-    folder: Path,
-    output: Path,
-    method: str,
-    layer: str | None,
-    target: int | None,
-    batch_size: int,
-    size: tuple[int, int],
-    probabilities: bool,
-    input_range: tuple[float, float] | None,
-    safe_mode: bool,
-    preprocess: str | None,
+    folder: Path, output: Path, method: str, target: int | None, batch_size: int, **asked: Any
 ) -> None:
     """Explain all pictures in FOLDER into a Zarr group, to be continued if it is interrupted.
 
     Row i of its arrays belongs to the picture in line i of the text file beside it, which lists the paths.
     What cannot be read is reported and skipped.
     """
-    _start_tensorflow()
-    from vis import attributions, describe, files, models
-
     if method not in _METHODS:
         raise InputError(
             f"Unknown method {method!r}.{did_you_mean(method, _METHODS)} Valid names: {', '.join(_METHODS)}."
         )
-    network = files.load_model(model, safe_mode)
-    height, width, channels = describe.image_shape(network)
-    prepare = _prepare(network, input_range, preprocess)
-    pictures = files.ImageFolder(folder, (height or size[0], width or size[1], channels), prepare)
-    explained = network if probabilities else models.linear_outputs(network)
-    end = None if layer is None else describe.target_layer(network, explained, layer)
-    explainer = getattr(attributions, _METHODS[method])(explained, end, batch_size)
+    _check_zarr()
+    _start_tensorflow()
+    from vis import attributions, files
+    from vis.question import Question
+
+    question = Question(**asked)
+    pictures = files.ImageFolder(folder, question.shape, question.prepared, question.fit)
+    explainer = getattr(attributions, _METHODS[method])(question.explained, question.layer, batch_size)
     paths = "".join(f"{path.relative_to(folder)}\n" for path in pictures.paths)
     listing = output.with_name(f"{output.name}.txt")
     if output.exists() and listing.exists() and listing.read_text() != paths:
@@ -319,15 +328,16 @@ def explain(
         temporary.write_text(paths)
     try:
         explainer.write(pictures, output, target)
-    except VisError:
+    except BaseException:
         if not had_listing and (had_maps or not output.exists()):
             listing.unlink()  # nothing is explained that it could be about
         raise
+    click.echo(question.assumed_of(pictures))
     click.echo(f"{len(pictures)} pictures, {method} -> {output}")
 
 
-@cli.command()
-@click.argument("maps", type=click.Path(exists=True, path_type=Path))
+@cli.command(cls=_Command)
+@_path("maps", "existing")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="sheet.png", show_default=True)
 @click.option(
     "--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first map to draw."
@@ -338,6 +348,7 @@ def explain(
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True)
 def show(maps: Path, output: Path, first: int, count: int, columns: int) -> None:
     """Draw a contact sheet of the maps in a Zarr group that `vis explain` has written."""
+    _check_zarr()
     _start_tensorflow()
     import numpy as np
 
@@ -353,7 +364,7 @@ def show(maps: Path, output: Path, first: int, count: int, columns: int) -> None
     click.echo(f"{len(rows)} maps from {first} on -> {output}")
 
 
-@cli.command()
+@cli.command(cls=_Command)
 @click.option("--output", type=click.Path(path_type=Path), default="demo", show_default=True)
 @click.option(
     "--scenes", type=click.IntRange(min=6), default=200, show_default=True, help="Scenes to measure."
@@ -386,14 +397,10 @@ def demo(output: Path, scenes: int) -> None:
     click.echo(f"\nThe check is drawn in {output / 'sanity.png'}.")
 
 
-def _prepare(network: Any, input_range: tuple[float, float] | None, preprocess: str | None) -> Any:
-    """Return what makes the model's input of a picture of values from 0 to 255."""
-    from vis import describe, files, maps
-
-    if preprocess:
-        return partial(files.prepared, name=preprocess)
-    low, high = maps.checked_range(input_range or describe.pixel_range(network))
-    return lambda picture: low + (high - low) * picture / 255
+def _check_zarr() -> None:
+    """Raise for a Python without zarr, before anything else is done."""
+    if importlib.util.find_spec("zarr") is None:
+        raise InputError('Maps on disk need zarr: pip install "keras-vis3[zarr]".')
 
 
 def _start_tensorflow() -> None:
@@ -429,7 +436,8 @@ def _one_line(message: str) -> str:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, VisWarning):
-        click.echo(f"vis: warning: {_one_line(str(message))}", err=True)
+        told = wording.on_command_line(str(message), click.get_current_context(silent=True))
+        click.echo(f"vis: warning: {_one_line(told)}", err=True)
 
 
 def main() -> None:
@@ -444,7 +452,7 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"vis: {_one_line(error.format_message())}", err=True)
         sys.exit(2)
-    except (VisError, MemoryError, OSError) as error:
+    except (VisError, MemoryError, OSError, ImportError) as error:
         click.echo(f"vis: {_one_line(str(error)) or type(error).__name__}", err=True)
         sys.exit(2)
     except Exception as error:  # what a model's own code raises when it is called

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
-from vis import backprop_modifiers, checks, models
+from vis import backprop_modifiers, models
 from vis.errors import ModelError
 
 
@@ -76,40 +74,3 @@ def layer_key(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
-
-
-def target_layer(model: Any, explained: Any, layer: str) -> Any:
-    """Return the layer of the model before its softmax that a layer of the model stands for.
-
-    Args:
-        model: the model that the name is about.
-        explained: the same model, or the one before its softmax.
-        layer: an index as text, a name or a path.
-    """
-    found = models.find_layer(model, layer_key(layer))
-    if any(found is held for _, held in models.walk(explained)):
-        return found
-    if found is not model.layers[-1] and any(found.name == held.name for held in explained.layers):
-        return models.find_layer(explained, found.name)
-    return explained.layers[-1]
-
-
-def predicted_filter(model: Any, layer: Any, array: npt.NDArray[Any]) -> list[int] | None:
-    """Return the predicted class of one input if `layer` is the model's last, else None.
-
-    Args:
-        model: a Keras model of one input.
-        layer: one of its layers.
-        array: the input without its batch axis.
-
-    Raises:
-        GradientError: if an output is not finite.
-    """
-    if layer is not model.layers[-1]:
-        return None
-    end = keras.Model(models.input_structure(model), layer.output)
-    outputs = np.asarray(end(array[None], training=False), np.float64)
-    checks.finite(outputs, f"The output of {layer.name!r}")
-    axis = models.filter_axis(layer, outputs.ndim) % outputs.ndim
-    means = outputs.mean(axis=tuple(i for i in range(outputs.ndim) if i != axis))
-    return [int(means.argmax())]

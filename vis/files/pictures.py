@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vis import checks
 from vis.errors import InputError, did_you_mean
@@ -79,6 +79,13 @@ def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop
     if converted.size != size:
         converted = FITS[fit](converted, size, Image.Resampling.BILINEAR)
     return np.asarray(converted, np.float32).reshape(size[1], size[0], -1)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return the height and width of the picture in a file, upright."""
+    with Image.open(path) as picture:
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return picture.size if turned else (picture.height, picture.width)
 
 
 def _fitting(size: tuple[int, int], height: int | None, width: int | None) -> tuple[int, int]:
@@ -158,7 +165,7 @@ def prepared(picture: npt.NDArray[np.float32], name: str) -> npt.NDArray[Any]:
     known = [key for key, module in vars(keras.applications).items() if hasattr(module, "preprocess_input")]
     if name not in known:
         raise InputError(
-            f"keras.applications has no preprocessing {name!r}.{did_you_mean(name, known)} "
+            f"Keras has no preprocessing {name!r}.{did_you_mean(name, known)} "
             f"Valid names: {', '.join(sorted(known))}."
         )
     try:
