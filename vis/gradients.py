@@ -138,6 +138,7 @@ def compiled_descent(
     array: npt.NDArray[Any],
     kind: Hashable,
     compile_: Callable[[backend.Forward, list[backend.Spec], backend.Rule | None], backend.CompiledDescent],
+    rule: backend.Rule | None = None,
 ) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
     """Return the compiled gradient descent on the only input of `source`, and the losses' parameters.
 
@@ -146,14 +147,16 @@ def compiled_descent(
         losses: pairs of a loss and its weight.
         array: the input, with its batch axis.
         kind: what distinguishes this descent from others on the same losses.
-        compile_: compiles it, given the forward pass, its specs and the rule of the model.
+        compile_: compiles it, given the forward pass, its specs and the rule.
+        rule: the derivative of activations, a function that lasts; None for that of the model.
 
     Raises:
         GradientError, FilterError, LayerError, ModifierError: as `input_gradient`.
     """
     losses = checked_losses(losses)
-    modifier = source.modifier
-    rule = modifier.rule if modifier else None
+    modifier = source.modifier if rule is None else None
+    kind = (kind, rule)
+    rule = modifier.rule if modifier else rule
     specs = [backend.Spec(array.shape, str(array.dtype))]
     trace = _cached(source, losses, specs, None, modifier, kind, lambda f, specs: compile_(f, specs, rule))
     return trace.compiled, _parameters(losses, trace)

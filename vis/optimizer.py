@@ -107,10 +107,18 @@ class Optimizer:
             (`vis.utils.utils.deprocess_input`). The gradient by what is changed (or by `wrt_tensor`) and the
             value of the input (or of `wrt_tensor`) at the last step, with their batch axis.
 
+        A sample for which the loss of a layer never moves, such as a filter whose activation is off at the
+        start, first descends the losses of layers alone until they move, where an activation that passes no
+        gradient at all passes what turns it on, and then from there all losses. A backprop modifier of the
+        model's stays as it is.
+
         Raises:
             InputError: if `max_iter` or `samples` is below 1, `seed_input` does not fit, or input modifiers
                 meet a parameterization that has no pixels to modify.
             GradientError: if a loss is not finite.
+
+        Warns:
+            EmptyMapWarning: if no step has lowered the loss of a sample, or the loss of a layer never moves.
         """
         max_iter = _count("max_iter", max_iter)
         samples = None if samples is None else _count("samples", samples)
@@ -200,17 +208,117 @@ class Optimizer:
         listeners: list[OptimizerCallback],
         optimizer: keras.optimizers.Optimizer | None,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        descend = partial(self._steps, run, max_iter, modifiers, modify, listeners)
+        found = descend(*self._compiled(run, modify is not None, optimizer), run.start)
+        modified, tried = self.source.modifier is not None, False
+        held = np.zeros(len(run.start), bool)
+        if max_iter > 1 and found.still.any() and not modified:
+            descent, arrays = self._compiled(run, modify is not None, optimizer, redirected)
+            tried = bool(descent.coverage and descent.coverage.reached)
+            if tried:
+                # The other losses would hold the input where the filters are off.
+                alone = [*arrays[:-1], arrays[-1] * self._of_layers()]
+                woken = descend(descent, alone, run.start, found.done, found.still)
+                moved = found.still & ~woken.still
+                if moved.any():
+                    again = descend(descent, arrays, woken.best, found.done + woken.done)
+                    held = moved & ((again.terms == found.terms) & self._of_layers()[:, None]).any(axis=0)
+                    found = found.with_those(moved, again)
+        for listener in listeners:
+            listener.on_end()
+        if max_iter > 1:
+            self._warn_of_stuck(run, max_iter, found, held, tried, modified)
+        return found.best, found.gradient, found.last
+
+    def _warn_of_stuck(
+        self,
+        run: _Run,
+        max_iter: int,
+        found: _Found,
+        held: npt.NDArray[np.bool_],
+        tried: bool,
+        modified: bool,
+    ) -> None:
+        """Warn of samples that are their start, or show nothing of a filter.
+
+        Args:
+            run: the run.
+            max_iter: the number of steps of a descent.
+            found: what it has found.
+            held: samples whose filters came on without the other losses, and are off with them.
+            tried: whether a second descent tried to turn activations on.
+            modified: whether the model has a modifier, with which there is no second one.
+        """
+        if held.any():
+            which = "" if run.single else f" of the samples {np.flatnonzero(held).tolist()}"
+            warn(
+                f"The filters{which} come on by themselves, and the other losses turn them off again, so the "
+                "picture shows nothing of them. Lower tv_weight and lp_norm_weight, or the weights of the "
+                "other losses.",
+                EmptyMapWarning,
+            )
+        pairs = zip(found.best, run.start, strict=True)
+        stuck = np.asarray([np.array_equal(x, start) for x, start in pairs])
+        # Where no activation can be off, the other losses may hold the filters where they are.
+        dead = found.still & (stuck | tried | modified)
+        if not (stuck | dead).any():
+            return
+        which = "" if run.single else f" of the samples {np.flatnonzero(stuck | dead).tolist()}"
+        end = next((loss.layer for loss, _ in self.losses if hasattr(loss, "layer")), None)
+        why, attempts = advice.attempts(self.source.model, end, ["another start", "another optimizer"])
+        reason = "The steps are too long, or lead nowhere."
+        if dead.any():
+            reason = (
+                f"The filters are the same for every input on the way from this start ({why})."
+            )
+        if dead.any() and tried:
+            reason = (
+                f"The filters are dead for all of {2 * max_iter} inputs tried, also where the gradient "
+                "passed activations that were off."
+            )
+        warn(
+            f"None of {max_iter} steps has lowered the loss{which}, so the picture is "
+            f"{'its start' if stuck.any() else 'that of the other losses'}. {reason} {attempts}",
+            EmptyMapWarning,
+        )
+
+    def _steps(
+        self,
+        run: _Run,
+        max_iter: int,
+        modifiers: list[InputModifier],
+        modify: grad_modifiers.GradModifier | None,
+        listeners: list[OptimizerCallback],
+        descent: backend.CompiledDescent,
+        arrays: list[npt.NDArray[Any]],
+        start: npt.NDArray[Any],
+        before: int = 0,
+        off: npt.NDArray[np.bool_] | None = None,
+    ) -> _Found:
+        """Take the steps of a descent.
+
+        Args:
+            run, max_iter, modifiers, modify, listeners: as `minimize` is given them.
+            descent: takes the steps.
+            arrays: the parameters of the losses.
+            start: where it starts.
+            before: the number of steps before the first.
+            off: samples whose filters are off; the descent ends when they are on, and there is their best.
+        """
         from tqdm import tqdm
 
-        descent, arrays = self._compiled(run, modify is not None, optimizer)
-        state = descent.start(run.start)
-        best, best_loss, last = run.start, np.full(len(run.start), np.inf), run.start
+        state = descent.start(start)
+        best, best_loss, last = start, np.full(len(start), np.inf), start
         names = [loss.name for loss, _ in self.losses]
+        same: npt.NDArray[np.bool_] = np.repeat(self._of_layers()[:, None], len(start), axis=1)
+        first: npt.NDArray[Any] | None = None
+        done = 0
         with tqdm(total=max_iter, unit="step", delay=2, leave=False) as progress:
-            done = 0
-            while done < max_iter:
-                # The last step stands alone, so that the value it started from is known.
-                steps = 1 if modifiers or listeners else min(_STEPS, max(max_iter - done - 1, 1))
+            while done < max_iter and (off is None or (off & same.any(axis=0)).any()):
+                # The first step stands alone, so that it is known what moves, and the last one, so that the
+                # value it started from is.
+                alone = modifiers or listeners or not done
+                steps = 1 if alone else min(_STEPS, max(max_iter - done - 1, 1))
                 state = replace(state, x=_around(state.x, [modifier.pre for modifier in modifiers]))
                 last = state.x
                 state = descent.advance(state, steps, arrays, run.draw(steps), modify)
@@ -223,10 +331,16 @@ class Optimizer:
                     )
                 for listener in listeners:
                     listener.callback(
-                        done, named, run.of_samples(state.loss), state.gradient, run.image(last)
+                        before + done, named, run.of_samples(state.loss), state.gradient, run.image(last)
                     )
                 after = [modifier.post for modifier in reversed(modifiers)]
+                first = state.terms if first is None else first
+                was_still = np.asarray(same.any(axis=0))
+                same = same & np.equal(state.terms, first)
                 better = state.best_loss < best_loss
+                if off is not None:
+                    better = was_still & ~same.any(axis=0)
+                    state = replace(state, best=state.x)
                 if better.any():
                     found = _around(state.best, after)
                     best = np.where(better.reshape(-1, *[1] * (best.ndim - 1)), found, best)
@@ -234,25 +348,18 @@ class Optimizer:
                 state = replace(state, x=_around(state.x, after))
                 done += steps
                 progress.update(steps)
-        for listener in listeners:
-            listener.on_end()
-        stuck = [i for i, x in enumerate(best) if np.array_equal(x, run.start[i])]
-        if max_iter > 1 and stuck:
-            which = "" if run.single else f" of the samples {stuck}"
-            end = next((loss.layer for loss, _ in self.losses if hasattr(loss, "layer")), None)
-            why, attempts = advice.attempts(self.source.model, end, ["another start", "another optimizer"])
-            warn(
-                f"None of {max_iter} steps has lowered the loss{which}, so the picture is its start. The "
-                f"filters do not depend on the input here ({why}), or the steps are too long. {attempts}",
-                EmptyMapWarning,
-            )
-        return best, state.gradient, last
+        return _Found(best, state.gradient, last, np.asarray(same.any(axis=0)), done, state.terms)
+
+    def _of_layers(self) -> npt.NDArray[np.bool_]:
+        """Tell which losses are those of a layer, and not of the image."""
+        return np.asarray([getattr(loss, "layer", None) is not None for loss, _ in self.losses])
 
     def _compiled(
         self,
         run: _Run,
         modified: bool,
         optimizer: keras.optimizers.Optimizer | None,
+        rule: backend.Rule | None = None,
     ) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
         if not isinstance(optimizer, keras.optimizers.Optimizer | None):
             raise InputError(f"optimizer is a Keras optimizer or None. Received: {optimizer!r}.")
@@ -284,7 +391,7 @@ class Optimizer:
         settings = json.dumps({**config, "name": None}, sort_keys=True, default=repr)
         kind = ("descent", cls, settings, self.norm_grads, modified, run.made_of, run.canvas)
         image = np.empty(run.canvas.shape, self.input.dtype)
-        return compiled_descent(self.source, self.losses, image, kind, compile_)
+        return compiled_descent(self.source, self.losses, image, kind, compile_, rule)
 
 
 def _settings(optimizer: keras.optimizers.Optimizer) -> tuple[Any, dict[str, Any]]:
@@ -333,6 +440,54 @@ class _Run:
     def of_samples(self, values: npt.NDArray[np.float64]) -> Any:
         """Return a number per sample, or that of the single one."""
         return float(values[0]) if self.single else values
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a descent has found for each sample, and the losses at its end.
+
+    `still` tells whether the loss of a layer never moved, `done` in how many steps.
+    """
+
+    best: npt.NDArray[Any]
+    gradient: npt.NDArray[Any]
+    last: npt.NDArray[Any]
+    still: npt.NDArray[np.bool_]
+    done: int
+    terms: npt.NDArray[np.float64]
+
+    def with_those(self, chosen: npt.NDArray[np.bool_], other: _Found) -> _Found:
+        """Return this with what another descent has found for some samples."""
+
+        def joined(mine: npt.NDArray[Any], its: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return np.where(chosen.reshape(-1, *[1] * (mine.ndim - 1)), its, mine)
+
+        best, gradient = joined(self.best, other.best), joined(self.gradient, other.gradient)
+        return replace(
+            self, best=best, gradient=gradient, last=joined(self.last, other.last), still=self.still & ~chosen
+        )
+
+
+def redirected(x: Any, y: Any, incoming: Any, true: Any) -> Any:
+    """Return the true gradient; of a sample for which that is zero everywhere, what turns activations on.
+
+    What comes in passes where its step leads from x to the other side of zero, times
+    `exp(-8 d / mean d)` with `d = |x| - min |x|` over those: the positions that are nearly on lead. In the
+    sum over all of them, a filter that looks for differences would see none.
+
+    Reference:
+        Olah, Mordvintsev, Schubert: Feature Visualization, 2017 ("redirected ReLU" of its code, Lucid).
+    """
+    axes = tuple(range(1, len(true.shape)))
+    one = ops.ones_like(true)
+    alive = ops.any(ops.not_equal(true, 0), axis=axes, keepdims=True)
+    leads = ops.where(ops.greater(x, 0), ops.greater(incoming, 0), ops.less(incoming, 0))
+    near = ops.min(ops.where(leads, ops.abs(x), one * np.inf), axis=axes, keepdims=True)
+    gap = ops.where(leads, ops.abs(x) - near, 0 * one)
+    count = ops.sum(ops.where(leads, one, 0 * one), axis=axes, keepdims=True)
+    mean = ops.sum(gap, axis=axes, keepdims=True) / ops.maximum(count, 1)
+    weight = ops.exp(-8 * gap / ops.where(ops.greater(mean, 0), mean, 1))
+    return ops.where(alive, true, ops.where(leads, weight * incoming, 0 * one))
 
 
 def _count(name: str, value: Any) -> int:

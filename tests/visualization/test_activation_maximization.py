@@ -100,10 +100,16 @@ class Recorder(OptimizerCallback):
     def __init__(self) -> None:
         self.losses: list[Any] = []
         self.images: list[np.ndarray] = []
+        self.iterations: list[int] = []
+        self.ends = 0
 
     def callback(self, i: int, named_losses: Any, overall_loss: Any, grads: Any, wrt_value: Any) -> None:
         self.losses.append(overall_loss)
         self.images.append(np.array(wrt_value))
+        self.iterations.append(i)
+
+    def on_end(self) -> None:
+        self.ends += 1
 
 
 def convolutions(data_format: str = "channels_last") -> keras.Model:
@@ -349,3 +355,89 @@ def test_weights_that_are_not_chosen_are_those_of_pixels() -> None:
     waves = "fourier"
     np.testing.assert_array_equal(picture(waves), picture(waves, **none))
     assert np.abs(picture(waves) - picture(waves, **ten)).max() > 0.1
+
+
+def off_at_the_start(kind: str, below: float = 0.3) -> keras.Model:
+    """Return a model of fractions whose filters look for edges: those from 1 on are off on a grey picture."""
+    random = np.random.default_rng(3)
+    kernel = random.normal(size=(3, 3, 3, 4)).astype(np.float32) / 5
+    kernel -= kernel.mean(axis=(0, 1, 2))
+    bias = np.asarray([0.1, *[-below] * 3], np.float32)
+    inputs = layers.Input((12, 12, 3))
+    fused = {"fused": "relu", "ReLU6": "relu6", "deep": "relu"}.get(kind)
+    conv = layers.Conv2D(4, 3, activation=fused, name="conv")
+    x = conv(inputs)
+    if kind == "layer":
+        x = layers.ReLU()(x)
+    conv.set_weights([kernel, bias])
+    if kind == "deep":  # nothing leaves the layers before
+        x = layers.DepthwiseConv2D(2, activation="relu", depthwise_initializer="ones")(x)
+    return keras.Model(inputs, x)
+
+
+FOURIER: dict[str, Any] = {
+    "parameterization": "fourier",
+    "input_range": (0.0, 1.0),
+    "max_iter": 60,
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize("kind", ["fused", "layer", "ReLU6", "deep"])
+def test_a_filter_that_is_off_at_the_start_gets_a_picture(kind: str) -> None:
+    model = off_at_the_start(kind)
+    grey = np.full((1, 12, 12, 3), 0.5)
+    assert not np.asarray(model(grey))[..., 1:].any() and np.asarray(model(grey))[..., 0].all()
+    pictures = visualize_activation(model, -1, [0, 1, 2, 3], each=True, **FOURIER)
+    activations = np.asarray(model(pictures)).mean(axis=(1, 2))
+    assert (np.diag(activations) > 0).all()
+    for index in (0, 2):
+        one = visualize_activation(model, -1, index, **FOURIER)
+        np.testing.assert_allclose(one, pictures[index], atol=1e-4)
+
+
+def test_pixels_that_are_off_at_the_start() -> None:
+    model = off_at_the_start("fused")
+    settings: dict[str, Any] = {**FOURIER, "parameterization": "pixels", "lp_norm_weight": 0, "tv_weight": 0}
+    settings["optimizer"] = keras.optimizers.Adam(0.05)
+    start = np.random.default_rng(0).uniform(0.45, 0.55, (12, 12, 3))
+    recorder = Recorder()
+    visualize_activation(model, -1, 2, seed_input=start, callbacks=[recorder], **settings)
+    assert np.asarray(model(recorder.images[0]))[..., 2].max() == 0
+    assert np.asarray(model(recorder.images[-1]))[..., 2].max() > 0
+    assert recorder.iterations == list(range(len(recorder.images))) and recorder.ends == 1
+    assert 120 < len(recorder.images) < 180
+
+
+@pytest.mark.parametrize("parameterization", ["fourier", "pixels"])
+def test_regularizers_do_not_make_a_filter_dead(parameterization: str) -> None:
+    inputs = layers.Input((12, 12, 3))
+    model = keras.Model(inputs, off_at_the_start("fused")(layers.Rescaling(1 / 255)(inputs)))
+    chosen = [1, 2, 3]
+    settings = {**FOURIER, "parameterization": parameterization, "tv_weight": 1e-6, "lp_norm_weight": 1e-6}
+    settings |= {"input_range": (0.0, 255.0), "max_iter": 100}
+    pictures = visualize_activation(model, -1, chosen, each=True, **settings)
+    assert (np.diag(np.asarray(model(pictures)).mean(axis=(1, 2))[:, chosen]) > 0).all()
+
+
+@pytest.mark.parametrize("parameterization", ["fourier", "pixels"])
+def test_the_warning_tells_a_dead_filter_from_a_start_where_it_is_off(parameterization: str) -> None:
+    settings = {**FOURIER, "max_iter": 30, "parameterization": parameterization}
+    dead = off_at_the_start("fused", below=1e4)
+    with pytest.warns(errors.EmptyMapWarning, match="are dead for all of 60 inputs tried"):
+        visualize_activation(dead, -1, 2, **settings)
+    with pytest.warns(errors.EmptyMapWarning, match=r"lowered the loss of the samples \[1\].* are dead for"):
+        visualize_activation(dead, -1, [0, 1], each=True, **{**settings, "parameterization": "fourier"})
+
+
+def test_the_warning_tells_a_filter_that_other_losses_hold_off() -> None:
+    inputs = layers.Input((12, 12, 3))
+    model = keras.Model(inputs, off_at_the_start("fused")(layers.Rescaling(1 / 255)(inputs)))
+    with pytest.warns(errors.EmptyMapWarning, match="come on by themselves.* Lower tv_weight"):
+        visualize_activation(model, -1, 1, seed=0, max_iter=100)
+
+
+def test_the_derivative_that_was_asked_for_stays() -> None:
+    model = off_at_the_start("fused")
+    with pytest.warns(errors.EmptyMapWarning, match="for every input on the way from this start"):
+        visualize_activation(model, -1, 2, backprop_modifier="guided", **FOURIER)
