@@ -268,9 +268,7 @@ class Optimizer:
         why, attempts = advice.attempts(self.source.model, end, ["another start", "another optimizer"])
         reason = "The steps are too long, or lead nowhere."
         if dead.any():
-            reason = (
-                f"The filters are the same for every input on the way from this start ({why})."
-            )
+            reason = f"The filters are the same for every input on the way from this start ({why})."
         if dead.any() and tried:
             reason = (
                 f"The filters are dead for all of {2 * max_iter} inputs tried, also where the gradient "
