@@ -114,7 +114,10 @@ class IntegratedGradients(GradientExplainer):
         explained = self.score.explained(arrays)
         baselines = self._baselines([array.shape[1:] for array in explained])
         both = zip(self.score.steps(arrays), baselines, explained, strict=True)
-        return [np.where(steps, baseline, array.astype(np.float64)) for steps, baseline, array in both]
+        return [
+            array if array.dtype.kind == "O" else np.where(steps, baseline, array.astype(np.float64))
+            for steps, baseline, array in both
+        ]
 
     def _known_shapes(self) -> list[tuple[int | None, ...]] | None:
         """Return the shapes of what is explained, of one sample, if they are known before any input."""
