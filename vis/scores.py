@@ -70,6 +70,15 @@ class Score:
         return replace(self, kernels=tuple(models.scaled_kernels(graph)))
 
     @cached_property
+    def _start(self) -> Score:
+        """What `begin` asks of the model: the output of the layer `wrt`, and masks."""
+        return replace(self, layer=self.wrt, wrt=None)
+
+    @cached_property
+    def _unrolled(self) -> bool:
+        return self._mask_makers.in_loops
+
+    @cached_property
     def _mask_makers(self) -> models.MaskMakers:
         return models.mask_makers(models.unmodified(self.source.model)[0])
 
@@ -83,10 +92,10 @@ class Score:
         if self.wrt is None:
             check_numbers(arrays, self.source.model, "O")
         else:
-            begun.append(replace(self, layer=self.wrt, wrt=None).outputs(arrays))
+            begun.append(self._start.outputs(arrays))
         if not len(arrays[0]) or not self._mask_makers.at_work():
             return begun
-        received, masks = replace(self, layer=self.wrt, wrt=None)._masks(arrays)
+        received, masks = self._start._masks(arrays)
         steps = [_unmasked(array, [*zip(received, masks, strict=True)]) for array in self.explained(begun)]
         own = len(masks) if self.wrt is None else len(masks) - 1
         return [*begun, *masks[:own], *steps] if own else begun
@@ -221,6 +230,9 @@ class Score:
 
     def _specs(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
         specs = self.source.specs(arrays)
+        if self._unrolled:
+            pairs = zip(specs, arrays, strict=False)
+            specs = [backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype) for spec, array in pairs]
         # A dimension that varies with the input is part of no trace.
         varies = any(None in spec.shape[1:] for spec in specs)
         for array in arrays[len(specs) :]:
@@ -278,7 +290,7 @@ class Score:
             masks = models.Masks(others or None) if others or kind == "masks" else None
             outputs, values = probe.run(inputs, start, kernels, masks)
             if masks is not None and kind == "masks":
-                pairs = masks.made if layer is None else [*masks.made, (values[0], _mask(values[0]))]
+                pairs = masks.made if layer is None else [*masks.made, (values[0], masks.of(values[0]))]
                 flat = [tensor for received, mask in pairs for tensor in (received, ops.cast(mask, "bool"))]
                 return backend.Traced(ops.zeros((), "float64"), [], flat, 0.0, [])
             answer = outputs if layer is None else values[0]
@@ -308,12 +320,6 @@ class Score:
         specs = [*specs, backend.Spec((), "float64"), *map(_spec, self.kernels)]
         rule = modifier.rule if modifier and kind == "score" else None
         return Trace(backend.compile_gradient(forward, specs, rule), graph, [])
-
-
-def _mask(tensor: Any) -> Any:
-    """Return the mask of a tensor: where it has none, each sample counts."""
-    mask = models.mask_of(tensor)
-    return ops.ones((ops.shape(tensor)[0],), "bool") if mask is None else mask
 
 
 def _unmasked(array: npt.NDArray[Any], made: list[tuple[Any, Any]]) -> npt.NDArray[np.bool_]:

@@ -118,7 +118,7 @@ class Smoothed(Explainer):
 
     def _deviation(self, array: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
         """Return the standard deviation of the noise of each sample: none where its steps are masked."""
-        if self.noise_scale == "absolute":
+        if self.noise_scale == "absolute" or array.dtype.kind == "O":  # text is kept as it is
             return self.noise * steps
         axes: Any = {"axis": tuple(range(1, array.ndim)), "keepdims": True, "where": steps}
         wide = array.astype(np.float64)

@@ -18,7 +18,7 @@ from vis.models.find import (
 )
 from vis.models.folding import foldable, scaled_kernels
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
-from vis.models.masks import MaskMakers, Masks, mask_makers, mask_of
+from vis.models.masks import MaskMakers, Masks, mask_makers
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage, unmodified
 from vis.models.probe import Probe, paths_of
 from vis.models.reading import read
@@ -46,7 +46,6 @@ __all__ = [
     "layer_coverage",
     "linear_outputs",
     "mask_makers",
-    "mask_of",
     "modified",
     "output_shape",
     "output_structure",

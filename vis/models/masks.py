@@ -30,10 +30,18 @@ class MaskMakers:
     Args:
         layers: those that say how they compute a mask.
         operations: those whose outputs are masks; a functional model computes most of its masks so.
+        held: all of the model.
     """
 
     layers: list[Any]
     operations: list[Any]
+    held: list[Any]
+
+    @property
+    def in_loops(self) -> bool:
+        """Whether some work in a vectorized loop, out of which no mask can be read, unless it is unrolled."""
+        loops = [each for each in self.held if isinstance(each, keras.layers.TimeDistributed)]
+        return any(mask_makers(each).at_work() for each in loops)
 
     def at_work(self) -> bool:
         """Tell whether there may be a mask."""
@@ -48,9 +56,11 @@ def mask_makers(model: Any) -> MaskMakers:
     masks = []
     for node in (node for each in held for node in getattr(each, "_inbound_nodes", ())):
         masks += [mask_of(tensor) for tensor in node.output_tensors]
-        masks += [node.arguments.kwargs.get("mask")]
+        # Keras hands masks on as arguments, too: "mask", or behind the name of the argument that is masked.
+        handed = [value for name, value in node.arguments.kwargs.items() if name.endswith("mask")]
+        masks += keras.tree.flatten(handed)
     symbols = [mask for mask in masks if isinstance(mask, keras.KerasTensor) and mask.dtype == "bool"]
-    return MaskMakers(layers, [mask._keras_history.operation for mask in symbols])
+    return MaskMakers(layers, [mask._keras_history.operation for mask in symbols], held)
 
 
 def _makes_mask(layer: Any) -> bool:
@@ -80,6 +90,16 @@ class Masks:
         self._given = None if given is None else iter(given)
         self._pairs: list[tuple[Any, Any]] = []
         self._paused = False
+        self._noted: list[tuple[Any, Any]] = []
+
+    def note(self, output: Any) -> None:
+        """Note the mask of an output before a later layer takes it off, as attention does."""
+        self._noted += [(tensor, mask_of(tensor)) for tensor in keras.tree.flatten(output)]
+
+    def of(self, tensor: Any) -> Any:
+        """Return the mask of an output that was noted: where it has none, each sample counts."""
+        mask = next((mask for noted, mask in self._noted if noted is tensor), None)
+        return ops.ones((ops.shape(tensor)[0],), "bool") if mask is None else mask
 
     def twin_class(self, cls: Any, is_mask: bool) -> Any:
         """Return the class of an operation's twin, whose masks are noted, or those given.

@@ -173,7 +173,7 @@ def _recording(
         paths: of the operations whose runs are noted, by their ids.
     """
     done = dict(others)
-    makers = MaskMakers([], []) if masks is None else mask_makers(root)
+    makers = MaskMakers([], [], []) if masks is None else mask_makers(root)
     made = {id(each) for each in makers.operations}
     own = made.union(map(id, makers.layers))
 
@@ -187,14 +187,21 @@ def _recording(
                 cls = type(operation)
                 if masks is not None and key in own:
                     cls = masks.twin_class(cls, key in made)
-                done[key] = _recorder(operation, cls, twins, records.get(key), told.get(key), paths.get(key))
+                record, path = records.get(key), paths.get(key)
+                done[key] = _recorder(operation, cls, twins, record, told.get(key), masks, path)
         return done[id(operation)]
 
     return visit(root)
 
 
 def _recorder(
-    operation: Any, cls: Any, twins: dict[int, Any], record: list[Any] | None, value: Any, path: str | None
+    operation: Any,
+    cls: Any,
+    twins: dict[int, Any],
+    record: list[Any] | None,
+    value: Any,
+    masks: Masks | None,
+    path: str | None,
 ) -> Any:
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         if path is None:
@@ -207,6 +214,8 @@ def _recorder(
             output = _in_place_of(output, value)
         if record is not None:
             record.append(output)
+            if masks is not None:
+                masks.note(output)
         return output
 
     def _run_through_graph(
