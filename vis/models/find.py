@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from vis.errors import InputError, LayerError, ModelError, did_you_mean
-
-_GRAPH = ("_inbound_nodes", "_outbound_nodes", "_tracker")
+from vis.models.containers import is_foreign, operations_in, parts
 
 
 def check_model(model: Any) -> None:
@@ -42,44 +43,65 @@ def _structure(model: Any, side: str) -> Any:
 def _symbolic(operation: Any, name: str) -> Any:
     """Return a symbolic attribute of a layer or model, or None if it has none."""
     try:
-        return getattr(operation, name)
+        tensors = getattr(operation, name)
     except (AttributeError, ValueError):  # older versions of Keras raise the latter
         return None
+    # A subclassed model may have an attribute of this name for something of its own.
+    flat = keras.tree.flatten(tensors)
+    return tensors if all(isinstance(tensor, keras.KerasTensor) for tensor in flat) else None
 
 
 def sublayers(operation: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the operations that `operation` holds, each with the name of its attribute.
+    """Yield the operations that `operation` holds, each with the name of its attribute or method.
 
     A functional model holds the operations of its graph; any other layer holds what its attributes
-    name, directly or in lists, tuples and dicts.
+    name, directly, in containers, in objects and in functions, and what its methods close over.
     """
-    for name, value in vars(operation).items():
-        if name not in _GRAPH:
-            yield from ((name, held) for held in _operations_in(value))
+    for name, value in (own_attributes(operation) | own_methods(operation)).items():
+        yield from ((name, held) for held in operations_in(value) if held is not operation)
 
 
-def _operations_in(value: Any) -> Iterator[Any]:
-    if isinstance(value, keras.Operation):
-        yield value
-    elif isinstance(value, list | tuple | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _operations_in(item)
+def own_attributes(operation: Any) -> dict[str, Any]:
+    """Return the attributes of an operation but for those that Keras gives to each, its graph among them."""
+    common = _common(isinstance(operation, keras.Model))
+    return {name: value for name, value in vars(operation).items() if name not in common}
+
+
+def own_methods(operation: Any) -> dict[str, types.FunctionType]:
+    """Return the methods of an operation's class that close over something."""
+    methods: dict[str, types.FunctionType] = {}
+    for cls in reversed(type(operation).__mro__):
+        functions = {n: f for n, f in vars(cls).items() if isinstance(f, types.FunctionType)}
+        methods.update({} if is_foreign(cls.__module__) else functions)
+    return {name: method for name, method in methods.items() if parts(method)}
+
+
+@functools.cache
+def _common(of_models: bool) -> frozenset[str]:
+    """Return the names of the attributes that Keras itself gives to each layer or model."""
+    plain = keras.Model(name="plain") if of_models else keras.layers.Layer(name="plain")
+    # The list of a sequential model's layers is one of these.
+    return frozenset(vars(plain)) - {"_layers"} | {"optimizer", "history"}
 
 
 def child_layers(layer: Any) -> list[Any]:
     """Return the layers directly inside a model or a wrapper, each once, in the model's order."""
-    if isinstance(layer, keras.Model):
-        return list(layer.layers)
+    known = list(layer.layers) if isinstance(layer, keras.Model) else []
+    if known and output_structure(layer) is not None:
+        return known
+    # Keras does not know the layers in objects that are none of its own.
     found = {id(item): item for _, item in sublayers(layer) if isinstance(item, keras.Layer)}
-    return list(found.values())
+    return list({**{id(item): item for item in known}, **found}.values())
 
 
-def walk(layer: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def walk(layer: Any, prefix: str = "", above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for each layer inside `layer`, depth first: `("backbone/conv5", conv5)`."""
+    above = (*above, layer)
     for child in child_layers(layer):
-        path = f"{prefix}{child.name}"
-        yield path, child
-        yield from walk(child, f"{path}/")
+        if not any(child is parent for parent in above):  # a layer may know the model that it is part of
+            path = f"{prefix}{child.name}"
+            yield path, child
+            yield from walk(child, f"{path}/", above)
 
 
 def held_operations(model: Any) -> dict[int, Any]:

@@ -17,7 +17,7 @@ import keras
 from keras import ops
 
 from vis.models.find import held_operations, sublayers, upstream
-from vis.models.twins import twin
+from vis.models.twins import derived, twin
 
 Scaled = Callable[[Any, Any], Any]
 Pair = tuple[Any, Any]
@@ -206,5 +206,4 @@ def _scale(norm: Any) -> Any:
 
 def _of_class(layer: Any, attributes: dict[str, Any]) -> Any:
     """Return a twin whose class has other attributes."""
-    cls = type(layer)
-    return twin(layer, type(cls.__name__, (cls,), attributes))
+    return twin(layer, base=derived(type(layer), attributes))

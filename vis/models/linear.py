@@ -101,7 +101,7 @@ def _before_squashing(outputs: list[Any]) -> list[Any]:
             inside = upstream([*kept, *node.input_tensors])
             if replacement is not None and any(call.operation is operation for call in inside):
                 # The layer itself is needed too, and names are unique in a model.
-                replacement = twin(replacement, name=f"{operation.name}_linear")
+                replacement = twin(replacement, {"name": f"{operation.name}_linear"})
             replacements[id(operation)] = replacement
         replacement = replacements[id(operation)]
         if replacement is None:
@@ -124,10 +124,10 @@ def _linear(operation: Any) -> Any:
         return linear_outputs(operation)
     if isinstance(operation, keras.layers.Wrapper):
         inner = _linear(operation.layer)
-        return None if inner is None else twin(operation, layer=inner)
+        return None if inner is None else twin(operation, {"layer": inner})
     if isinstance(operation, keras.layers.Activation) or not hasattr(operation, "activation"):
         return None
-    return twin(operation, activation=keras.activations.linear)
+    return twin(operation, {"activation": keras.activations.linear})
 
 
 def shared_copy(model: Any) -> Any:
@@ -152,7 +152,7 @@ def shared_copy(model: Any) -> Any:
                 copies[id(operation)] = operation
                 held = {id(item): copy(item) for _, item in sublayers(operation)}
                 compiled = {name: None for name in _COMPILED if name in vars(operation)}
-                copies[id(operation)] = twin(operation, **exchanged(operation, held), **compiled)
+                copies[id(operation)] = twin(operation, exchanged(operation, held) | compiled)
         return copies[id(operation)]
 
     return modified(copy(original), *modifier) if modifier else copy(original)

@@ -19,7 +19,7 @@ from vis.errors import LayerError
 from vis.models.find import input_structure, sublayers
 from vis.models.folding import folded
 from vis.models.masks import MaskMakers, Masks, mark, mask_makers, mask_of
-from vis.models.twins import exchanged, twin
+from vis.models.twins import derived, exchanged, exchanged_methods, twin
 
 
 class Probe:
@@ -229,7 +229,8 @@ def _recorder(
     # How a functional model runs its graph; Keras has no public name for it.
     if hasattr(cls, "_run_through_graph"):
         methods["_run_through_graph"] = _run_through_graph
-    return twin(operation, type(cls.__name__, (cls,), methods), **exchanged(operation, twins))
+    methods |= exchanged_methods(operation, twins)
+    return twin(operation, exchanged(operation, twins), derived(cls, methods))
 
 
 def _in_place_of(output: Any, value: Any) -> Any:

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Mapping
 from typing import Any
 
-from vis.models.find import sublayers
+from vis.models.containers import exchange
+from vis.models.find import own_attributes, own_methods
 
 
-def twin(operation: Any, base: type | None = None, **attributes: Any) -> Any:
+class _Unannounced:
+    """Keeps a class from hearing of the classes made of it here: it may keep a list of them."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        pass
+
+
+def derived(cls: type, attributes: Mapping[str, Any]) -> type:
+    """Return a class like another with other attributes, of which that one is not told."""
+    return type(cls.__name__, (_Unannounced, cls), dict(attributes))
+
+
+def twin(operation: Any, attributes: Mapping[str, Any] | None = None, base: type | None = None) -> Any:
     """Return a second object with the state of `operation`, outside every graph.
 
     Args:
         operation: a layer, a model or another Keras operation.
+        attributes: those that differ from the original.
         base: the twin's class; the operation's by default.
-        attributes: what differs from the original.
     """
     double: Any = object.__new__(base or type(operation))
     # Written past Keras's attribute tracking, which would write to the state that both share.
     double.__dict__.update(vars(operation))
-    double.__dict__.update(_inbound_nodes=[], _outbound_nodes=[], **attributes)
+    double.__dict__.update({"_inbound_nodes": [], "_outbound_nodes": [], **(attributes or {})})
     return double
 
 
-def exchanged(operation: Any, twins: dict[int, Any]) -> dict[str, Any]:
+def exchanged(operation: Any, twins: Mapping[int, Any]) -> dict[str, Any]:
     """Return the attributes that hold operations, with the twins (by the ids of the originals) in them."""
-    return {name: _exchange(vars(operation)[name], twins) for name, _ in sublayers(operation)}
+    held = own_attributes(operation)
+    found = {name: exchange(value, twins) for name, value in held.items()}
+    return {name: value for name, value in found.items() if value is not held[name]}
 
 
-def _exchange(value: Any, twins: dict[int, Any]) -> Any:
-    if isinstance(value, dict):
-        return {key: _exchange(item, twins) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        items = [_exchange(item, twins) for item in value]
-        return items if isinstance(value, list) else tuple(items)
-    return twins.get(id(value), value)
+def exchanged_methods(operation: Any, twins: Mapping[int, Any]) -> dict[str, types.FunctionType]:
+    """Return the methods of a user's class that close over operations, with the twins in them."""
+    held = own_methods(operation)
+    found = {name: exchange(method, twins) for name, method in held.items()}
+    return {name: method for name, method in found.items() if method is not held[name]}
