@@ -231,8 +231,7 @@ def _compile(
         *(backend.Spec((None,) * rank, "float32") for loss, _ in losses for rank in loss.parameter_ranks),
         backend.Spec((len(losses),), "float64"),
     ]
-    compiled = compile_(forward, specs)
-    return Trace(compiled, graph, shapes)
+    return Trace(lambda: compile_(forward, specs), probe, shapes)
 
 
 def _per_sample(value: Any, given: list[Any]) -> Any:

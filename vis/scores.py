@@ -319,7 +319,7 @@ class Score:
         behind = len(specs)
         specs = [*specs, backend.Spec((), "float64"), *map(_spec, self.kernels)]
         rule = modifier.rule if modifier and kind == "score" else None
-        return Trace(backend.compile_gradient(forward, specs, rule), graph, [])
+        return Trace(lambda: backend.compile_gradient(forward, specs, rule), probe, [])
 
 
 def _unmasked(array: npt.NDArray[Any], made: list[tuple[Any, Any]]) -> npt.NDArray[np.bool_]:

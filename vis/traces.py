@@ -28,24 +28,27 @@ class Trace:
     """A compiled function, and what it was traced from as far as that can change.
 
     Args:
-        compiled: the function.
-        graph: the model that it was traced from, which is not kept alive.
+        compile_: compiles the function.
+        probe: runs the model that it is traced from, which is not kept alive.
         shapes: the shapes of what each loss reads.
     """
 
-    def __init__(self, compiled: Any, graph: Any, shapes: list[list[tuple[int | None, ...]]]) -> None:
-        self.compiled = compiled
-        self.name = graph.name
+    def __init__(
+        self, compile_: Callable[[], Any], probe: models.Probe, shapes: list[list[tuple[int | None, ...]]]
+    ) -> None:
+        held = [probe.model, *models.held_operations(probe.model).values()]
+        self._settings = models.Settings(held)
+        self.compiled = compile_()
+        self._settings.settle(probe.written)
+        self.name = probe.model.name
         self.shapes = shapes
-        held = [graph, *models.held_operations(graph).values()]
-        self._states = [models.Settings(operation) for operation in held]
         # Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.
         half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
         self.scales = (2.0**15, 2.0**10, 2.0**5, 1.0) if half else (1.0,)
 
     def holds(self) -> bool:
         """Tell whether the model is as it was, apart from its variables."""
-        return all(state.hold() for state in self._states)
+        return self._settings.hold()
 
 
 def cached(

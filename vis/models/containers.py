@@ -1,8 +1,8 @@
 """What a user's object holds, however it holds it: in containers, in objects of its own, in functions.
 
-Whatever is put in the place of a part, what holds it keeps its type: a list, a tuple with names, a dict, a set, a
-data class, an object with attributes or slots, a function that closes over it or names it globally, a bound
-method, a partial function.
+Whatever is put in the place of a part, what holds it keeps its type: a list, a tuple with names, a dict, a
+set, a data class, an object with attributes or slots, a function that closes over it or names it globally, a
+bound method, a partial function.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def _with(value: Any, changed: dict[Any, Any]) -> Any:
         double = copy.copy(value)
     except Exception as error:
         raise LayerError(
-            f"A layer is held by an object of the class {type(value).__name__}, which cannot be copied, so it "
-            f"cannot be read: {error}. Hold it by an attribute of a layer or model, or in a list or dict."
+            f"A layer is held by an object of the class {type(value).__name__}, which cannot be copied, so "
+            f"it cannot be read: {error}. Hold it by an attribute of a layer or model, or in a list or dict."
         ) from error
     if isinstance(value, set):
         set.clear(double)

@@ -51,6 +51,14 @@ def _symbolic(operation: Any, name: str) -> Any:
     return tensors if all(isinstance(tensor, keras.KerasTensor) for tensor in flat) else None
 
 
+def runs_graph(operation: Any) -> bool:
+    """Tell whether an operation is a model that runs its graph, and nothing of a user's own."""
+    if not isinstance(operation, keras.Model) or output_structure(operation) is None:
+        return False
+    methods = (type(operation).call, type(operation).__call__)
+    return all(method.__module__.split(".")[0] == "keras" for method in methods)
+
+
 def sublayers(operation: Any) -> Iterator[tuple[str, Any]]:
     """Yield the operations that `operation` holds, each with the name of its attribute or method.
 
@@ -87,7 +95,7 @@ def _common(of_models: bool) -> frozenset[str]:
 def child_layers(layer: Any) -> list[Any]:
     """Return the layers directly inside a model or a wrapper, each once, in the model's order."""
     known = list(layer.layers) if isinstance(layer, keras.Model) else []
-    if known and output_structure(layer) is not None:
+    if runs_graph(layer):
         return known
     # Keras does not know the layers in objects that are none of its own.
     found = {id(item): item for _, item in sublayers(layer) if isinstance(item, keras.Layer)}

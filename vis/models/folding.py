@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from vis.models.find import held_operations, sublayers, upstream
+from vis.models.find import held_operations, runs_graph, sublayers, upstream
 from vis.models.twins import derived, twin
 
 Scaled = Callable[[Any, Any], Any]
@@ -69,7 +69,7 @@ def foldable(model: Any) -> list[Pair]:
     model.
     """
     operations = [model, *held_operations(model).values()]
-    graphs = [operation for operation in operations if _is_graph(operation)]
+    graphs = [operation for operation in operations if runs_graph(operation)]
     nodes = {id(node): node for graph in graphs for node in upstream(graph.outputs)}.values()
     calls = Counter(id(node.operation) for node in nodes)
     uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
@@ -130,14 +130,6 @@ def _by_layer(pairs: list[Pair], kernels: Sequence[Any]) -> dict[int, Pair]:
 
 def _has_kernel(layer: Any) -> bool:
     return type(layer) in _KERNELS
-
-
-def _is_graph(operation: Any) -> bool:
-    """Tell whether an operation runs its graph, and nothing of a user's own."""
-    if not isinstance(operation, keras.Model) or not getattr(operation, "outputs", None):
-        return False
-    methods = (type(operation).call, type(operation).__call__)
-    return all(method.__module__.split(".")[0] == "keras" for method in methods)
 
 
 def _is_normalized(layer: Any, norm: Any, between: Any) -> bool:

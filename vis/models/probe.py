@@ -36,11 +36,13 @@ class Probe:
     def __init__(
         self, model: Any, points: Sequence[Any], start: Any = None, fold: bool = False, note: bool = False
     ) -> None:
-        self._model = model
+        self.model = model
         self._points = points
         self._start = start
         self._fold = fold
         self._note = note
+        # What its layers write in themselves when they are called: their ids, and the attributes' names.
+        self.written: set[tuple[int, str]] = set()
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -71,16 +73,18 @@ class Probe:
         if self._fold:
             kept = [_operation(point) for point in self._points]
             kept += [] if self._start is None else [self._start]
-            others = folded(self._model, kept, kernels)
-        paths = paths_of(self._model) if self._note else {}
-        outputs = _recording(self._model, records, told, others, masks, paths)(inputs, training=False)
+            others = folded(self.model, kept, kernels)
+        paths = paths_of(self.model) if self._note else {}
+        outputs = _recording(self.model, records, told, others, self.written, masks, paths)(
+            inputs, training=False
+        )
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 
     def _value(self, point: Any, records: dict[int, list[Any]], inputs: list[Any], outputs: Any) -> Any:
-        if point is self._model:
+        if point is self.model:
             return _single(outputs, point)
-        symbols = input_structure(self._model)
+        symbols = input_structure(self.model)
         for symbol, value in (
             zip(keras.tree.flatten(symbols), inputs, strict=True) if symbols is not None else ()
         ):
@@ -90,17 +94,17 @@ class Probe:
         calls = records[id(operation)]
         if not calls:
             raise LayerError(
-                f"The layer {operation.name!r} gave no output while the model {self._model.name!r} ran: "
+                f"The layer {operation.name!r} gave no output while the model {self.model.name!r} ran: "
                 "it is not on the way from the input to the output, or is run by another layer in a way "
                 "that cannot be observed. Choose the layer that holds it, or one after it."
             )
         if isinstance(point, keras.KerasTensor):
-            call = _call_index(self._model, point) if len(calls) > 1 else 0
+            call = _call_index(self.model, point) if len(calls) > 1 else 0
             return keras.tree.flatten(calls[call])[point._keras_history.tensor_index]
         if len(calls) > 1:
             raise LayerError(
                 f"The layer {operation.name!r} is called {len(calls)} times in the model "
-                f"{self._model.name!r}, so its output is ambiguous. Build a model that ends in the call "
+                f"{self.model.name!r}, so its output is ambiguous. Build a model that ends in the call "
                 "you mean, keras.Model(model.inputs, that_tensor), and explain its last layer."
             )
         return _single(calls[0], operation)
@@ -151,7 +155,7 @@ def paths_of(model: Any) -> dict[int, str]:
 
 def noting(model: Any) -> Any:
     """Return what runs a model as a call does, while the trace notes which layer runs which operations."""
-    return _recording(model, {}, {}, {}, paths=paths_of(model))
+    return _recording(model, {}, {}, {}, set(), paths=paths_of(model))
 
 
 def _recording(
@@ -159,6 +163,7 @@ def _recording(
     records: dict[int, list[Any]],
     told: dict[int, Any],
     others: dict[int, Any],
+    written: set[tuple[int, str]],
     masks: Masks | None = None,
     paths: Mapping[int, str] = MappingProxyType({}),
 ) -> Any:
@@ -169,6 +174,7 @@ def _recording(
         records: the lists that outputs are added to, by the ids of their operations.
         told: the values that operations return, by their ids.
         others: what runs in the place of operations, by their ids.
+        written: takes the ids of operations with the attributes that they write when they are called.
         masks: those of layers, or None.
         paths: of the operations whose runs are noted, by their ids.
     """
@@ -187,8 +193,8 @@ def _recording(
                 cls = type(operation)
                 if masks is not None and key in own:
                     cls = masks.twin_class(cls, key in made)
-                record, path = records.get(key), paths.get(key)
-                done[key] = _recorder(operation, cls, twins, record, told.get(key), masks, path)
+                record, value, path = records.get(key), told.get(key), paths.get(key)
+                done[key] = _recorder(operation, cls, twins, record, value, masks, written, path)
         return done[id(operation)]
 
     return visit(root)
@@ -201,15 +207,20 @@ def _recorder(
     record: list[Any] | None,
     value: Any,
     masks: Masks | None,
+    written: set[tuple[int, str]],
     path: str | None,
 ) -> Any:
+    key = id(operation)
+
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
         if path is None:
             output = cls.__call__(self, *args, **kwargs)
         else:
             with backend.noted(path, isinstance(operation, keras.Layer)) as returned:
                 output = cls.__call__(self, *args, **kwargs)
                 returned(output)
+        written.update((key, name) for name, held in vars(self).items() if before.get(name) is not held)
         if value is not None:
             output = _in_place_of(output, value)
         if record is not None:

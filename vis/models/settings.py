@@ -1,70 +1,122 @@
-"""What a user may change in a layer after building a model, beside its variables."""
+"""What a user may change in layers after building a model, beside its variables."""
 
 from __future__ import annotations
 
 import operator
+import sys
 import types
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import keras
+import numpy as np
 
-_PLAIN = (bool, int, float, str, tuple, type(None))
-_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
+from vis.models.containers import is_foreign, parts
+from vis.models.find import own_attributes
+
+_Check = Callable[[Any], bool]
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, keras.DTypePolicy)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+# What Keras and TensorFlow write in a model or layer of their own while it is trained, run or saved.
+_OWN = ("stop_training", "stop_evaluating", "stop_predicting", "_compile_config", "_compiled_trainable_state")
+_OWN += ("_eval_epoch_iterator",)
 
 
 class Settings:
-    """The settings of an operation at one moment: its activations, numbers, flags and data types.
+    """The settings of operations at one moment: activations, numbers, flags, data types, containers, arrays.
 
     Args:
-        operation: a layer, a model or another Keras operation; neither it nor a function is kept alive.
+        operations: layers, models and other Keras operations; neither they nor what they hold is kept alive.
     """
 
-    def __init__(self, operation: Any) -> None:
-        self._operation = weakref.ref(operation)
-        self._known = _read(operation)
-        self._note(operation)
+    def __init__(self, operations: Iterable[Any]) -> None:
+        self._states = [_State(operation) for operation in operations]
+        self._gone = False
+        self._arrange()
+
+    def settle(self, written: Container[tuple[int, str]] = ()) -> None:
+        """Leave out what the operations write when they are called, such as their last output.
+
+        Args:
+            written: the ids of operations with the names of such attributes, beside those that have changed by
+                now.
+        """
+
+        def note(_: object) -> None:
+            self._gone = True
+
+        for state in self._states:
+            state.settle(written, note)
+        self._arrange()
 
     def hold(self) -> bool:
-        """Tell whether the operation is as it was."""
-        operation = self._operation()
-        if operation is None:
+        """Tell whether the operations are as they were."""
+        # What is gone has been replaced, and its id may be that of something else by now.
+        if self._gone:
             return False
-        if self._is_untouched(operation):
-            return True
-        if _read(operation) != self._known:
-            return False
-        self._note(operation)
-        return True
-
-    def _note(self, operation: Any) -> None:
-        """Note by which objects the settings are held, which is quicker to compare than what they say."""
-        own = vars(operation)
-        here = [name for name in self._known if name in own]
-        plain = [name for name in here if isinstance(own[name], _PLAIN)]
-        functions = [name for name in here if isinstance(own[name], _FUNCTIONS)]
-        others = [name for name in own if name[0] != "_" and name not in here]
-        plain += ["_dtype_policy"] if "_dtype_policy" in own else []
-        self._count = len(own)
-        self._plain, self._functions, self._others = _getter(plain), _getter(functions), _getter(others)
-        self._values = self._plain(own)
-        self._references = [weakref.ref(function) for function in self._functions(own)]
-        self._types = list(map(type, self._others(own)))
-
-    def _is_untouched(self, operation: Any) -> bool:
-        if isinstance(operation, keras.Model):
-            return False
-        own = vars(operation)
         try:
-            return (
-                len(own) == self._count
-                and self._plain(own) == self._values
-                and all(map(operator.is_, self._functions(own), [made() for made in self._references]))
-                and list(map(type, self._others(own))) == self._types
-            )
-        except KeyError:
+            for reference, plain, values, count, state in self._compared:
+                own = reference().__dict__
+                if plain(own) != values or (len(own) != count and not state.has_no_other()):
+                    return False
+            return all([state.others_hold() for state in self._rest])
+        except Exception:  # an operation or attribute is gone, or is an array now, which compares by elements
             return False
+
+    def _arrange(self) -> None:
+        # What most operations have, and nothing else, in one list: the time goes into fetching it from memory.
+        self._compared = [
+            (state.reference, state.plain, state.values, len(state.names), state) for state in self._states
+        ]
+        self._rest = [state for state in self._states if state.others]
+
+
+class _State:
+    """The settings of one operation: those to be compared as they are, and the others with their checks."""
+
+    def __init__(self, operation: Any) -> None:
+        self.reference = weakref.ref(operation)
+        own = vars(operation)
+        names = [name for name in own_attributes(operation) if name not in _OWN and name[:6] != "_self_"]
+        if not isinstance(operation, keras.Sequential):
+            names = [name for name in names if name != "_layers"]
+        if "_dtype_policy" in own:
+            names.append("_dtype_policy")
+        if is_foreign(type(operation).__module__):
+            names = [name for name in names if name[0] != "_" or name in ("_layers", "_dtype_policy")]
+        # A built layer has no use for its initializers, and Keras lets nobody replace its variables.
+        unused = keras.initializers.Initializer | keras.Variable
+        self._checks = {name: _checker(own[name], {}) for name in names if not isinstance(own[name], unused)}
+        self._arrange(own)
+
+    def settle(self, written: Container[tuple[int, str]], note: Callable[[object], None]) -> None:
+        operation = self.reference()
+        if operation is None:
+            return
+        own = vars(operation)
+        lasting = [name for name in self._checks if (id(operation), name) not in written and name in own]
+        self._checks = {name: self._checks[name] for name in lasting if self._checks[name](own[name])}
+        self._arrange(own)
+        self._watched = [
+            _watched(item, note) for name, _ in self.others for item in _identified(own[name], set())
+        ]
+
+    def _arrange(self, own: dict[str, Any]) -> None:
+        self.names = frozenset(own)
+        plain = [name for name in self._checks if _is_plain(own[name])]
+        self.plain, self.values = _getter(plain), tuple(own[name] for name in plain)
+        self.others = [(name, check) for name, check in self._checks.items() if name not in plain]
+
+    def others_hold(self) -> bool:
+        operation = self.reference()
+        return operation is not None and all(check(vars(operation)[name]) for name, check in self.others)
+
+    def has_no_other(self) -> bool:
+        """Tell whether no attribute has come but such as Keras, or a user, keeps to itself."""
+        own = own_attributes(self.reference())
+        return all(name[0] == "_" or name in _OWN or name in self.names for name in own)
 
 
 def _getter(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
@@ -73,20 +125,69 @@ def _getter(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
     return lambda own: tuple(own[name] for name in names)
 
 
-def _dtype(operation: Any) -> str | None:
-    return getattr(getattr(operation, "dtype_policy", None), "name", None)
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value may be kept and is compared as a whole: numbers, texts, functions of a module."""
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
+        module = sys.modules.get(value.__module__ or "")
+        return getattr(module, value.__name__, None) is value
+    if type(value) is tuple:
+        return all(map(_is_plain, value))
+    return isinstance(value, _PLAIN)
 
 
-def _read(operation: Any) -> dict[str, Any]:
-    # References to the same living object are equal, and keep it no longer.
-    if isinstance(operation, keras.Model):
-        # A model's own attributes change with training; what it runs are its layers.
-        return {"layers": [weakref.ref(layer) for layer in operation.layers]}
-    settings: dict[str, Any] = {"dtype": _dtype(operation)}
-    for name, value in vars(operation).items():
-        if name[0] != "_":
-            if isinstance(value, _PLAIN):
-                settings[name] = value
-            elif isinstance(value, _FUNCTIONS):
-                settings[name] = weakref.ref(value)
-    return settings
+def _same(value: Any) -> _Check:
+    """Return what tells whether another value is this very object, or equal to it if it is plain."""
+    if _is_plain(value):
+        return lambda other: bool(other == value)
+    known = id(value)
+    return lambda other: id(other) == known
+
+
+def _checker(value: Any, seen: dict[int, Any]) -> _Check:
+    """Return what tells whether a value, in the same place, is still what it is now."""
+    if _is_plain(value) or isinstance(value, keras.Operation) or id(value) in seen:
+        return _same(value)
+    seen[id(value)] = value
+    kind = type(value)
+    if isinstance(value, np.ndarray) and not isinstance(value, np.memmap):
+        known = _fingerprint(value)
+        return lambda other: isinstance(other, np.ndarray) and _fingerprint(other) == known
+    held = parts(value)
+    if not held and not isinstance(value, _CONTAINERS):
+        return _same(value)
+    if isinstance(value, list | dict | set) and all(map(_is_plain, held.values())):
+        # Compared as a whole, however long it is.
+        copied = (
+            dict(value) if isinstance(value, dict) else set(value) if isinstance(value, set) else list(value)
+        )
+        return lambda other: type(other) is kind and bool(other == copied)
+    checks = {key: _checker(part, seen) for key, part in held.items()}
+
+    def check(other: Any) -> bool:
+        now = parts(other) if type(other) is kind else {}
+        return now.keys() == checks.keys() and all(check(now[key]) for key, check in checks.items())
+
+    return check
+
+
+def _fingerprint(array: Any) -> Any:
+    return array.shape, array.dtype, hash(array.tobytes())
+
+
+def _identified(value: Any, seen: set[int]) -> Iterable[Any]:
+    """Yield what a checker knows by its identity."""
+    if _is_plain(value) or isinstance(value, np.ndarray) or id(value) in seen:
+        return
+    seen.add(id(value))
+    held = {} if isinstance(value, keras.Operation) else parts(value)
+    if not held and not isinstance(value, _CONTAINERS):
+        yield value
+    for part in held.values():
+        yield from _identified(part, seen)
+
+
+def _watched(value: Any, note: Callable[[object], None]) -> Any:
+    try:
+        return weakref.ref(value, note)
+    except TypeError:  # numbers of NumPy and the like: kept, so that no other has their id
+        return value
