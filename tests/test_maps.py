@@ -1,6 +1,7 @@
 """Channel reduction and normalisation, against arithmetic by hand and in exact fractions."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,3 +85,26 @@ def test_unit_by_hand() -> None:
     gradient = np.array([[3.0, -4.0], [0.0, 0.0], [3e-30, 4e-30], [3e30, 4e30]], np.float32)
     expected = [[0.6, -0.8], [0, 0], [0.6, 0.8], [0.6, 0.8]]
     np.testing.assert_allclose(maps.unit(gradient), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("input_range", "dtype"),
+    [
+        ((0, 255), np.uint8),
+        ((10, 200), np.uint8),
+        (np.array([0, 255]), np.uint8),
+        ((0, 2), np.uint8),
+        ((0, 1), np.float32),
+        ((0.0, 1.0), np.float32),
+        (np.array([0, 1]), np.float32),
+        ((False, True), np.float32),
+        ((-1, 1), np.float32),
+        ((0, 256), np.float32),
+        ((0.0, 255.0), np.float32),
+    ],
+)
+def test_a_picture_of_fractions_is_none_of_bytes(input_range: Any, dtype: Any) -> None:
+    values = np.linspace(*input_range, 12)
+    picture = maps.as_picture(values, input_range)
+    assert picture.dtype == dtype
+    np.testing.assert_allclose(picture, np.rint(values) if dtype == np.uint8 else values, rtol=1e-6)

@@ -141,7 +141,8 @@ def deprocess_input(
         input_range: the values `(low, high)` of black and white.
 
     Returns:
-        uint8, rounded, if both ends of the range are integers from 0 to 255; float32 otherwise.
+        uint8, rounded, if both ends of the range are integers from 0 to 255 and the higher one is above 1;
+        float32 otherwise: 0 to 1 are fractions, however they are written.
 
     Raises:
         InputError: if the range is no pair of finite numbers, the higher one last, or a value is NaN or
@@ -167,8 +168,10 @@ def as_picture(values: npt.NDArray[Any], input_range: tuple[float, float]) -> np
     """Return values that lie in a range in the type of a picture of that range.
 
     Returns:
-        uint8, rounded, if both ends of the range are integers from 0 to 255; float32 otherwise.
+        uint8, rounded, if both ends of the range are integers from 0 to 255 and the higher one is above 1;
+        float32 otherwise: 0 to 1 are fractions, however they are written.
     """
-    if all(isinstance(end, int | np.integer) and 0 <= end <= 255 for end in input_range):
+    whole = all(isinstance(end, int | np.integer) and 0 <= end <= 255 for end in input_range)
+    if whole and max(input_range) > 1:
         return np.asarray(np.rint(values), np.uint8)
     return np.asarray(values, np.float32)

@@ -20,8 +20,10 @@ _Check = Callable[[Any], bool]
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, keras.DTypePolicy)
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 # What Keras and TensorFlow write in a model or layer of their own while it is trained, run or saved.
-_OWN = ("stop_training", "stop_evaluating", "stop_predicting", "_compile_config", "_compiled_trainable_state")
-_OWN += ("_eval_epoch_iterator",)
+_OWN = frozenset(
+    "stop_training stop_evaluating stop_predicting "
+    "_compile_config _compiled_trainable_state _eval_epoch_iterator".split()
+)
 
 
 class Settings:
@@ -40,8 +42,8 @@ class Settings:
         """Leave out what the operations write when they are called, such as their last output.
 
         Args:
-            written: the ids of operations with the names of such attributes, beside those that have changed by
-                now.
+            written: the ids of operations with the names of such attributes, beside those that are other than
+                they were.
         """
 
         def note(_: object) -> None:
@@ -66,7 +68,7 @@ class Settings:
             return False
 
     def _arrange(self) -> None:
-        # What most operations have, and nothing else, in one list: the time goes into fetching it from memory.
+        # What most operations have, and nothing else: the time goes into fetching it from memory.
         self._compared = [
             (state.reference, state.plain, state.values, len(state.names), state) for state in self._states
         ]
@@ -157,9 +159,8 @@ def _checker(value: Any, seen: dict[int, Any]) -> _Check:
         return _same(value)
     if isinstance(value, list | dict | set) and all(map(_is_plain, held.values())):
         # Compared as a whole, however long it is.
-        copied = (
-            dict(value) if isinstance(value, dict) else set(value) if isinstance(value, set) else list(value)
-        )
+        plain = next(plain for plain in (list, dict, set) if isinstance(value, plain))
+        copied = plain(value)
         return lambda other: type(other) is kind and bool(other == copied)
     checks = {key: _checker(part, seen) for key, part in held.items()}
 

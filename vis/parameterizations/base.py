@@ -77,7 +77,8 @@ class Parameterization(ABC):
         """Return one image, without its batch axis, as it is shown.
 
         Returns:
-            uint8 if both ends of the range are integers from 0 to 255, float32 otherwise.
+            uint8 if both ends of the range are integers from 0 to 255, the higher one above 1; float32
+            otherwise.
         """
 
 

@@ -64,7 +64,8 @@ def visualize_activation(
 
     Returns:
         `(height, width, channels)`, with `each` `(filters, height, width, channels)`: uint8 if both ends of
-        the range are integers from 0 to 255, float32 otherwise; channels last whatever the model's format.
+        the range are integers from 0 to 255, the higher one above 1, float32 otherwise; channels last
+        whatever the model's format.
 
     Raises:
         ModelError: for a subclassed model, which has no symbolic input.
