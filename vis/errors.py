@@ -9,6 +9,7 @@
     └── GradientError        no path from the loss to what it is differentiated by, or not a finite number
     VisWarning (UserWarning)
     ├── SoftmaxWarning       a softmax stands under the loss
+    ├── RandomWarning        a model draws random numbers
     ├── SharedInputWarning   a symbolic input stands for a model and for a modified one
     ├── PartialOverrideWarning   a backprop modifier reaches some activations and not others
     ├── EmptyMapWarning      a map that shows nothing
@@ -59,6 +60,10 @@ class VisWarning(UserWarning):
 
 class SoftmaxWarning(VisWarning):
     """A softmax under the loss mixes the classes and saturates."""
+
+
+class RandomWarning(VisWarning):
+    """What is explained depends on random numbers that the model draws."""
 
 
 class SharedInputWarning(VisWarning):

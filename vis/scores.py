@@ -131,23 +131,24 @@ class Score:
             GradientError: if it is not finite.
         """
 
+        trace = self._trace(self._given(arrays), None, None, ())
+
         def run(arrays: Sequence[npt.NDArray[Any]], _: Any) -> Scored:
-            trace = self._trace(arrays, None, None, ())
             evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1), *self.kernels])
             end = self.source.model if self.layer is None else self.layer
             return Scored(checks.finite(evaluation.values[0], f"The output of {end.name!r}"), [], [])
 
-        return self._fitted(run, arrays, None).scores
+        return self._fitted(trace, run, arrays, None).scores
 
     def _masks(self, arrays: Sequence[npt.NDArray[Any]]) -> tuple[list[Any], list[Any]]:
         """Return what layers make masks of, and the masks; behind them the output of `layer` and its mask."""
+        trace = self._trace(self._given(arrays), None, None, (), "masks")
 
         def run(arrays: Sequence[npt.NDArray[Any]], _: Any) -> Scored:
-            trace = self._trace(arrays, None, None, (), "masks")
             evaluation: backend.Evaluation = trace.compiled([*arrays, np.float64(1), *self.kernels])
             return Scored(np.zeros(len(arrays[0])), [], evaluation.values)
 
-        values = self._fitted(run, arrays, None).values
+        values = self._fitted(trace, run, arrays, None).values
         return values[::2], values[1::2]
 
     def values(self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -157,12 +158,13 @@ class Score:
             GradientError: if it is not finite.
         """
 
+        trace = self._trace(self._given(arrays), targets, None, ())
+
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
-            trace = self._trace(arrays, targets, None, ())
             evaluation: backend.Evaluation = trace.compiled([*arrays, targets, np.float64(1), *self.kernels])
             return Scored(self._of_each(evaluation.values[0], arrays), [], [])
 
-        return self._fitted(run, arrays, targets).scores
+        return self._fitted(trace, run, arrays, targets).scores
 
     def gradients(
         self, arrays: Sequence[npt.NDArray[Any]], targets: npt.NDArray[Any], watch: Any = None
@@ -181,9 +183,9 @@ class Score:
 
         if self.wrt is None and watch is None:
             check_numbers(self.explained(arrays), self.source.model)
+        trace = self._trace(self._given(arrays), targets, watch, None)
 
         def run(arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
-            trace = self._trace(arrays, targets, watch, None)
             name = getattr(self.operator, "__name__", "operator")
             wrt = self.wrt if watch is None else watch
             found = evaluated(
@@ -194,7 +196,7 @@ class Score:
             )
             return Scored(self._of_each(found.values[0], arrays), found.gradients, found.values[1:])
 
-        return self._fitted(run, arrays, targets)
+        return self._fitted(trace, run, arrays, targets)
 
     def _of_each(self, scores: npt.NDArray[Any], arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         if len(scores) != len(arrays[0]):
@@ -207,18 +209,24 @@ class Score:
             f"{self.operator!r}: shape {shape}. Sum over the other axes."
         )
 
-    def _fitted(self, run: Callable[..., Scored], arrays: Sequence[npt.NDArray[Any]], targets: Any) -> Scored:
-        """Run on a batch; for a model of a fixed batch size, on parts of that, the last one filled up."""
+    def _fitted(
+        self, trace: Trace, run: Callable[..., Scored], arrays: Sequence[npt.NDArray[Any]], targets: Any
+    ) -> Scored:
+        """Run on a batch; for a model of a fixed batch size, on parts of that, the last one filled up; for
+        one that draws random numbers, on each sample alone, so that all are given the same.
+        """
         arrays = self._given(arrays)
         fixed, count = self._specs(arrays)[0].shape[0], len(arrays[0])
-        if fixed in (None, count):
+        size = fixed or 1
+        step = 1 if trace.compiled.draws else fixed or count
+        if not count or (fixed in (None, count) and step == count):
             return run(arrays, targets)
         found = []
-        for start in range(0, count, fixed):
+        for start in range(0, count, step):
             # What is missing is the last sample again.
-            rows = np.minimum(np.arange(start, start + fixed), count - 1)
+            rows = np.minimum(np.arange(start, start + size), min(start + step, count) - 1)
             part = run([array[rows] for array in arrays], None if targets is None else targets[rows])
-            found.append((part, min(fixed, count - start)))
+            found.append((part, min(step, count - start)))
 
         def joined(pick: Callable[[Scored], list[Any]]) -> list[Any]:
             cut = [[each if each is None else each[:n] for each in pick(part)] for part, n in found]

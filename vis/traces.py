@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import GradientError, InputError
+from vis.errors import GradientError, InputError, RandomWarning, warn
 from vis.weak import WeakTable
 
 _lock = threading.RLock()
@@ -66,6 +66,14 @@ def cached(
         trace = _traces.get(about, key)
         if trace is None or not trace.holds():
             trace = _traces.put(about, make(), key)
+    if draws := trace.compiled.draws:
+        warn(
+            f"The model {trace.name!r} draws random numbers on the way to what is explained: "
+            f"{', '.join(draws[:5])}{', ...' if len(draws) > 5 else ''}. This is about one draw, the same at "
+            "each call and for each sample, which are run one at a time. Explain a layer before them, such "
+            "as the mean that a sampling layer takes, or build the model without them.",
+            RandomWarning,
+        )
     if modifier and trace.compiled.coverage:
         models.report_coverage(trace.compiled.coverage, modifier.name, trace.name)
     return trace

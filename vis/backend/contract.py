@@ -62,6 +62,8 @@ class CompiledGradient(Protocol):
     """
 
     coverage: Coverage | None
+    # The random operations on the way, which draw the same numbers at each call for the first sample.
+    draws: tuple[str, ...]
 
     def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
         """Return the loss, its gradients and the values."""
@@ -89,6 +91,7 @@ class CompiledDescent(Protocol):
     """Steps of gradient descent compiled once."""
 
     coverage: Coverage | None
+    draws: tuple[str, ...]
 
     def start(self, x: npt.ArrayLike) -> DescentState:
         """Return the state before the first step from `x`."""

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.tensorflow.draws import fix_draws
 from vis.backend.tensorflow.overrides import override
 from vis.errors import GradientError, InputError, LayerError
 
@@ -62,6 +63,7 @@ def _run(shape: Any) -> Iterator[None]:
 class _Gradient:
     def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
         self.coverage: Coverage | None = None
+        self.draws: tuple[str, ...] = ()
         self._missing: list[bool] = []
         signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs]
         self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
@@ -69,6 +71,7 @@ class _Gradient:
         def trace(*tensors: Any) -> Any:
             with keras.StatelessScope():
                 traced = forward(list(tensors))
+            self.draws = fix_draws([traced.loss, *traced.values])
             self.coverage = override(rule, traced.watched, [traced.loss])
             gradients = tf.gradients(traced.loss, traced.watched)
             self._missing = [gradient is None for gradient in gradients]

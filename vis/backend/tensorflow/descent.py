@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from vis.backend.contract import Coverage, DescentState, Forward, Rule, Spec
+from vis.backend.tensorflow.draws import fix_draws
 from vis.backend.tensorflow.overrides import override
 
 Modify = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -36,6 +37,7 @@ class _Descent:
         prepare: Prepare | None,
     ) -> None:
         self.coverage: Coverage | None = None
+        self.draws: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._modify: Modify = np.asarray
         self._failure: Exception | None = None
@@ -56,6 +58,7 @@ class _Descent:
             seen = [x, *rest] if prepare is None else prepare([x, *rest])
             with keras.StatelessScope():
                 traced = forward(seen)
+            self.draws = fix_draws([traced.loss])
             self.coverage = override(rule, seen[:1], [traced.loss])
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
             if normalize:
