@@ -697,8 +697,10 @@ def test_the_input_in_a_list_is_the_input() -> None:
     model = keras.Model([inputs], layers.Dense(1)(layers.Flatten()(inputs)))
     optimizer = Optimizer(model.input, losses(model), wrt_tensor=model.input)
     assert optimizer.wrt_tensor is None
-    with pytest.raises(LayerError, match="is a symbolic tensor"):
-        Optimizer(model, losses(model), wrt_tensor=model.layers[-1])
+    assert Optimizer(model, losses(model), wrt_tensor=0).wrt_tensor is None
+    assert Optimizer(model, losses(model), wrt_tensor=-1).wrt_tensor is model.layers[-1]
+    with pytest.raises(LayerError, match="wrt_tensor is a layer or a symbolic tensor"):
+        Optimizer(model.input, losses(model), wrt_tensor="dense")
 
 
 @pytest.mark.parametrize("wrong", [1.5, True, "2", 0])

@@ -99,8 +99,9 @@ def _command(*options: Any) -> Callable[[Any], Any]:
 def layers(model: Path, safe_mode: bool) -> None:
     """List the layers of MODEL (.keras or .h5).
 
-    For each layer: its index, its path for --layer, its type, output shape, number of filters and
-    activation, and whether guided backpropagation reaches that activation.
+    For each layer, other operation of the graph, and call of a layer that is called several times: its
+    index, its path for --layer, its type, output shape, number of filters and activation, and whether guided
+    backpropagation reaches that activation.
     """
     _start_tensorflow()
     from vis import describe, files
@@ -109,7 +110,9 @@ def layers(model: Path, safe_mode: bool) -> None:
 
 
 _ASKED_OPTIONS = (
-    click.option("--layer", help="Index, name or path (see `vis layers`).  [default: the model's output]"),
+    click.option(
+        "--layer", help="Index, name, path or call (see `vis layers`).  [default: the model's output]"
+    ),
     click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits."),
     click.option(
         "--input-range",
@@ -278,7 +281,8 @@ def activation(
             parameterization=parameterization,
         )
         for index, picture in zip(some, pictures, strict=True):
-            path = output / f"{question.name}-{index}.activation.png"
+            name = question.name.replace(":", "-").replace("/", "-")
+            path = output / f"{name}-{index}.activation.png"
             files.save_picture(path, maps.as_picture(255 * (picture - low) / (high - low), (0, 255)))
             if save_array:
                 with files.written(path.with_suffix(".npy")) as temporary:

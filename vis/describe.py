@@ -11,7 +11,9 @@ from vis.errors import ModelError
 
 
 def layer_table(model: Any) -> str:
-    """Return a table of all layers of a model, nested ones too.
+    """Return a table of all layers of a model and the other operations of its graph, nested ones too.
+
+    A layer that the graph calls several times has a row for each call, in the order in which they run.
 
     Columns: index, path, type, output shape, filters, activation, and whether the guided modifier
     reaches the activation: yes, no (it keeps its true gradient), or - (there is none to reach).
@@ -19,30 +21,36 @@ def layer_table(model: Any) -> str:
     rule = backprop_modifiers.get("guided").rule
     rows = [("index", "path", "type", "output shape", "filters", "activation", "guided")]
     top = {id(layer): str(index) for index, layer in enumerate(model.layers)}
-    for path, layer in models.walk(model):
-        shape = models.output_shape(layer)
-        filters = None if shape is None or len(shape) < 2 else shape[models.filter_axis(layer, len(shape))]
+    calls: dict[int, list[Any]] = {}
+    for node in models.runs(model):
+        calls.setdefault(id(node.operation), []).append(node)
+    for path, layer in models.walk(model, operations=True):
         coverage = models.layer_coverage(layer, rule)
         reach = "?" if coverage is None else "-"
         if coverage is not None and (coverage.reached or coverage.missed):
             reach = "no" if not coverage.reached else "partly" if coverage.missed else "yes"
-        rows.append(
-            (
-                top[id(layer)] if "/" not in path else "",
-                path,
-                type(layer).__name__,
-                "?"
-                if shape is None
-                else "x".join("?" if n is None else str(n) for n in shape[1:]) or "scalar",
-                "-" if filters is None else str(filters),
-                models.activation_name(layer) or "-",
-                reach,
-            )
-        )
+        described = (models.activation_name(layer) or "-", reach)
+        index = top.get(id(layer), "") if "/" not in path else ""
+        several = calls.get(id(layer), [])
+        if len(several) < 2:
+            rows.append((index, path, type(layer).__name__, *_size(layer), *described))
+        for number, node in enumerate(several if len(several) > 1 else []):
+            call = models.Call(layer, number, None, node.output_tensors[0])
+            rows.append((index, f"{path}:{number}", type(layer).__name__, *_size(call), *described))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _size(point: Any) -> tuple[str, str]:
+    """Return the output shape and the number of filters as text."""
+    shape = models.output_shape(point)
+    if shape is None:
+        return "?", "-"
+    filters = None if len(shape) < 2 else shape[models.filter_axis(point, len(shape))]
+    sizes = "x".join("?" if size is None else str(size) for size in shape[1:])
+    return sizes or "scalar", "-" if filters is None else str(filters)
 
 
 def image_shape(model: Any) -> tuple[int | None, ...]:

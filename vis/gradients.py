@@ -36,7 +36,7 @@ def input_gradient(
         source: the model or symbolic inputs.
         losses: pairs of a loss and its weight.
         arrays: the inputs in flat order, each with its batch axis.
-        wrt: the symbolic tensor or layer output to differentiate by; None for all inputs.
+        wrt: the layer, call or symbolic tensor to differentiate by; None for all inputs.
         modifier: which derivative activations have.
 
     Returns:
@@ -59,7 +59,7 @@ def gradient_and_value(
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any], list[float]]:
     """Return the gradient by `wrt` and the value of `wrt`, both `(batch, ...)`, and the sum of each loss.
 
-    Args and raises: as `input_gradient`, with `wrt` the symbolic tensor or the layer to differentiate by.
+    Args and raises: as `input_gradient`, with `wrt` what is differentiated by.
     """
     evaluation = _evaluate(source, losses, arrays, wrt, modifier)
     (gradient,), (value, *terms) = evaluation.gradients, evaluation.values
@@ -172,10 +172,11 @@ def _cached(
     compile_: Callable[[backend.Forward, list[backend.Spec]], Any],
 ) -> Trace:
     about = [source.anchor(), *(part for loss, _ in losses for part in loss.trace_objects())]
-    about += [] if wrt is None else [wrt]
+    start, which = (None, None) if wrt is None else models.lasting(wrt)
+    about += [] if start is None else [start]
     about += [] if modifier is None else [modifier.rule]
     settings = tuple(loss.trace_settings() for loss, _ in losses)
-    key = (kind, settings, wrt is None, modifier is None, tuple(specs))
+    key = (kind, settings, start is None, which, modifier is None, tuple(specs))
     with source.tried(specs):
         return cached(about, key, modifier, lambda: _compile(source, losses, specs, wrt, modifier, compile_))
 

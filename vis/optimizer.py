@@ -20,7 +20,7 @@ from vis.errors import EmptyMapWarning, GradientError, InputError, warn
 from vis.gradients import checked_losses, compiled_descent, gradient_and_value
 from vis.input_modifiers import InputModifier
 from vis.parameterizations import Canvas, Parameterization
-from vis.source import Losses, as_source, symbolic
+from vis.source import Losses, as_source
 
 # Steps in one go where nobody listens: few enough for a progress bar, many enough to cost nothing.
 _STEPS = 20
@@ -38,8 +38,8 @@ class Optimizer:
             model needs.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         input_range: the values `(low, high)` of the picture that `minimize` returns.
-        wrt_tensor: a symbolic tensor other than the input: its gradient and value are returned after one
-            step, in which nothing moves.
+        wrt_tensor: a symbolic tensor other than the input, or a layer: its gradient and value are returned
+            after one step, in which nothing moves.
         norm_grads: divide the gradient of each sample by its Euclidean norm.
     """
 
@@ -62,8 +62,8 @@ class Optimizer:
         self.losses = losses
         maps.checked_range(input_range)
         self.input_range = input_range
-        wrt = symbolic(wrt_tensor)
-        self.wrt_tensor = None if wrt is self.input else wrt
+        wrt = None if wrt_tensor is None else self.source.point(wrt_tensor, "wrt_tensor")
+        self.wrt_tensor = None if models.operation_of(wrt) is models.operation_of(self.input) else wrt
         self.norm_grads = norm_grads
         if self.wrt_tensor is None and not keras.backend.is_float_dtype(self.input.dtype):
             raise InputError(

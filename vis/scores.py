@@ -46,7 +46,8 @@ class Score:
         source: the model; a modified one brings its modifier along.
         operator: `operator(model, inputs, targets)` returns the score of each sample, `(batch,)`; the
             inputs have the structure of the model's.
-        layer: the layer whose output the operator is given as the model's; None for the model's own.
+        layer: the layer, or the call of one, whose output the operator is given as the model's; None for the
+            model's own.
         modifier: which derivative activations have.
         wrt: the layer whose output is differentiated by, in place of the inputs; it stands behind them in the
             arrays, see `begin`.
@@ -262,11 +263,13 @@ class Score:
         specs = self._specs(arrays)
         target = () if targets is None else (backend.Spec((None, *targets.shape[1:]), str(targets.dtype)),)
         about = [self.source.anchor(), self.operator]
-        about += [part for part in (self.layer, watch, self.wrt) if part is not None]
+        points = [models.lasting(part) for part in (self.layer, watch, self.wrt) if part is not None]
+        about += [part for part, _ in points]
         about += [] if modifier is None else [modifier.rule]
         kind = kind or ("score" if watched is None else "scores" if target else "outputs")
         absent = tuple(part is None for part in (self.layer, watch, self.wrt, modifier))
-        key = (kind, absent, self.fold, len(self.kernels), tuple(specs), target)
+        which = tuple(number for _, number in points)
+        key = (kind, absent, which, self.fold, len(self.kernels), tuple(specs), target)
         with self.source.tried(specs):
             return cached(
                 about,

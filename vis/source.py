@@ -71,6 +71,28 @@ class Source:
         origin = self.model if self.symbols is None else keras.tree.flatten(self.symbols)[index]
         return models.input_channel_axis(origin, rank) % rank
 
+    def point(self, named: Any, argument: str) -> Any:
+        """Return what is named inside the model: a layer, a call of one, or a symbolic tensor.
+
+        Args:
+            named: as `vis.models.find_layer` takes it, for symbolic inputs a layer or tensor itself; or a
+                list of one (`model.input` is such a list where the model was made with one).
+            argument: what the caller calls it, for the message.
+
+        Raises:
+            LayerError: if there is no such layer, or it is named without the model.
+        """
+        thing = named[0] if isinstance(named, list | tuple) and len(named) == 1 else named
+        if self.is_model:
+            return models.find_layer(self.model, thing)
+        if isinstance(thing, models.POINTS):
+            return thing
+        raise LayerError(
+            f"{argument} is a layer or a symbolic tensor, such as model.get_layer('conv1') or its output. "
+            f"Received: {named!r} of type {type(named).__name__}. To name a layer by name, path or index, "
+            "pass the model in place of its symbolic input."
+        )
+
     @contextlib.contextmanager
     def tried(self, specs: Sequence[backend.Spec]) -> Iterator[None]:
         """Say so if a model of unknown inputs cannot be run on those that it is given.
@@ -140,21 +162,3 @@ def _is_input(tensor: Any) -> bool:
     return isinstance(tensor, keras.KerasTensor) and isinstance(
         tensor._keras_history.operation, keras.layers.InputLayer
     )
-
-
-def symbolic(wrt: Any) -> Any:
-    """Return the symbolic tensor to differentiate by, or None for the input.
-
-    Args:
-        wrt: a symbolic tensor, a list of one (`model.input` is such a list where the model was made with
-            one), or None.
-
-    Raises:
-        LayerError: for anything else.
-    """
-    tensor = wrt[0] if isinstance(wrt, list | tuple) and len(wrt) == 1 else wrt
-    if tensor is not None and not isinstance(tensor, keras.KerasTensor):
-        raise LayerError(
-            f"wrt_tensor is a symbolic tensor, such as model.get_layer('conv1').output. Received: {wrt!r}."
-        )
-    return tensor

@@ -416,11 +416,11 @@ rows_of_verb("vis.visualize_activation", seed_activation, random_start=True)
 
 row("vis.visualize_saliency", "no input", TypeError, "missing 1 required",
     lambda d: vis.visualize_saliency(net(), -1, 1))
-row("vis.visualize_saliency", "wrt_tensor is a name", LayerError,
-    ("wrt_tensor is a symbolic tensor", "Received: 'conv'"),
-    lambda d: vis.visualize_saliency(net(), -1, 1, IMAGE, wrt_tensor="conv"))
+row("vis.visualize_saliency", "wrt_tensor is no name", LayerError,
+    ("no layer 'cnov'", "Did you mean 'conv'"),
+    lambda d: vis.visualize_saliency(net(), -1, 1, IMAGE, wrt_tensor="cnov"))
 row("vis.visualize_saliency", "wrt_tensor is an array", LayerError,
-    ("wrt_tensor is a symbolic tensor", "Received:"),
+    ("A layer is named by", "a symbolic tensor", "Received:"),
     lambda d: vis.visualize_saliency(net(), -1, 1, IMAGE, wrt_tensor=IMAGE))
 row("vis.visualize_saliency", "wrt_tensor of another model", LayerError, ("not", "model 'net'"),
     lambda d: vis.visualize_saliency(net(), -1, 1, IMAGE, wrt_tensor=other().layers[-1].output))
@@ -555,10 +555,16 @@ row("vis.visualize_saliency_with_losses", "one input of two", GradientError,
 row("vis.visualize_saliency_with_losses", "a loss of another model", LayerError,
     ("'foreign'", "model 'net'", "Choose the layer"),
     lambda d: vis.visualize_saliency_with_losses(net(), [(good_loss(other()), -1)], IMAGE))
-for what, layer in {"a name": "conv", "an index": 0, "None": None}.items():
-    row("vis.visualize_cam_with_losses", f"penultimate_layer is {what}", LayerError,
-        ("penultimate_layer is a layer. Received:", "model.get_layer"),
+for what, layer, words in (
+    ("no name", "cnov", ("no layer 'cnov'", "Did you mean 'conv'")),
+    ("no index", 99, ("index 99 is out of range",)),
+    ("None", None, ("A layer is named by", "Received: None")),
+):
+    row("vis.visualize_cam_with_losses", f"penultimate_layer is {what}", LayerError, words,
         lambda d, layer=layer: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, layer))
+row("vis.visualize_cam_with_losses", "a name beside a symbolic input", LayerError,
+    ("penultimate_layer is a layer or a symbolic tensor", "Received: 'conv'", "pass the model"),
+    lambda d: vis.visualize_cam_with_losses(net().inputs, [(good_loss(), -1)], IMAGE, "conv"))
 row("vis.visualize_cam_with_losses", "a layer of another model", LayerError, ("foreign", "model 'net'"),
     lambda d: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, other().layers[-1]))
 row("vis.visualize_cam", "a layer without places", LayerError,
@@ -646,9 +652,9 @@ row("vis.visualize_activation", "a learning rate too large", GradientError,
     lambda d: vis.visualize_activation(net(), -1, 1, max_iter=3, optimizer=keras.optimizers.SGD(1e+38)))
 row("vis.visualize_activation", "a modifier that changes the shape", InputError, ("input modifier", "shape"),
     lambda d: vis.visualize_activation(net(), -1, 1, max_iter=1, input_modifiers=[Cropping()]))
-row("vis.visualize_activation", "wrt_tensor is a name", LayerError,
-    ("wrt_tensor is a symbolic tensor", "Received: 'conv'"),
-    lambda d: vis.visualize_activation(net(), -1, 1, wrt_tensor="conv"))
+row("vis.visualize_activation", "wrt_tensor is no name", LayerError,
+    ("no layer 'cnov'", "Did you mean 'conv'"),
+    lambda d: vis.visualize_activation(net(), -1, 1, wrt_tensor="cnov"))
 row("vis.visualize_activation", "as many samples as the model does not take", InputError,
     ("takes 4 samples at once", "Received: samples=3"),
     lambda d: vis.visualize_activation(fixed(), -1, range(3), each=True))

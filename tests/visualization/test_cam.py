@@ -254,8 +254,11 @@ def test_wrong_calls(network: keras.Model) -> None:
         visualize_cam(network, -1, 0, IMAGE, 3)
     with pytest.raises(errors.LayerError, match=r"no layer 'secnd'\. Did you mean 'second'"):
         visualize_cam(network, -1, 0, IMAGE, "secnd")
-    with pytest.raises(errors.LayerError, match=r"penultimate_layer is a layer\. Received: 1"):
-        visualize_cam_with_losses(network, [(ActivationMaximization(network.layers[-1], 0), -1)], IMAGE, 1)
+    with pytest.raises(
+        errors.LayerError, match=r"penultimate_layer is a layer or a symbolic tensor.*Received: 1"
+    ):
+        loss = ActivationMaximization(network.layers[-1], 0)
+        visualize_cam_with_losses(network.inputs, [(loss, -1)], IMAGE, 1)
     with pytest.raises(errors.GradientError, match="No path leads from the loss"):
         visualize_cam(network, "first", 0, IMAGE, "second")
 

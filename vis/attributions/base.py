@@ -48,8 +48,8 @@ class Explainer(ABC):
 
     Args:
         model: a Keras model: functional, sequential, subclassed or modified. It is not changed.
-        output_layer: the layer whose output is explained: an index, a name, a path or the layer; None for
-            the model's output.
+        output_layer: the layer whose output is explained: an index, a name, a path, a call such as
+            `"encoder:1"`, a symbolic tensor, or the layer; None for the model's output.
         batch_size: the largest number of samples that the model is given at once; None for all.
         operator: what makes one score of a sample's output: a task's name or a function
             `operator(model, inputs, targets)`, see `vis.attributions.operators`; None for the outputs
@@ -58,8 +58,8 @@ class Explainer(ABC):
             keep them.
         backprop_modifier: the derivative of activations, see `vis.visualize_saliency`.
         output_layer_index: an earlier name of `output_layer`.
-        wrt: the layer whose output is attributed, in place of the inputs, such as the embedding of tokens: an
-            index, a name, a path or the layer; None for the inputs.
+        wrt: the layer whose output is attributed, in place of the inputs, such as the embedding of tokens,
+            named in the same ways; None for the inputs.
         fold_layers: whether batch normalizations after convolutions and dense layers are folded into their
             kernels, at each call from the weights as they are then, and zero paddings before convolutions
             into those. It is faster and rounds in another way: a ReLU at zero may switch.
@@ -301,7 +301,7 @@ def _plain(value: Any) -> Any:
     """Return a setting as JSON knows it."""
     if isinstance(value, Explainer):
         return value.settings()
-    if isinstance(value, keras.Operation):
+    if isinstance(value, models.POINTS):
         return value.name
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

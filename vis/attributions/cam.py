@@ -20,7 +20,7 @@ class ClassActivation(Explainer):
     Args:
         model, output_layer, batch_size, operator, backprop_modifier, fold_layers: see
             `Explainer`.
-        conv_layer: the layer whose places are weighed: an index, a name, a path or the layer; None for the
+        conv_layer: the layer whose places are weighed, named as `output_layer`; None for the
             nearest convolution or pooling layer before the output.
 
     Returns from `explain`:
@@ -57,7 +57,7 @@ class ClassActivation(Explainer):
             self.conv_layer = models.find_layer(model, conv_layer)
         else:
             original, _ = models.unmodified(model)
-            end = self.score.layer or original.layers[-1]
+            end = models.operation_of(self.score.layer or original.layers[-1])
             self.conv_layer = models.spatial_layer_before(original, end, "conv_layer")
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ from keras import ops
 
 from vis.errors import FilterError, LayerError
 from vis.losses.base import Evaluate, Loss
-from vis.models import filter_axis, output_shape
+from vis.models import POINTS, filter_axis, lasting, output_shape
 
 
 class ActivationMaximization(Loss):
@@ -26,7 +26,7 @@ class ActivationMaximization(Loss):
     Which filters are chosen is a run-time input: one compiled gradient serves all of them.
 
     Args:
-        layer: a layer of a Keras model.
+        layer: a layer of a Keras model, another operation of its graph, or a symbolic tensor.
         filter_indices: an index, several (list, tuple, array), or None for all; negative ones count
             from the end.
         each: ask each sample of the batch for one filter, in their order, in place of the sum of them.
@@ -44,7 +44,7 @@ class ActivationMaximization(Loss):
     parameter_ranks = (2,)
 
     def __init__(self, layer: Any, filter_indices: Any = None, each: bool = False) -> None:
-        if not isinstance(layer, keras.Operation):
+        if not isinstance(layer, POINTS):
             raise LayerError(
                 "ActivationMaximization takes a layer, such as model.get_layer('conv1'). "
                 f"Received: {layer!r}."
@@ -64,7 +64,7 @@ class ActivationMaximization(Loss):
         return len(selection(None, count, self.layer))
 
     def build_loss(self) -> Any:
-        output = self.layer.output
+        (output,) = self.symbols()
         (selection,) = self.parameters([tuple(output.shape)])
         return self._loss(output, ops.convert_to_tensor(selection))
 
@@ -83,10 +83,13 @@ class ActivationMaximization(Loss):
                 setattr(cls, name, vars(Loss)[name])
 
     def trace_objects(self) -> list[Any]:
-        return [type(self), self.layer]
+        return [type(self), lasting(self.layer)[0]]
+
+    def trace_settings(self) -> Hashable:
+        return lasting(self.layer)[1]
 
     def symbols(self) -> list[Any]:
-        return [self.layer.output]
+        return [self.layer if isinstance(self.layer, keras.KerasTensor) else self.layer.output]
 
     def parameters(self, shapes: Sequence[tuple[int | None, ...]]) -> list[npt.NDArray[Any]]:
         (shape,) = shapes

@@ -1,11 +1,12 @@
 """Keras models seen from outside: finding layers, reading values inside, models over the same variables."""
 
+from vis.models.addresses import find_layer, runs
+from vis.models.calls import POINTS, Call, lasting, operation_of
 from vis.models.find import (
     check_data_format,
     check_model,
     child_layers,
     filter_axis,
-    find_layer,
     first_float_layer,
     held_operations,
     input_channel_axis,
@@ -26,6 +27,8 @@ from vis.models.settings import Settings
 from vis.models.spatial import spatial_layer_before
 
 __all__ = [
+    "POINTS",
+    "Call",
     "MaskMakers",
     "Masks",
     "Probe",
@@ -43,16 +46,19 @@ __all__ = [
     "input_channel_axis",
     "input_structure",
     "is_modified_too",
+    "lasting",
     "layer_coverage",
     "linear_outputs",
     "mask_makers",
     "modified",
+    "operation_of",
     "output_shape",
     "output_structure",
     "output_tensors",
     "paths_of",
     "read",
     "report_coverage",
+    "runs",
     "scaled_kernels",
     "shared_copy",
     "spatial_layer_before",

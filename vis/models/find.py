@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from vis.errors import InputError, LayerError, ModelError, did_you_mean
+from vis.errors import InputError, ModelError
+from vis.models.calls import Call, operation_of
 from vis.models.containers import is_foreign, operations_in, parts
 
 
@@ -102,14 +103,26 @@ def child_layers(layer: Any) -> list[Any]:
     return list({**{id(item): item for item in known}, **found}.values())
 
 
-def walk(layer: Any, prefix: str = "", above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield `(path, layer)` for each layer inside `layer`, depth first: `("backbone/conv5", conv5)`."""
+def children(operation: Any) -> list[Any]:
+    """Return the layers directly inside a model or a wrapper, and the other operations of its graph."""
+    if runs_graph(operation) and not isinstance(operation, keras.Sequential):
+        return list(operation.operations)
+    return child_layers(operation)
+
+
+def walk(
+    layer: Any, prefix: str = "", above: tuple[Any, ...] = (), operations: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """Yield `(path, layer)` for each layer inside `layer`, depth first: `("backbone/conv5", conv5)`.
+
+    With `operations`, the other operations of graphs are among them.
+    """
     above = (*above, layer)
-    for child in child_layers(layer):
+    for child in children(layer) if operations else child_layers(layer):
         if not any(child is parent for parent in above):  # a layer may know the model that it is part of
             path = f"{prefix}{child.name}"
             yield path, child
-            yield from walk(child, f"{path}/", above)
+            yield from walk(child, f"{path}/", above, operations)
 
 
 def held_operations(model: Any) -> dict[int, Any]:
@@ -142,60 +155,6 @@ def nodes_of(model: Any, operation: Any) -> list[Any]:
     return [node for node in upstream(model.outputs) if node.operation is operation]
 
 
-def find_layer(model: Any, layer: Any) -> Any:
-    """Return the layer of `model` that an index, a name, a path or the layer itself names.
-
-    Args:
-        model: a Keras model.
-        layer: an index into `model.layers` (negative ones count from the end), a name such as
-            `"conv1"`, a path into nested models such as `"backbone/conv5"`, or a layer.
-
-    Raises:
-        LayerError: if there is no such layer; the nearest names are listed.
-    """
-    check_model(model)
-    if isinstance(layer, keras.Operation):
-        if layer is model or any(layer is found for _, found in walk(model)):
-            return layer
-        raise LayerError(
-            f"The layer {layer.name!r} is not part of the model {model.name!r}. "
-            "Pass a layer of this model, its index or its name."
-        )
-    if isinstance(layer, str):
-        return _by_path(model, layer)
-    try:
-        index = layer.__index__()
-    except (AttributeError, TypeError):  # an array of several has one that raises
-        raise LayerError(
-            "A layer is named by its index, its name, a path such as 'backbone/conv5', or the layer "
-            f"itself. Received: {layer!r} of type {type(layer).__name__}."
-        ) from None
-    layers = model.layers
-    if not -len(layers) <= index < len(layers):
-        raise LayerError(
-            f"Layer index {index} is out of range: the model {model.name!r} has {len(layers)} layers, "
-            f"so valid indices are {-len(layers)} to {len(layers) - 1}."
-        )
-    return layers[index]
-
-
-def _by_path(model: Any, path: str) -> Any:
-    layer = model
-    for name in path.split("/"):
-        layer = next((child for child in child_layers(layer) if child.name == name), None)
-        if layer is None:
-            break
-    else:
-        return layer
-    paths = [known for known, _ in walk(model)]
-    deeper = [known for known in paths if known.endswith(f"/{path}")]
-    hint = f" Did you mean {' or '.join(map(repr, deeper[:3]))}?" if deeper else did_you_mean(path, paths)
-    raise LayerError(
-        f"The model {model.name!r} has no layer {path!r}.{hint} "
-        f"It has {len(paths)} layers: {', '.join(paths[:8])}{', ...' if len(paths) > 8 else '.'}"
-    )
-
-
 def output_tensors(layer: Any) -> list[Any]:
     """Return the symbolic outputs of a model, or of the first call of a layer; none if no graph tells."""
     if output_structure(layer) is not None:
@@ -218,8 +177,13 @@ def first_float_layer(model: Any) -> str | None:
 def output_shape(layer: Any) -> tuple[int | None, ...] | None:
     """Return the shape of a layer's output with its batch axis, or None if no graph tells it.
 
-    Of a layer that is called several times, in other models perhaps, sizes that differ are None.
+    Of a layer that is called several times, in other models perhaps, sizes that differ are None. A single
+    call of it, or a symbolic tensor, has a shape of its own where a graph tells it.
     """
+    tensor = layer.tensor if isinstance(layer, Call) else layer
+    if isinstance(tensor, keras.KerasTensor):
+        return tuple(tensor.shape)
+    layer = operation_of(layer)
     outputs = output_structure(layer)
     if outputs is not None:
         return tuple(keras.tree.flatten(outputs)[0].shape)
@@ -283,9 +247,10 @@ def filter_axis(layer: Any, rank: int) -> int:
     rank (an activation after a convolution).
 
     Args:
-        layer: a layer or another operation of a Keras graph.
+        layer: a layer or another operation of a Keras graph, a call of it, or a symbolic tensor.
         rank: the number of axes of its output, the batch axis included.
     """
+    layer = operation_of(layer)
     for _ in range(100):  # a chain of element-wise layers is shorter
         if isinstance(layer, keras.Model) and output_structure(layer) is not None:
             layer = layer.outputs[0]._keras_history.operation

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from vis.errors import ModelError
+from vis.models.calls import operation_of
 from vis.models.find import (
     check_model,
     input_structure,
@@ -28,6 +29,7 @@ def activation_name(operation: Any) -> str | None:
     A fused `activation=`, an `Activation` or `Softmax` layer, a `keras.ops` activation, and the same
     inside a wrapper such as `TimeDistributed` or at the end of a nested model, all count.
     """
+    operation = operation_of(operation)
     if isinstance(operation, keras.Model):
         outputs = keras.tree.flatten(output_structure(operation))
         names = {activation_name(tensor._keras_history.operation) for tensor in outputs if tensor is not None}

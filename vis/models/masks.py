@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from vis.models.find import held_operations
+from vis.models.twins import Unannounced
 
 # The relative distance of two neighbouring numbers of a type.
 _STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
@@ -110,7 +111,7 @@ class Masks:
         """
         masks = self
 
-        class Masked(cls):  # type: ignore[misc]
+        class Masked(Unannounced, cls):  # type: ignore[misc]
             def compute_mask(self, *args: Any, **kwargs: Any) -> Any:
                 made = super().compute_mask(*args, **kwargs)
                 received = keras.tree.flatten((args, kwargs))[0]

@@ -57,7 +57,9 @@ class _Modified:
             modifier_name=name,
             rule=rule,
             _examined=False,
-            _compiled=backend.compile_call(lambda inputs: noting(original)(inputs, training=False), rule),
+            _compiled=backend.compile_call(
+                lambda inputs: noting(original, set())(inputs, training=False), rule
+            ),
         )
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:

@@ -7,6 +7,7 @@ objects gain no attribute and no node, and two probes do not see each other.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,8 @@ from keras import ops
 
 from vis import backend
 from vis.errors import LayerError
+from vis.models.addresses import addresses, call_of
+from vis.models.calls import Call, operation_of
 from vis.models.find import input_structure, sublayers
 from vis.models.folding import folded
 from vis.models.masks import MaskMakers, Masks, mark, mask_makers, mask_of
@@ -27,8 +30,8 @@ class Probe:
 
     Args:
         model: a built Keras model.
-        points: what to read: layers (at any depth) and symbolic tensors of the model's graph.
-        start: a layer whose output `run` may be told.
+        points: what to read: layers (at any depth), calls of them, and symbolic tensors of the model's graph.
+        start: a layer, or a call of one, whose output `run` may be told.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
         note: whether the trace notes which layer runs which operations, see `vis.backend.noted`.
     """
@@ -67,12 +70,12 @@ class Probe:
             kernels: those that `models.scaled_kernels` has returned; None for those of now.
             masks: notes those that layers make, or gives those of another run; None for neither.
         """
-        records: dict[int, list[Any]] = {id(_operation(point)): [] for point in self._points}
-        told = {} if value is None else {id(self._start): value}
+        records: dict[int, list[Any]] = {id(operation_of(point)): [] for point in self._points}
+        told = {} if value is None else {id(operation_of(self._start)): (self._start, value)}
         others: dict[int, Any] = {}
         if self._fold:
-            kept = [_operation(point) for point in self._points]
-            kept += [] if self._start is None else [self._start]
+            kept = [operation_of(point) for point in self._points]
+            kept += [] if self._start is None else [operation_of(self._start)]
             others = folded(self.model, kept, kernels)
         paths = paths_of(self.model) if self._note else {}
         outputs = _recording(self.model, records, told, others, self.written, masks, paths)(
@@ -90,7 +93,7 @@ class Probe:
         ):
             if point is symbol or point is symbol._keras_history.operation:
                 return value
-        operation = _operation(point)
+        operation = operation_of(point)
         calls = records[id(operation)]
         if not calls:
             raise LayerError(
@@ -98,46 +101,28 @@ class Probe:
                 "it is not on the way from the input to the output, or is run by another layer in a way "
                 "that cannot be observed. Choose the layer that holds it, or one after it."
             )
-        if isinstance(point, keras.KerasTensor):
-            call = _call_index(self.model, point) if len(calls) > 1 else 0
-            return keras.tree.flatten(calls[call])[point._keras_history.tensor_index]
-        if len(calls) > 1:
+        found = call_of(self.model, point) if isinstance(point, keras.KerasTensor) else point
+        index, part = (found.index, found.part) if isinstance(found, Call) else (0, None)
+        if index >= len(calls) or (len(calls) > 1 and not isinstance(found, Call)):
             raise LayerError(
-                f"The layer {operation.name!r} is called {len(calls)} times in the model "
-                f"{self.model.name!r}, so its output is ambiguous. Build a model that ends in the call "
-                "you mean, keras.Model(model.inputs, that_tensor), and explain its last layer."
+                f"The layer {operation.name!r} is called {len(calls)} times in the model {self.model.name!r}."
+                f" Received: {found.name!r}. Name the layer with the number of the call that you mean, in "
+                f"the order in which the model runs: {addresses(self.model, operation, len(calls))}."
             )
-        return _single(calls[0], operation)
+        return _single(calls[index], operation, part)
 
 
-def _operation(point: Any) -> Any:
-    return point._keras_history.operation if isinstance(point, keras.KerasTensor) else point
-
-
-def _single(output: Any, operation: Any) -> Any:
+def _single(output: Any, operation: Any, part: int | None = None) -> Any:
     tensors = keras.tree.flatten(output)
+    if part is not None and part < len(tensors):
+        return tensors[part]
     if len(tensors) != 1:
         raise LayerError(
-            f"The layer {operation.name!r} has {len(tensors)} outputs; one is needed. Build a model that "
-            "ends in the output you mean, keras.Model(model.inputs, that_tensor), and explain its last layer."
+            f"The layer {operation.name!r} has {len(tensors)} outputs; one is needed. Name the layer with "
+            f"the numbers of the call and of the output, from '{operation.name}:0:0' to "
+            f"'{operation.name}:0:{len(tensors) - 1}', or pass the symbolic tensor."
         )
     return tensors[0]
-
-
-def _call_index(model: Any, tensor: Any) -> int:
-    """Return which of the calls of its layer, in the order in which the model runs them, made `tensor`."""
-    operation, node_index, _ = tensor._keras_history
-    node = operation._inbound_nodes[node_index]
-    # Keras has no public name for the order in which a functional model runs its nodes.
-    by_depth = getattr(model, "_nodes_by_depth", {})
-    order = [n for depth in sorted(by_depth, reverse=True) for n in by_depth[depth]]
-    calls = [n for n in order if n.operation is operation]
-    if node not in calls:
-        raise LayerError(
-            f"The tensor {tensor.name!r} of the layer {operation.name!r}, which is called several times, "
-            f"is not part of the graph of the model {model.name!r} itself. Choose a tensor of that graph."
-        )
-    return calls.index(node)
 
 
 def paths_of(model: Any) -> dict[int, str]:
@@ -153,15 +138,20 @@ def paths_of(model: Any) -> dict[int, str]:
     return paths
 
 
-def noting(model: Any) -> Any:
-    """Return what runs a model as a call does, while the trace notes which layer runs which operations."""
-    return _recording(model, {}, {}, {}, set(), paths=paths_of(model))
+def noting(model: Any, written: set[tuple[int, str]]) -> Any:
+    """Return what runs a model as a call does, while the trace notes which layer runs which operations.
+
+    Args:
+        model: a model.
+        written: see `Probe.written`.
+    """
+    return _recording(model, {}, {}, {}, written, paths=paths_of(model))
 
 
 def _recording(
     root: Any,
     records: dict[int, list[Any]],
-    told: dict[int, Any],
+    told: dict[int, tuple[Any, Any]],
     others: dict[int, Any],
     written: set[tuple[int, str]],
     masks: Masks | None = None,
@@ -172,7 +162,7 @@ def _recording(
     Args:
         root: a model.
         records: the lists that outputs are added to, by the ids of their operations.
-        told: the values that operations return, by their ids.
+        told: what operations return, by their ids: the layer or its call, and the value.
         others: what runs in the place of operations, by their ids.
         written: takes the ids of operations with the attributes that they write when they are called.
         masks: those of layers, or None.
@@ -205,12 +195,12 @@ def _recorder(
     cls: Any,
     twins: dict[int, Any],
     record: list[Any] | None,
-    value: Any,
+    told: tuple[Any, Any] | None,
     masks: Masks | None,
     written: set[tuple[int, str]],
     path: str | None,
 ) -> Any:
-    key = id(operation)
+    key, numbers = id(operation), itertools.count()
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = dict(vars(self))
@@ -221,8 +211,8 @@ def _recorder(
                 output = cls.__call__(self, *args, **kwargs)
                 returned(output)
         written.update((key, name) for name, held in vars(self).items() if before.get(name) is not held)
-        if value is not None:
-            output = _in_place_of(output, value)
+        if told is not None and next(numbers) == (told[0].index if isinstance(told[0], Call) else 0):
+            output = _in_place_of(output, *told)
         if record is not None:
             record.append(output)
             if masks is not None:
@@ -244,5 +234,9 @@ def _recorder(
     return twin(operation, exchanged(operation, twins), derived(cls, methods))
 
 
-def _in_place_of(output: Any, value: Any) -> Any:
-    return mark(ops.cast(value, output.dtype), mask_of(output))
+def _in_place_of(output: Any, start: Any, value: Any) -> Any:
+    """Return the output of the layer `start`, or of a call, with a value in the place of what is meant."""
+    tensors = keras.tree.flatten(output)
+    index = (start.part or 0) if isinstance(start, Call) else 0
+    told = mark(ops.cast(value, tensors[index].dtype), mask_of(tensors[index]))
+    return keras.tree.pack_sequence_as(output, [*tensors[:index], told, *tensors[index + 1 :]])

@@ -15,7 +15,7 @@ from vis.models.probe import noting
 from vis.models.settings import Settings
 from vis.weak import WeakTable
 
-_readings: WeakTable[tuple[Graph, list[Settings]]] = WeakTable()
+_readings: WeakTable[tuple[Graph, Settings]] = WeakTable()
 
 
 def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
@@ -31,14 +31,16 @@ def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
         given = keras.tree.flatten(symbols)
         specs = [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in given]
     known = _readings.get([graph], tuple(specs))
-    if known is None or not all(setting.hold() for setting in known[1]):
-        run = noting(graph)
+    if known is None or not known[1].hold():
+        written: set[tuple[int, str]] = set()
+        run = noting(graph, written)
+        settings = Settings([graph, *held_operations(graph).values()])
 
         def forward(tensors: list[Any]) -> Any:
             inputs = tensors[0] if symbols is None else keras.tree.pack_sequence_as(symbols, tensors)
             return run(inputs, training=False)
 
-        held = [graph, *held_operations(graph).values()]
-        known = (backend.traced(forward, specs), [Settings(operation) for operation in held])
+        known = (backend.traced(forward, specs), settings)
+        settings.settle(written)
         _readings.put([graph], known, tuple(specs))
     return known[0]

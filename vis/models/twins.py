@@ -10,8 +10,8 @@ from vis.models.containers import exchange
 from vis.models.find import own_attributes, own_methods
 
 
-class _Unannounced:
-    """Keeps a class from hearing of the classes made of it here: it may keep a list of them."""
+class Unannounced:
+    """Keeps a class from hearing of those made of it here: it may keep a list of its subclasses."""
 
     __slots__ = ()
 
@@ -21,7 +21,8 @@ class _Unannounced:
 
 def derived(cls: type, attributes: Mapping[str, Any]) -> type:
     """Return a class like another with other attributes, of which that one is not told."""
-    return type(cls.__name__, (_Unannounced, cls), dict(attributes))
+    bases = (cls,) if issubclass(cls, Unannounced) else (Unannounced, cls)
+    return type(cls.__name__, bases, dict(attributes))
 
 
 def twin(operation: Any, attributes: Mapping[str, Any] | None = None, base: type | None = None) -> Any:

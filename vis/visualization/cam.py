@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -39,7 +38,7 @@ def visualize_cam(
 
     Args:
         model: a Keras model, see `visualize_saliency`.
-        layer_idx: the layer whose filters are explained: an index, a name, a path or the layer.
+        layer_idx: the layer whose filters are explained, named as in `visualize_saliency`.
         filter_indices: an index, several, or None for all.
         seed_input: one input with or without its batch axis.
         penultimate_layer_idx: the layer whose places are weighed, named in the same ways; by default
@@ -62,7 +61,7 @@ def visualize_cam(
     """
     source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
     if penultimate_layer_idx is None:
-        penultimate = models.spatial_layer_before(source.anchor(), loss.layer)
+        penultimate = models.spatial_layer_before(source.anchor(), models.operation_of(loss.layer))
     else:
         penultimate = models.find_layer(model, penultimate_layer_idx)
     return _cam(source, [(loss, -1.0)], seed_input, penultimate, modifier, grad_modifier)
@@ -90,12 +89,8 @@ def visualize_cam_with_losses(
         LayerError, ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
     """
     source = built(as_source(input_tensor), seed_input)
-    if not isinstance(penultimate_layer, keras.Operation):
-        raise LayerError(
-            f"penultimate_layer is a layer. Received: {penultimate_layer!r} of type "
-            f"{type(penultimate_layer).__name__}. Pass for example model.get_layer('conv5')."
-        )
-    return _cam(source, losses, seed_input, penultimate_layer, None, grad_modifier)
+    penultimate = source.point(penultimate_layer, "penultimate_layer")
+    return _cam(source, losses, seed_input, penultimate, None, grad_modifier)
 
 
 def _cam(

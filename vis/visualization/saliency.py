@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vis import backprop_modifiers, grad_modifiers, inputs, maps, models
 from vis.gradients import input_gradient
-from vis.source import Losses, Source, as_source, symbolic
+from vis.source import Losses, Source, as_source
 from vis.visualization.cam import visualize_cam, visualize_cam_with_losses  # where keras-vis has them
 from vis.visualization.preparation import (
     arrays_of,
@@ -45,14 +45,15 @@ def visualize_saliency(
 
     Args:
         model: a Keras model: functional, sequential or subclassed, nested or not. It is not changed.
-        layer_idx: the layer: an index, a name, a path into nested models such as `"backbone/conv5"`,
-            or the layer itself. For class saliency take the logits: a softmax mixes the classes, see
+        layer_idx: the layer: an index, a name, a path into nested models such as `"backbone/conv5"`, a call
+            such as `"encoder:1"`, a symbolic tensor, or the layer itself, see `vis.models.find_layer`. For
+            class saliency take the logits: a softmax mixes the classes, see
             `vis.utils.utils.linear_outputs`.
         filter_indices: an index, several, or None for all; negative ones count from the end.
         seed_input: one input with or without its batch axis: `(height, width, channels)`,
             `(1, height, width, channels)`, `(steps, channels)`, `(features,)`, ...; for a model with
             several inputs a list or dict of them.
-        wrt_tensor: a symbolic tensor of the model to differentiate by instead of the input.
+        wrt_tensor: what to differentiate by instead of the input, a symbolic tensor or named as `layer_idx`.
         backprop_modifier: the derivative of activations: None, a name (`"guided"`, `"rectified"`), a
             `BackpropModifier`, or a rule `rule(x, y, incoming, true)`.
         grad_modifier: what is done to the gradient: None, a name (`"absolute"`, `"negate"`, `"relu"`,
@@ -97,7 +98,7 @@ def visualize_saliency_with_losses(
             model itself, which a modified model and losses over layers of nested models need.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         seed_input: one input, see `visualize_saliency`.
-        wrt_tensor: a symbolic tensor to differentiate by instead of the input.
+        wrt_tensor: a symbolic tensor or a layer to differentiate by instead of the input.
         grad_modifier: what is done to the gradient, see `visualize_saliency`.
         keepdims: keep the channels.
 
@@ -123,9 +124,9 @@ def _saliency(
     modify = grad_modifiers.get(grad_modifier)
     warn_of_softmax(source, losses)
     arrays = arrays_of(source, seed_input)
-    wrt = symbolic(wrt)
+    wrt = None if wrt is None else source.point(wrt, "wrt_tensor")
     gradients = input_gradient(source, losses, arrays, wrt, modifier)
-    axes = _channel_axes(source, arrays, wrt)
+    axes = _channel_axes(source, arrays, wrt, gradients)
     if wrt is None:
         pairs = zip(gradients, arrays, strict=True)
         gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
@@ -140,11 +141,13 @@ def _saliency(
     return made[0] if wrt is not None else inputs.packed(source.symbols, made, seed_input)
 
 
-def _channel_axes(source: Source, arrays: list[npt.NDArray[Any]], wrt: Any) -> list[int]:
+def _channel_axes(
+    source: Source, arrays: list[npt.NDArray[Any]], wrt: Any, gradients: list[Any]
+) -> list[int]:
     """Return the channel axis of each gradient, counted from the end."""
     if wrt is not None:
-        rank = len(wrt.shape)
-        return [models.filter_axis(wrt._keras_history.operation, rank) % rank - rank]
+        rank = gradients[0].ndim
+        return [models.filter_axis(wrt, rank) % rank - rank]
     return [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
 
 

@@ -1,0 +1,167 @@
+"""Naming what is inside a model: layers, operations of its graph, single calls of them, symbolic tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from vis.errors import LayerError, did_you_mean
+from vis.models.calls import Call, operation_of
+from vis.models.find import check_model, children, runs_graph, walk
+from vis.models.modified import unmodified
+
+
+def find_layer(model: Any, layer: Any) -> Any:
+    """Return what an index, a name, a path, a symbolic tensor or the layer itself names in a model.
+
+    Args:
+        model: a Keras model.
+        layer: an index into `model.layers` (negative ones count from the end); a name such as `"conv1"`, of a
+            layer or of another operation of the graph such as `"add_3"`; a path into nested models such as
+            `"backbone/conv5"`; an address such as `"embedding:1"` for the second call of a layer, in the
+            order in which the model runs, or `"split:0:1"` for the second output of the first; a symbolic
+            tensor; or a layer. A name that has a colon itself comes first.
+
+    Returns:
+        The layer or operation; a `Call` for a layer that is called several times or has several outputs.
+
+    Raises:
+        LayerError: if there is no such layer; the nearest names are listed.
+    """
+    check_model(model)
+    graph, _ = unmodified(model)
+    if isinstance(layer, str):
+        return _by_path(graph, layer)
+    if isinstance(layer, keras.KerasTensor):
+        return call_of(graph, layer)
+    operation = operation_of(layer)
+    if isinstance(operation, keras.Operation):
+        if operation in (model, graph) or _is_inside(graph, operation):
+            return layer
+        raise LayerError(
+            f"The layer {layer.name!r} is not part of the model {model.name!r}. "
+            "Pass a layer of this model, its index or its name."
+        )
+    try:
+        index = layer.__index__()
+    except (AttributeError, TypeError):  # an array of several has one that raises
+        raise LayerError(
+            "A layer is named by its index, its name, a path such as 'backbone/conv5', a call such as "
+            f"'conv5:1', a symbolic tensor, or the layer itself. Received: {layer!r} of type "
+            f"{type(layer).__name__}."
+        ) from None
+    layers = graph.layers
+    if not -len(layers) <= index < len(layers):
+        raise LayerError(
+            f"Layer index {index} is out of range: the model {model.name!r} has {len(layers)} layers, "
+            f"so valid indices are {-len(layers)} to {len(layers) - 1}."
+        )
+    return layers[index]
+
+
+def _is_inside(model: Any, operation: Any) -> bool:
+    # Most are at the top, where looking takes the least time.
+    at_top = any(operation is found for found in model.layers)
+    return at_top or any(operation is found for _, found in walk(model, operations=True))
+
+
+def runs(model: Any) -> Iterator[Any]:
+    """Yield the calls, nodes, in the order in which a model runs its graph, with those in nested models.
+
+    What a layer of a user's own runs is not known.
+    """
+    # Keras has no public name for the order.
+    by_depth = getattr(model, "_nodes_by_depth", None)
+    if by_depth is None:
+        by_depth = getattr(getattr(model, "_functional", None), "_nodes_by_depth", {})
+    for depth in sorted(by_depth, reverse=True):
+        for node in by_depth[depth]:
+            if node.input_tensors:
+                if runs_graph(node.operation):
+                    yield from runs(node.operation)
+                yield node
+
+
+def call_of(model: Any, tensor: Any) -> Any:
+    """Return the operation that makes a symbolic tensor, or its call if there are several.
+
+    Raises:
+        LayerError: if the tensor is none of the model's, or stands for several values.
+    """
+    operation, node_index, part = tensor._keras_history
+    node = operation._inbound_nodes[node_index]
+    if not _is_inside(model, operation):
+        raise LayerError(
+            f"The tensor {tensor.name!r} of the layer {operation.name!r} is not part of the graph of the "
+            f"model {model.name!r}. Choose a tensor of that graph."
+        )
+    calls = [run for run in runs(model) if run.operation is operation]
+    which = part if len(node.output_tensors) > 1 else None
+    if len(calls) < 2:
+        return operation if which is None else Call(operation, 0, which, tensor)
+    indices = [index for index, run in enumerate(calls) if run is node]
+    if len(indices) == 1:
+        return Call(operation, indices[0], which, tensor)
+    reason = "is run more than once" if indices else "is not part of that graph itself"
+    raise LayerError(
+        f"The tensor {tensor.name!r} of the layer {operation.name!r}, which is called {len(calls)} times in "
+        f"the model {model.name!r}, {reason}. Name the layer with the number of the call: "
+        f"{addresses(model, operation, len(calls))}."
+    )
+
+
+def addresses(model: Any, operation: Any, count: int) -> str:
+    """Return the addresses of the calls of an operation as text: `'embedding:0', 'embedding:1'`."""
+    found = (path for path, held in walk(model, operations=True) if held is operation)
+    path = next(found, operation.name)
+    listed = ", ".join(repr(f"{path}:{index}") for index in range(min(count, 5)))
+    return f"{listed}, ... '{path}:{count - 1}'" if count > 5 else listed
+
+
+def _by_path(model: Any, path: str) -> Any:
+    operation = _named(model, path)
+    if operation is not None:
+        return operation
+    for form in (r"(.+):(\d+)", r"(.+):(\d+):(\d+)"):
+        address = re.fullmatch(form, path)
+        operation = _named(model, address[1]) if address else None
+        if address and operation is not None:
+            return _call(model, operation, *map(int, address.groups()[1:]))
+    paths = [known for known, _ in walk(model, operations=True)]
+    deeper = [known for known in paths if known.endswith(f"/{path}")]
+    hint = f" Did you mean {' or '.join(map(repr, deeper[:3]))}?" if deeper else did_you_mean(path, paths)
+    raise LayerError(
+        f"The model {model.name!r} has no layer {path!r}.{hint} "
+        f"It has {len(paths)} layers: {', '.join(paths[:8])}{', ...' if len(paths) > 8 else '.'}"
+    )
+
+
+def _named(model: Any, path: str) -> Any:
+    operation = model
+    for name in path.split("/"):
+        operation = next((child for child in children(operation) if child.name == name), None)
+        if operation is None:
+            return None
+    return operation
+
+
+def _call(model: Any, operation: Any, index: int, part: int | None = None) -> Any:
+    calls = [run for run in runs(model) if run.operation is operation]
+    if not calls:  # inside a layer of one's own: known when it runs
+        return Call(operation, index, part)
+    if index >= len(calls):
+        raise LayerError(
+            f"The layer {operation.name!r} is called {len(calls)} times in the model {model.name!r}. "
+            f"Received: call {index}. Its calls are {addresses(model, operation, len(calls))}."
+        )
+    outputs = calls[index].output_tensors
+    if part is not None and part >= len(outputs):
+        raise LayerError(
+            f"The layer {operation.name!r} has {len(outputs)} outputs, numbered from 0. Received: {part}."
+        )
+    if len(outputs) > 1:
+        return Call(operation, index, part, None if part is None else outputs[part])
+    return operation if len(calls) == 1 else Call(operation, index, None, outputs[0])
