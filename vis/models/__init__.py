@@ -14,13 +14,14 @@ from vis.models.find import (
     output_shape,
     output_structure,
     output_tensors,
+    unmodified,
     upstream,
     walk,
 )
 from vis.models.folding import foldable, scaled_kernels
 from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
 from vis.models.masks import MaskMakers, Masks, mask_makers
-from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage, unmodified
+from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage
 from vis.models.probe import Probe, paths_of
 from vis.models.reading import read
 from vis.models.settings import Settings

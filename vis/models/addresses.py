@@ -10,8 +10,7 @@ import keras
 
 from vis.errors import LayerError, did_you_mean
 from vis.models.calls import Call, operation_of
-from vis.models.find import check_model, children, runs_graph, walk
-from vis.models.modified import unmodified
+from vis.models.find import check_model, children, runs_graph, unmodified, walk
 
 
 def find_layer(model: Any, layer: Any) -> Any:

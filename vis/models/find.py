@@ -14,6 +14,21 @@ from vis.models.calls import Call, operation_of
 from vis.models.containers import is_foreign, operations_in, parts
 
 
+class Modification:
+    """What a modified model says of itself: what it was made of, and the name and the rule of its modifier."""
+
+    original: Any
+    modifier_name: str
+    rule: Any
+
+
+def unmodified(model: Any) -> tuple[Any, tuple[str, Any] | None]:
+    """Return the model that a modified one was made of, with the modifier's name and rule, if any."""
+    if isinstance(model, Modification):
+        return model.original, (model.modifier_name, model.rule)
+    return model, None
+
+
 def check_model(model: Any) -> None:
     """Raise `ModelError` unless `model` is a Keras model."""
     if not isinstance(model, keras.Model):

@@ -13,9 +13,10 @@ from vis.models.find import (
     input_structure,
     output_structure,
     sublayers,
+    unmodified,
     upstream,
 )
-from vis.models.modified import modified, unmodified
+from vis.models.modified import modified
 from vis.models.twins import exchanged, twin
 
 _SOFTMAX = ("softmax", "log_softmax")

@@ -9,7 +9,7 @@ import keras
 
 from vis import backend
 from vis.errors import ModelError, ModifierError, PartialOverrideWarning, warn
-from vis.models.find import check_model, input_structure, output_structure
+from vis.models.find import Modification, check_model, input_structure, output_structure, unmodified
 from vis.models.probe import noting
 
 # A modified model has the symbolic input of its original: which of them is meant cannot be told from it.
@@ -41,12 +41,9 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
         )
 
 
-class _Modified:
+class _Modified(Modification):
     """What modified models have in common, whatever kind of model they are built around."""
 
-    original: Any
-    modifier_name: str
-    rule: backend.Rule
     _compiled: Any
     _examined: bool
 
@@ -172,10 +169,3 @@ def layer_coverage(layer: Any, rule: backend.Rule) -> backend.Coverage | None:
 
     specs = [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
     return backend.compile_call(call, rule).coverage(specs)
-
-
-def unmodified(model: Any) -> tuple[Any, tuple[str, backend.Rule] | None]:
-    """Return the model that a modified one was made of, with the modifier's name and rule, if any."""
-    if isinstance(model, _Modified):
-        return model.original, (model.modifier_name, model.rule)
-    return model, None

@@ -9,8 +9,7 @@ import keras
 
 from vis import backend
 from vis.graph import Graph
-from vis.models.find import held_operations, input_structure
-from vis.models.modified import unmodified
+from vis.models.find import held_operations, input_structure, unmodified
 from vis.models.probe import noting
 from vis.models.settings import Settings
 from vis.weak import WeakTable
