@@ -15,7 +15,7 @@ from vis.models.containers import is_foreign, operations_in, parts
 
 
 class Modification:
-    """What a modified model says of itself: what it was made of, and the name and the rule of its modifier."""
+    """What a modified model says of itself: what it was made of, its modifier's name and rule."""
 
     original: Any
     modifier_name: str
