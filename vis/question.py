@@ -150,8 +150,20 @@ def _ends(tensor: Any) -> Iterator[Any]:
 
 
 def _end(model: Any, output: int) -> Any:
-    """Return what an output of a model is explained as: the model for its only one, else a layer."""
-    return model if len(model.outputs) == 1 else model.outputs[output]._keras_history.operation
+    """Return what an output of a model is explained as: the layer that it comes out of, or the model.
+
+    A layer that has other outputs or calls does not stand for it, nor does a model inside.
+    """
+    tensor = model.outputs[output]
+    operation = tensor._keras_history.operation
+    if len(model.outputs) > 1:
+        return operation
+    if not isinstance(operation, keras.Layer):
+        return model
+    try:
+        return operation if operation.output is tensor else model
+    except (AttributeError, ValueError):  # called several times
+        return model
 
 
 def _means(model: Any, layer: Any, array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
