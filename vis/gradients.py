@@ -18,6 +18,7 @@ from keras import ops
 from vis import backend, checks, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, InputError
+from vis.graph import Squashing, Squashings
 from vis.losses import Loss
 from vis.source import Losses, Source
 from vis.traces import Trace, cached, check_numbers, evaluated
@@ -86,6 +87,7 @@ def _evaluate(
         check_numbers(arrays, source.model)
     modifier = modifier or source.modifier
     trace = _trace(source, losses, arrays, wrt, modifier)
+    _warn_of_softmax(losses, trace)
     *parameters, weights = _parameters(losses, trace)
     names = ", ".join(repr(loss.name) for loss, _ in losses)
     found = evaluated(trace, lambda scale: [*arrays, *parameters, scale * weights], wrt, names)
@@ -159,7 +161,16 @@ def compiled_descent(
     rule = modifier.rule if modifier else rule
     specs = [backend.Spec(array.shape, str(array.dtype))]
     trace = _cached(source, losses, specs, None, modifier, kind, lambda f, specs: compile_(f, specs, rule))
+    _warn_of_softmax(losses, trace)
     return trace.compiled, _parameters(losses, trace)
+
+
+def _warn_of_softmax(losses: Losses, trace: Trace) -> None:
+    """Warn of each loss that is taken of a softmax."""
+    for (loss, _), found in zip(losses, trace.squashings, strict=True):
+        layer = getattr(loss, "layer", None)
+        if isinstance(layer, models.POINTS):
+            models.warn_of_softmax(layer.name, found)
 
 
 def _cached(
@@ -205,12 +216,16 @@ def _compile(
     probe = models.Probe(graph, read, note=modifier is not None)
     symbols = source.symbols
     shapes: list[list[tuple[int | None, ...]]] = []
+    found_ends: list[list[Squashing | None]] = []
 
     def forward(tensors: list[Any]) -> backend.Traced:
         given, rest, weights = tensors[: len(inputs)], iter(tensors[len(inputs) : -1]), tensors[-1]
         values = probe(given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given))
         watched = given if wrt is None else values[-1:]
         found = iter(values)
+        graph_so_far = backend.read_so_far(given, values)
+        ends, places = Squashings(graph_so_far), iter(graph_so_far.outputs)
+        found_ends[:] = [[ends.of(next(places)) for _ in group] for group in points]
         total: Any = 0.0
         of_samples: Any = 0.0
         found_terms = []
@@ -232,7 +247,7 @@ def _compile(
         *(backend.Spec((None,) * rank, "float32") for loss, _ in losses for rank in loss.parameter_ranks),
         backend.Spec((len(losses),), "float64"),
     ]
-    return Trace(lambda: compile_(forward, specs), probe, shapes)
+    return Trace(lambda: compile_(forward, specs), probe, shapes, found_ends)
 
 
 def _per_sample(value: Any, given: list[Any]) -> Any:

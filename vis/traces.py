@@ -18,6 +18,7 @@ import numpy.typing as npt
 from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, InputError, RandomWarning, warn
+from vis.graph import Squashing
 from vis.weak import WeakTable
 
 _lock = threading.RLock()
@@ -31,15 +32,21 @@ class Trace:
         compile_: compiles the function.
         probe: runs the model that it is traced from, which is not kept alive.
         shapes: the shapes of what each loss reads.
+        squashings: what that ends in.
     """
 
     def __init__(
-        self, compile_: Callable[[], Any], probe: models.Probe, shapes: list[list[tuple[int | None, ...]]]
+        self,
+        compile_: Callable[[], Any],
+        probe: models.Probe,
+        shapes: list[list[tuple[int | None, ...]]],
+        squashings: Sequence[Sequence[Squashing | None]] = (),
     ) -> None:
         held = [probe.model, *models.held_operations(probe.model).values()]
         self._settings = models.Settings(held)
         self.compiled = compile_()
         self._settings.settle(probe.written)
+        self.squashings = squashings
         self.name = probe.model.name
         self.shapes = shapes
         # Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.

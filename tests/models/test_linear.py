@@ -13,9 +13,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from vis import backprop_modifiers
-from vis.errors import ModelError
-from vis.models import activation_name, ends_in_softmax, linear_outputs, shared_copy
+from vis.attributions import Saliency
+from vis.errors import ModelError, SoftmaxWarning
+from vis.models import activation_name, linear_outputs, shared_copy
 from vis.utils.utils import apply_modifications
+from vis.visualization import visualize_activation, visualize_saliency
 
 X = np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]], np.float32)
 STEPS = np.stack([X, -X, 2 * X], axis=1)
@@ -138,27 +140,30 @@ def test_training_one_changes_the_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("activation", "inverse"),
-    [("sigmoid", lambda p: np.log(p / (1 - p))), ("log_softmax", None)],
+    ("activation", "squashed"),
+    [
+        ("sigmoid", lambda z: 1 / (1 + np.exp(-z))),
+        ("log_softmax", lambda z: np.log(softmax(z))),
+        ("tanh", np.tanh),
+    ],
 )
-def test_other_squashing_ends(activation: str, inverse: Any) -> None:
+def test_other_squashing_ends(activation: str, squashed: Any) -> None:
     for model in (
         chain(dense(activation)),
         chain(dense(), layers.Activation(activation)),
         chain(dense(), getattr(ops, activation)),
     ):
         np.testing.assert_allclose(linear_outputs(model)(X), logits(), rtol=1e-5)
-        expected = 1 / (1 + np.exp(-logits())) if inverse else np.log(softmax(logits()))
-        np.testing.assert_allclose(model(X), expected, rtol=1e-5)
+        np.testing.assert_allclose(model(X), squashed(logits()), rtol=1e-5)
 
 
 def test_two_heads() -> None:
     entry = keras.Input((3,))
-    model = keras.Model(entry, [dense("softmax", name="a")(entry), dense("tanh", name="b")(entry)])
+    model = keras.Model(entry, [dense("softmax", name="a")(entry), dense("relu", name="b")(entry)])
     linear = linear_outputs(model)
     first, second = linear(X)
     np.testing.assert_allclose(first, logits(), rtol=1e-5)
-    np.testing.assert_allclose(second, np.tanh(logits()), rtol=1e-5)
+    np.testing.assert_allclose(second, np.maximum(logits(), 0), rtol=1e-5)
     assert linear.get_layer("b") is model.get_layer("b")
 
 
@@ -222,7 +227,7 @@ def test_softmax_in_the_middle_stays() -> None:
     np.testing.assert_allclose(linear_outputs(model)(X), softmax(logits()) @ weights, rtol=1e-5)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "silu", "softplus"])
 def test_model_that_has_no_softmax_comes_back_itself(activation: Any) -> None:
     model = chain(dense(activation))
     assert linear_outputs(model) is model
@@ -252,8 +257,8 @@ class Net(keras.Model):
 
 
 def test_no_graph_to_follow() -> None:
-    for model in (called(Net()), Net(), keras.Sequential([dense("softmax")])):
-        with pytest.raises(ModelError, match="subclassed or not built"):
+    for model in (Net(), keras.Sequential([dense("softmax")])):
+        with pytest.raises(ModelError, match=r"not built.*model\.build"):
             linear_outputs(model)
 
 
@@ -279,9 +284,266 @@ def test_no_model(wrong: Any) -> None:
     ],
 )
 def test_activation_name(make: Callable[[], Any], name: str | None) -> None:
-    operation = make()
-    assert activation_name(operation) == name
-    assert ends_in_softmax(operation) == (name in ("softmax", "log_softmax"))
+    assert activation_name(make()) == name
+
+
+# What squashes is found by what is computed: each of these, of logits z, and what is left of it.
+
+WRITTEN: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "a lambda": (lambda z: ops.softmax(z), lambda z: z),
+    "exp over sum": (lambda z: ops.exp(z) / ops.sum(ops.exp(z), axis=-1, keepdims=True), lambda z: z),
+    "maximum subtracted": (
+        lambda z: (lambda e: e / ops.sum(e, axis=-1, keepdims=True))(
+            ops.exp(z - ops.max(z, axis=-1, keepdims=True))
+        ),
+        lambda z: z,
+    ),
+    "temperature": (lambda z: ops.softmax(z / 4.0), lambda z: z / 4),
+    "scaled": (lambda z: 0.5 * ops.softmax(z), lambda z: 0.5 * z),
+    "cast": (lambda z: ops.cast(ops.softmax(z), "float64"), lambda z: z),
+    "reshaped": (lambda z: ops.reshape(ops.softmax(z), (-1, 2, 2)), lambda z: z.reshape(-1, 2, 2)),
+    "sliced": (lambda z: ops.softmax(z)[:, 1:3], lambda z: z[:, 1:3]),
+    "clipped": (lambda z: ops.clip(ops.softmax(z), 1e-7, 1 - 1e-7), lambda z: z),
+    "reshaped and clipped": (
+        lambda z: ops.clip(ops.reshape(ops.softmax(z), (-1, 2, 2)), 1e-7, 1.0),
+        lambda z: z.reshape(-1, 2, 2),
+    ),
+    "log of softmax": (lambda z: ops.log(ops.softmax(z) + 1e-7), lambda z: z),
+    "minus logsumexp": (lambda z: z - ops.logsumexp(z, axis=-1, keepdims=True), lambda z: z),
+    "one minus": (lambda z: 1.0 - ops.softmax(z), lambda z: 1 - z),
+    "joined": (
+        lambda z: ops.concatenate([ops.softmax(z), ops.tanh(z), z], axis=-1),
+        lambda z: np.concatenate([z, z, z], axis=-1),
+    ),
+    "sigmoid by hand": (lambda z: 1.0 / (1.0 + ops.exp(-z)), lambda z: z),
+    "steering": (lambda z: 25.0 * ops.tanh(z), lambda z: 25 * z),
+    "twice the arctangent": (lambda z: 2.0 * ops.arctan(z), lambda z: 2 * z),
+}
+
+
+class Squashed(layers.Layer):
+    """A dense layer and what squashes it in one call."""
+
+    def __init__(self, function: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense, self.function = dense(), function
+
+    def call(self, x: Any) -> Any:
+        return self.function(self.dense(x))
+
+
+class Weighing(layers.Layer):
+    """The same, with variables of its own."""
+
+    def __init__(self, function: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+
+    def build(self, shape: Any) -> None:
+        self.kernel = self.add_weight(shape=(3, 4), initializer=lambda shape, dtype=None: KERNEL)
+        self.bias = self.add_weight(shape=(4,), initializer=lambda shape, dtype=None: BIAS)
+
+    def call(self, x: Any) -> Any:
+        return self.function(x @ self.kernel + self.bias)
+
+
+class Ending(keras.Model):
+    """A subclassed model whose call squashes what its layer returns."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(name="ending")
+        self.head, self.function = dense(name="head"), function
+
+    def call(self, x: Any) -> Any:
+        return self.function(self.head(x))
+
+
+class Holding(keras.Model):
+    """A subclassed model whose last layer squashes."""
+
+    def __init__(self, head: Any) -> None:
+        super().__init__(name="holding")
+        self.body, self.head = layers.Dense(3, kernel_initializer="identity", name="body"), head
+
+    def call(self, x: Any) -> Any:
+        return self.head(self.body(x))
+
+
+HOLDERS: dict[str, Callable[[Any], keras.Model]] = {
+    "activation": lambda f: chain(dense(f)),
+    "activation in Sequential": lambda f: sequential(dense(f)),
+    "operations": lambda f: chain(dense(), f),
+    "Lambda": lambda f: chain(dense(), layers.Lambda(f)),
+    "Activation": lambda f: chain(dense(), layers.Activation(f)),
+    "Dropout behind it": lambda f: chain(dense(f), layers.Dropout(0.5)),
+    "a custom layer": lambda f: chain(Squashed(f)),
+    "a custom layer with variables": lambda f: chain(Weighing(f)),
+    "nested": lambda f: sequential(chain(Squashed(f))),
+    "subclassed": lambda f: called(Ending(f)),
+    "subclassed, activation": lambda f: called(Holding(dense(f, name="head"))),
+    "subclassed, custom layer": lambda f: called(Holding(Weighing(f, name="head"))),
+    "subclassed, functional inside": lambda f: called(Holding(chain(dense(), f))),
+    "subclassed in functional": lambda f: chain(Holding(Weighing(f, name="head"))),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
+@pytest.mark.parametrize(("function", "expected"), WRITTEN.values(), ids=WRITTEN.keys())
+def test_however_it_is_written_and_wherever(
+    holder: Any, function: Any, expected: Any, untouched: Callable[[Any], Callable[[], None]]
+) -> None:
+    model = holder(function)
+    check = untouched(model)
+    linear = linear_outputs(model)
+    np.testing.assert_allclose(linear(X), expected(logits()), rtol=1e-5)
+    assert all(a is b for a, b in zip(linear.variables, model.variables, strict=True))
+    check()
+    np.testing.assert_allclose(model(X), function(logits()), rtol=1e-5)
+    assert linear_outputs(linear) is linear
+
+
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
+def test_logits_wherever_run_and_train_as_a_model_does(holder: Any) -> None:
+    model = holder(lambda z: ops.softmax(z))
+    linear = linear_outputs(model)
+    np.testing.assert_allclose(linear.predict(X, verbose=0), logits(), rtol=1e-5)
+    x = tf.constant(X)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = linear(x)
+    np.testing.assert_allclose(tape.gradient(y, x), np.tile(KERNEL.sum(axis=1), (2, 1)), rtol=1e-5)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(linear(x))
+    assert all(gradient is not None for gradient in tape.gradient(loss, linear.trainable_variables))
+    model.set_weights([2 * weights for weights in model.get_weights()])
+    scale = 4 if len(model.get_weights()) == 4 else 2
+    np.testing.assert_allclose(linear(X), scale * X @ KERNEL + 2 * BIAS, rtol=1e-5)
+
+
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
+def test_maps_of_logits_wherever(holder: Any) -> None:
+    """By index, by the model, by an explainer, and with the same names: none warns."""
+    model = holder(lambda z: ops.softmax(z))
+    linear = linear_outputs(model)
+    expected = abs(KERNEL[:, 2])
+    expected = (expected - expected.min()) / (expected.max() - expected.min())
+    for layer in (-1, linear):
+        np.testing.assert_allclose(visualize_saliency(linear, layer, 2, X[0]), expected, rtol=1e-5)
+    np.testing.assert_allclose(Saliency(linear).explain(X, 2), np.tile(abs(KERNEL[:, 2]), (2, 1)), rtol=1e-5)
+    if len(model.layers) == len(linear.layers):
+        assert [layer.name for layer in linear.layers] == [layer.name for layer in model.layers]
+
+
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
+def test_what_is_modified_stays_modified_wherever(holder: Any) -> None:
+    model = holder(lambda z: ops.softmax(ops.relu(z)))
+    linear = linear_outputs(backprop_modifiers.rectified(model))
+    x = tf.constant(X)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = linear(x)
+    np.testing.assert_allclose(y, np.maximum(logits(), 0), rtol=1e-5)
+    # Each logit passes one on, whatever its sign.
+    np.testing.assert_allclose(tape.gradient(y, x), np.tile(KERNEL.sum(axis=1), (2, 1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("holder", ["activation", "Lambda", "Activation", "a custom layer", "subclassed"])
+def test_softmax_of_the_framework(holder: str) -> None:
+    np.testing.assert_allclose(linear_outputs(HOLDERS[holder](tf.nn.softmax))(X), logits(), rtol=1e-5)
+
+
+def test_softmax_of_the_framework_can_be_saved(tmp_path: Path) -> None:
+    model = chain(layers.Dense(4, activation=tf.nn.softmax))
+    linear_outputs(model).save(tmp_path / "logits.keras")
+    loaded = keras.models.load_model(tmp_path / "logits.keras")
+    np.testing.assert_allclose(softmax(loaded(X).numpy()), model(X), rtol=1e-5)
+
+
+def test_pictures_of_logits_inside_a_call() -> None:
+    found = [
+        visualize_activation(model, -1, 2, input_range=(-1.0, 1.0), max_iter=20, seed=0, lp_norm_weight=0)
+        for model in (linear_outputs(chain(Weighing(tf.nn.softmax))), chain(dense()))
+    ]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [3, None])
+def test_a_custom_layer_at_each_step(steps: int | None) -> None:
+    class Shaped(Weighing):
+        def compute_output_shape(self, shape: Any) -> Any:
+            return (*shape[:-1], 4)
+
+    model = chain(layers.TimeDistributed(Shaped(tf.nn.softmax)), shape=(steps, 3))
+    linear = linear_outputs(model)
+    np.testing.assert_allclose(linear(STEPS), logits(STEPS), rtol=1e-5)
+    with pytest.warns(SoftmaxWarning, match="Explain the logits"):
+        visualize_saliency(model, -1, 2, STEPS[0])
+
+
+def test_tokens_of_a_subclassed_model() -> None:
+    class Words(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = layers.Embedding(5, 3, embeddings_initializer="ones"), dense("softmax")
+
+        def call(self, x: Any) -> Any:
+            return self.head(ops.mean(ops.take(self.embed.embeddings, x, axis=0), axis=1))
+
+    model = Words()
+    model.embed.build((None, 2))
+    tokens = np.array([[1, 2]])
+    model(tokens)
+    np.testing.assert_allclose(linear_outputs(model)(tokens), logits(np.ones((1, 3))), rtol=1e-5)
+
+
+def test_a_custom_layer_with_two_outputs() -> None:
+    class Both(Weighing):
+        def call(self, x: Any) -> Any:
+            z = x @ self.kernel + self.bias
+            return {"p": ops.softmax(z), "z": z}
+
+    entry = keras.Input((3,))
+    found = linear_outputs(keras.Model(entry, Both(None)(entry)))(X)
+    np.testing.assert_allclose(found["p"], logits(), rtol=1e-5)
+    np.testing.assert_allclose(found["z"], logits(), rtol=1e-5)
+
+
+def test_what_lies_inside_a_call_is_not_saved_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"'head' computes its softmax inside its call.*Save the model itself"
+    ):
+        linear_outputs(chain(Weighing(tf.nn.softmax, name="head"))).save(tmp_path / "logits.keras")
+
+
+ENSEMBLES = {
+    "average": lambda z: (ops.softmax(z) + ops.softmax(2 * z)) / 2,
+    "product": lambda z: ops.softmax(z) * ops.softmax(2 * z),
+}
+
+
+@pytest.mark.parametrize("function", ENSEMBLES.values(), ids=ENSEMBLES.keys())
+@pytest.mark.parametrize("holder", ["operations", "Lambda", "a custom layer", "nested", "subclassed"])
+def test_several_softmaxes_are_not_taken_off_and_it_says_why(holder: str, function: Any) -> None:
+    model = HOLDERS[holder](function)
+    with pytest.raises(
+        ModelError, match=r"cannot be taken off\. Output 0 stays as it is: it is a \w+.* of softmaxes"
+    ):
+        linear_outputs(model)
+    with pytest.warns(SoftmaxWarning, match="cannot be taken off: it is a") as caught:
+        Saliency(model)
+    assert "linear_outputs" not in str(caught[0].message)
+    with pytest.warns(SoftmaxWarning, match="cannot be taken off: it is a"):
+        visualize_saliency(model, model, 1, X[0])
+
+
+def test_an_ensemble_beside_another_output() -> None:
+    entry = keras.Input((3,))
+    z = dense()(entry)
+    model = keras.Model(entry, [dense("softmax")(entry), ENSEMBLES["average"](z)])
+    with pytest.warns(SoftmaxWarning, match="Not every softmax.*Output 1 stays as it is"):
+        first, second = linear_outputs(model)(X)
+    np.testing.assert_allclose(first, logits(), rtol=1e-5)
+    np.testing.assert_allclose(second, (softmax(logits()) + softmax(2 * logits())) / 2, rtol=1e-5)
 
 
 # Copies: keras-vis's way to change a model is to assign an activation and to apply the modifications.

@@ -196,6 +196,12 @@ def subclassed() -> Any:
     return model
 
 
+def ensemble() -> Any:
+    entry = keras.Input((3,))
+    parts = [layers.Dense(2, activation="softmax")(entry) for _ in range(2)]
+    return keras.Model(entry, layers.Average()(parts))
+
+
 def unbuilt() -> Any:
     return keras.Sequential([layers.Flatten(), layers.Dense(3)], name="unbuilt")
 
@@ -731,11 +737,13 @@ for model in ("model.keras", None, 3, IMAGE):
     row("vis.linear_outputs", f"the model is {type(model).__name__}", ModelError,
         ("Expected a keras.Model. Received:", "Load or build"),
         lambda d, model=model: vis.linear_outputs(model))
-row("vis.linear_outputs", "a subclassed model", ModelError,
-    ("'subclassed' is subclassed or not built", "call() return logits"),
-    lambda d: vis.linear_outputs(subclassed()))
+row("vis.linear_outputs", "a subclassed model that was never called", ModelError,
+    ("'subclassed' is not built", "call() return logits"), lambda d: vis.linear_outputs(Subclassed()))
+row("vis.linear_outputs", "an average of softmaxes", ModelError,
+    ("cannot be taken off", "Output 0 stays as it is: it is a sum or average of softmaxes"),
+    lambda d: vis.linear_outputs(ensemble()))
 row("vis.linear_outputs", "an unbuilt model", ModelError,
-    ("'unbuilt' is subclassed or not built", "model.build"), lambda d: vis.linear_outputs(unbuilt()))
+    ("'unbuilt' is not built", "model.build"), lambda d: vis.linear_outputs(unbuilt()))
 
 # ---- modifiers and their registries --------------------------------------------------------------------
 
@@ -1192,8 +1200,8 @@ row("vis.attributions.compute_saliency_maps", "a class out of range", FilterErro
     ("Target 9 is out of range", "0 to 2"), lambda d: compute(X, [0, 1, 2, 9], net()))
 row("vis.attributions.compute_saliency_maps", "too few classes", InputError, "4 samples, 3 targets",
     lambda d: compute(X, [0, 1, 2], net()))
-row("vis.attributions.compute_saliency_maps", "a subclassed model", ModelError, "is subclassed or not built",
-    lambda d: compute(X, Y, subclassed()))
+row("vis.attributions.compute_saliency_maps", "a subclassed model that was never called", ModelError,
+    "is not built", lambda d: compute(X, Y, Subclassed()))
 row("vis.attributions.compute_saliency_maps", "one picture", InputError, BATCH,
     lambda d: compute(IMAGE, 1, net()))
 

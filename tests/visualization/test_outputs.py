@@ -80,6 +80,17 @@ SOFTMAXES = {
     "Activation": lambda: [layers.Dense(3), layers.Activation("softmax")],
     "log_softmax": lambda: [layers.Dense(3, activation="log_softmax")],
     "nested": lambda: [chain((5,), layers.Dense(3), layers.Softmax())],
+    "TensorFlow's": lambda: [layers.Dense(3, activation=tf.nn.softmax)],
+    "Lambda": lambda: [layers.Dense(3), layers.Lambda(lambda z: ops.softmax(z))],
+    "by hand": lambda: [
+        layers.Dense(3),
+        layers.Lambda(lambda z: ops.exp(z) / ops.sum(ops.exp(z), axis=-1, keepdims=True)),
+    ],
+    "scaled and reshaped": lambda: [
+        layers.Dense(3, activation="softmax"),
+        layers.Rescaling(2.0),
+        layers.Reshape((3,)),
+    ],
 }
 
 
@@ -179,6 +190,38 @@ def test_multi_label() -> None:
     check(model, -1, [0, 3], IMAGE, lambda x: model(x)[0, 0] + model(x)[0, 3])
     check(model, -1, (2, 2, -1), IMAGE, lambda x: 2 * model(x)[0, 2] + model(x)[0, 3])
     check(model, -1, None, IMAGE, lambda x: tf.reduce_sum(model(x)[0]))
+
+
+def test_saturated_steering() -> None:
+    """A regression that ends in tanh: the logits that the warning advises are another model, and show all."""
+    end = layers.Dense(1, activation="tanh", bias_initializer=keras.initializers.Constant(200.0))
+    model = chain((6,), end, layers.Rescaling(25.0))
+    with pytest.warns(EmptyMapWarning, match="linear_outputs"):
+        np.testing.assert_array_equal(visualize_saliency(model, -1, 0, VECTOR), np.zeros(6))
+    kernel = np.abs(end.get_weights()[0][:, 0])
+    found = visualize_saliency(linear_outputs(model), -1, 0, VECTOR)
+    np.testing.assert_allclose(found, normalized(kernel), atol=1e-6)
+
+
+class Own(keras.Model):
+    def __init__(self) -> None:
+        super().__init__(name="own")
+        self.end = layers.Dense(3, name="end")
+
+    def call(self, x: Any) -> Any:
+        e = ops.exp(self.end(x))
+        return e / ops.sum(e, axis=-1, keepdims=True)
+
+
+def test_softmax_of_a_subclassed_model() -> None:
+    """Read at the first call, and warned of at each."""
+    model = Own()
+    model(VECTOR[None])
+    for _ in range(2):
+        with pytest.warns(SoftmaxWarning, match="'own' ends in a softmax.*linear_outputs"):
+            visualize_saliency(model, model, 1, VECTOR)
+    visualize_saliency(model, "end", 1, VECTOR)
+    check(linear_outputs(model), -1, 1, VECTOR, lambda x: model.end(x)[0, 1])
 
 
 @pytest.mark.parametrize("output", [2.5, 0.0, -1.5])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from vis import advice, inputs, maps, models
 from vis.attributions.asked import asked, pick_of, targets_of, weighs
 from vis.attributions.batches import Arrays, batches
-from vis.errors import EmptyMapWarning, InputError, SoftmaxWarning, warn
+from vis.errors import EmptyMapWarning, InputError, warn
 from vis.scores import Score
 
 
@@ -95,12 +95,7 @@ class Explainer(ABC):
         named = output_layer_index if output_layer is None else output_layer
         score = asked(model, named, operator, backprop_modifier, wrt, fold_layers)
         end = model if score.layer is None else score.layer
-        if models.ends_in_softmax(end):
-            warn(
-                f"The output of {end.name!r} ends in a softmax: raising one class means lowering the others, "
-                f"and where it saturates the gradient vanishes. {advice.logits(model, end)}",
-                SoftmaxWarning,
-            )
+        models.warn_of_softmax(end.name, models.squashings(model, score.layer))
         self._explain(score, batch_size, reducer)
 
     def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:

@@ -6,6 +6,8 @@ A backend is a package with these names:
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
     traced(forward, specs)                   what a forward pass computes, in the words of `vis.graph`
+    read_so_far(inputs, outputs)             the same of the trace in which it is called
+    skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, for `traced` to know it
     where_positive(condition, value)         value where the condition is positive, else 0; for rules
     image_log(folder)                        a log of pictures for TensorBoard
@@ -39,6 +41,8 @@ if keras.config.backend() == "tensorflow":
         compile_gradient,
         image_log,
         noted,
+        read_so_far,
+        skipping,
         traced,
         where_positive,
     )
@@ -66,6 +70,8 @@ __all__ = [
     "compile_gradient",
     "image_log",
     "noted",
+    "read_so_far",
+    "skipping",
     "traced",
     "where_positive",
 ]

@@ -379,6 +379,16 @@ def slopes(operations: Sequence[Operation], start: Value, end: Value) -> Slopes 
     return next((answer for answer in known if not _same(*answer)), known[0])
 
 
+def evaluated_on(
+    operations: Sequence[Operation], start: Value, end: Value, x: npt.NDArray[Any]
+) -> npt.NDArray[Any] | None:
+    """Return `end` as a function of `start` for numbers x, or None if it is not defined."""
+    try:
+        return evaluated(operations, start, end, x, _stand_in(_DRAWS[0]))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _slopes_at_zero(operations: Sequence[Operation], start: Value, end: Value) -> Slopes:
     """Return the slopes of `end` as a function of `start` just to the left and just to the right of zero."""
     y = evaluated(operations, start, end, np.array([-_NEAR, 0, _NEAR]), _stand_in(_DRAWS[0]))

@@ -18,13 +18,14 @@ of an operation is one of these words, or, where there is none, the framework's 
 | `transpose` | x | `permutation` |
 | `slice` | x | `begin`, `end`, `strides`, an entry per axis of x, None where unknown; `dropped` axes |
 | `pad` | x | `paddings` before and behind each axis, `mode` |
-| `concatenate` | several | `axis` |
+| `concatenate`, `stack` | several | `axis` |
 | `resize` | x | `method`, `align_corners`, `half_pixel_centers` |
 | `gather` | x, indices | `axis` |
 | `repeat` | x | `axis`, `times`: each position that many times, one after the other |
 | `random` | none that counts | |
 | `shape` | x: its sizes | |
-| `call`, `loop` | several | what runs inside cannot be seen |
+| `call` | several | `body`: the graph of the function, without shapes |
+| `loop` | several | what runs inside cannot be seen |
 
 Strides, dilations, windows and paddings have an entry per axis of x, its batch axis included. A padding is a
 pair of numbers per axis, already worked out (`"same"` is one of them only where the sizes are known), or

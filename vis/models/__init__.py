@@ -2,6 +2,7 @@
 
 from vis.models.addresses import find_layer, runs
 from vis.models.calls import POINTS, Call, lasting, operation_of
+from vis.models.ends import squashings, warn_of_softmax
 from vis.models.find import (
     check_data_format,
     check_model,
@@ -19,7 +20,7 @@ from vis.models.find import (
     walk,
 )
 from vis.models.folding import foldable, scaled_kernels
-from vis.models.linear import activation_name, ends_in_softmax, linear_outputs, shared_copy
+from vis.models.linear import activation_name, linear_outputs, shared_copy
 from vis.models.masks import MaskMakers, Masks, mask_makers
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage
 from vis.models.probe import Probe, paths_of
@@ -38,7 +39,6 @@ __all__ = [
     "check_data_format",
     "check_model",
     "child_layers",
-    "ends_in_softmax",
     "filter_axis",
     "find_layer",
     "first_float_layer",
@@ -63,7 +63,9 @@ __all__ = [
     "scaled_kernels",
     "shared_copy",
     "spatial_layer_before",
+    "squashings",
     "unmodified",
     "upstream",
     "walk",
+    "warn_of_softmax",
 ]

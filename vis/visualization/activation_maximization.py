@@ -12,7 +12,6 @@ from vis.errors import ModelError
 from vis.losses import ActivationMaximization, Loss, LPNorm, TotalVariation
 from vis.optimizer import Optimizer
 from vis.source import Losses
-from vis.visualization.preparation import warn_of_softmax
 
 # The default weight of a regularizer, as an object of its own: 10 that somebody passes is a choice.
 _UNCHOSEN = float(10)
@@ -130,7 +129,6 @@ def visualize_activation_with_losses(
         ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
     """
     optimizer = Optimizer(input_tensor, losses, input_range, wrt_tensor)
-    warn_of_softmax(optimizer.source, losses)
     picture = optimizer.minimize(seed_input, **{"verbose": False, **optimizer_params})[0]
     rank = len(optimizer.input.shape)
     # Counted from the end, whether or not there is an axis of samples.

@@ -16,7 +16,6 @@ from vis.visualization.preparation import (
     asked,
     built,
     warn_if_empty,
-    warn_of_softmax,
 )
 
 
@@ -102,7 +101,6 @@ def _cam(
     grad_modifier: Any,
 ) -> npt.NDArray[np.float32]:
     modify = grad_modifiers.get(grad_modifier)
-    warn_of_softmax(source, losses)
     arrays = arrays_of(source, seed_input)
     gradient, features, _ = gradient_and_value(source, losses, arrays, penultimate, modifier)
     if gradient.ndim < 3:

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from vis import advice, backprop_modifiers, inputs, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import EmptyMapWarning, SoftmaxWarning, warn
-from vis.gradients import checked_losses
+from vis.errors import EmptyMapWarning, warn
 from vis.losses import ActivationMaximization
 from vis.source import Losses, Source
 
@@ -70,19 +69,3 @@ def warn_if_empty(
         why, attempts = advice.attempts(source.model, end, ["a layer before it"])
         otherwise = f"The gradient is zero: the output does not depend on this input here ({why}). {attempts}"
     warn(f"The map of shape {result.shape} is zero everywhere. {otherwise}", EmptyMapWarning)
-
-
-def warn_of_softmax(source: Source, losses: Losses) -> None:
-    """Warn of each loss that is taken of a softmax.
-
-    Raises:
-        GradientError: if the losses are no list of pairs of a loss and a finite weight.
-    """
-    for loss, _ in checked_losses(losses):
-        layer = getattr(loss, "layer", None)
-        if layer is not None and models.ends_in_softmax(layer):
-            warn(
-                f"The layer {layer.name!r} ends in a softmax: raising one class means lowering the others, "
-                f"and where it saturates the gradient vanishes. {advice.logits(source.model, layer)}",
-                SoftmaxWarning,
-            )

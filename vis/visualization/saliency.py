@@ -16,7 +16,6 @@ from vis.visualization.preparation import (
     asked,
     built,
     warn_if_empty,
-    warn_of_softmax,
 )
 
 __all__ = [
@@ -122,7 +121,6 @@ def _saliency(
     keepdims: bool,
 ) -> Any:
     modify = grad_modifiers.get(grad_modifier)
-    warn_of_softmax(source, losses)
     arrays = arrays_of(source, seed_input)
     wrt = None if wrt is None else source.point(wrt, "wrt_tensor")
     gradients = input_gradient(source, losses, arrays, wrt, modifier)

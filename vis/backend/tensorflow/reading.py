@@ -105,6 +105,7 @@ _KINDS = {
     "Slice": "slice",
     **dict.fromkeys(["Pad", "PadV2", "MirrorPad"], "pad"),
     "ConcatV2": "concatenate",
+    "Pack": "stack",
     **dict.fromkeys(["ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"], "resize"),
     "GatherV2": "gather",
     **dict.fromkeys(["Shape", "ShapeN", "Size", "Rank"], "shape"),
@@ -170,6 +171,16 @@ def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
     return found[0]
 
 
+def read_so_far(inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
+    """Return what has been computed so far in the trace that this is called in.
+
+    Args:
+        inputs: tensors that it was given.
+        outputs: tensors that it has computed.
+    """
+    return read(tf.compat.v1.get_default_graph(), inputs, outputs)
+
+
 def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
     """Return what a traced graph computes.
 
@@ -190,6 +201,7 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
         operations.append(
             Operation(op.name, _KINDS.get(op.type, op.type), operands, made, _attributes(op, returned))
         )
+    _tell_bodies(graph, operations)
     calls = []
     counts: dict[str, int] = {}
     for note in sorted(_notes.get(graph, ()), key=lambda note: note.first):
@@ -205,6 +217,16 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
         [values[tensor.name] for tensor in outputs],
         [call for _, call in calls],
     )
+
+
+def _tell_bodies(graph: Any, operations: Sequence[Operation]) -> None:
+    """Tell the operations that call a function what it computes."""
+    called = [operation for operation in operations if operation.kind == "call"]
+    if called:
+        library = {function.signature.name: function for function in graph.as_graph_def().library.function}
+        for operation in called:
+            name = graph.get_operation_by_name(operation.name).get_attr("f").name
+            operation.attributes["body"] = _function(library[name])
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...] | None:

@@ -1,0 +1,160 @@
+"""What the outputs of models and layers end in: read off a trace of their last steps."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from vis import backend
+from vis.errors import SoftmaxWarning, warn
+from vis.graph import SOFTMAX, Graph, Squashing, Squashings, Value
+from vis.models.find import output_structure, unmodified
+from vis.models.probe import paths_of
+from vis.models.reading import read
+
+
+class LastSteps:
+    """The last calls of a functional model's graph, as many as it takes to tell what its outputs end in.
+
+    Args:
+        outputs: symbolic tensors of one graph.
+    """
+
+    graph: Graph
+    values: dict[int, Value]
+    found: list[Squashing | None]
+
+    def __init__(self, outputs: Sequence[Any]) -> None:
+        nodes = {id(node): node for node in map(node_of, outputs)}
+        while True:
+            self._read(outputs, nodes)
+            before = [symbol for symbol in self._entries if node_of(symbol).input_tensors]
+            reached = [node_of(symbol) for symbol in before if self.values[id(symbol)] in self._reached]
+            if not reached:
+                return
+            nodes.update({id(node): node for node in reached})
+
+    def _read(self, outputs: Sequence[Any], nodes: dict[int, Any]) -> None:
+        order = _ordered(outputs, nodes)
+        made = {id(symbol) for node in order for symbol in node.output_tensors}
+        entries = {
+            id(symbol): symbol
+            for node in order
+            for symbol in node.input_tensors or node.output_tensors
+            if id(symbol) not in made or not node.input_tensors
+        }
+        self._entries = list(entries.values())
+        self.symbols = {
+            **entries,
+            **{id(symbol): symbol for node in order for symbol in node.output_tensors},
+        }
+
+        def forward(tensors: list[Any]) -> list[Any]:
+            known = dict(zip(entries, tensors, strict=True))
+            for node in order:
+                if node.input_tensors:
+                    args, kwargs = node.arguments.fill_in(known)
+                    returned = keras.tree.flatten(node.operation(*args, **kwargs))
+                    known.update(zip(map(id, node.output_tensors), returned, strict=True))
+            return [known[key] for key in self.symbols]
+
+        self.graph = backend.traced(forward, [_spec(symbol) for symbol in self._entries])
+        self.values = dict(zip(self.symbols, self.graph.outputs, strict=True))
+        ends = Squashings(self.graph)
+        self.found = [ends.of(self.values[id(symbol)]) for symbol in outputs]
+        self._reached = ends.reached
+
+
+def node_of(symbol: Any) -> Any:
+    """Return the call that made a symbolic tensor."""
+    operation, node_index, _ = symbol._keras_history
+    return operation._inbound_nodes[node_index]
+
+
+def _ordered(outputs: Sequence[Any], nodes: dict[int, Any]) -> list[Any]:
+    """Return those of some calls that make `outputs`, in an order in which they can be run."""
+    order: dict[int, Any] = {}
+    pending = [(node_of(symbol), False) for symbol in outputs]
+    while pending:
+        node, is_ready = pending.pop()
+        if id(node) in order or id(node) not in nodes:
+            continue
+        if is_ready:
+            order[id(node)] = node
+        else:
+            pending.append((node, True))
+            pending += [(node_of(symbol), False) for symbol in node.input_tensors]
+    return list(order.values())
+
+
+def _spec(symbol: Any) -> backend.Spec:
+    return backend.Spec(tuple(symbol.shape), symbol.dtype)
+
+
+def squashings(model: Any, layer: Any = None) -> list[Squashing]:
+    """Return what the outputs of a model end in, as far as they are squashed and a graph or a shape tells.
+
+    Args:
+        model: a built Keras model.
+        layer: one of its layers, whose outputs are meant; None for the model's own.
+    """
+    original, _ = unmodified(model)
+    target = original if layer is None or layer is model else layer
+    outputs = output_structure(target) if isinstance(target, keras.Model) else _outputs(target)
+    found: list[Squashing | None] = []
+    if outputs is not None:
+        found = LastSteps(keras.tree.flatten(outputs)).found
+    elif (specs := specs_of(original)) is not None:
+        path = paths_of(original).get(id(target))
+        graph = read(original, specs)
+        ends = Squashings(graph)
+        found = [ends.of(value) for call in graph.calls if call.path == path for value in call.outputs]
+    return [each for each in found if each is not None]
+
+
+def _outputs(layer: Any) -> Any:
+    nodes = layer._inbound_nodes  # no public name for what an operation was called on
+    return nodes[0].output_tensors if nodes else None
+
+
+def specs_of(model: Any) -> list[backend.Spec] | None:
+    """Return what a model without symbolic inputs can be run on, or None if that is not one known array."""
+    built = model.get_build_config() or {}
+    shape = built.get("input_shape")
+    if not isinstance(shape, list | tuple) or not all(
+        size is None or isinstance(size, int) for size in shape
+    ):
+        return None
+    # The type of the input is noted nowhere.
+    for dtype in (keras.config.floatx(), "int32", "string"):
+        specs = [backend.Spec((None, *shape[1:]), dtype)]
+        with contextlib.suppress(Exception):
+            read(model, specs)
+            return specs
+    return None
+
+
+def warn_of_softmax(name: str, found: Sequence[Squashing | None]) -> None:
+    """Warn if what is explained ends in a softmax.
+
+    Args:
+        name: of the layer or model.
+        found: what its outputs end in.
+    """
+    for squashing in found:
+        if squashing is not None and squashing.kind in SOFTMAX:
+            advice = "Explain the logits: model = vis.linear_outputs(model)."
+            if squashing.why:
+                advice = (
+                    f"It cannot be taken off: {squashing.why}. Explain the logits of what it is made of, one "
+                    "by one."
+                )
+            warn(
+                f"The output of {name!r} ends in a softmax: raising one class means lowering the others, "
+                f"and where it saturates the gradient vanishes. {advice}",
+                SoftmaxWarning,
+            )
+            return
