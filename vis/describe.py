@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from vis import backprop_modifiers, models
+from vis import backprop_modifiers, graph, models
 from vis.errors import ModelError
 
 
@@ -71,9 +71,8 @@ def image_shape(model: Any) -> tuple[int | None, ...]:
 
 
 def pixel_range(model: Any) -> tuple[float, float]:
-    """Return 0 and 255 for a model that rescales or normalises its input by itself, else 0 and 1."""
-    prepares = keras.layers.Rescaling | keras.layers.Normalization
-    return (0.0, 255.0) if any(isinstance(layer, prepares) for _, layer in models.walk(model)) else (0.0, 1.0)
+    """Return the range of a model's pixels: (0, 1), (0, 255) or (-1, 1), see `vis.graph.pixel_range`."""
+    return graph.pixel_range(models.read(model))
 
 
 def layer_key(text: str) -> int | str:
