@@ -51,6 +51,11 @@ SOFTMAX: dict[str, Make] = {
     "cast": lambda x: ops.cast(ops.softmax(x), "float16"),
     "flattened": lambda x: ops.reshape(ops.softmax(x), (-1, 12)),
     "transposed": lambda x: ops.transpose(ops.softmax(x), (0, 2, 1)),
+    "reversed": lambda x: ops.flip(ops.softmax(x), axis=-1),
+    "one of several": lambda x: ops.split(ops.softmax(x), 2, axis=-1)[1],
+    "some of the classes": lambda x: ops.take(ops.softmax(x), [0, 2], axis=-1),
+    "upsampled": lambda x: layers.UpSampling1D(2)(ops.softmax(x)),
+    "repeated": lambda x: ops.repeat(ops.softmax(x), 2, axis=1),
     "sliced": lambda x: ops.softmax(x)[..., 1:],
     "one minus": lambda x: 1.0 - ops.softmax(x),
     "squared": lambda x: ops.softmax(x) ** 2,
@@ -102,6 +107,9 @@ NONE: dict[str, Make] = {
     "a gate": lambda x: ops.sigmoid(x) * x[..., ::-1],
     "a gated state": lambda x: ops.sigmoid(x) * ops.tanh(x[..., ::-1]),
     "a residual": lambda x: x + ops.softmax(x),
+    "an embedding": lambda x: ops.take(
+        np.eye(5, dtype="float32"), ops.cast(ops.argmax(x, -1), "int32"), axis=0
+    ),
     "largest probability": lambda x: ops.max(ops.softmax(x), axis=-1),
 }
 MIXED: dict[str, tuple[Make, str]] = {

@@ -22,7 +22,7 @@ _SHAPES = frozenset("identity cast reshape expand_dims squeeze".split())
 # What moves pixels, or mixes those of one channel.
 _MOVES = _SHAPES | frozenset(
     "stop_gradient transpose slice pad concatenate stack resize gather repeat clip maximum minimum round "
-    "floor reduce_mean average_pool max_pool ReverseV2 Tile BroadcastTo Unpack Split SplitV".split()
+    "floor reduce_mean average_pool max_pool reverse tile split".split()
 )
 
 

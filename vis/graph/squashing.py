@@ -22,9 +22,10 @@ from vis.graph.elementwise import AFFINE, is_elementwise
 from vis.graph.words import Graph, Operation, Value
 
 SOFTMAX = ("softmax", "log_softmax")
-# What hands the numbers of its first operand on.
+# What hands the numbers of one operand on.
 _HANDS_ON = frozenset(
-    "identity cast stop_gradient reshape expand_dims squeeze transpose slice gather repeat".split()
+    "identity cast stop_gradient reshape expand_dims squeeze transpose slice gather repeat split tile "
+    "reverse".split()
 )
 _JOINS = frozenset(["concatenate", "stack"])
 _MIXES = {
@@ -124,7 +125,8 @@ class Squashings:
             return self._inside(operation, operation.outputs.index(value))
         if operation.kind in _JOINS:
             return self._joined([self.of(operand) for operand in operands])
-        if operation.kind in _HANDS_ON and operands == [operation.operands[0]]:
+        looked_up = operation.kind == "gather" and operands[0] is not operation.operands[0]
+        if operation.kind in _HANDS_ON and len(operands) == 1 and not looked_up:
             return self.of(operands[0])
         if operation.kind == "resize" and operation.attributes.get("method") == "nearest":
             return self.of(operands[0])

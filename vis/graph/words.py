@@ -19,6 +19,8 @@ of an operation is one of these words, or, where there is none, the framework's 
 | `slice` | x | `begin`, `end`, `strides`, an entry per axis of x, None where unknown; `dropped` axes |
 | `pad` | x | `paddings` before and behind each axis, `mode` |
 | `concatenate`, `stack` | several | `axis` |
+| `split` | x, perhaps sizes and an axis | |
+| `tile`, `reverse` | x, and how often or along which axes | |
 | `resize` | x | `method`, `align_corners`, `half_pixel_centers` |
 | `gather` | x, indices | `axis` |
 | `repeat` | x | `axis`, `times`: each position that many times, one after the other |
