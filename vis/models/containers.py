@@ -11,7 +11,7 @@ import copy
 import functools
 import sys
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -113,6 +113,18 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
+def _tracked(value: Any) -> Any:
+    """Return a copy of one of Keras's containers, of whose items its layer's tracker is not told."""
+    kinds: tuple[Any, ...] = (OrderedDict, dict, list, set)
+    kind = next((kind for kind in kinds if isinstance(value, kind)), None)
+    if kind is None:
+        return copy.copy(value)
+    double = kind.__new__(type(value))
+    double.__dict__.update({**vars(value), "tracker": None})
+    kind.__init__(double, value)
+    return double
+
+
 def _with(value: Any, changed: dict[Any, Any]) -> Any:
     """Return a copy of a value in which some of its parts are others."""
     if type(value) is not value.__class__:
@@ -134,7 +146,7 @@ def _with(value: Any, changed: dict[Any, Any]) -> Any:
             double.__dict__.update(vars(value))
         return double
     try:
-        double = copy.copy(value)
+        double = _tracked(value) if type(value).__module__.split(".")[0] == "keras" else copy.copy(value)
     except Exception as error:
         raise LayerError(
             f"A layer is held by an object of the class {type(value).__name__}, which cannot be copied, so "
