@@ -30,6 +30,7 @@ ROOMS = [
     "parameterizations",
     "gradients",
     "scores",
+    "class_maps",
     "source",
     "advice",
     "traces",

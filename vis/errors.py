@@ -13,6 +13,7 @@
     ├── SharedInputWarning   a symbolic input stands for a model and for a modified one
     ├── PartialOverrideWarning   a backprop modifier reaches some activations and not others
     ├── EmptyMapWarning      a map that shows nothing
+    ├── StretchedMapWarning  a class activation map whose positions cannot be followed to the input
     └── SkippedWarning       a sample that cannot be read
 
 Messages say what was wrong, what was received and what to do.
@@ -76,6 +77,10 @@ class PartialOverrideWarning(VisWarning):
 
 class EmptyMapWarning(VisWarning):
     """A map is zero everywhere."""
+
+
+class StretchedMapWarning(VisWarning):
+    """The positions of a layer could not be followed to the input, and its map is stretched over it."""
 
 
 class SkippedWarning(VisWarning):

@@ -66,6 +66,13 @@ class Source:
         symbols = keras.tree.flatten(self.symbols)
         return [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
 
+    def sized(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
+        """Return the specs of `arrays` with the sizes that they have, but for the number of samples."""
+        return [
+            backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype)
+            for spec, array in zip(self.specs(arrays), arrays, strict=False)
+        ]
+
     def channel_axis(self, index: int, rank: int) -> int:
         """Return the channel axis of one input, by its place in flat order, in arrays of some rank."""
         origin = self.model if self.symbols is None else keras.tree.flatten(self.symbols)[index]
@@ -111,14 +118,6 @@ class Source:
             raise InputError(
                 f"The model {self.model.name!r} cannot be run on inputs of shape {shapes}: {error}"
             ) from error
-
-    def places(self, arrays: Sequence[npt.NDArray[Any]], rank: int) -> tuple[int, ...] | None:
-        """Return the spatial shape of the first input of some rank, or None if there is none."""
-        for index, array in enumerate(arrays):
-            if array.ndim == rank:
-                apart = (0, self.channel_axis(index, rank))
-                return tuple(size for axis, size in enumerate(array.shape) if axis not in apart)
-        return None
 
     def graph(self, losses: Losses) -> Any:
         """Return the model that holds the losses."""

@@ -37,7 +37,7 @@ def network() -> keras.Model:
 
 
 def heat_of(kind: Any, features: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """The equations, one channel and one place at a time."""
+    """The equations, one channel and one position at a time."""
     height, width, channels = features.shape
     heat = np.zeros((height, width))
     for k in range(channels):
@@ -57,20 +57,31 @@ def heat_of(kind: Any, features: np.ndarray, gradient: np.ndarray) -> np.ndarray
     return np.where(heat > 0, heat, 0)
 
 
-def enlarged(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Half-pixel bilinear interpolation, one value at a time."""
-    height, width = heat.shape
+def laid(heat: np.ndarray, size: tuple[int, int], stride: int, offset: int, reach: int) -> np.ndarray:
+    """Position i at `stride * i + offset`, one value at a time.
+
+    Linear between positions, constant as far as the outermost ones reach, zero beyond.
+    """
+
+    def shares(pixel: int, count: int) -> dict[int, float]:
+        last = offset + stride * (count - 1)
+        if not offset - reach <= pixel <= last + reach:
+            return {}
+        at = min(max((pixel - offset) / stride, 0), count - 1)
+        low = min(int(at), count - 2)
+        return {low: 1 - (at - low), low + 1: at - low}
+
     large = np.zeros(size)
     for y in range(size[0]):
         for x in range(size[1]):
-            v = min(max((y + 0.5) * height / size[0] - 0.5, 0), height - 1)
-            u = min(max((x + 0.5) * width / size[1] - 0.5, 0), width - 1)
-            i, j = min(int(v), height - 2), min(int(u), width - 2)
-            a, b = v - i, u - j
-            large[y, x] = (1 - a) * ((1 - b) * heat[i, j] + b * heat[i, j + 1]) + a * (
-                (1 - b) * heat[i + 1, j] + b * heat[i + 1, j + 1]
-            )
+            for i, a in shares(y, heat.shape[0]).items():
+                for j, b in shares(x, heat.shape[1]).items():
+                    large[y, x] += a * b * heat[i, j]
     return large
+
+
+# Stride, offset and reach of the positions of the layers of `network`.
+CENTRES = [(1, 1, 1), (2, 2, 2), (2, 2, 2)]
 
 
 def oracle(kind: Any, network: keras.Model, cut: int, x: np.ndarray, label: int) -> np.ndarray:
@@ -85,7 +96,7 @@ def oracle(kind: Any, network: keras.Model, cut: int, x: np.ndarray, label: int)
             y = layer(y)
         score = y[0, label]
     gradient = tape.gradient(score, features)[0].numpy()
-    return enlarged(heat_of(kind, features[0].numpy(), gradient), x.shape[:2])
+    return laid(heat_of(kind, features[0].numpy(), gradient), x.shape[:2], *CENTRES[cut])
 
 
 KINDS = [GradCAM, GradCAMPlusPlus, LayerCAM]
@@ -93,7 +104,7 @@ KINDS = [GradCAM, GradCAMPlusPlus, LayerCAM]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("conv_layer", "cut"), [(None, 1), ("second", 1), ("first", 0), (0, 0), (2, 2)], ids=str
+    ("conv_layer", "cut"), [(None, 2), ("second", 1), ("first", 0), (0, 0), (2, 2)], ids=str
 )
 def test_agrees_with_the_oracle(network: keras.Model, kind: Any, conv_layer: Any, cut: int) -> None:
     x, labels = random(5, 12, 10, 3), [0, 2, 1, 2, 0]
@@ -114,7 +125,7 @@ def test_the_three_differ(network: keras.Model) -> None:
 
 
 def test_heat_by_hand() -> None:
-    gradient = np.array([[[2.0, -1.0], [0.0, -3.0]]])  # one sample, two places, two channels
+    gradient = np.array([[[2.0, -1.0], [0.0, -3.0]]])  # one sample, two positions, two channels
     features = np.array([[[1.0, 2.0], [3.0, 4.0]]])  # sums 4 and 6
     heat = {kind: kind.heat(None, gradient, features)[0].tolist() for kind in KINDS}
     assert heat[GradCAM] == [1 * 1 - 2 * 2, 1 * 3 - 2 * 4]
@@ -219,6 +230,7 @@ def test_a_nested_backbone(network: keras.Model) -> None:
     expected = GradCAM(network).explain(x, 1)
     np.testing.assert_allclose(GradCAM(outer).explain(x, 1), expected, atol=1e-6)
     found = GradCAM(outer, "head/end", conv_layer="backbone/second").explain(x, 1)
+    expected = GradCAM(network, conv_layer="second").explain(x, 1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -244,25 +256,48 @@ def test_a_kind_of_ones_own(network: keras.Model) -> None:
     x = random(2, 12, 10, 3)
     first = np.asarray(network.layers[0](x)).sum(axis=-1)
     found = Sum(network, conv_layer="first").explain(x, 0)[..., 0]
-    expected = [enlarged(sample, (12, 10)) for sample in first]
+    expected = [laid(sample, (12, 10), *CENTRES[0]) for sample in first]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_wrong_calls(network: keras.Model, two_inputs: tuple[keras.Model, keras.Model]) -> None:
     table = keras.Sequential([layers.Input((3,)), layers.Dense(2, name="mid"), layers.Dense(1, name="end")])
-    with pytest.raises(LayerError, match=r"No convolution or pooling layer lies before 'end'"):
+    with pytest.raises(LayerError, match=r"No layer before 'end' has an output with more than one position"):
         GradCAM(table)
     with pytest.raises(LayerError, match=r"no layer 'secnd'\. Did you mean 'second'"):
         GradCAM(network, conv_layer="secnd")
-    with pytest.raises(LayerError, match=r"'end' has no places: its output has the shape \(3,\)"):
+    with pytest.raises(LayerError, match=r"'end' has no positions: its output has the shape \(3,\)"):
         GradCAM(network, conv_layer="end").explain(random(1, 12, 10, 3), 0)
     with pytest.raises(GradientError, match=r"No path leads"):
         GradCAM(network, "first", conv_layer="second").explain(random(1, 12, 10, 3), 0)
+
+
+def test_a_picture_read_as_a_sequence_of_rows() -> None:
     steps = keras.Sequential(
-        [layers.Input((8, 6, 1)), layers.Reshape((8, 6)), layers.Conv1D(2, 3), layers.Flatten()]
+        [
+            layers.Input((8, 6, 1)),
+            layers.Reshape((8, 6)),
+            layers.Conv1D(2, 3, kernel_initializer="ones"),
+            layers.Flatten(),
+            layers.Dense(1, kernel_initializer="ones"),
+        ]
     )
-    with pytest.raises(LayerError, match=r"1 axes of places, and no input has as many"):
-        GradCAM(steps).explain(random(1, 8, 6, 1), 0)
+    x = np.zeros((1, 8, 6, 1), np.float32)
+    x[0, 3] = 1
+    found = GradCAM(steps).explain(x, 0)
+    assert found.shape == (1, 8, 6, 1)
+    # Each row of the map is the same all along; the convolution sees row 3 from the rows 2 to 4.
+    assert [bool(row.all()) for row in found[0, ..., 0]] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert (found[0, ..., 0] == found[0, :, :1, 0]).all()
 
 
 def test_a_missing_convolution_is_asked_for_by_the_name_of_its_argument() -> None:

@@ -16,8 +16,37 @@ from vis.visualization import visualize_cam, visualize_cam_with_losses
 from vis.visualization.cam import class_activation
 
 
-def slow_cam(features: np.ndarray, gradient: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Equations (1) and (2) with loops, then half-pixel bilinear interpolation one value at a time."""
+def laid(heat: np.ndarray, size: tuple[int, int], stride: int, offset: int, reach: int) -> np.ndarray:
+    """Position i at `stride * i + offset`, one value at a time.
+
+    Linear between positions, constant as far as the outermost ones reach, zero beyond.
+    """
+
+    def shares(pixel: int, count: int) -> dict[int, float]:
+        last = offset + stride * (count - 1)
+        if not offset - reach <= pixel <= last + reach:
+            return {}
+        at = min(max((pixel - offset) / stride, 0), count - 1)
+        low = min(int(at), count - 2)
+        return {low: 1 - (at - low), low + 1: at - low}
+
+    large = np.zeros(size)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            for i, a in shares(y, heat.shape[0]).items():
+                for j, b in shares(x, heat.shape[1]).items():
+                    large[y, x] += a * b * heat[i, j]
+    return large
+
+
+# Stride, offset and reach of the positions of the layers of `network`.
+CENTRES = [(1, 1, 1), (2, 2, 2), (2, 2, 2)]
+
+
+def slow_cam(
+    features: np.ndarray, gradient: np.ndarray, size: tuple[int, int], centres: tuple[int, int, int]
+) -> np.ndarray:
+    """Equations (1) and (2) with loops, laid over the input one value at a time."""
     height, width, channels = features.shape
     heat = np.zeros((height, width))
     for k in range(channels):
@@ -25,17 +54,7 @@ def slow_cam(features: np.ndarray, gradient: np.ndarray, size: tuple[int, int]) 
         for i in range(height):
             for j in range(width):
                 heat[i, j] += weight * float(features[i, j, k])
-    heat = np.where(heat > 0, heat, 0)
-    large = np.zeros(size)
-    for y in range(size[0]):
-        for x in range(size[1]):
-            v = min(max((y + 0.5) * height / size[0] - 0.5, 0), height - 1)
-            u = min(max((x + 0.5) * width / size[1] - 0.5, 0), width - 1)
-            i, j = min(int(v), height - 2), min(int(u), width - 2)
-            a, b = v - i, u - j
-            large[y, x] = (1 - a) * ((1 - b) * heat[i, j] + b * heat[i, j + 1]) + a * (
-                (1 - b) * heat[i + 1, j] + b * heat[i + 1, j + 1]
-            )
+    large = laid(np.where(heat > 0, heat, 0), size, *centres)
     return (large - large.min()) / (large.max() - large.min())
 
 
@@ -68,11 +87,13 @@ def tape_cam(network: keras.Model, index: int, filters: list[int], image: np.nda
         for layer in network.layers[index + 1 :]:
             outputs = layer(outputs)
         total = sum(outputs[0, f] for f in filters)
-    return slow_cam(features[0].numpy(), tape.gradient(total, features)[0].numpy(), image.shape[:2])
+    return slow_cam(
+        features[0].numpy(), tape.gradient(total, features)[0].numpy(), image.shape[:2], CENTRES[index]
+    )
 
 
 @pytest.mark.parametrize("filters", [[0], [2], [0, 2]])
-@pytest.mark.parametrize(("penultimate", "index"), [(None, 1), ("second", 1), ("first", 0), (2, 2)])
+@pytest.mark.parametrize(("penultimate", "index"), [(None, 2), ("second", 1), ("first", 0), (2, 2)])
 def test_agrees_with_the_oracle(
     network: keras.Model, filters: list[int], penultimate: Any, index: int
 ) -> None:
@@ -94,9 +115,9 @@ def two_convolutions_of_ones() -> keras.Model:
 def test_two_convolutions_of_ones_by_hand() -> None:
     image = np.zeros((6, 6, 1), np.float32)
     image[:, :3] = 1
-    # The first convolution gives columns of 9, 6, 3, 0; its weight is positive, so the map is these,
-    # interpolated from 4 to 6 columns at (i + 1/2) 4/6 - 1/2.
-    row = [1, 5 / 6, 11 / 18, 7 / 18, 1 / 6, 0]
+    # The first convolution gives columns of 9, 6, 3, 0; its weight is positive, so the map is these, with the
+    # centres of their receptive fields at the columns 1 to 4, and the outermost once more at the edges.
+    row = [1, 1, 2 / 3, 1 / 3, 0, 0]
     np.testing.assert_allclose(visualize_cam(two_convolutions_of_ones(), -1, 0, image), [row] * 6, rtol=1e-5)
 
 
@@ -108,11 +129,11 @@ def test_negative_gradients_do_not_light_up() -> None:
     with pytest.warns(errors.EmptyMapWarning):
         assert not visualize_cam(model, -1, 0, image).any()
     lowered = visualize_cam(model, -1, 0, image, grad_modifier="negate")
-    np.testing.assert_allclose(lowered[0], [1, 5 / 6, 11 / 18, 7 / 18, 1 / 6, 0], rtol=1e-5)
+    np.testing.assert_allclose(lowered[0], [1, 1, 2 / 3, 1 / 3, 0, 0], rtol=1e-5)
 
 
 def test_class_activation_by_hand() -> None:
-    features = np.array([[1.0, 2.0], [3.0, 4.0]])  # two places, two channels
+    features = np.array([[1.0, 2.0], [3.0, 4.0]])  # two positions, two channels
     gradient = np.array([[2.0, -1.0], [0.0, -3.0]])  # means 1 and -2, largest magnitude 3
     assert class_activation(gradient, features).tolist() == [0, 0]
     np.testing.assert_allclose(class_activation(-gradient, features), [(-1 + 4) / 3, (-3 + 8) / 3])
@@ -171,8 +192,10 @@ def test_a_nested_backbone(network: keras.Model) -> None:
     inputs = layers.Input((12, 10, 3))
     x = keras.Sequential(network.layers[3:], name="head")(backbone(inputs))
     outer = keras.Model(inputs, x)
+    np.testing.assert_allclose(
+        visualize_cam(outer, -1, 1, IMAGE), tape_cam(network, 2, [1], IMAGE), atol=1e-5
+    )
     expected = tape_cam(network, 1, [1], IMAGE)
-    np.testing.assert_allclose(visualize_cam(outer, -1, 1, IMAGE), expected, atol=1e-5)
     found = visualize_cam(outer, "head/end", 1, IMAGE, "backbone/second")
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -187,11 +210,11 @@ def test_a_branch_that_does_not_lead_to_the_target_is_not_chosen() -> None:
     picture[:, :3] = 1
     found = visualize_cam(model, "end", 0, [picture, np.ones(3)])
     assert found.shape == (6, 6)
-    np.testing.assert_allclose(found[0], [1, 5 / 6, 11 / 18, 7 / 18, 1 / 6, 0], rtol=1e-5)
+    np.testing.assert_allclose(found[0], [1, 1, 2 / 3, 1 / 3, 0, 0], rtol=1e-5)
 
 
 def test_with_losses_is_the_same_for_the_same_loss(network: keras.Model) -> None:
-    expected = visualize_cam(network, -1, 0, IMAGE)
+    expected = visualize_cam(network, -1, 0, IMAGE, "second")
     losses = [(ActivationMaximization(network.layers[-1], 0), -1)]
     for source in (network, network.inputs[0]):
         found = visualize_cam_with_losses(source, losses, IMAGE, network.get_layer("second"))
@@ -212,7 +235,7 @@ def test_a_loss_of_ones_own(network: keras.Model) -> None:
         for layer in network.layers[2:]:
             outputs = layer(outputs)
         loss = tf.square(outputs[0, 1] - outputs[0, 0])
-    expected = slow_cam(features[0].numpy(), tape.gradient(loss, features)[0].numpy(), (12, 10))
+    expected = slow_cam(features[0].numpy(), tape.gradient(loss, features)[0].numpy(), (12, 10), (2, 2, 2))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -220,13 +243,15 @@ def test_guided_cam_differs_and_is_that_of_the_guided_gradient(network: keras.Mo
     features = network.layers[1](network.layers[0](tf.constant(IMAGE[None])))
     kernel = np.asarray(network.layers[-1].kernel)[:, 0]
     slope = 1 - float(network(IMAGE[None])[0, 0]) ** 2
-    # What comes in to the ReLU is the same at each of its places.
+    # What comes in to the ReLU is the same at each of its positions.
     incoming = np.broadcast_to(kernel * slope / (features.shape[1] * features.shape[2]), features.shape[1:])
     guided = np.where((incoming > 0) & (features[0].numpy() > 0), incoming, 0)
-    expected = slow_cam(features[0].numpy(), guided, (12, 10))
-    found = visualize_cam(network, -1, 0, IMAGE, backprop_modifier="guided")
+    expected = slow_cam(features[0].numpy(), guided, (12, 10), (2, 2, 2))
+    found = visualize_cam(network, -1, 0, IMAGE, "second", backprop_modifier="guided")
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.abs(found - visualize_cam(network, -1, 0, IMAGE)).max() > 0.01
+    assert np.abs(found - visualize_cam(network, -1, 0, IMAGE, "second")).max() > 0.01
+    with pytest.raises(errors.ModifierError, match="reaches no activation"):
+        visualize_cam(network, -1, 0, IMAGE, backprop_modifier="guided")  # the layer is that activation
 
 
 def test_a_softmax_under_the_loss_warns_and_its_logits_do_not() -> None:
@@ -246,11 +271,15 @@ def test_a_softmax_under_the_loss_warns_and_its_logits_do_not() -> None:
 
 def test_wrong_calls(network: keras.Model) -> None:
     table = keras.Sequential([layers.Input((3,)), layers.Dense(2), layers.Dense(1, name="end")])
-    with pytest.raises(errors.LayerError, match="No convolution or pooling layer lies before 'end'"):
+    with pytest.raises(
+        errors.LayerError, match="No layer before 'end' has an output with more than one position"
+    ):
         visualize_cam(table, -1, 0, np.ones(3))
-    with pytest.raises(errors.LayerError, match="No convolution or pooling layer lies before 'first'"):
+    with pytest.raises(
+        errors.LayerError, match="No layer before 'first' has an output with more than one position"
+    ):
         visualize_cam(network, "first", 0, IMAGE)
-    with pytest.raises(errors.LayerError, match="has no places"):
+    with pytest.raises(errors.LayerError, match="has no positions"):
         visualize_cam(network, -1, 0, IMAGE, 3)
     with pytest.raises(errors.LayerError, match=r"no layer 'secnd'\. Did you mean 'second'"):
         visualize_cam(network, -1, 0, IMAGE, "secnd")

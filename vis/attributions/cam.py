@@ -1,4 +1,4 @@
-"""Class activation maps: the places of a convolution, weighed by what they do for the score."""
+"""Class activation maps: the positions of a layer, weighed by what they do for the score."""
 
 from __future__ import annotations
 
@@ -8,26 +8,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vis import maps, models
+from vis import class_maps, models
 from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
-from vis.errors import GradientError, LayerError
+from vis.errors import GradientError
+from vis.models import Weighed
 
 
 class ClassActivation(Explainer):
-    """A map over the places of a layer, laid over the input by linear interpolation; no value is negative.
+    """A map over the positions of a layer, laid over the input that it sees; no value is negative.
+
+    Each position stands where the centre of its receptive field lies; between them the map is linear, beyond
+    the outermost ones constant as far as these see, and zero where the layer sees nothing.
 
     Args:
         model, output_layer, batch_size, operator, backprop_modifier, fold_layers: see
             `Explainer`.
-        conv_layer: the layer whose places are weighed, named as `output_layer`; None for the
-            nearest convolution or pooling layer before the output.
+        conv_layer: the layer whose positions are weighed, named as `output_layer`; None for the last one
+            before the output that every path from the input crosses and whose output has more than one
+            position, for each input that has positions.
+        grid: `(height, width)` of the tokens of a transformer, where the model's computation does not tell;
+            they stand last, behind class and register tokens.
 
     Returns from `explain`:
-        `(N, H, W, 1)`, `(N, T, 1)` or `(N, D, H, W, 1)`, whatever the number of inputs.
+        `(N, H, W, 1)`, `(N, T, 1)` or `(N, D, H, W, 1)`. If the layer sees several inputs, or several inputs
+        with positions have a layer each, a map per input in their structure, zeros for an input without
+        positions.
 
     Raises:
-        LayerError: if the layer has no places, or no input has as many axes of them.
+        LayerError: if no layer has positions, or the one named has none that lie over an input.
+
+    Warns:
+        StretchedMapWarning: if an operation between the input and the layer could not be followed.
     """
 
     has_channels = False
@@ -42,6 +54,8 @@ class ClassActivation(Explainer):
         backprop_modifier: Any = None,
         output_layer_index: Any = None,
         fold_layers: bool = False,
+        *,
+        grid: Any = None,
     ) -> None:
         super().__init__(
             model,
@@ -53,54 +67,49 @@ class ClassActivation(Explainer):
             output_layer_index,
             fold_layers=fold_layers,
         )
-        if conv_layer is not None:
-            self.conv_layer = models.find_layer(model, conv_layer)
-        else:
-            original, _ = models.unmodified(model)
-            end = models.operation_of(self.score.layer or original.layers[-1])
-            self.conv_layer = models.spatial_layer_before(original, end, "conv_layer")
+        self.grid = class_maps.checked_grid(grid)
+        self._named = None if conv_layer is None else models.find_layer(model, conv_layer)
+        self.conv_layer = self._named
+        if conv_layer is None and self.score.source.symbols is not None:
+            points = [layer.point for layer in self._weighed([])]
+            self.conv_layer = points[0] if len(points) == 1 else points
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
-        found = self.score.gradients(arrays, targets, self.conv_layer)
-        (gradient,), (features,) = found.gradients, found.values
-        if gradient is None:
-            raise GradientError(f"No path leads from the score to the layer {self.conv_layer.name!r}.")
-        if gradient.ndim < 3:
-            raise LayerError(
-                f"The layer {self.conv_layer.name!r} has no places: its output has the shape "
-                f"{features.shape[1:]}. Choose a convolution or pooling layer."
-            )
-        channels = models.filter_axis(self.conv_layer, gradient.ndim)
-        heat = self.heat(
-            np.moveaxis(gradient.astype(np.float64), channels, -1),
-            np.moveaxis(features.astype(np.float64), channels, -1),
-        )
-        heat = np.maximum(heat, 0)
-        large = maps.upsample(heat, (len(heat), *self._places(arrays, gradient.ndim)))
-        return Attribution([large[..., None]], found.scores)
+        laid = class_maps.Laid(arrays)
+        for layer in self._weighed(arrays):
+            found = self.score.gradients(arrays, targets, layer.point)
+            (gradient,), (features,) = found.gradients, found.values
+            if gradient is None:
+                raise GradientError(f"No path leads from the score to the layer {layer.point.name!r}.")
+            laid.add(layer, gradient.astype(np.float64), features.astype(np.float64), self._positive)
+        return Attribution(laid.result(trailing=True), found.scores)
 
     def empty(self, arrays: Arrays) -> Arrays:
-        shape = models.output_shape(self.conv_layer)
-        rank = max(array.ndim for array in arrays) if shape is None else len(shape)
-        return [np.zeros((0, *self._places(arrays, rank), 1))]
+        laid = class_maps.Laid(arrays)
+        for layer in self._weighed(arrays):
+            laid.add_empty(layer)
+        return laid.result(trailing=True)
+
+    def _weighed(self, arrays: Arrays) -> list[Weighed]:
+        """Return what is weighed for inputs of the sizes of `arrays`, or of those that the model tells."""
+        source = self.score.source
+        specs = source.sized(arrays) if arrays else source.specs([])
+        with source.tried(specs):
+            return class_maps.weighed(
+                source.anchor(), specs, self._named, self.score.layer, self.grid, "conv_layer"
+            )
+
+    def _positive(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(np.maximum(self.heat(gradient, features), 0))
 
     @abstractmethod
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the map over the places, `(batch, ...)`, before what is negative is cut off.
+        """Return the map over the positions, `(batch, ...)`, before what is negative is cut off.
 
         Args:
             gradient: of the score by the features, `(batch, ..., channels)`.
             features: the output of the layer, of the same shape.
         """
-
-    def _places(self, arrays: Arrays, rank: int) -> tuple[int, ...]:
-        places = self.score.source.places(arrays, rank)
-        if places is not None:
-            return places
-        raise LayerError(
-            f"The layer {self.conv_layer.name!r} has {rank - 2} axes of places, and no input has as many. "
-            f"Received: inputs {[array.shape[1:] for array in arrays]}. Choose a layer with those of one."
-        )
 
 
 class GradCAM(ClassActivation):
@@ -130,16 +139,16 @@ class GradCAMPlusPlus(ClassActivation):
     """
 
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        places = tuple(range(1, gradient.ndim - 1))
+        positions = tuple(range(1, gradient.ndim - 1))
         # Divided by g^2 on both sides, so that small gradients do not vanish in their powers.
-        below = 2 + gradient * features.sum(axis=places, keepdims=True)
+        below = 2 + gradient * features.sum(axis=positions, keepdims=True)
         alphas = np.divide(1, below, out=np.zeros_like(below), where=(gradient != 0) & (below != 0))
-        weights = (alphas * np.maximum(gradient, 0)).sum(axis=places, keepdims=True)
+        weights = (alphas * np.maximum(gradient, 0)).sum(axis=positions, keepdims=True)
         return np.asarray((weights * features).sum(axis=-1))
 
 
 class LayerCAM(ClassActivation):
-    """LayerCAM: `max(sum_k max(dS / dA_k, 0) A_k, 0)`, place by place, which keeps detail in early layers.
+    """LayerCAM: `max(sum_k max(dS / dA_k, 0) A_k, 0)`, position by position: detail in early layers.
 
     Args: see `ClassActivation`.
 

@@ -1,16 +1,21 @@
 """What a traced computation says of a model, in words of no framework."""
 
 from vis.graph.activations import Activations, Region, find_activations
+from vis.graph.cuts import find_cuts
+from vis.graph.geometry import Geometry
 from vis.graph.pixels import pixel_range
+from vis.graph.positions import Positions, is_seen, positions_of
 from vis.graph.squashing import SOFTMAX, Skip, Squashing, Squashings, find_squashing, signature
 from vis.graph.words import Graph, LayerCall, Operation, Shape, Value, constant
 
 __all__ = [
     "SOFTMAX",
     "Activations",
+    "Geometry",
     "Graph",
     "LayerCall",
     "Operation",
+    "Positions",
     "Region",
     "Shape",
     "Skip",
@@ -19,7 +24,10 @@ __all__ = [
     "Value",
     "constant",
     "find_activations",
+    "find_cuts",
     "find_squashing",
+    "is_seen",
     "pixel_range",
+    "positions_of",
     "signature",
 ]

@@ -11,27 +11,36 @@ of an operation is one of these words, or, where there is none, the framework's 
 | those of `vis.graph.elementwise` | one or several | `dtype` of `cast`, `slope` of `leaky_relu` |
 | `softmax`, `log_softmax` | x | `axis` |
 | `reduce_sum`, `_mean`, `_max`, `_min`, `_prod` | x | `axes` (None if unknown), `keepdims` |
-| `convolution` | x, kernel | `strides`, `dilations`, `padding`, `groups`, `channels` (axis), `transposed` |
-| `max_pool`, `average_pool` | x | `window`, `strides`, `padding`, `channels` |
-| `product` | x, y: a product of matrices | |
-| `reshape`, `expand_dims`, `squeeze` | x | |
+| `convolution` | x, kernel | those of a pool, `groups`, `transposed` |
+| `max_pool`, `average_pool` | x | `window`, `strides`, `dilations`, `padding`, `channels` (axis) |
+| `product` | x, y: a product of matrices | `letters`: of the axes of x, of y and of the output |
+| `reshape` | x, the new sizes | |
+| `expand_dims`, `squeeze` | x | `axes`: those of the output that are new; of x that are dropped |
 | `transpose` | x | `permutation` |
-| `slice` | x | `begin`, `end`, `strides`, an entry per axis of x, None where unknown; `dropped` axes |
+| `slice` | x | `begin`, `end`, `strides`, `open`, `dropped`, `added`: see below |
 | `pad` | x | `paddings` before and behind each axis, `mode` |
 | `concatenate`, `stack` | several | `axis` |
-| `split` | x, perhaps sizes and an axis | |
-| `tile`, `reverse` | x, and how often or along which axes | |
-| `resize` | x | `method`, `align_corners`, `half_pixel_centers` |
+| `split`, `unstack` | x; each output is a part, or one position | `axis` |
+| `tile` | x, how many times each axis | |
+| `broadcast` | x, the new sizes | |
+| `reverse` | x | `axes` |
+| `resize` | x, the new sizes of some axes | `axes`, `method`, `align_corners`, `half_pixel_centers` |
 | `gather` | x, indices | `axis` |
+| `one_hot` | x: indices | `axis` |
 | `repeat` | x | `axis`, `times`: each position that many times, one after the other |
+| `space_to_batch`, `batch_to_space` | x | `block`, `paddings` of the axes behind the first |
 | `random` | none that counts | |
-| `shape` | x: its sizes | |
+| `shape` | x: its sizes, or their product | |
 | `call` | several | `body`: the graph of the function, without shapes |
 | `loop` | several | what runs inside cannot be seen |
 
 Strides, dilations, windows and paddings have an entry per axis of x, its batch axis included. A padding is a
 pair of numbers per axis, already worked out (`"same"` is one of them only where the sizes are known), or
-None.
+None. Those of a transposed convolution are those of the convolution that it turns around.
+
+A letter of a product that its output lacks is summed over. A slice has an entry per axis of x, None where it
+is unknown; `open` axes are taken to their ends; of `dropped` axes one position is taken; `added` are axes of
+the output.
 """
 
 from __future__ import annotations

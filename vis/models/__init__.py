@@ -23,10 +23,10 @@ from vis.models.folding import foldable, scaled_kernels
 from vis.models.linear import activation_name, linear_outputs, shared_copy
 from vis.models.masks import MaskMakers, Masks, mask_makers
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage
+from vis.models.positions import Reading, Weighed
 from vis.models.probe import Probe, paths_of
 from vis.models.reading import read
 from vis.models.settings import Settings
-from vis.models.spatial import spatial_layer_before
 
 __all__ = [
     "POINTS",
@@ -34,7 +34,9 @@ __all__ = [
     "MaskMakers",
     "Masks",
     "Probe",
+    "Reading",
     "Settings",
+    "Weighed",
     "activation_name",
     "check_data_format",
     "check_model",
@@ -62,7 +64,6 @@ __all__ = [
     "runs",
     "scaled_kernels",
     "shared_copy",
-    "spatial_layer_before",
     "squashings",
     "unmodified",
     "upstream",

@@ -1,15 +1,17 @@
-"""Grad-CAM: the places of a layer, weighed by what their channels do for the output."""
+"""Grad-CAM: the positions of a layer, weighed by what their channels do for the output."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, grad_modifiers, maps, models
-from vis.errors import LayerError
+from vis import backprop_modifiers, class_maps, grad_modifiers, inputs, maps, models
 from vis.gradients import gradient_and_value
+from vis.graph import Positions
+from vis.models import Weighed
 from vis.source import Losses, Source, as_source
 from vis.visualization.preparation import (
     arrays_of,
@@ -17,6 +19,9 @@ from vis.visualization.preparation import (
     built,
     warn_if_empty,
 )
+from vis.weak import WeakTable
+
+_over: WeakTable[dict[int, Positions]] = WeakTable()
 
 
 def visualize_cam(
@@ -27,47 +32,64 @@ def visualize_cam(
     penultimate_layer_idx: Any = None,
     backprop_modifier: Any = None,
     grad_modifier: Any = None,
+    *,
+    grid: Any = None,
 ) -> Any:
     """Return the Grad-CAM map of where `seed_input` speaks for `filter_indices`.
 
-    `M = normalize(upsample(max(sum_k a_k F_k, 0)))` with `F_k` the channels of the penultimate layer and
+    `M = normalize(laid(max(sum_k a_k F_k, 0)))` with `F_k` the channels of the penultimate layer and
     `a_k = mean_p dA / dF_k(p)` their weights: the gradient of the activation A of the filters, modified,
-    averaged over the places p, and divided by its largest magnitude. `upsample` is linear interpolation
-    to the places of the input, `normalize` the linear map to [0, 1].
+    averaged over the positions p, and divided by its largest magnitude. `laid` puts each position where the
+    centre of its receptive field lies in the input, with linear interpolation between them, the outermost
+    values as far as these positions see, and zero where the layer sees nothing; `normalize` is the linear map
+    to [0, 1].
 
     Args:
         model: a Keras model, see `visualize_saliency`.
         layer_idx: the layer whose filters are explained, named as in `visualize_saliency`.
         filter_indices: an index, several, or None for all.
         seed_input: one input with or without its batch axis.
-        penultimate_layer_idx: the layer whose places are weighed, named in the same ways; by default
-            the nearest convolution or pooling layer before `layer_idx`, in nested models too.
+        penultimate_layer_idx: the layer whose positions are weighed, named in the same ways; by default the
+            last one before `layer_idx`, in nested models too, that every path from the input crosses and
+            whose output has more than one position.
         backprop_modifier: the derivative of activations, see `visualize_saliency`.
         grad_modifier: what is done to the gradient by the penultimate layer, see `visualize_saliency`.
+        grid: `(height, width)` of the tokens of a transformer, where the model's computation does not tell;
+            they stand last, behind class and register tokens.
 
     Returns:
-        float32 values in [0, 1], `(height, width)`, `(length,)` or `(depth, height, width)`.
+        float32 values in [0, 1], `(height, width)`, `(length,)` or `(depth, height, width)`. If the layer
+        sees several inputs, or several inputs with positions have a layer each, a map per input in their
+        structure, each normalised by itself, zeros for an input without positions.
 
     Raises:
-        LayerError: if there is no layer with places before `layer_idx`, or the one named has none.
+        LayerError: if there is no layer with positions before `layer_idx`, or the one named has none.
         FilterError, InputError, ModifierError, ModelError, GradientError: see `vis.errors`.
 
     Warns:
+        StretchedMapWarning: if an operation between the input and the layer could not be followed.
         SoftmaxWarning, PartialOverrideWarning, EmptyMapWarning: as `visualize_saliency`.
 
     Reference:
         Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
     """
     source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
-    if penultimate_layer_idx is None:
-        penultimate = models.spatial_layer_before(source.anchor(), models.operation_of(loss.layer))
-    else:
-        penultimate = models.find_layer(model, penultimate_layer_idx)
-    return _cam(source, [(loss, -1.0)], seed_input, penultimate, modifier, grad_modifier)
+    named = None if penultimate_layer_idx is None else models.find_layer(model, penultimate_layer_idx)
+    arrays = arrays_of(source, seed_input)
+    specs, sizes = source.sized(arrays), class_maps.checked_grid(grid)
+    with source.tried(specs):
+        layers = class_maps.weighed(source.anchor(), specs, named, loss.layer, sizes, "penultimate_layer_idx")
+    return _cam(source, [(loss, -1.0)], seed_input, arrays, layers, modifier, grad_modifier)
 
 
 def visualize_cam_with_losses(
-    input_tensor: Any, losses: Losses, seed_input: Any, penultimate_layer: Any, grad_modifier: Any = None
+    input_tensor: Any,
+    losses: Losses,
+    seed_input: Any,
+    penultimate_layer: Any,
+    grad_modifier: Any = None,
+    *,
+    grid: Any = None,
 ) -> Any:
     """Return the Grad-CAM map of a weighted sum of losses.
 
@@ -78,8 +100,9 @@ def visualize_cam_with_losses(
         input_tensor: the model's symbolic input, or the model itself.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         seed_input: one input, see `visualize_saliency`.
-        penultimate_layer: the layer whose places are weighed.
+        penultimate_layer: the layer whose positions are weighed.
         grad_modifier: what is done to the gradient, see `visualize_saliency`.
+        grid: of tokens, see `visualize_cam`.
 
     Returns:
         As `visualize_cam`.
@@ -89,53 +112,68 @@ def visualize_cam_with_losses(
     """
     source = built(as_source(input_tensor), seed_input)
     penultimate = source.point(penultimate_layer, "penultimate_layer")
-    return _cam(source, losses, seed_input, penultimate, None, grad_modifier)
+    arrays = arrays_of(source, seed_input)
+    layers = [_named(source, losses, arrays, penultimate, class_maps.checked_grid(grid))]
+    return _cam(source, losses, seed_input, arrays, layers, None, grad_modifier)
+
+
+def _named(
+    source: Source,
+    losses: Losses,
+    arrays: list[npt.NDArray[Any]],
+    layer: Any,
+    grid: class_maps.Grid | None,
+) -> Weighed:
+    """Return what a named layer sees in the model that losses are about."""
+    specs = source.sized(arrays)
+    if source.is_model:
+        with source.tried(specs):
+            return class_maps.weighed(source.anchor(), specs, layer, None, grid, "penultimate_layer")[0]
+    # A model over symbolic inputs is made for each call: it is read once.
+    about, key = [source.anchor(), layer], (tuple(specs), grid)
+    over = _over.get(about, key)
+    if over is None:
+        model = source.graph(losses)
+        (found,) = class_maps.weighed(model, specs, layer, None, grid, "penultimate_layer")
+        over = _over.put(about, found.over, key)
+    return Weighed(layer, over)
 
 
 def _cam(
     source: Source,
     losses: Losses,
     seed_input: Any,
-    penultimate: Any,
+    arrays: list[npt.NDArray[Any]],
+    layers: Sequence[Weighed],
     modifier: backprop_modifiers.BackpropModifier | None,
     grad_modifier: Any,
-) -> npt.NDArray[np.float32]:
+) -> Any:
     modify = grad_modifiers.get(grad_modifier)
-    arrays = arrays_of(source, seed_input)
-    gradient, features, _ = gradient_and_value(source, losses, arrays, penultimate, modifier)
-    if gradient.ndim < 3:
-        raise LayerError(
-            f"The layer {penultimate.name!r} has no places: its output has the shape {features.shape[1:]}. "
-            "Choose a convolution or pooling layer."
-        )
-    channels = models.filter_axis(penultimate, gradient.ndim) % gradient.ndim - 1
-    places = _places(source, arrays, gradient.ndim)
-    moved = np.moveaxis(features[0], channels, -1)
+    found = [
+        (layer, *gradient_and_value(source, losses, arrays, layer.point, modifier)[:2]) for layer in layers
+    ]
 
-    def heat(modify: grad_modifiers.GradModifier) -> npt.NDArray[np.float64]:
-        return class_activation(np.moveaxis(grad_modifiers.applied(modify, gradient[0]), channels, -1), moved)
+    def laid(modify: grad_modifiers.GradModifier) -> list[npt.NDArray[np.float32]]:
+        whole = class_maps.Laid(arrays)
+        for layer, gradient, features in found:
+            whole.add(layer, grad_modifiers.applied(modify, gradient[0])[None], features, _heat)
+        return [maps.normalize(array[0]) for array in whole.result(trailing=False)]
 
-    result = maps.normalize(maps.upsample(heat(modify), places))
-    if not result.any():
+    results = laid(modify)
+    if not any(result.any() for result in results):
         reason = "The weighed features are negative, or the same everywhere. "
         negate = grad_modifiers.get("negate")
         # Said only where it shows something.
-        if modify is not negate and maps.normalize(heat(negate)).any():
+        if modify is not negate and any(result.any() for result in laid(negate)):
             reason += "What speaks against the output is shown by grad_modifier='negate'. "
         reason += "Try another penultimate layer."
-        warn_if_empty(result, gradient, source, losses, reason)
-    return result
+        gradients = np.concatenate([gradient.ravel() for _, gradient, _ in found])
+        warn_if_empty(results[0], gradients, source, losses, reason)
+    return results[0] if len(results) == 1 else inputs.packed(source.symbols, results, seed_input)
 
 
-def _places(source: Source, arrays: list[npt.NDArray[Any]], rank: int) -> tuple[int, ...]:
-    """Return the spatial shape of the input that a map of a layer lies over."""
-    places = source.places(arrays, rank)
-    if places is not None:
-        return places
-    raise LayerError(
-        f"The penultimate layer has {rank - 2} axes of places, and no input has as many. Received: inputs "
-        f"{[array.shape[1:] for array in arrays]}. Choose a layer with the places of an input."
-    )
+def _heat(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return class_activation(gradient[0], features[0])[None]
 
 
 def class_activation(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -146,7 +184,7 @@ def class_activation(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> 
         features: F, of the same shape.
 
     Returns:
-        The map over the places, `(...)`; zeros if the gradient is zero.
+        The map over the positions, `(...)`; zeros if the gradient is zero.
 
     Reference:
         Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from vis.backend.contract import Spec
+from vis.backend.tensorflow.attributes import attributes
 from vis.graph import Graph, LayerCall, Operation, Value
 
 # By TensorFlow's types of operations.
@@ -84,7 +85,7 @@ _KINDS = {
     "Cast": "cast",
     "Placeholder": "input",
     "Const": "constant",
-    **dict.fromkeys(["ReadVariableOp", "ResourceGather"], "variable"),
+    "ReadVariableOp": "variable",
     "Softmax": "softmax",
     "LogSoftmax": "log_softmax",
     "Sum": "reduce_sum",
@@ -106,14 +107,25 @@ _KINDS = {
     **dict.fromkeys(["Pad", "PadV2", "MirrorPad"], "pad"),
     "ConcatV2": "concatenate",
     "Pack": "stack",
-    **dict.fromkeys(["Unpack", "Split", "SplitV"], "split"),
-    **dict.fromkeys(["Tile", "BroadcastTo"], "tile"),
+    "Unpack": "unstack",
+    **dict.fromkeys(["Split", "SplitV"], "split"),
+    "Tile": "tile",
+    "BroadcastTo": "broadcast",
     "ReverseV2": "reverse",
+    "SpaceToBatchND": "space_to_batch",
+    "BatchToSpaceND": "batch_to_space",
+    "OneHot": "one_hot",
     **dict.fromkeys(["ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"], "resize"),
-    "GatherV2": "gather",
+    "ScaleAndTranslate": "resize",
+    **dict.fromkeys(["GatherV2", "ResourceGather"], "gather"),
     **dict.fromkeys(["Shape", "ShapeN", "Size", "Rank"], "shape"),
     **dict.fromkeys(["PartitionedCall", "StatefulPartitionedCall"], "call"),
     **dict.fromkeys(["While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"], "loop"),
+}
+# The operands in the order of `vis.graph.words`, where TensorFlow has another.
+_OPERANDS = {
+    "ConcatV2": slice(None, -1),
+    **dict.fromkeys(["Conv2DBackpropInput", "Conv3DBackpropInputV2", "Split"], slice(None, None, -1)),
 }
 _notes: weakref.WeakKeyDictionary[Any, list[_Note]] = weakref.WeakKeyDictionary()
 
@@ -200,6 +212,7 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
         for tensor, known in zip(op.outputs, constants, strict=True):
             values[tensor.name] = Value(tensor.name, _shape(tensor), tensor.dtype.base_dtype.name, known)
         operands = tuple(values[tensor.name] for tensor in op.inputs if tensor.name in values)
+        operands = operands[_OPERANDS.get(op.type, slice(None))]
         made = tuple(values[tensor.name] for tensor in op.outputs)
         operations.append(
             Operation(op.name, _KINDS.get(op.type, op.type), operands, made, _attributes(op, returned))
@@ -251,26 +264,12 @@ def _is_small(tensor: Any) -> bool:
 
 
 def _attributes(op: Any, returned: set[str]) -> dict[str, Any]:
-    match op.type:
-        case "Cast":
-            return {"dtype": tf.as_dtype(op.get_attr("DstT")).name}
-        case "LeakyRelu":
-            return {"slope": float(op.get_attr("alpha"))}
-        case "IdentityN" if is_custom(op):
-            # It takes the results, which go on, and the arguments, which get the gradient.
-            gone_on = [
-                i for i, output in enumerate(op.outputs) if output.consumers() or output.name in returned
-            ]
-            return {"differentiated": tuple(range(max(gone_on, default=0) + 1, len(op.inputs)))}
-        case "Softmax" | "LogSoftmax":
-            return {"axis": -1}
-        case "Sum" | "Mean" | "Max" | "Min" | "Prod":
-            axes = tf.get_static_value(op.inputs[1])
-            rank = op.inputs[0].shape.rank
-            known = axes is not None and rank is not None
-            axes = tuple(int(axis) % rank for axis in axes.ravel()) if known else None
-            return {"axes": axes, "keepdims": op.get_attr("keep_dims")}
-    return {}
+    if not is_custom(op):
+        return attributes(op)
+    # It takes the results, which go on, and the arguments, which get the gradient.
+    gone_on = [output.name in returned or bool(output.consumers()) for output in op.outputs]
+    results = max((place + 1 for place, gone in enumerate(gone_on) if gone), default=1)
+    return {"differentiated": tuple(range(results, len(op.inputs)))}
 
 
 def is_custom(op: Any) -> bool:

@@ -1,0 +1,174 @@
+"""What all class activation maps share: the layers that they weigh, and how a map is laid over an input."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis import backend, maps, models
+from vis.errors import InputError, StretchedMapWarning, warn
+from vis.graph import Graph, Positions
+from vis.models import Weighed
+
+Array = npt.NDArray[Any]
+Grid = tuple[int, int]
+# heat(gradient, features) -> (batch, *positions), both (batch, *positions, channels)
+Heat = Callable[[Array, Array], Array]
+
+# By what was read, with the layers held weakly: what is read lives as long as the model.
+_Known = list[tuple[Callable[[], Any], dict[int, Positions]]]
+_found: weakref.WeakKeyDictionary[Graph, dict[Hashable, _Known]] = weakref.WeakKeyDictionary()
+
+
+def checked_grid(grid: Any) -> Grid | None:
+    """Return rows and columns of tokens, or None.
+
+    Raises:
+        InputError: for anything else than two whole numbers of at least 1.
+    """
+    if grid is None:
+        return None
+    try:
+        height, width = (operator.index(size) for size in grid)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise InputError(f"grid is a pair (height, width) of whole numbers. Received: {grid!r}.")
+    return height, width
+
+
+def weighed(
+    model: Any, specs: Sequence[backend.Spec], named: Any, end: Any, grid: Grid | None, argument: str
+) -> list[Weighed]:
+    """Return what a class activation map weighs.
+
+    Args:
+        model: the model.
+        specs: its inputs in flat order.
+        named: the layer that a user has named, or None for those that the model's graph tells.
+        end: the layer whose output is explained, or None for the model's outputs.
+        grid: rows and columns of tokens, where the computation does not tell them.
+        argument: what the caller calls `named`, for messages.
+
+    Raises:
+        LayerError: if no layer has positions, or the named one has none.
+    """
+    graph = models.read(model, specs)
+    known = _found.setdefault(graph, {})
+    # The ids of layers that live as long as the model does.
+    points = (models.lasting(point) for point in (named, end))
+    key = (*((id(thing), which) for thing, which in points), grid)
+    if key not in known:
+        reading = models.Reading(models.unmodified(model)[0], graph, grid)
+        made = reading.default(end, argument) if named is None else [reading.named(named)]
+        known[key] = [(_recalled(layer.point), layer.over) for layer in made]
+    return [Weighed(point(), over) for point, over in known[key]]
+
+
+def _recalled(point: Any) -> Callable[[], Any]:
+    """Return what gives a point back; a call, which nothing else holds, is held."""
+    return (lambda: point) if isinstance(point, models.Call) else weakref.ref(point)
+
+
+class Laid:
+    """Maps over inputs, to which those of one layer after the other are added.
+
+    Args:
+        arrays: the inputs in flat order, each `(batch, ...)`.
+    """
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        self._arrays = arrays
+        self._maps: dict[int, Array] = {}
+
+    def add(self, layer: Weighed, gradient: Array, features: Array, heat: Heat) -> None:
+        """Add the map of a layer.
+
+        Args:
+            layer: with what it sees.
+            gradient, features: `(batch, ...)`.
+            heat: makes a map over the positions of both.
+        """
+        for index, found in layer.over.items():
+            small = heat(found.moved(gradient), found.moved(features))
+            if found.lost:
+                warn(
+                    f"The positions of the layer {layer.point.name!r} cannot be followed to an input of the "
+                    f"shape {self._arrays[index].shape[1:]}, because of {found.lost}. The map is stretched "
+                    "over the whole input, which is wrong where something was cut off or padded. Choose an "
+                    "earlier layer.",
+                    StretchedMapWarning,
+                )
+            self._add(index, placed(small, found, self._sizes(index, found)))
+
+    def add_empty(self, layer: Weighed) -> None:
+        """Add the map of a layer for no sample."""
+        for index, found in layer.over.items():
+            self._add(index, np.zeros((0, *self._sizes(index, found))))
+
+    def _sizes(self, index: int, found: Positions) -> tuple[int, ...]:
+        return tuple(self._arrays[index].shape[axis] for axis in found.sources)
+
+    def _add(self, index: int, large: Array) -> None:
+        self._maps[index] = self._maps[index] + large if index in self._maps else large
+
+    def result(self, trailing: bool) -> list[Array]:
+        """Return one map if one input is seen, else one for each input, zeros where it is not seen.
+
+        Args:
+            trailing: whether the maps have an axis of one channel.
+        """
+        made = {index: array[..., None] if trailing else array for index, array in self._maps.items()}
+        if len(made) == 1:
+            return list(made.values())
+        return [made.get(index, np.zeros(array.shape)) for index, array in enumerate(self._arrays)]
+
+
+def placed(small: Array, found: Positions, sizes: tuple[int, ...]) -> Array:
+    """Return a map over positions, `(batch, ...)`, laid over an input, `(batch, *sizes)`.
+
+    Linear between the centres of positions; constant beyond the outermost ones as far as they see; zero where
+    nothing is seen.
+
+    Args:
+        small: the map.
+        found: where its positions lie.
+        sizes: of the input, without its batch and channels.
+    """
+    if found.along is None:
+        return maps.upsample(small, (len(small), *sizes))
+    order = [row.dimension for row in found.along if row.dimension is not None]
+    # One axis per axis of the input, those that no position runs along of size 1.
+    small = np.transpose(small, [0, *(dimension + 1 for dimension in order)])
+    for axis, row in enumerate(found.along, start=1):
+        if row.dimension is None:
+            small = np.expand_dims(small, axis)
+    for axis, (row, size) in enumerate(zip(found.along, sizes, strict=True), start=1):
+        weights = _weights(small.shape[axis], size, row.stride, row.offset, row.reach, row.bounds)
+        small = np.moveaxis(np.tensordot(weights, small, (1, axis)), 0, axis)
+    return small
+
+
+@functools.lru_cache(64)
+def _weights(
+    count: int, size: int, stride: float, offset: float, reach: float, bounds: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """Return the weights of positions on an axis of the input, `(size, count)`."""
+    here = np.arange(size)
+    last = offset + stride * (count - 1)
+    low, high = min(offset, last) - reach, max(offset, last) + reach
+    if not stride:
+        low, high = -np.inf, np.inf
+    low, high = max(low, bounds[0]), min(high, bounds[1])
+    # A pixel goes half its width to both sides.
+    seen = (here + 0.5 > low + 1e-6) & (here - 0.5 < high - 1e-6) | (here == low) | (here == high)
+    at = np.clip((here - offset) / stride, 0, count - 1) if stride else np.zeros(size)
+    weights = np.maximum(1 - np.abs(at[:, None] - np.arange(count)), 0) * seen[:, None]
+    weights.setflags(write=False)
+    return np.asarray(weights)

@@ -1,0 +1,72 @@
+"""The values that every path from an input to a score crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vis.graph.elementwise import FLAT
+from vis.graph.words import Graph, Operation, Value
+
+
+def find_cuts(
+    graph: Graph, source: Value, ends: Sequence[Value], without: Sequence[Value] = ()
+) -> list[Value]:
+    """Return the values that every path crosses, in order; the source is one, an end if there is no other.
+
+    A path leads along derivatives: what depends on an input through its shape, a comparison or a rounding
+    alone, such as a mask, is on none. Whole numbers are crossed up to where they become floats.
+
+    Args:
+        graph: the computation.
+        source: where the paths begin.
+        ends: where they end.
+        without: values that no path is to cross; where one has to, the list is empty.
+    """
+    steps = _steps(graph, source, ends, without)
+    # How often each value is still to be taken. Where one value alone is open, no path goes around it.
+    uses = dict.fromkeys(ends, 1)
+    for operands, _ in steps:
+        for value in operands:
+            uses[value] = uses.get(value, 0) + 1
+    opened = {source}
+    found = [source] if steps or source in ends else []
+    for operands, outputs in steps:
+        for value in operands:
+            uses[value] -= 1
+            if not uses[value]:
+                opened.discard(value)
+        opened.update(outputs)
+        if len(opened) == 1 and outputs and outputs[0] in opened:
+            found.append(outputs[0])
+    return found
+
+
+def _steps(
+    graph: Graph, source: Value, ends: Sequence[Value], without: Sequence[Value]
+) -> list[tuple[list[Value], list[Value]]]:
+    """Return the operations on the paths, each as the operands and the outputs that lie on them."""
+    barred = set(without)
+    after = {source}
+    edges: list[tuple[list[Value], Operation]] = []
+    for operation in graph.operations:
+        operands = [v for v in dict.fromkeys(operation.operands) if v in after and _is_crossed(operation, v)]
+        if operands:
+            edges.append((operands, operation))
+            after.update(value for value in operation.outputs if value not in barred)
+    before = set(ends)
+    steps = []
+    for operands, operation in reversed(edges):
+        outputs = [value for value in operation.outputs if value in before and value in after]
+        if outputs:
+            before.update(operands)
+            steps.append((operands, outputs))
+    return steps[::-1]
+
+
+def _is_crossed(operation: Operation, value: Value) -> bool:
+    """Tell whether a derivative leads through an operation, or whole numbers on to where there is one."""
+    if operation.kind == "shape" or value.dtype == "bool":
+        return False
+    if value.is_discrete:
+        return all(output.dtype != "bool" for output in operation.outputs)
+    return operation.kind not in FLAT

@@ -1,0 +1,177 @@
+"""The layers whose positions a class activation map weighs, found by what the model computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from vis.errors import LayerError
+from vis.graph import Geometry, Graph, Positions, Value, find_cuts, is_seen, positions_of
+from vis.models.addresses import call_of
+from vis.models.calls import Call, operation_of
+from vis.models.find import filter_axis, held_operations, input_channel_axis, input_structure
+from vis.models.probe import paths_of
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a class activation map weighs.
+
+    Args:
+        point: the layer, operation or symbolic tensor.
+        over: its positions over each input that it sees, by the numbers of the inputs in flat order.
+    """
+
+    point: Any
+    over: dict[int, Positions]
+
+
+class Reading:
+    """What the graph of a model says of positions.
+
+    Args:
+        model: the model that was read.
+        graph: what it computes.
+        grid: rows and columns of tokens, where the computation does not tell them.
+    """
+
+    def __init__(self, model: Any, graph: Graph, grid: Grid | None = None) -> None:
+        self._model, self._graph, self._grid = model, graph, grid
+        self._paths = paths_of(model)
+        self._geometries: dict[int, Geometry] = {}
+
+    def named(self, point: Any) -> Weighed:
+        """Return what a layer that a user has named sees.
+
+        Raises:
+            LayerError: if it has no positions.
+        """
+        value = self._value(point)
+        rank = 0 if value is None or value.shape is None else len(value.shape)
+        over = {}
+        if value is not None and rank > 2:
+            for index in range(len(self._graph.inputs)):
+                found = self._positions(index, value, point, named=True)
+                if found is not None and (found.along is not None or _fits(found)):
+                    over[index] = found
+        if over:
+            return Weighed(point, over)
+        shape = None if value is None or value.shape is None else value.shape[1:]
+        name = point.name
+        if self._grid is not None:
+            raise LayerError(
+                f"The layer {name!r} does not return a grid of tokens. Received: the shape {shape} and "
+                f"grid={self._grid}. Choose a layer with the shape (tokens, features), of at least height x "
+                "width tokens."
+            )
+        if rank > 2:
+            raise LayerError(
+                f"The layer {name!r} has {rank - 2} axes of positions, and no input has as many. Received: "
+                f"inputs {[(value.shape or ())[1:] for value in self._graph.inputs]}. Choose a layer with "
+                "those of one, or, for tokens, name their grid=(height, width)."
+            )
+        raise LayerError(
+            f"The layer {name!r} has no positions: its output has the shape {shape}. Choose a convolution or "
+            "pooling layer, or another whose output still has positions."
+        )
+
+    def default(self, end: Any, argument: str) -> list[Weighed]:
+        """Return what is weighed by default.
+
+        For each input that has positions it is the last value, with more than one of them, that every path
+        from there to the end crosses.
+
+        Args:
+            end: the layer whose output is explained, or None for the model's outputs.
+            argument: what the caller calls the layer that is weighed, for the message.
+
+        Raises:
+            LayerError: if there is none.
+        """
+        ends = self._graph.outputs if end is None or end is self._model else self._values(end)
+        found: dict[Value, Weighed] = {}
+        for index, source in enumerate(self._graph.inputs):
+            for value in reversed(find_cuts(self._graph, source, ends)):
+                point = None if value in ends else self._points.get(value)
+                seen = None if point is None else self._candidate(index, value, point, ends)
+                if seen is not None:
+                    found.setdefault(value, Weighed(point, {})).over[index] = seen
+                    break
+        if found:
+            return list(found.values())
+        name = (end or self._model.layers[-1]).name
+        raise LayerError(
+            f"No layer before {name!r} has an output with more than one position that every path from the "
+            f"input crosses: the model {self._model.name!r} mixes positions in another way, or has none (a "
+            "dense network). Name the layer whose positions are to be weighed with "
+            f"{argument}, or, for tokens, their grid=(height, width)."
+        )
+
+    def _candidate(self, index: int, value: Value, point: Any, ends: Sequence[Value]) -> Positions | None:
+        rank = len(value.shape or ())
+        if rank < 3:
+            return None
+        found = self._positions(index, value, point)
+        if found is None or found.count < 2 or not found.is_computed:
+            return None
+        # Without an axis of features it is a picture rolled out; without as many axes as the input has, it
+        # cannot be stretched over it.
+        if len(found.axes) > rank - 2 or (found.along is None and not _fits(found)):
+            return None
+        later = Geometry(self._graph, value)
+        return found if any(is_seen(later, end, found) for end in ends) else None
+
+    def _positions(self, index: int, value: Value, point: Any, named: bool = False) -> Positions | None:
+        rank = len(value.shape or ())
+        symbols = input_structure(self._model)
+        origin = self._model if symbols is None else keras.tree.flatten(symbols)[index]
+        of_input = input_channel_axis(origin, len(self._graph.inputs[index].shape or ()))
+        channels = of_input, filter_axis(point, rank)
+        return positions_of(self._geometry(index), value, channels, self._grid, named)
+
+    def _geometry(self, index: int) -> Geometry:
+        if index not in self._geometries:
+            self._geometries[index] = Geometry(self._graph, self._graph.inputs[index])
+        return self._geometries[index]
+
+    @property
+    def _points(self) -> dict[Value, Any]:
+        """What can be read of the model: the innermost layer or operation that returns a value."""
+        operations = {self._paths[id(held)]: held for held in held_operations(self._model).values()}
+        counts: dict[str, int] = {}
+        for call in self._graph.calls:
+            counts[call.path] = counts.get(call.path, 0) + 1
+        points: dict[Value, Any] = {}
+        for call in self._graph.calls:
+            operation = operations.get(call.path)
+            if len(call.outputs) == 1 and operation is not None and call.outputs[0] not in points:
+                alone = counts[call.path] == 1
+                points[call.outputs[0]] = operation if alone else Call(operation, call.index)
+        return points
+
+    def _values(self, point: Any) -> tuple[Value, ...]:
+        """Return what a layer, an operation, a call or a tensor returns, of each call."""
+        if isinstance(point, keras.KerasTensor):
+            point = call_of(self._model, point)
+        path = self._paths.get(id(operation_of(point)))
+        calls = [call for call in self._graph.calls if call.path == path]
+        if isinstance(point, Call):
+            calls = [call for call in calls if call.index == point.index]
+            part = slice(None) if point.part is None else slice(point.part, point.part + 1)
+            return tuple(value for call in calls for value in call.outputs[part])
+        return tuple(value for call in calls for value in call.outputs)
+
+    def _value(self, point: Any) -> Value | None:
+        if point is self._model:
+            return self._graph.outputs[0]
+        values = self._values(point)
+        return values[0] if values else None
+
+
+def _fits(found: Positions) -> bool:
+    return len(found.sizes) == len(found.sources)
