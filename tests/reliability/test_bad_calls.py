@@ -573,20 +573,20 @@ row("vis.visualize_cam_with_losses", "a name beside a symbolic input", LayerErro
     lambda d: vis.visualize_cam_with_losses(net().inputs, [(good_loss(), -1)], IMAGE, "conv"))
 row("vis.visualize_cam_with_losses", "a layer of another model", LayerError, ("foreign", "model 'net'"),
     lambda d: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, other().layers[-1]))
-row("vis.visualize_cam", "a layer without places", LayerError,
-    ("'dense' has no places", "(6,)", "Choose a convolution"),
+row("vis.visualize_cam", "a layer without positions", LayerError,
+    ("'dense' has no positions", "(6,)", "Choose a convolution"),
     lambda d: vis.visualize_cam(net(), -1, 1, IMAGE, "dense"))
 row("vis.visualize_cam", "a layer behind the output", GradientError,
     ("No path leads from the loss", "'conv'", "Choose a layer"),
     lambda d: vis.visualize_cam(behind(), "first", 1, IMAGE, "conv"))
 row("vis.visualize_cam", "no convolution", LayerError,
-    ("No convolution or pooling layer lies before", "'vector'", "penultimate_layer_idx"),
+    ("has an output with more than one position", "'vector'", "penultimate_layer_idx"),
     lambda d: vis.visualize_cam(vector(), -1, 1, np.ones(4)))
 row("vis.visualize_cam", "an unknown penultimate layer", LayerError,
     ("has no layer 'convv'", "Did you mean 'conv'"),
     lambda d: vis.visualize_cam(net(), -1, 1, IMAGE, "convv"))
-row("vis.visualize_cam", "no input with as many places", LayerError,
-    ("axes of places, and no input has as many", "Received: inputs [(90,)]"),
+row("vis.visualize_cam", "no input with as many positions", LayerError,
+    ("axes of positions, and no input has as many", "Received: inputs [(90,)]"),
     lambda d: vis.visualize_cam(folded(), -1, 1, np.ones(90)))
 
 # ---- activation maximization ---------------------------------------------------------------------------
@@ -1101,16 +1101,16 @@ for name in ("GradCAM", "GradCAMPlusPlus", "LayerCAM"):
     about, make = f"vis.attributions.{name}", getattr(attributions, name)
     row(about, "an unknown conv_layer", LayerError, ("has no layer 'convv'", "Did you mean 'conv'"),
         lambda d, make=make: make(net(), conv_layer="convv"))
-    row(about, "a conv_layer without places", LayerError,
-        ("'dense' has no places", "(6,)", "Choose a convolution"),
+    row(about, "a conv_layer without positions", LayerError,
+        ("'dense' has no positions", "(6,)", "Choose a convolution"),
         lambda d, make=make: make(net(), conv_layer="dense").explain(X, Y))
     row(about, "no convolution", LayerError,
-        ("No convolution or pooling layer lies before", "'vector'", "conv_layer"),
+        ("has an output with more than one position", "'vector'", "conv_layer"),
         lambda d, make=make: make(vector()))
     row(about, "a conv_layer behind the output", GradientError, ("No path leads", "'conv'"),
         lambda d, make=make: make(behind(), "first", conv_layer="conv").explain(X, 0))
-    row(about, "no input with as many places", LayerError,
-        ("axes of places, and no input has as many", "Received: inputs [(90,)]"),
+    row(about, "no input with as many positions", LayerError,
+        ("axes of positions, and no input has as many", "Received: inputs [(90,)]"),
         lambda d, make=make: make(folded()).explain(X.reshape(4, 90), 0))
 for steps in (0, -1, 2.5, "a", True, None):
     row("vis.attributions.IntegratedGradients", f"steps is {steps!r}", InputError,
@@ -1611,10 +1611,10 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "cam": [
         ((), "Missing argument 'MODEL'"),
         (("model.keras", "a.png", "--penultimate", "convv"), "Did you mean 'conv'"),
-        (("model.keras", "a.png", "--penultimate", "dense"), "has no places"),
+        (("model.keras", "a.png", "--penultimate", "dense"), "has no positions"),
         (("model.keras", "a.png", "--penultimate", "99"), "Layer index 99 is out of range"),
         (("model.keras", "a.png", "--filter", "-4"), "valid indices are -3 to 2"),
-        (("dense.keras", "a.png"), "No convolution or pooling layer lies before"),
+        (("dense.keras", "a.png"), "has an output with more than one position"),
         (("model.keras", "a.png", "--output", "file"), "cannot be written"),
     ],
     "activation": [

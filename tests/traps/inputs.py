@@ -12,11 +12,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tests.traps.oracle import Written, right
+from tests.traps.oracle import Written, normalized, right
 from tests.traps.topology import chain, refused
 from tests.traps.trap import IMAGE, SHAPE, Case, Trap, dense, hidden
 from vis.attributions import GradCAM, GuidedBackprop, IntegratedGradients, Saliency
 from vis.errors import InputError
+from vis.visualization import visualize_cam
 
 
 def picture(*shape: int) -> Any:
@@ -66,10 +67,10 @@ def read_only(x: Any) -> Any:
 def channels_first() -> Case:
     """A convolution of this format does not run on every CPU; pooling and batch norm do."""
     pool = layers.AveragePooling2D(2, strides=1, data_format="channels_first")
-    norm = layers.BatchNormalization(axis=1)
-    model = chain(pool, norm, layers.ReLU(), layers.Flatten(), dense(2), shape=(3, 4, 6))
+    norm, last = layers.BatchNormalization(axis=1), layers.ReLU()
+    model = chain(pool, norm, last, layers.Flatten(), dense(2), shape=(3, 4, 6))
     norm.gamma.assign([1.0, -3.0, 0.2])
-    return Case(model, picture(3, 4, 6), found=pool, axis=0, places_axis=0)
+    return Case(model, picture(3, 4, 6), found=last, axis=0, places_axis=0)
 
 
 class Mixed:
@@ -143,6 +144,25 @@ def padding_counts_for_nothing(case: Case) -> None:
     assert not found[5:].any()
 
 
+def class_map_of_tokens(case: Case) -> None:
+    """The tokens are the positions of the embedding: each has its part of Grad-CAM."""
+    _, embedding, lstm, *rest = case.model.layers
+    vectors = embedding(TOKENS[None])
+    with tf.GradientTape() as tape:
+        tape.watch(vectors)
+        y = lstm(vectors, mask=embedding.compute_mask(TOKENS[None]))
+        for layer in rest:
+            y = layer(y)
+        score = y[0, 1]
+    weights = tape.gradient(score, vectors)[0].numpy().mean(axis=0)
+    expected = normalized(np.maximum(vectors[0].numpy() @ weights, 0))
+    found = visualize_cam(case.model, -1, 1, TOKENS)
+    np.testing.assert_allclose(found, expected, atol=case.tolerance)
+    by_explainer = GradCAM(case.model)(TOKENS[None], 1)
+    assert by_explainer.shape == (1, 7, 1)
+    np.testing.assert_allclose(normalized(by_explainer[0, :, 0]), expected, atol=case.tolerance)
+
+
 def batch_of_none(case: Case) -> None:
     """There is nothing to explain: no map, in the shape of maps."""
     for kind in (Saliency, GuidedBackprop, IntegratedGradients, GradCAM):
@@ -190,6 +210,7 @@ def under(policy: str) -> Callable[[], Case]:
 REACHED = {"guided": "reached"}
 EMPTY = {"saliency": "warned: EmptyMapWarning", "guided": "warned: EmptyMapWarning"}
 NO_PLACES = {**REACHED, "cam": "refused: LayerError"}
+OF_TOKENS = {"CAM": class_map_of_tokens}
 ONE_AT_A_TIME = dict.fromkeys(("saliency", "guided", "rectified", "CAM"), ("batch of 7", "explain(batch)"))
 NOT_FINITE = {
     method: ("NaN or infinite", "(2, 3, 1)")
@@ -219,11 +240,17 @@ TRAPS = [
     Trap(
         "integer tokens",
         text(wrt=False),
-        **refused("InputError") | {"cam": "refused: LayerError"},
+        **refused("InputError") | {"cam": "holds"},
         says=INTEGERS,
+        checks=OF_TOKENS,
     ),
-    Trap("integer tokens, Embedding, LSTM, by the output of the embedding", text(wrt=True), **NO_PLACES),
-    Trap("padding of mask_zero", text(wrt=True, mask_zero=True), **NO_PLACES),
+    Trap(
+        "integer tokens, Embedding, LSTM, by the output of the embedding",
+        text(wrt=True),
+        **REACHED,
+        checks=OF_TOKENS,
+    ),
+    Trap("padding of mask_zero", text(wrt=True, mask_zero=True), **REACHED, checks=OF_TOKENS),
     Trap(
         "padding of mask_zero counts for nothing",
         text(wrt=True, mask_zero=True),

@@ -178,18 +178,25 @@ def as_map(gradient: Any, axis: int = -1) -> Any:
 
 
 def heat(found: Right, axis: int, size: tuple[int, ...]) -> Any:
-    """Return `max(sum_k mean(g_k) F_k, 0)` of the places, laid over `size` by linear interpolation."""
+    """Return `max(sum_k mean(g_k) F_k, 0)`, each position at its centre in `size`, linear between them.
+
+    The layers weighed here slide a window by one, in the middle of the input, or pool windows side by side.
+    """
     features, slopes = (
         np.moveaxis(array.astype(np.float64), axis, -1) for array in (found.features, found.slopes)
     )
     weights = slopes.reshape(-1, slopes.shape[-1]).mean(axis=0)
     values = np.maximum(features @ weights, 0)
+    stride = min(new // old for new, old in zip(size, values.shape, strict=True))
     for i, new in enumerate(size):
         old = values.shape[i]
-        at = (np.arange(new) + 0.5) * old / new - 0.5
+        offset = (stride - 1) / 2 if stride > 1 else (new - old) / 2
+        at = (np.arange(new) - offset) / stride
         values = np.apply_along_axis(
             lambda row, at=at, old=old: np.interp(at, np.arange(old), row), i, values
         )
+        if stride > 1:  # windows side by side leave out what is behind the last one
+            np.moveaxis(values, i, 0)[stride * old :] = 0
     return values
 
 
