@@ -175,7 +175,7 @@ def saliency(grad: str, **options: Any) -> None:
 
 @_command(_IMAGES, *_FILTER_OPTIONS, *_ASKED_OPTIONS, *_PICTURE_OPTIONS)
 @click.option("--grad", help="Gradient modifier.")
-@click.option("--penultimate", help="Layer whose positions are weighed.  [default: the nearest before]")
+@click.option("--penultimate", help="Layer whose positions are weighed.  [default: the last before]")
 def cam(grad: str | None, penultimate: str | None, **options: Any) -> None:
     """Draw where each IMAGE speaks for the output of MODEL (.keras or .h5), by Grad-CAM.
 

@@ -189,11 +189,11 @@ def merged(views: Sequence[View]) -> View:
         if any(not alike(axis, followed[0]) for axis in followed[1:]):
             apart = apart.union(*(axis.sources for axis in followed))
     for source in set().union(*(axis.sources for axis in axes)):
-        places = [view.offsets[source] for view in views if runs_along(view, source)]
+        centres = [view.offsets[source] for view in views if runs_along(view, source)]
         step = max(
             (abs(part.stride) for axis in axes for part in axis.parts if part.source == source), default=0
         )
-        low, high = min(places), max(places)
+        low, high = min(centres), max(centres)
         # Branches that differ by less than a position, as by a padding on one side: in the middle.
         offsets[source] = (low + high) / 2
         reach[source] += (high - low) / 2
