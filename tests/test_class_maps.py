@@ -67,7 +67,7 @@ def test_a_single_bright_pixel_is_where_the_map_peaks(seed: int) -> None:
     draw = np.random.default_rng(seed)
     pixel = draw.integers(16, 24, 2)
     x = np.zeros((1, 40, 36, 1), np.float32)
-    x[0, *pixel] = 1
+    x[(0, *pixel)] = 1
     found = GradCAM(model).explain(x, 0)[0, ..., 0]
     where = np.argwhere(found > found.max() * (1 - 1e-5))
     # The middle of what is brightest, as near as positions stand.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ Heat = Callable[[Array, Array], Array]
 
 # By what was read, with the layers held weakly: what is read lives as long as the model.
 _Known = list[tuple[Callable[[], Any], dict[int, Positions]]]
+_lock = threading.Lock()
 _found: weakref.WeakKeyDictionary[Graph, dict[Hashable, _Known]] = weakref.WeakKeyDictionary()
 
 
@@ -59,15 +61,16 @@ def weighed(
     Raises:
         LayerError: if no layer has positions, or the named one has none.
     """
-    graph = models.read(model, specs)
-    known = _found.setdefault(graph, {})
     # The ids of layers that live as long as the model does.
     points = (models.lasting(point) for point in (named, end))
     key = (*((id(thing), which) for thing, which in points), grid)
-    if key not in known:
-        reading = models.Reading(models.unmodified(model)[0], graph, grid)
-        made = reading.default(end, argument) if named is None else [reading.named(named)]
-        known[key] = [(_recalled(layer.point), layer.over) for layer in made]
+    with _lock:
+        graph = models.read(model, specs)
+        known = _found.setdefault(graph, {})
+        if key not in known:
+            reading = models.Reading(models.unmodified(model)[0], graph, grid)
+            made = reading.default(end, argument) if named is None else [reading.named(named)]
+            known[key] = [(_recalled(layer.point), layer.over) for layer in made]
     return [Weighed(point(), over) for point, over in known[key]]
 
 

@@ -153,7 +153,7 @@ def drawn(seed: int) -> keras.Model:
 
 @pytest.mark.parametrize("seed", range(count(25, 300)))
 def test_the_score_depends_on_nothing_but_the_layer(seed: int) -> None:
-    """Told what the layer gives for another picture, the model returns the score of that: no path goes around."""
+    """Told what the layer gives for another picture, the model returns the score of that."""
     model = drawn(seed)
     chosen = GradCAM(model).conv_layer
     x, other = np.random.default_rng(seed).normal(size=(2, 3, 8, 8, 2)).astype(np.float32)

@@ -586,7 +586,7 @@ row("vis.visualize_cam", "an unknown penultimate layer", LayerError,
     ("has no layer 'convv'", "Did you mean 'conv'"),
     lambda d: vis.visualize_cam(net(), -1, 1, IMAGE, "convv"))
 row("vis.visualize_cam", "no input with as many positions", LayerError,
-    ("axes of positions, and no input has as many", "Received: inputs [(90,)]"),
+    ("has an output with more than one position", "the model 'folded'"),
     lambda d: vis.visualize_cam(folded(), -1, 1, np.ones(90)))
 
 # ---- activation maximization ---------------------------------------------------------------------------
@@ -1110,7 +1110,7 @@ for name in ("GradCAM", "GradCAMPlusPlus", "LayerCAM"):
     row(about, "a conv_layer behind the output", GradientError, ("No path leads", "'conv'"),
         lambda d, make=make: make(behind(), "first", conv_layer="conv").explain(X, 0))
     row(about, "no input with as many positions", LayerError,
-        ("axes of positions, and no input has as many", "Received: inputs [(90,)]"),
+        ("has an output with more than one position", "the model 'folded'"),
         lambda d, make=make: make(folded()).explain(X.reshape(4, 90), 0))
 for steps in (0, -1, 2.5, "a", True, None):
     row("vis.attributions.IntegratedGradients", f"steps is {steps!r}", InputError,

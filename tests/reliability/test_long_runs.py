@@ -32,7 +32,6 @@ from tests.reliability.long_run import (
     traces_of,
 )
 from tests.reliability.scale import NIGHTLY, count
-from vis import maps
 from vis.attributions import GradCAM, GuidedBackprop, IntegratedGradients, Saliency
 from vis.errors import FilterError, InputError, LayerError, ModifierError
 from vis.losses import ActivationMaximization, TotalVariation
@@ -180,7 +179,8 @@ def test_two_threads_that_make_the_first_call_share_its_trace(ask: Ask) -> None:
         expected = alone.answer(ask)
         found = in_threads(*[lambda m=models: m.answer(ask, fresh=True)] * 2)
         assert all(same(each, expected) for each in found)
-        assert runs == [1]
+        # Class activation maps read the model once, to see where its positions lie.
+        assert runs == [2 if ask.kind == "cam" else 1]
         assert len(traces_of(model)) == len(ask.traces()) == 1
 
 
@@ -220,7 +220,8 @@ def cam_by_hand(model: Any, inputs: list[Any], output: int) -> Any:
         score = tf.reduce_sum(outputs[:, output])
     weights = tape.gradient(score, features).numpy().mean(axis=(1, 2), keepdims=True)
     heat = np.maximum((weights * features.numpy()).sum(axis=-1), 0)
-    return maps.upsample(heat, (len(heat), *inputs[0].shape[1:3]))[..., None]
+    # Windows of 3: the centres begin a pixel from the edge, and what they see reaches it.
+    return np.pad(heat, [(0, 0), (1, 1), (1, 1)], "edge")[..., None]
 
 
 Pair = tuple[Callable[[], list[Any]], Callable[[], list[Any]]]

@@ -7,7 +7,7 @@
 | `DeconvNet`, `GuidedBackprop` | the input | rectified, guided | nothing |
 | `IntegratedGradients` | a path from a baseline | true | weighed mean, times the way |
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
-| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | weighs the layer's channels or positions |
+| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | weighs its channels or positions |
 | `Occlusion` | covered copies | none | the fall of the score |
 
 ```python

@@ -46,22 +46,24 @@ class Reading:
         self._geometries: dict[int, Geometry] = {}
 
     def named(self, point: Any) -> Weighed:
-        """Return what a layer that a user has named sees.
+        """Return what a layer that a user has named sees; nothing if it has not been seen to run.
 
         Raises:
             LayerError: if it has no positions.
         """
         value = self._value(point)
-        rank = 0 if value is None or value.shape is None else len(value.shape)
+        if value is None:
+            return Weighed(point, {})
+        rank = len(value.shape or ())
         over = {}
-        if value is not None and rank > 2:
+        if rank > 2:
             for index in range(len(self._graph.inputs)):
                 found = self._positions(index, value, point, named=True)
                 if found is not None and (found.along is not None or _fits(found)):
                     over[index] = found
         if over:
             return Weighed(point, over)
-        shape = None if value is None or value.shape is None else value.shape[1:]
+        shape = (value.shape or ())[1:]
         name = point.name
         if self._grid is not None:
             raise LayerError(
@@ -169,6 +171,11 @@ class Reading:
     def _value(self, point: Any) -> Value | None:
         if point is self._model:
             return self._graph.outputs[0]
+        symbols = input_structure(self._model)
+        flat = [] if symbols is None else keras.tree.flatten(symbols)
+        for symbol, value in zip(flat, self._graph.inputs, strict=False):
+            if point is symbol or point is symbol._keras_history.operation:
+                return value
         values = self._values(point)
         return values[0] if values else None
 
