@@ -44,7 +44,14 @@ class Source:
     @property
     def symbols(self) -> Any:
         """The structure of symbolic inputs, or None for a model that has none."""
-        return models.input_structure(self.model) if self.is_model else self.model
+        if not self.is_model:
+            return self.model
+        found = vars(self).get("_symbols")
+        if found is None:
+            found = models.input_structure(self.model)
+            if not isinstance(self.model, keras.Sequential):  # which may be changed
+                vars(self)["_symbols"] = found
+        return found
 
     def anchor(self) -> Any:
         """Return the object whose life bounds that of the traces."""

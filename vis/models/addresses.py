@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ import keras
 from vis.errors import LayerError, did_you_mean
 from vis.models.calls import Call, operation_of
 from vis.models.find import check_model, children, runs_graph, unmodified, walk
+from vis.weak import WeakTable
+
+_tops: WeakTable[list[Any]] = WeakTable()
 
 
 def find_layer(model: Any, layer: Any) -> Any:
@@ -52,18 +56,28 @@ def find_layer(model: Any, layer: Any) -> Any:
             f"'conv5:1', a symbolic tensor, or the layer itself. Received: {layer!r} of type "
             f"{type(layer).__name__}."
         ) from None
-    layers = graph.layers
+    layers = _top(graph)
     if not -len(layers) <= index < len(layers):
         raise LayerError(
             f"Layer index {index} is out of range: the model {model.name!r} has {len(layers)} layers, "
             f"so valid indices are {-len(layers)} to {len(layers) - 1}."
         )
-    return layers[index]
+    return layers[index]()
+
+
+def _top(model: Any) -> list[Any]:
+    """Return weak references to the layers of a model; those of a functional one are always the same."""
+    known = _tops.get([model])
+    if known is None:
+        known = [weakref.ref(layer) for layer in model.layers]
+        if runs_graph(model) and not isinstance(model, keras.Sequential):
+            _tops.put([model], known)
+    return known
 
 
 def _is_inside(model: Any, operation: Any) -> bool:
     # Most are at the top, where looking takes the least time.
-    at_top = any(operation is found for found in model.layers)
+    at_top = any(operation is found() for found in _top(model))
     return at_top or any(operation is found for _, found in walk(model, operations=True))
 
 

@@ -23,7 +23,7 @@ from vis.errors import LayerError
 _ATOMS: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType)
 _ATOMS = (*_ATOMS, np.ndarray, np.generic, keras.Variable, keras.KerasTensor)
 # Objects of these packages hold no layer of a user's, and hold a great deal else.
-_FOREIGN = frozenset(sys.stdlib_module_names) | {"keras", "tensorflow", "jax", "jaxlib", "torch", "numpy"}
+_FOREIGN = frozenset(sys.stdlib_module_names) | set("keras tensorflow jax jaxlib torch numpy vis".split())
 
 
 def operations_in(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
@@ -81,7 +81,7 @@ def parts(value: Any) -> dict[Any, Any]:
 
 
 def is_foreign(module: Any) -> bool:
-    """Tell whether a module belongs to Keras, a tensor framework or Python itself."""
+    """Tell whether a module belongs to Keras, a tensor framework, this library or Python itself."""
     return isinstance(module, str) and module.split(".")[0] in _FOREIGN
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,10 @@ import keras
 from vis.errors import InputError, ModelError
 from vis.models.calls import Call, operation_of
 from vis.models.containers import is_foreign, operations_in, parts
+from vis.weak import WeakTable
+
+# By a symbolic input and a rank, the layer that tells where the channels are.
+_formats: WeakTable[weakref.ref[Any]] = WeakTable()
 
 
 class Modification:
@@ -63,7 +68,7 @@ def _symbolic(operation: Any, name: str) -> Any:
     except (AttributeError, ValueError):  # older versions of Keras raise the latter
         return None
     # A subclassed model may have an attribute of this name for something of its own.
-    flat = keras.tree.flatten(tensors)
+    flat = tensors if isinstance(tensors, list) else [tensors]
     return tensors if all(isinstance(tensor, keras.KerasTensor) for tensor in flat) else None
 
 
@@ -111,7 +116,7 @@ def _common(of_models: bool) -> frozenset[str]:
 def child_layers(layer: Any) -> list[Any]:
     """Return the layers directly inside a model or a wrapper, each once, in the model's order."""
     known = list(layer.layers) if isinstance(layer, keras.Model) else []
-    if runs_graph(layer):
+    if runs_graph(layer) or (known and is_foreign(type(layer).__module__)):
         return known
     # Keras does not know the layers in objects that are none of its own.
     found = {id(item): item for _, item in sublayers(layer) if isinstance(item, keras.Layer)}
@@ -227,14 +232,27 @@ def input_channel_axis(source: Any, rank: int) -> int:
         source: the symbolic input, or a model without any.
         rank: the input's number of axes, its batch axis included.
     """
-    for layer in _after(source) if isinstance(source, keras.KerasTensor) else _inside(source):
+    if not isinstance(source, keras.KerasTensor):
+        layer = _first_with_format(_inside(source), rank)
+    else:
+        # The graph after an input only grows, at its far ends.
+        known = _formats.get([source], rank)
+        layer = None if known is None else known()
+        if layer is None and (layer := _first_with_format(_after(source), rank)) is not None:
+            _formats.put([source], weakref.ref(layer), rank)
+    return _default_axis(rank) if layer is None else _axis(layer.data_format)
+
+
+def _first_with_format(layers: Iterator[Any], rank: int) -> Any:
+    """Return the first layer that works on arrays of some rank and has a `data_format`, or None."""
+    for layer in layers:
         spec = getattr(layer, "input_spec", None)
         if isinstance(spec, list | tuple):
             continue
         works_on = getattr(spec, "ndim", None) or getattr(spec, "min_ndim", None)
         if works_on == rank and hasattr(layer, "data_format"):
-            return _axis(layer.data_format)
-    return _default_axis(rank)
+            return layer
+    return None
 
 
 def _inside(model: Any) -> Iterator[Any]:

@@ -34,7 +34,8 @@ class Settings:
     """
 
     def __init__(self, operations: Iterable[Any]) -> None:
-        self._states = [_State(operation) for operation in operations]
+        states = [_State(operation) for operation in operations]
+        self._states = {id(state.reference): state for state in states}
         self._gone = False
         self._arrange()
 
@@ -49,7 +50,7 @@ class Settings:
         def note(_: object) -> None:
             self._gone = True
 
-        for state in self._states:
+        for state in self._states.values():
             state.settle(written, note)
         self._arrange()
 
@@ -59,20 +60,27 @@ class Settings:
         if self._gone:
             return False
         try:
-            for reference, plain, values, count, state in self._compared:
-                own = reference().__dict__
-                if plain(own) != values or (len(own) != count and not state.has_no_other()):
-                    return False
+            for plain, values, count, references in self._alike:
+                for reference in references:
+                    own = reference().__dict__
+                    if plain(own) != values:
+                        return False
+                    if len(own) != count and not self._states[id(reference)].has_no_other():
+                        return False
             return all([state.others_hold() for state in self._rest])
         except Exception:  # an operation or attribute is gone, or is an array now, which compares by elements
             return False
 
     def _arrange(self) -> None:
-        # What most operations have, and nothing else: the time goes into fetching it from memory.
-        self._compared = [
-            (state.reference, state.plain, state.values, len(state.names), state) for state in self._states
-        ]
-        self._rest = [state for state in self._states if state.others]
+        # Layers of the same settings share what these are compared with: the time goes into fetching memory.
+        alike: dict[Any, list[Any]] = {}
+        for state in self._states.values():
+            # A data type cannot be hashed.
+            key = (*state.plain, len(state.names), *((type(value), repr(value)) for value in state.values))
+            known = alike.setdefault(key, [_getter(state.plain), state.values, len(state.names), []])
+            known[3].append(state.reference)
+        self._alike = list(alike.values())
+        self._rest = [state for state in self._states.values() if state.others]
 
 
 class _State:
@@ -107,9 +115,9 @@ class _State:
 
     def _arrange(self, own: dict[str, Any]) -> None:
         self.names = frozenset(own)
-        plain = [name for name in self._checks if _is_plain(own[name])]
-        self.plain, self.values = _getter(plain), tuple(own[name] for name in plain)
-        self.others = [(name, check) for name, check in self._checks.items() if name not in plain]
+        self.plain = [name for name in self._checks if _is_plain(own[name])]
+        self.values = tuple(own[name] for name in self.plain)
+        self.others = [(name, check) for name, check in self._checks.items() if name not in self.plain]
 
     def others_hold(self) -> bool:
         operation = self.reference()

@@ -123,9 +123,13 @@ def _saliency(
     modify = grad_modifiers.get(grad_modifier)
     arrays = arrays_of(source, seed_input)
     wrt = None if wrt is None else source.point(wrt, "wrt_tensor")
+    # The channel axis of each gradient, counted from the end.
+    axes = [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
     gradients = input_gradient(source, losses, arrays, wrt, modifier)
-    axes = _channel_axes(source, arrays, wrt, gradients)
-    if wrt is None:
+    if wrt is not None:
+        rank = len(gradients[0].shape) if gradients[0] is not None else 0
+        axes = [models.filter_axis(wrt, rank) % rank - rank]
+    else:
         pairs = zip(gradients, arrays, strict=True)
         gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
     made = [_map(g, axis, modify, keepdims) for g, axis in zip(gradients, axes, strict=True)]
@@ -137,16 +141,6 @@ def _saliency(
                 reason = "modified gradient is constant. Try another grad_modifier"
             warn_if_empty(found, g, source, losses, f"The {reason}.")
     return made[0] if wrt is not None else inputs.packed(source.symbols, made, seed_input)
-
-
-def _channel_axes(
-    source: Source, arrays: list[npt.NDArray[Any]], wrt: Any, gradients: list[Any]
-) -> list[int]:
-    """Return the channel axis of each gradient, counted from the end."""
-    if wrt is not None:
-        rank = gradients[0].ndim
-        return [models.filter_axis(wrt, rank) % rank - rank]
-    return [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
 
 
 def _map(
