@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.traps import test_always_holds
 from tests.traps.known_values import INTEGRATED, KNOWN
+from tests.traps.reports import REPORTS
 from tests.traps.sections import SECTIONS
 from tests.traps.trap import METHODS, Trap
 
@@ -75,6 +76,11 @@ def page() -> str:
         + f"\nIntegrated gradients of {name} from {numbers(start)} to {numbers(end)}: {numbers(wanted)}, "
         "that is (2.5, 3, sin 3 - sin 1).\n"
     )
+    reported = [
+        [situation, holds, ", ".join(f"`tests/{test}`" for test in tests)]
+        for situation, holds, tests in REPORTS
+    ]
+    parts.append(f"## From reports\n\n{table(['situation', 'what holds', 'tests'], reported)}")
     return "\n".join(parts)
 
 
