@@ -78,9 +78,7 @@ def nested(value: float) -> keras.Model:
 def merged(value: float) -> keras.Model:
     entry = keras.Input((8, 2))
     masked = layers.Masking(value)(entry)
-    both = layers.Concatenate()(
-        [layers.Dense(3, "tanh")(masked), layers.GRU(3, return_sequences=True)(masked)]
-    )
+    both = layers.Add()([layers.Dense(3, "tanh")(masked), layers.GRU(3, return_sequences=True)(masked)])
     return keras.Model(entry, layers.Dense(2)(layers.GlobalAveragePooling1D()(both)))
 
 
