@@ -52,7 +52,7 @@ MODELS: dict[str, tuple[Any, bool]] = {
     "a nested softmax": (nested, True),
     "logits": (lambda dead: network(layers.Dense(3), dead=dead), False),
     "a regression": (lambda dead: network(layers.Dense(1), dead=dead), False),
-    "a subclassed model": (subclassed, False),
+    "a subclassed model": (subclassed, True),
 }
 
 

@@ -170,7 +170,7 @@ def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str], folder: Path, 
         *("saliency", folder / "model.keras", folder / "a.png", "--probabilities", "--output", tmp_path),
     )
     assert code == 0
-    assert err.startswith("vis: warning: The layer 'classes' ends in a softmax")
+    assert err.startswith("vis: warning: The output of 'classes' ends in a softmax")
     assert err.count("\n") == 1
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import vis.traces
-from vis import backprop_modifiers, describe, metrics, visualize_cam, visualize_saliency
+from vis import backprop_modifiers, metrics, visualize_cam, visualize_saliency
 from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad, operators
 from vis.errors import GradientError, LayerError
 from vis.scores import Score, single_output
@@ -263,7 +263,6 @@ CALLS: dict[str, Any] = {
     "sanity_check": lambda m: metrics.sanity_check(Saliency, m, PICTURES),
     "visualize_saliency": lambda m: visualize_saliency(m, -1, 1, PICTURES[0]),
     "visualize_cam": lambda m: visualize_cam(m, -1, 1, PICTURES[0]),
-    "the command line's predicted class": lambda m: describe.predicted_filter(m, m.layers[-1], PICTURES[0]),
 }
 
 

@@ -21,6 +21,19 @@ REDUCERS = {
 }
 
 
+def unmasked(values: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return values that are zero where a model masks its input.
+
+    Args:
+        values: `(batch, ...)`.
+        steps: what is not masked, of the same first axes, or with sizes of 1 there.
+    """
+    if steps.all():
+        return values
+    of_positions = steps.any(axis=tuple(range(values.ndim, steps.ndim)))
+    return np.where(of_positions.reshape(of_positions.shape + (1,) * (values.ndim - steps.ndim)), values, 0)
+
+
 def reduce_channels(
     gradients: npt.NDArray[Any], channel_axis: int = -1, reducer: str = "max"
 ) -> npt.NDArray[Any]:

@@ -213,7 +213,7 @@ class Optimizer:
         modified, tried = self.source.modifier is not None, False
         held = np.zeros(len(run.start), bool)
         if max_iter > 1 and found.still.any() and not modified:
-            descent, arrays = self._compiled(run, modify is not None, optimizer, redirected)
+            descent, arrays = self._compiled(run, modify is not None, optimizer, _redirected)
             tried = bool(descent.coverage and descent.coverage.reached)
             if tried:
                 # The other losses would hold the input where the filters are off.
@@ -466,7 +466,7 @@ class _Found:
         )
 
 
-def redirected(x: Any, y: Any, incoming: Any, true: Any) -> Any:
+def _redirected(x: Any, y: Any, incoming: Any, true: Any) -> Any:
     """Return the true gradient; of a sample for which that is zero everywhere, what turns activations on.
 
     What comes in passes where its step leads from x to the other side of zero, times

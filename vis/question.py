@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vis import describe, files, inputs, maps, models
 from vis.attributions import operators
 from vis.errors import InputError, LayerError
+from vis.files.pictures import image_size
 from vis.scores import Score
 from vis.source import Source
 
@@ -118,7 +119,7 @@ class Question:
         if self._preprocess is not None:
             said = [f"preprocessed as for {self._preprocess}"]
         if path is not None:
-            size = files.image_size(path)
+            size = image_size(path)
             height, width = self.shape[:2]
             if height is not None and width is not None and size[0] * width != size[1] * height:
                 said.append(f"{_FITTED[self.fit]} from {size[0]} x {size[1]} to {height} x {width} (--fit)")

@@ -334,7 +334,7 @@ def test_an_operator_on_several_outputs_is_given_its_targets_as_they_are(name: s
         found = GradientExplainer(model, operator=weighed, batch_size=batch_size).explain(x, targets)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     patches = Occlusion(model, operator=weighed, patch_size=2).explain(x, targets)
-    assert patches.shape == (5, 4, 1) and patches.any()
+    assert patches.shape == (5, 4, 2) and patches.any()
 
 
 def test_an_operator_of_ones_own_is_given_the_labels_of_one_output() -> None:

@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 from vis import backprop_modifiers, models
-from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad
+from vis.attributions import GradCAM, IntegratedGradients, LayerCAM, Occlusion, Saliency, SmoothGrad
 from vis.models import foldable
 
 Build = Callable[[Any], Any]
@@ -177,7 +177,7 @@ EXPLAINERS = pytest.mark.parametrize(
         lambda model, fold: Saliency(backprop_modifiers.rectified(model), fold_layers=fold),
         lambda model, fold: SmoothGrad(model, nb_samples=3, fold_layers=fold),
         lambda model, fold: IntegratedGradients(model, steps=4, fold_layers=fold),
-        lambda model, fold: GradCAM(model, fold_layers=fold),
+        lambda model, fold: LayerCAM(model, fold_layers=fold),
         lambda model, fold: GradCAM(model, conv_layer=1, fold_layers=fold),
         lambda model, fold: Occlusion(model, patch_size=8, fold_layers=fold),
         lambda model, fold: Saliency(model, output_layer="inner", fold_layers=fold),

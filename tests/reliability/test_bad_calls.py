@@ -1642,7 +1642,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras", "photos", "-o", "new.zarr", "--batch-size", "0"), "0 is not in the range"),
         (("model.keras", "photos", "-o", "file"), "holds no explanations of this library"),
         (("model.keras", "photos", "-o", "plain"), "holds no explanations of this library"),
-        (("model.keras", "good", "-o", "maps.zarr"), "holds explanations of other inputs"),
+        (("model.keras", "good", "-o", "maps.zarr"), "holds explanations with another configuration"),
         (("model.keras", "photos", "-o", "file/new.zarr"), "cannot be written"),
     ],
     "show": [

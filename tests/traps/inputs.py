@@ -155,7 +155,9 @@ def class_map_of_tokens(case: Case) -> None:
             y = layer(y)
         score = y[0, 1]
     weights = tape.gradient(score, vectors)[0].numpy().mean(axis=0)
-    expected = normalized(np.maximum(vectors[0].numpy() @ weights, 0))
+    heat = np.maximum(vectors[0].numpy() @ weights, 0)
+    mask = embedding.compute_mask(TOKENS[None])
+    expected = normalized(heat if mask is None else np.where(mask[0], heat, 0))
     found = visualize_cam(case.model, -1, 1, TOKENS)
     np.testing.assert_allclose(found, expected, atol=case.tolerance)
     by_explainer = GradCAM(case.model)(TOKENS[None], 1)

@@ -174,19 +174,19 @@ class Explainer(ABC):
         """
         if not len(arrays[0]):
             arrays = self.score.begin(arrays)
-            maps = [self._reduced(part, i) for i, part in enumerate(self.empty(arrays))]
-            return Explained(maps, np.empty(0), np.empty(0))
+            empty = [self._reduced(part, i) for i, part in enumerate(self.empty(arrays))]
+            return Explained(empty, np.empty(0), np.empty(0))
         weights = targets_of(self.score, arrays, given)
         arrays = self.score.begin(arrays)
         found = self.attribute(arrays, weights)
         steps = self.score.steps(arrays)
         if len(found.maps) == len(steps):
-            found = replace(found, maps=[*map(_of_steps, found.maps, steps)])
-        maps = [self._reduced(part, i) for i, part in enumerate(found.maps)]
+            found = replace(found, maps=[*map(maps.unmasked, found.maps, steps)])
+        reduced = [self._reduced(part, i) for i, part in enumerate(found.maps)]
         values = found.scores
         if scores and values is None:
             values = self.score.values(arrays, weights)
-        return Explained(maps, weights, values)
+        return Explained(reduced, weights, values)
 
     def empty(self, arrays: Arrays) -> Arrays:
         """Return the attributions of a batch of no sample."""
@@ -285,11 +285,6 @@ class Explainer(ABC):
         if len(parts) == 1 and (symbols is None or len(keras.tree.flatten(symbols)) > 1):
             return parts[0]  # one map, whatever the number of inputs
         return inputs.packed(symbols, parts, given if isinstance(given, dict) else None)
-
-
-def _of_steps(part: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    """Return attributions that are zero for steps that the model masks."""
-    return part if steps.all() else np.where(steps, part, 0)
 
 
 def _plain(value: Any) -> Any:

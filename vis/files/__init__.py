@@ -1,13 +1,12 @@
 """Models and pictures on disk: what is read is checked, what is written appears whole or not at all."""
 
 from vis.files.models import load_model
-from vis.files.pictures import ImageFolder, image_size, load_image, prepared, save_picture
+from vis.files.pictures import ImageFolder, load_image, prepared, save_picture
 from vis.files.writing import exists, written
 
 __all__ = [
     "ImageFolder",
     "exists",
-    "image_size",
     "load_image",
     "load_model",
     "prepared",

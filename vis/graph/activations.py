@@ -104,7 +104,7 @@ class _Search:
         self.operations = list(graph.between(sources, ends))
         self.places = {operation: place for place, operation in enumerate(self.operations)}
         self.dependent = graph.after(sources)
-        self.flowing = _flowing(graph, sources) & _flowing_back(graph, ends)
+        self.flowing = flowing(graph, sources) & _flowing_back(graph, ends)
         # The dominator tree of elementwise operations: of which value each is made alone.
         self.parents: dict[Value, Value | None] = {}
         self.depths: dict[Value, int] = {}
@@ -322,7 +322,7 @@ class _Search:
         return number if operation.kind == "multiply" else None
 
 
-def _flowing(graph: Graph, sources: Sequence[Value]) -> set[Value]:
+def flowing(graph: Graph, sources: Sequence[Value]) -> set[Value]:
     """Return the values whose gradient by some sources is not zero for sure."""
     if all(source.is_discrete for source in sources):
         return graph.after(sources)  # there is no gradient, which is said elsewhere

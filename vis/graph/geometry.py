@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from vis.graph.activations import flowing
 from vis.graph.elementwise import is_elementwise
 from vis.graph.rules import RULES, pointwise
 from vis.graph.sizes import Sizes
@@ -47,12 +48,14 @@ class Geometry:
             tuple((0.0, n - 1.0) for n in sizes),
         )
         self.source = source
+        # What depends on the source without a derivative, such as a mask, sees nothing of it.
+        seen = flowing(graph, [source])
         for operation in graph.operations:
             views = [self.views.get(value) for value in operation.operands]
             if operation.kind == "shape" or not any(views):
                 continue
             for index, output in enumerate(operation.outputs):
-                if output.shape is not None:
+                if output.shape is not None and output in seen:
                     self.views.setdefault(output, self._followed(operation, views, index))
 
     def channel_axes(self, default: int = -1) -> set[int]:

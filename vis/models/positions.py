@@ -10,7 +10,7 @@ import keras
 
 from vis.errors import LayerError
 from vis.graph import Geometry, Graph, Positions, Value, find_cuts, is_seen, positions_of
-from vis.models.addresses import call_of
+from vis.models.addresses import addresses, call_of
 from vis.models.calls import Call, operation_of
 from vis.models.find import filter_axis, held_operations, input_channel_axis, input_structure
 from vis.models.probe import paths_of
@@ -96,6 +96,13 @@ class Reading:
             LayerError: if there is none.
         """
         ends = self._graph.outputs if end is None or end is self._model else self._values(end)
+        count = sum(call.path == self._paths.get(id(end)) for call in self._graph.calls)
+        if count > 1 and end is not self._model:
+            raise LayerError(
+                f"The layer {end.name!r} is called {count} times in the model {self._model.name!r}, so it is "
+                "not clear which of its outputs is explained. Name the layer with the number of the call: "
+                f"{addresses(self._model, end, count)}."
+            )
         found: dict[Value, Weighed] = {}
         for index, source in enumerate(self._graph.inputs):
             for value in reversed(find_cuts(self._graph, source, ends)):

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import backprop_modifiers, class_maps, grad_modifiers, inputs, maps, models
+from vis.attributions import operators
 from vis.gradients import gradient_and_value
 from vis.graph import Positions
 from vis.models import Weighed
+from vis.scores import Score
 from vis.source import Losses, Source, as_source
 from vis.visualization.preparation import (
     arrays_of,
@@ -153,11 +155,18 @@ def _cam(
         (layer, *gradient_and_value(source, losses, arrays, layer.point, modifier)[:2]) for layer in layers
     ]
 
+    # Nothing speaks where the model masks its input.
+    score = Score(source, operators.get(None))
+    steps = score.steps(score.begin(arrays)) if source.is_model else []
+
     def laid(modify: grad_modifiers.GradModifier) -> list[npt.NDArray[np.float32]]:
         whole = class_maps.Laid(arrays)
         for layer, gradient, features in found:
             whole.add(layer, grad_modifiers.applied(modify, gradient[0])[None], features, _heat)
-        return [maps.normalize(array[0]) for array in whole.result(trailing=False)]
+        made = whole.result(trailing=False)
+        if len(made) == len(steps):
+            made = [maps.unmasked(array, kept) for array, kept in zip(made, steps, strict=True)]
+        return [maps.normalize(array[0]) for array in made]
 
     results = laid(modify)
     if not any(result.any() for result in results):
