@@ -376,6 +376,7 @@ def test_guided_gradients_by_hand() -> None:
     assert found.tolist() == [[0, 0], [1, 1], [1, 1], [1, 1], [0, 0], [0, 0], [0, 0]]
 
 
+@pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")  # some random filters are dead
 def test_the_cells_of_a_notebook_on_filters() -> None:
     model = classifier()
     layer_idx = utils.find_layer_idx(model, "conv")

@@ -274,11 +274,13 @@ class Optimizer:
                 f"The filters are dead for all of {2 * max_iter} inputs tried, also where the gradient "
                 "passed activations that were off."
             )
-        warn(
-            f"None of {max_iter} steps has lowered the loss{which}, so the picture is "
-            f"{'its start' if stuck.any() else 'that of the other losses'}. {reason} {attempts}",
-            EmptyMapWarning,
-        )
+        happened = f"None of {max_iter} steps has lowered the loss{which}, so the picture is its start."
+        if not stuck.any():
+            happened = (
+                f"None of {max_iter} steps has moved the filters{which}, so the picture is that of the other "
+                "losses."
+            )
+        warn(f"{happened} {reason} {attempts}", EmptyMapWarning)
 
     def _steps(
         self,

@@ -570,7 +570,7 @@ for what, layer, words in (
         lambda d, layer=layer: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, layer))
 row("vis.visualize_cam_with_losses", "a name beside a symbolic input", LayerError,
     ("penultimate_layer is a layer or a symbolic tensor", "Received: 'conv'", "pass the model"),
-    lambda d: vis.visualize_cam_with_losses(net().inputs, [(good_loss(), -1)], IMAGE, "conv"))
+    lambda d: vis.visualize_cam_with_losses(other().inputs, [(good_loss(), -1)], IMAGE, "conv"))
 row("vis.visualize_cam_with_losses", "a layer of another model", LayerError, ("foreign", "model 'net'"),
     lambda d: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, other().layers[-1]))
 row("vis.visualize_cam", "a layer without positions", LayerError,
@@ -1313,7 +1313,7 @@ for what, name, words in (
         "none.keras",
         ("There is no model file", "none.keras'", "Pass the path of a .keras or .h5 file"),
     ),
-    ("a folder", "plain", ("There is no model file", "plain'")),
+    ("a folder", "plain", ("is a folder, and no model file", "plain'")),
     ("words", "text.keras", ("could not be read as a Keras model", "text.keras'")),
     ("a picture", "a.png", ("could not be read as a Keras model", "a.png'")),
     ("weights", "net.weights.h5", ("holds no model, perhaps weights alone", "model.save")),
@@ -1326,11 +1326,11 @@ row("vis.files.exists", "a zero byte", InputError, "cannot be written", lambda d
 row("vis.files.exists", "a name too long", InputError, "cannot be written", lambda d: files.exists("a" * 300))
 for what, name, words in (
     ("a file that is not there", "none.png", ("There is no image file", "none.png'")),
-    ("a folder", "plain", ("plain'", "could not be")),
+    ("a folder", "plain", ("plain'", "is a folder, and no image file")),
     ("words", "text.keras", ("is not a picture in a format that Pillow reads", "text.keras'")),
     ("half a picture", "broken.png", ("could not be decoded", "broken.png'")),
     ("a path inside a file", "file/a.png", ("file/a.png'",)),
-    ("a zero byte", "a\0b", ("could not be",)),
+    ("a zero byte", "a\0b", ("There is no image file",)),
     (
         "a picture of real numbers",
         "real.tiff",
