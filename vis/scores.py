@@ -94,7 +94,7 @@ class Score:
             check_numbers(arrays, self.source.model, "O")
         else:
             begun.append(self._start.outputs(arrays))
-        if not len(arrays[0]) or not self._mask_makers.at_work():
+        if not len(arrays[0]) or not models.makes_masks(models.unmodified(self.source.model)[0]):
             return begun
         received, masks = self._start._masks(arrays)
         steps = [_unmasked(array, [*zip(received, masks, strict=True)]) for array in self.explained(begun)]

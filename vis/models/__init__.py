@@ -21,7 +21,7 @@ from vis.models.find import (
 )
 from vis.models.folding import foldable, scaled_kernels
 from vis.models.linear import activation_name, linear_outputs, shared_copy
-from vis.models.masks import MaskMakers, Masks, mask_makers
+from vis.models.masks import MaskMakers, Masks, makes_masks, mask_makers
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage
 from vis.models.positions import Reading, Weighed
 from vis.models.probe import Probe, paths_of
@@ -52,6 +52,7 @@ __all__ = [
     "lasting",
     "layer_coverage",
     "linear_outputs",
+    "makes_masks",
     "mask_makers",
     "modified",
     "operation_of",

@@ -11,9 +11,13 @@ import keras
 from vis import backend
 from vis.errors import SoftmaxWarning, warn
 from vis.graph import SOFTMAX, Graph, Squashing, Squashings, Value
+from vis.models.calls import Call, lasting, operation_of
 from vis.models.find import output_structure, unmodified
-from vis.models.probe import paths_of
+from vis.models.findings import Findings
+from vis.models.probe import noting, paths_of
 from vis.models.reading import read
+
+_known: Findings[list[Squashing]] = Findings()
 
 
 class LastSteps:
@@ -21,13 +25,15 @@ class LastSteps:
 
     Args:
         outputs: symbolic tensors of one graph.
+        written: takes what the layers write when they are called, see `Probe.written`.
     """
 
     graph: Graph
     values: dict[int, Value]
     found: list[Squashing | None]
 
-    def __init__(self, outputs: Sequence[Any]) -> None:
+    def __init__(self, outputs: Sequence[Any], written: set[tuple[int, str]] | None = None) -> None:
+        self._written = set() if written is None else written
         nodes = {id(node): node for node in map(node_of, outputs)}
         while True:
             self._read(outputs, nodes)
@@ -57,7 +63,8 @@ class LastSteps:
             for node in order:
                 if node.input_tensors:
                     args, kwargs = node.arguments.fill_in(known)
-                    returned = keras.tree.flatten(node.operation(*args, **kwargs))
+                    run = noting(node.operation, self._written)  # a twin: the user's layer is left alone
+                    returned = keras.tree.flatten(run(*args, **kwargs))
                     known.update(zip(map(id, node.output_tensors), returned, strict=True))
             return [known[key] for key in self.symbols]
 
@@ -103,19 +110,34 @@ def squashings(model: Any, layer: Any = None) -> list[Squashing]:
     """
     original, _ = unmodified(model)
     target = original if layer is None or layer is model else layer
+    thing, which = lasting(target)
+
+    def make(written: set[tuple[int, str]]) -> list[Squashing]:
+        return [each for each in _squashings(original, target, written) if each is not None]
+
+    return _known.get(original, make, [thing], which)
+
+
+def _squashings(original: Any, target: Any, written: set[tuple[int, str]]) -> list[Squashing | None]:
     outputs = output_structure(target) if isinstance(target, keras.Model) else _outputs(target)
-    found: list[Squashing | None] = []
     if outputs is not None:
-        found = LastSteps(keras.tree.flatten(outputs)).found
-    elif (specs := specs_of(original)) is not None:
-        path = paths_of(original).get(id(target))
-        graph = read(original, specs)
-        ends = Squashings(graph)
-        found = [ends.of(value) for call in graph.calls if call.path == path for value in call.outputs]
-    return [each for each in found if each is not None]
+        return LastSteps(keras.tree.flatten(outputs), written).found
+    specs = specs_of(original)
+    if specs is None:
+        return []
+    path = paths_of(original).get(id(operation_of(target)))
+    graph = read(original, specs)
+    ends = Squashings(graph)
+    index = target.index if isinstance(target, Call) else None
+    calls = [call for call in graph.calls if call.path == path and index in (None, call.index)]
+    return [ends.of(value) for call in calls for value in call.outputs]
 
 
 def _outputs(layer: Any) -> Any:
+    if isinstance(layer, keras.KerasTensor):
+        return [layer]
+    if isinstance(layer, Call):
+        return None if layer.tensor is None else [layer.tensor]
     nodes = layer._inbound_nodes  # no public name for what an operation was called on
     return nodes[0].output_tensors if nodes else None
 

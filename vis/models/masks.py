@@ -17,11 +17,13 @@ import numpy as np
 from keras import ops
 
 from vis.models.find import held_operations
+from vis.models.findings import Findings
 from vis.models.twins import Unannounced
 
 # The relative distance of two neighbouring numbers of a type.
 _STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 _NOTHING = np.zeros((1, 1, 1), np.float32)
+_known: Findings[bool] = Findings()
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ def mask_makers(model: Any) -> MaskMakers:
         masks += keras.tree.flatten(handed)
     symbols = [mask for mask in masks if isinstance(mask, keras.KerasTensor) and mask.dtype == "bool"]
     return MaskMakers(layers, [mask._keras_history.operation for mask in symbols], held)
+
+
+def makes_masks(model: Any) -> bool:
+    """Tell whether a model may make a mask."""
+    return _known.get(model, lambda _: mask_makers(model).at_work())
 
 
 def _makes_mask(layer: Any) -> bool:

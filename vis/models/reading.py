@@ -9,12 +9,11 @@ import keras
 
 from vis import backend
 from vis.graph import Graph
-from vis.models.find import held_operations, input_structure, unmodified
+from vis.models.find import input_structure, unmodified
+from vis.models.findings import Findings
 from vis.models.probe import noting
-from vis.models.settings import Settings
-from vis.weak import WeakTable
 
-_readings: WeakTable[tuple[Graph, Settings]] = WeakTable()
+_readings: Findings[Graph] = Findings()
 
 
 def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
@@ -29,17 +28,14 @@ def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
     if specs is None:
         given = keras.tree.flatten(symbols)
         specs = [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in given]
-    known = _readings.get([graph], tuple(specs))
-    if known is None or not known[1].hold():
-        written: set[tuple[int, str]] = set()
+
+    def make(written: set[tuple[int, str]]) -> Graph:
         run = noting(graph, written)
-        settings = Settings([graph, *held_operations(graph).values()])
 
         def forward(tensors: list[Any]) -> Any:
             inputs = tensors[0] if symbols is None else keras.tree.pack_sequence_as(symbols, tensors)
             return run(inputs, training=False)
 
-        known = (backend.traced(forward, specs), settings)
-        settings.settle(written)
-        _readings.put([graph], known, tuple(specs))
-    return known[0]
+        return backend.traced(forward, specs)
+
+    return _readings.get(graph, make, key=tuple(specs))
