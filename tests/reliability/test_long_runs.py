@@ -147,11 +147,12 @@ def check_flat(before: Memory, after: Memory, calls: int, allowed: float) -> Non
 
 def test_memory_stays_flat(long_run: LongRun) -> None:
     """Some 100 bytes a call are allocated for good by TensorFlow and Keras, and a few objects at times."""
-    before, *_, last = long_run.memory
-    calls = long_run.calls * WINDOWS // (WINDOWS + 1)
+    before, settled, *_, last = long_run.memory
+    each = long_run.calls // (WINDOWS + 1)
     for after in long_run.memory[1:]:
-        check_flat(before, after, calls, 1.0)
-    assert last.objects - before.objects < calls / 4
+        check_flat(before, after, WINDOWS * each, 1.0)
+    # In the first window what Python remembers of classes still fills up.
+    assert last.objects - settled.objects < (WINDOWS - 1) * each / 4
 
 
 def test_deleted_models_are_gone_with_all_that_was_made_of_them(long_run: LongRun) -> None:
