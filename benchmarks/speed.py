@@ -133,6 +133,8 @@ def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
     for batch in (1, 16):
         for name in NETWORKS:
             yield f"plain {name} {batch}", lambda n=name, b=batch: plain(n, build(n), b)
+        small = "MobileNetV2, 96 x 96"
+        yield f"plain {small} {batch}", lambda n=small, b=batch: plain(n, build("MobileNetV2", 96), b)
         for name in few:
             yield f"cam {name} {batch}", lambda n=name, b=batch: cams(n, build(n), b)
         if batch == 1:
