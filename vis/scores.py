@@ -80,6 +80,10 @@ class Score:
         return self._mask_makers.in_loops
 
     @cached_property
+    def _is_masked(self) -> bool:
+        return models.makes_masks(models.unmodified(self.source.model)[0])
+
+    @cached_property
     def _mask_makers(self) -> models.MaskMakers:
         return models.mask_makers(models.unmodified(self.source.model)[0])
 
@@ -94,7 +98,7 @@ class Score:
             check_numbers(arrays, self.source.model, "O")
         else:
             begun.append(self._start.outputs(arrays))
-        if not len(arrays[0]) or not models.makes_masks(models.unmodified(self.source.model)[0]):
+        if not len(arrays[0]) or not self._is_masked:
             return begun
         received, masks = self._start._masks(arrays)
         steps = [_unmasked(array, [*zip(received, masks, strict=True)]) for array in self.explained(begun)]

@@ -58,7 +58,7 @@ class Saliency(GradientExplainer):
         # of all samples costs more than what most modifiers do.
         for gradient in gradients:
             for sample in gradient:
-                sample[...] = grad_modifiers.applied(self.grad_modifier, sample)
+                sample[...] = grad_modifiers.applied(self.grad_modifier, sample, spare=True)
         return gradients
 
 

@@ -40,13 +40,18 @@ def identity(grads: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(grads)
 
 
-def applied(modify: GradModifier, gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def applied(modify: GradModifier, gradient: npt.NDArray[Any], spare: bool = False) -> npt.NDArray[Any]:
     """Return what a gradient modifier makes of a gradient.
+
+    Args:
+        modify: the gradient modifier.
+        gradient: the gradient.
+        spare: whether the gradient may be written to, so that it need not be copied.
 
     Raises:
         ModifierError: if the result has another shape or is not finite.
     """
-    modified = np.asarray(modify(gradient.copy()))
+    modified = np.asarray(modify(gradient if spare else gradient.copy()))
     numbers = modified.dtype.kind in "fiub"
     if not numbers or modified.shape != gradient.shape or not np.isfinite(modified).all():
         bad = np.count_nonzero(~np.isfinite(modified)) if numbers else modified.size
