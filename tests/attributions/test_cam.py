@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tests.laying import laid
 from vis.attributions import GradCAM, GradCAMPlusPlus, LayerCAM
 from vis.attributions.cam import ClassActivation
 from vis.errors import GradientError, LayerError
@@ -55,29 +56,6 @@ def heat_of(kind: Any, features: np.ndarray, gradient: np.ndarray) -> np.ndarray
                 factor = max(float(gradient[i, j, k]), 0) if kind is LayerCAM else weight
                 heat[i, j] += factor * float(features[i, j, k])
     return np.where(heat > 0, heat, 0)
-
-
-def laid(heat: np.ndarray, size: tuple[int, int], stride: int, offset: int, reach: int) -> np.ndarray:
-    """Position i at `stride * i + offset`, one value at a time.
-
-    Linear between positions, constant as far as the outermost ones reach, zero beyond.
-    """
-
-    def shares(pixel: int, count: int) -> dict[int, float]:
-        last = offset + stride * (count - 1)
-        if not offset - reach <= pixel <= last + reach:
-            return {}
-        at = min(max((pixel - offset) / stride, 0), count - 1)
-        low = min(int(at), count - 2)
-        return {low: 1 - (at - low), low + 1: at - low}
-
-    large = np.zeros(size)
-    for y in range(size[0]):
-        for x in range(size[1]):
-            for i, a in shares(y, heat.shape[0]).items():
-                for j, b in shares(x, heat.shape[1]).items():
-                    large[y, x] += a * b * heat[i, j]
-    return large
 
 
 # Stride, offset and reach of the positions of the layers of `network`.
