@@ -23,7 +23,11 @@ from vis.attributions import (
 from vis.errors import StretchedMapWarning
 
 # Where zeros are right, a warning about them is beside the point.
-pytestmark = pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning"),
+    # The oldest Keras says so of attention, from inside of it.
+    pytest.mark.filterwarnings("ignore:(.|\\n)*does not support masking:UserWarning"),
+]
 
 LENGTHS = np.array([3, 8, 5])
 CLASSES = np.array([0, 1, 1])
@@ -62,6 +66,11 @@ class ByHand(keras.Model):
     def __init__(self, value: float) -> None:
         super().__init__()
         self.masking, self.gru, self.scores = layers.Masking(value), layers.GRU(4), layers.Dense(2)
+
+    def build(self, input_shape: Any) -> None:
+        self.gru.build(input_shape)
+        self.scores.build((None, 4))
+        self.built = True
 
     def call(self, x: Any) -> Any:
         return self.scores(self.gru(x, mask=self.masking.compute_mask(x)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,11 @@ from vis import models
 from vis.graph import Geometry
 
 ONES = {"kernel_initializer": "ones", "dtype": "float64"}
+
+# Newer than the oldest Keras.
+ANTIALIAS: dict[str, Any] = (
+    {"antialias": True} if "antialias" in inspect.signature(layers.Resizing).parameters else {}
+)
 
 
 def convolution(draw: random.Random, size: int) -> Any:
@@ -197,7 +203,7 @@ def lines(view: Any, *sources: int) -> list[tuple[float, float]]:
     ("build", "expected"),
     [
         (lambda x: layers.Resizing(8, 24)(x), [(2, 0.5), (0.5, -0.25)]),
-        (lambda x: layers.Resizing(8, 24, antialias=True)(x), [(2, 0.5), (0.5, -0.25)]),
+        (lambda x: layers.Resizing(8, 24, **ANTIALIAS)(x), [(2, 0.5), (0.5, -0.25)]),
         (lambda x: layers.CenterCrop(10, 6)(x), [(1, 3), (1, 3)]),
         (lambda x: layers.UpSampling2D(2, interpolation="bilinear")(x), [(0.5, -0.25), (0.5, -0.25)]),
         (lambda x: layers.Conv2D(2, (3, 1), strides=(2, 3))(x), [(2, 1), (3, 0)]),

@@ -16,6 +16,14 @@ from vis.models import squashings
 Make = Callable[[Any], Any]
 
 
+def without_gradient(x: Any) -> Any:
+    """Stop the gradient; the oldest Keras cannot do so symbolically."""
+    try:
+        return ops.stop_gradient(x)
+    except ValueError:
+        return layers.Lambda(tf.stop_gradient)(x)
+
+
 def normalized(e: Any) -> Any:
     return e / ops.sum(e, axis=-1, keepdims=True)
 
@@ -34,14 +42,14 @@ SOFTMAX: dict[str, Make] = {
     "exp over sum": lambda x: ops.exp(x) / ops.sum(ops.exp(x), axis=-1, keepdims=True),
     "exp once": lambda x: normalized(ops.exp(x)),
     "maximum subtracted": lambda x: normalized(ops.exp(x - highest(x))),
-    "maximum without its gradient": lambda x: normalized(ops.exp(x - ops.stop_gradient(highest(x)))),
+    "maximum without its gradient": lambda x: normalized(ops.exp(x - without_gradient(highest(x)))),
     "mean subtracted": lambda x: normalized(ops.exp(x - ops.mean(x, axis=-1, keepdims=True))),
     "sum expanded": lambda x: ops.exp(x) / ops.expand_dims(ops.sum(ops.exp(x), axis=-1), -1),
     "with an epsilon": lambda x: ops.exp(x) / (ops.sum(ops.exp(x), axis=-1, keepdims=True) + 1e-7),
     "a reciprocal": lambda x: ops.exp(x) * ops.reciprocal(ops.sum(ops.exp(x), axis=-1, keepdims=True)),
     "powers of two": lambda x: normalized(ops.power(2.0, x)),
     "exp of log_softmax": lambda x: ops.exp(ops.log_softmax(x)),
-    "exp of logsumexp": lambda x: ops.exp(x - ops.logsumexp(x, axis=-1, keepdims=True)),
+    "exp of logsumexp": lambda x: ops.exp(x - ops.logsumexp(x, axis=(-1,), keepdims=True)),
     "several axes": lambda x: layers.Softmax(axis=(1, 2))(x),
     "temperature": lambda x: ops.softmax(x / 3.0),
     "temperature by hand": lambda x: normalized(ops.exp(x / 3.0 - highest(x / 3.0))),
@@ -66,7 +74,7 @@ LOG_SOFTMAX: dict[str, Make] = {
     "ops": ops.log_softmax,
     "log of softmax": lambda x: ops.log(ops.softmax(x)),
     "log of softmax with an epsilon": lambda x: ops.log(ops.softmax(x) + 1e-7),
-    "minus logsumexp": lambda x: x - ops.logsumexp(x, axis=-1, keepdims=True),
+    "minus logsumexp": lambda x: x - ops.logsumexp(x, axis=(-1,), keepdims=True),
     "minus log of sum": lambda x: x - log_of_sum(x),
     "maximum subtracted": lambda x: (x - highest(x)) - log_of_sum(x - highest(x)),
     "maximum in the logarithm": lambda x: x - (log_of_sum(x - highest(x)) + highest(x)),

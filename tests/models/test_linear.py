@@ -309,7 +309,7 @@ WRITTEN: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda z: z.reshape(-1, 2, 2),
     ),
     "log of softmax": (lambda z: ops.log(ops.softmax(z) + 1e-7), lambda z: z),
-    "minus logsumexp": (lambda z: z - ops.logsumexp(z, axis=-1, keepdims=True), lambda z: z),
+    "minus logsumexp": (lambda z: z - ops.logsumexp(z, axis=(-1,), keepdims=True), lambda z: z),
     "one minus": (lambda z: 1.0 - ops.softmax(z), lambda z: 1 - z),
     "joined": (
         lambda z: ops.concatenate([ops.softmax(z), ops.tanh(z), z], axis=-1),
