@@ -36,13 +36,6 @@ def has_logits(model: Any, end: Any) -> bool:
     return found
 
 
-def logits(model: Any, end: Any) -> str:
-    """Return a sentence that says how to explain what stands before a softmax at the end of `end`."""
-    if has_logits(model, end):
-        return "Explain the logits: vis.linear_outputs(model)."
-    return "Explain the logits: name the layer before it, or let the model return them."
-
-
 def attempts(model: Any, end: Any, others: Sequence[str], another: str = "another filter") -> tuple[str, str]:
     """Return why a score may not depend on its input, in words, and what to try.
 

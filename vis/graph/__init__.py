@@ -5,7 +5,7 @@ from vis.graph.cuts import find_cuts
 from vis.graph.geometry import Geometry
 from vis.graph.pixels import pixel_range
 from vis.graph.positions import Positions, is_seen, positions_of
-from vis.graph.squashing import SOFTMAX, Skip, Squashing, Squashings, find_squashing, signature
+from vis.graph.squashing import SOFTMAX, Skip, Squashing, Squashings, signature
 from vis.graph.words import Graph, LayerCall, Operation, Shape, Value, constant
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "constant",
     "find_activations",
     "find_cuts",
-    "find_squashing",
     "is_seen",
     "pixel_range",
     "positions_of",

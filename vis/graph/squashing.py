@@ -72,11 +72,6 @@ class Squashing:
     why: str = ""
 
 
-def find_squashing(graph: Graph, value: Value) -> Squashing | None:
-    """Return what a value of a graph ends in, or None if it is not squashed."""
-    return Squashings(graph).of(value)
-
-
 class Squashings:
     """What the values of a graph end in.
 

@@ -170,11 +170,6 @@ def upstream(tensors: list[Any]) -> list[Any]:
     return list(found.values())
 
 
-def nodes_of(model: Any, operation: Any) -> list[Any]:
-    """Return the calls of an operation in the graph of a model: a shared layer has others elsewhere."""
-    return [node for node in upstream(model.outputs) if node.operation is operation]
-
-
 def output_tensors(layer: Any) -> list[Any]:
     """Return the symbolic outputs of a model, or of the first call of a layer; none if no graph tells."""
     if output_structure(layer) is not None:
