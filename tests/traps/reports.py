@@ -121,12 +121,12 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     (
         "the last layer is a model or an operation, on the command line",
         "the library's map",
-        ["test_cli.py::test_whatever_the_last_layer_is"],
+        ["cli/test_cli.py::test_whatever_the_last_layer_is"],
     ),
     (
         "a model of two outputs on the command line",
         "refused, naming their layers, or the named one",
-        ["test_cli.py::test_a_model_of_several_outputs"],
+        ["cli/test_cli.py::test_a_model_of_several_outputs"],
     ),
     (
         "a model file with a custom layer or unknown options",
@@ -138,13 +138,13 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         "upright, not squashed, and said",
         [
             "files/test_pictures.py::test_a_picture_is_upright",
-            "test_cli.py::test_the_picture_is_explained_as_the_model_sees_it",
+            "cli/test_cli.py::test_the_picture_is_explained_as_the_model_sees_it",
         ],
     ),
     (
         "a folder, a missing or misspelt name",
         "told before TensorFlow is loaded",
-        ["test_cli.py::test_a_wrong_name_is_told_before_tensorflow_is_loaded"],
+        ["cli/test_cli.py::test_a_wrong_name_is_told_before_tensorflow_is_loaded"],
     ),
     (
         "advice in Python on the command line, or that leads in a circle",

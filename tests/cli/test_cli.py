@@ -14,6 +14,7 @@ from PIL import Image
 
 import vis
 from vis import cli, files
+from vis.cli.explain import METHODS
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -151,7 +152,7 @@ def test_activation(
 def test_activation_of_all_filters_at_any_size(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_AT_ONCE", 2)
+    monkeypatch.setattr(cli.draw, "_AT_ONCE", 2)
     model = keras.Sequential([layers.Input((None, None, 1)), layers.Conv2D(3, 3, name="conv")])
     model.save(tmp_path / "any.keras")
     options = ["--size", 9, 12, "--steps", 2, "--output", tmp_path / "pictures"]
@@ -279,7 +280,9 @@ def test_zarr_is_looked_for_first(
     command: str,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(cli, "_start_tensorflow", lambda: pytest.fail("TensorFlow is not needed to say so"))
+    monkeypatch.setattr(
+        getattr(cli, command), "start_tensorflow", lambda: pytest.fail("TensorFlow is not needed to say so")
+    )
     arguments = [folder / "model.keras", folder, "-o", tmp_path / "new"] if command == "explain" else [folder]
     code, out, err = run(capfd, command, *arguments)
     assert (code, out, err) == (2, "", 'vis: Maps on disk need zarr: pip install "keras-vis3[zarr]".\n')
@@ -509,7 +512,7 @@ def test_explain_and_show(capfd: pytest.CaptureFixture[str], folder: Path, tmp_p
     assert code == 2 and "There is no picture in the folder" in err
 
 
-@pytest.mark.parametrize("method", cli._METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_explains(
     capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, method: str
 ) -> None:

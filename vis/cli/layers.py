@@ -1,0 +1,24 @@
+"""`vis layers`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vis.cli.app import start_tensorflow
+from vis.cli.options import SAFE_OPTION, command
+
+
+@command(SAFE_OPTION)
+def layers(model: Path, safe_mode: bool) -> None:
+    """List the layers of MODEL (.keras or .h5).
+
+    For each layer, other operation of the graph, and call of a layer that is called several times: its
+    index, its path for --layer, its type, output shape, number of filters and activation, and whether guided
+    backpropagation reaches that activation.
+    """
+    start_tensorflow()
+    from vis import describe, files
+
+    click.echo(describe.layer_table(files.load_model(model, safe_mode)))
