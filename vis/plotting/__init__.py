@@ -7,7 +7,17 @@ they show themselves.
 
 from vis.plotting.colors import DIVERGING, SEQUENTIAL, colorize
 from vis.plotting.figures import Figure
+from vis.plotting.over import overlay_map
 from vis.plotting.pictures import plot_grid, plot_saliency
 from vis.plotting.spread import plot_spread
 
-__all__ = ["DIVERGING", "SEQUENTIAL", "Figure", "colorize", "plot_grid", "plot_saliency", "plot_spread"]
+__all__ = [
+    "DIVERGING",
+    "SEQUENTIAL",
+    "Figure",
+    "colorize",
+    "overlay_map",
+    "plot_grid",
+    "plot_saliency",
+    "plot_spread",
+]

@@ -2,50 +2,203 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 
 from vis import checks
-from vis.errors import InputError
+from vis.errors import InputError, did_you_mean
 
 SEQUENTIAL = "inferno"
 DIVERGING = "RdBu_r"
 
 
-def colorize(array: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """Return a map as an RGB picture.
+class Scale(ScalarMappable):
+    """From values to colours; a colour bar can be made of it.
 
     Args:
-        array: `(height, width)`; values without a sign are drawn from 0 to their maximum, values of
-            both signs from -m to m with m their largest magnitude.
+        low, high: the values at the ends of the colours; from `-high` if `signed`.
+        cmap: the colours.
+        signed: whether zero is in the middle.
+        cut: whether there are values beyond the ends.
+    """
+
+    def __init__(self, low: float, high: float, cmap: Colormap, signed: bool, cut: bool) -> None:
+        super().__init__(Normalize(-high if signed else low, high), cmap)
+        self.low, self.high, self.signed, self.cut = low, high, signed, cut
+
+    def rgb(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+        """Return the colours of values, uint8, with a last axis of 3."""
+        rgba: npt.NDArray[np.uint8] = self.to_rgba(values, bytes=True)
+        return rgba[..., :3]
+
+    def share(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return how far values, or the magnitudes of signed ones, are up the scale, 0 to 1."""
+        sizes = np.abs(values) if self.signed else values
+        return np.clip((sizes - self.low) / (self.high - self.low), 0, 1)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How values become colours.
+
+    Args:
+        cmap: a Matplotlib colormap or its name; None for `SEQUENTIAL`, or `DIVERGING` for signed values.
+        clip_percentile: the colours end at the `100 - clip_percentile`-th percentile of the values, or of
+            their magnitudes if they are signed: at most this share of the values, in percent, lies beyond
+            and is drawn in the colour of the end. 0 cuts nothing.
+        signed: diverging colours from -m through 0 to m, or dark to bright from 0 (or the smallest negative
+            value) to the largest; None reads it from the values: signed if one is negative.
+        absolute: draw magnitudes.
+    """
+
+    cmap: str | Colormap | None = None
+    clip_percentile: float = 0
+    signed: bool | None = None
+    absolute: bool = False
+
+    def __post_init__(self) -> None:
+        percentile = self.clip_percentile
+        number = isinstance(percentile, int | float | np.number) and not isinstance(percentile, bool)
+        if not number or not 0 <= percentile < 100:
+            raise InputError(
+                "clip_percentile is a percentage of the values, at least 0 and below 100. "
+                f"Received: {percentile!r}."
+            )
+        if isinstance(self.cmap, str):
+            if self.cmap not in matplotlib.colormaps:
+                hint = did_you_mean(self.cmap, list(matplotlib.colormaps))
+                raise InputError(f"Matplotlib has no colormap {self.cmap!r}.{hint}")
+        elif not isinstance(self.cmap, Colormap | None):
+            raise InputError(f"cmap is a Matplotlib colormap or its name. Received: {self.cmap!r}.")
+        if self.absolute and self.signed:
+            raise InputError("Magnitudes have no sign. Received: absolute=True and signed=True. Pass one.")
+
+    def named(self, name: str) -> str:
+        """Return the title of a panel: `|name|` if its values lose their sign."""
+        return f"|{name}|" if self.absolute and name else name
+
+    def drawn(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the values that are drawn: their magnitudes if `absolute`."""
+        return np.abs(values) if self.absolute else values
+
+    def scale(self, values: npt.NDArray[np.float64]) -> Scale:
+        """Return the scale of values."""
+        values = self.drawn(values)
+        lowest = float(values.min())
+        signed = lowest < 0 if self.signed is None else self.signed
+        low = 0.0 if signed else min(lowest, 0.0)
+        sizes = np.abs(values) if signed else values
+        # "higher": no more than the share itself is cut, and nothing of a few values.
+        high = float(np.percentile(sizes, 100 - self.clip_percentile, method="higher"))
+        # Where nearly everything is zero, the cut would fall on zero and hide the rest.
+        if high <= low:
+            high = float(sizes.max())
+        if high <= low:
+            high = low + 1.0
+        cmap = self.cmap or (DIVERGING if signed else SEQUENTIAL)
+        chosen = matplotlib.colormaps[cmap] if isinstance(cmap, str) else cmap
+        return Scale(low, high, chosen, signed, bool((sizes > high).any()))
+
+
+def colorize(
+    array: npt.ArrayLike,
+    *,
+    cmap: str | Colormap | None = None,
+    clip_percentile: float = 0,
+    signed: bool | None = None,
+    absolute: bool = False,
+) -> npt.NDArray[np.uint8]:
+    """Return a map as an RGB picture.
+
+    Values without a sign are drawn from 0 to their maximum, values of both signs from -m to m with m
+    their largest magnitude.
+
+    Args:
+        array: `(height, width)`, or with axes of one before or after: `(height, width, 1)`, `(1, height,
+            width, 1)`.
+        cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed values, `DIVERGING`.
+        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
+        absolute: draw magnitudes.
 
     Returns:
         `(height, width, 3)`, uint8.
 
     Raises:
-        InputError: if the map is not two-dimensional or not finite.
+        InputError: if the shape is not that of one map, a value is NaN or infinite, or an option is none.
     """
-    scale = mappable(finite(array, ndim=2))
-    rgba: npt.NDArray[np.uint8] = scale.to_rgba(np.asarray(array, np.float64), bytes=True)
-    return rgba[..., :3]
+    look = Look(cmap, clip_percentile, signed, absolute)
+    values = one_map(array)
+    return look.scale(values).rgb(look.drawn(values))
 
 
-def finite(array: npt.ArrayLike, ndim: int | None = None) -> npt.NDArray[np.float64]:
-    values = checks.real(array, "A map").astype(np.float64)
-    known = values.ndim in ((1, 2) if ndim is None else (ndim,)) and values.size
-    if not known or not np.isfinite(values).all():
+def one_map(array: npt.ArrayLike, what: str = "A map") -> npt.NDArray[np.float64]:
+    """Return one map as `(height, width)`, without axes of one before and after them.
+
+    Raises:
+        InputError: if there are several maps or channels, or a value is NaN or infinite.
+    """
+    values = checks.real(array, what)
+    shape = values.shape
+    if values.ndim == 4 and shape[0] == 1:
+        values = values[0]
+    if values.ndim == 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    elif values.ndim == 3 and values.shape[0] == 1:
+        values = values[0]
+    if values.ndim == 3 and 1 < values.shape[-1] <= 4:
         raise InputError(
-            "A map is finite and has the axes (height, width), or one axis. Received: shape "
-            f"{values.shape} with {np.count_nonzero(~np.isfinite(values))} values not finite."
+            f"{what} has one value per position, (height, width). Received: shape {shape}, with "
+            f"{values.shape[-1]} channels. Reduce them, for example by map.max(axis=-1) or by the reducer of "
+            "the explainer."
+        )
+    if values.ndim != 2:
+        raise InputError(f"{what} has the axes (height, width). Received: shape {shape}.")
+    return finite(values, 2, what)
+
+
+def finite(
+    array: npt.ArrayLike, ndim: int | None = None, what: str = "A map"
+) -> npt.NDArray[np.float64]:
+    """Return values of a map in float64.
+
+    Args:
+        array: of the shape `(height, width)` or `(length,)`, or of `ndim` axes.
+        ndim: how many axes there must be.
+        what: the values, for the message.
+
+    Raises:
+        InputError: if the number of axes is another, there is no value, or one is NaN or infinite.
+    """
+    values = checks.real(array, what).astype(np.float64)
+    if values.ndim not in ((1, 2) if ndim is None else (ndim,)):
+        axes = {None: "(height, width) or (length,)", 1: "(length,)", 2: "(height, width)"}
+        expected = f"the shape {axes[ndim]}" if ndim in axes else f"{ndim} axes"
+        raise InputError(f"{what} has {expected}. Received: shape {values.shape}.")
+    if not values.size:
+        raise InputError(f"{what} has at least one value. Received: shape {values.shape}.")
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        where = ", ".join(str(tuple(map(int, index))) for index in bad[:3])
+        raise InputError(
+            f"{what} has finite values. Received: {len(bad)} of {values.size} values of shape "
+            f"{values.shape} are NaN or infinite, at {where}{', ...' if len(bad) > 3 else ''}."
         )
     return values
 
 
-def mappable(values: npt.NDArray[np.float64]) -> ScalarMappable:
-    largest = float(np.abs(values).max()) or 1.0
-    signed = bool(values.min() < 0)
-    scale = Normalize(-largest if signed else 0.0, largest)
-    return ScalarMappable(scale, matplotlib.colormaps[DIVERGING if signed else SEQUENTIAL])
+def mappable(
+    values: npt.NDArray[np.float64],
+    *,
+    cmap: str | Colormap | None = None,
+    clip_percentile: float = 0,
+    signed: bool | None = None,
+    absolute: bool = False,
+) -> Scale:
+    """Return the scale of values, see `Look` for the options: `.to_rgba(values)` are their colours."""
+    return Look(cmap, clip_percentile, signed, absolute).scale(values)

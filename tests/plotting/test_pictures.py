@@ -1,40 +1,11 @@
 """Colours and figures: the values behind what is drawn."""
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from vis import plotting
 from vis.errors import InputError
-
-
-def color(name: str, value: float) -> list[int]:
-    return list(matplotlib.colormaps[name](value, bytes=True)[:3])
-
-
-def test_an_unsigned_map_runs_from_zero_to_its_maximum() -> None:
-    picture = plotting.colorize([[0.0, 2.0, 4.0]])
-    assert picture.dtype == np.uint8
-    assert picture[0].tolist() == [color(plotting.SEQUENTIAL, share) for share in (0.0, 0.5, 1.0)]
-
-
-@pytest.mark.parametrize("low", [-1.0, -8.0])
-def test_a_signed_map_is_centred_on_zero(low: float) -> None:
-    picture = plotting.colorize([[low, 0.0, 4.0]])
-    largest = max(-low, 4.0)
-    shares = [(value + largest) / (2 * largest) for value in (low, 0.0, 4.0)]
-    assert picture[0].tolist() == [color(plotting.DIVERGING, share) for share in shares]
-
-
-def test_a_map_of_zeros_is_dark() -> None:
-    assert plotting.colorize(np.zeros((1, 2)))[0].tolist() == [color(plotting.SEQUENTIAL, 0.0)] * 2
-
-
-@pytest.mark.parametrize("array", [np.zeros(3), np.zeros((2, 2, 3)), np.array([[np.nan]])])
-def test_what_is_no_map_is_refused(array: np.ndarray) -> None:
-    with pytest.raises(InputError, match="A map is finite"):
-        plotting.colorize(array)
 
 
 def texts(figure: Figure) -> list[str]:

@@ -1,0 +1,114 @@
+"""Maps laid over their images: colour by value, opacity by value."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import Colormap
+
+from vis import checks, maps
+from vis.errors import InputError
+from vis.plotting.colors import Look, Scale, one_map
+
+ALPHA = 0.9
+# The photo steps back behind the map: some of its colour and light is taken, and its shapes stay.
+_SATURATION, _BRIGHTNESS = 0.3, 0.8
+# Opacity rises fast at first, so that middling values are seen in their own colour.
+_OPACITY_POWER = 0.7
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def overlay_map(
+    image: npt.ArrayLike,
+    map: npt.ArrayLike,
+    *,
+    cmap: str | Colormap | None = None,
+    alpha: float = ALPHA,
+    clip_percentile: float = 1,
+    signed: bool | None = None,
+    absolute: bool = False,
+) -> npt.NDArray[np.uint8]:
+    """Return an image with a map laid over it, opaque where the map is large and clear where it is zero.
+
+    `(1 - o) b + o c` with the map's colour c, its opacity `o = alpha s^0.7`, where s from 0 to 1 is the
+    (magnitude of the) value on its scale, and the background b: the image with 0.3 of its saturation and 0.8
+    of its brightness.
+
+    Args:
+        image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`; values from 0 to
+            1 and whole numbers from 0 to 255 are drawn as they are, others scaled to their range.
+        map: of the same height and width, see `colorize`.
+        cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed values, `DIVERGING`.
+        alpha: the opacity of the largest value, 0 to 1.
+        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
+        absolute: draw magnitudes.
+
+    Returns:
+        `(height, width, 3)`, uint8.
+
+    Raises:
+        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is none.
+    """
+    look = Look(cmap, clip_percentile, signed, absolute)
+    values = one_map(map)
+    return laid_over(as_picture(image, values.shape), look.scale(values), look.drawn(values), alpha)
+
+
+def laid_over(
+    picture: npt.NDArray[np.uint8], scale: Scale, values: npt.NDArray[np.float64], alpha: float
+) -> npt.NDArray[np.uint8]:
+    """Return an RGB picture with values of a scale laid over it, see `overlay_map`."""
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 <= alpha <= 1:
+        raise InputError(f"alpha is an opacity from 0 to 1. Received: {alpha!r}.")
+    opacity = alpha * scale.share(values)[..., None] ** _OPACITY_POWER
+    grey = (picture @ np.array(_LUMINANCE))[..., None]
+    background = _BRIGHTNESS * (_SATURATION * picture + (1 - _SATURATION) * grey)
+    mixed = (1 - opacity) * background + opacity * scale.rgb(values)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def as_picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Return an input as an RGB picture of the height and width of its map.
+
+    Values from 0 to 1 and whole numbers from 0 to 255 are drawn as they are, others are scaled to
+    their range. Three channels are red, green and blue; of any other number the mean is drawn.
+
+    Args:
+        image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`, also with
+            a first axis of one.
+        shape: `(height, width)` of the map.
+
+    Raises:
+        InputError: if the image has another height and width, or values that are no finite numbers.
+    """
+    array = checks.real(image, "An image")
+    received = array.shape
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim == 3 and array.shape[:2] != shape and array.shape[1:] == shape:
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim not in (2, 3) or array.shape[:2] != shape or not array.size:
+        raise InputError(
+            "An image and its map have the same height and width. "
+            f"Received: an image of shape {received} and a map of shape {shape}."
+        )
+    if array.dtype.kind not in "iu":
+        array = array.astype(np.float64)
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        if bad:
+            raise InputError(
+                f"An image has finite values. Received: {bad} of {array.size} values are NaN or infinite."
+            )
+    if array.ndim == 2:
+        array = array[..., None]
+    low, high = array.min(), array.max()
+    if array.dtype == np.uint8 or (0 <= low and 1 < high <= 255 and (array == np.rint(array)).all()):
+        array = array.astype(np.float64)
+    elif 0 <= low and high <= 1:
+        array = 255.0 * array
+    else:
+        array = 255.0 * maps.normalize(array)
+    if array.shape[-1] != 3:
+        array = np.repeat(array.mean(axis=-1, keepdims=True), 3, axis=-1)
+    return np.rint(array).astype(np.uint8)
