@@ -82,16 +82,16 @@ def test_at_most_the_share_lies_beyond_and_zero_is_in_the_middle(values: np.ndar
     low, high = scale.get_clim()
     outside = np.count_nonzero((values > high) | (values < low))
     assert outside <= percent / 100 * values.size
-    assert scale.cut == bool(outside)
+    assert scale.cut == (percent if outside else 0)
     assert low == (-high if values.min() < 0 else 0)
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros(3), r"has the axes \(height, width\). Received: shape \(3,\)"),
+        (np.zeros(3), r"must have the axes \(height, width\). Received: shape \(3,\)"),
         (np.zeros((2, 2, 3)), r"shape \(2, 2, 3\), with 3 channels. Reduce them"),
-        (np.zeros((4, 2, 2, 1)), r"has the axes \(height, width\). Received: shape \(4, 2, 2, 1\)"),
+        (np.zeros((4, 2, 2, 1)), r"must have the axes \(height, width\). Received: shape \(4, 2, 2, 1\)"),
         (np.zeros((0, 5)), r"at least one value. Received: shape \(0, 5\)"),
         (np.array([[0, np.nan], [np.inf, 1]]), r"2 of 4 values of shape \(2, 2\).*at \(0, 1\), \(1, 0\)\."),
         (np.full((2, 3), np.nan), r"6 of 6 .*at \(0, 0\), \(0, 1\), \(0, 2\), \.\.\."),
@@ -121,9 +121,9 @@ def test_wrong_options(options: dict[str, object], message: str) -> None:
 def test_numbers_of_axes() -> None:
     assert finite([1, 2]).tolist() == [1.0, 2.0]
     assert finite(np.zeros((1, 2, 3)), ndim=3).shape == (1, 2, 3)
-    with pytest.raises(InputError, match=r"A map has the shape \(height, width\) or \(length,\)"):
+    with pytest.raises(InputError, match=r"A map must have the shape \(height, width\) or \(length,\)"):
         finite(np.zeros((2, 2, 2)))
-    with pytest.raises(InputError, match=r"A volume has 3 axes. Received: shape \(2, 2\)"):
+    with pytest.raises(InputError, match=r"A volume must have 3 axes. Received: shape \(2, 2\)"):
         finite(np.zeros((2, 2)), ndim=3, what="A volume")
 
 

@@ -1,33 +1,52 @@
-"""Colours and figures: the values behind what is drawn."""
+"""Images with their maps: what is drawn in which panel, and what is said of it."""
 
+import re
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
+from keras import layers, ops
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vis import plotting
+from vis.attributions import GradientInput, Saliency
 from vis.errors import InputError
+from vis.plotting.colors import mappable
 
 
 def texts(figure: Figure) -> list[str]:
     return [axes.get_title() for axes in figure.axes]
 
 
+def bars(figure: Figure) -> list[Axes]:
+    return [bar for axes in figure.axes for bar in axes.child_axes]
+
+
+def drawn(axes: Axes) -> np.ndarray:
+    (picture,) = axes.images
+    return np.asarray(picture.get_array())
+
+
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (4, 6, 3), (1, 4, 6, 3), (4, 6, 11), (3, 4, 6)])
 def test_one_input(shape: tuple[int, ...]) -> None:
     image = np.random.default_rng(0).random(shape)
     figure = plotting.plot_saliency(image, np.eye(4, 6), "a title", "guided")
-    assert texts(figure)[:3] == ["input", "guided", "guided over input"]
+    assert texts(figure) == ["input", "guided", "over input"]
     assert figure.get_suptitle() == "a title"
-    assert len(figure.axes) == 4, "three pictures and a colour bar"
-    drawn = figure.axes[1].images[0].get_array()
-    assert np.array_equal(drawn, plotting.colorize(np.eye(4, 6)))
+    assert len(bars(figure)) == 1
+    assert np.array_equal(drawn(figure.axes[1]), plotting.colorize(np.eye(4, 6)))
 
 
-def test_the_overlay_shows_both() -> None:
-    image = np.full((2, 2, 3), 200, np.uint8)
-    below, above = plotting.plot_saliency(image, np.eye(2)).axes[2].images
-    assert np.array_equal(below.get_array(), image)
-    assert above.get_alpha() == 0.6
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (1, 4, 6), (1, 4, 6, 1)])
+@pytest.mark.parametrize("options", [{}, {"absolute": True}, {"cmap": "viridis", "clip_percentile": 0}])
+def test_the_overlay_is_that_of_overlay_map(shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    image, values = rng.random((4, 6, 3)), rng.normal(size=shape)
+    figure = plotting.plot_saliency(image, values, alpha=0.5, **options)
+    assert np.array_equal(drawn(figure.axes[2]), plotting.overlay_map(image, values, alpha=0.5, **options))
+    assert figure.axes[1].get_title() == ("|saliency|" if options.get("absolute") else "saliency")
 
 
 def test_a_uint8_picture_is_drawn_as_it_is_and_other_ranges_are_scaled() -> None:
@@ -37,8 +56,8 @@ def test_a_uint8_picture_is_drawn_as_it_is_and_other_ranges_are_scaled() -> None
         (pixels / 255, pixels),
         (np.array([[[-1.0], [3.0]]]), np.array([[[0] * 3, [255] * 3]])),
     ]:
-        drawn = plotting.plot_saliency(image, np.ones((1, 2))).axes[0].images[0].get_array()
-        assert np.array_equal(drawn, expected)
+        figure = plotting.plot_saliency(image, np.ones((1, 2)))
+        assert np.array_equal(drawn(figure.axes[0]), expected)
 
 
 def test_a_series_is_drawn_as_bars() -> None:
@@ -47,9 +66,140 @@ def test_a_series_is_drawn_as_bars() -> None:
 
 
 @pytest.mark.parametrize(("image", "saliency"), [((4, 6, 3), (6, 4)), ((5,), (4,)), ((4,), (4, 4))])
-def test_an_input_lies_under_its_map(image: tuple[int, ...], saliency: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="must lie under its map"):
+def test_an_input_has_the_shape_of_its_map(image: tuple[int, ...], saliency: tuple[int, ...]) -> None:
+    both = f"must have the same .*{re.escape(str(image))} and a map of shape {re.escape(str(saliency))}"
+    with pytest.raises(InputError, match=both):
         plotting.plot_saliency(np.ones(image), np.ones(saliency))
+
+
+IMAGES = np.random.default_rng(0).random((3, 4, 6, 3))
+MAPS = np.random.default_rng(1).random((3, 4, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("images", "maps"),
+    [
+        (IMAGES, MAPS),
+        (IMAGES, MAPS[..., 0]),
+        (list(IMAGES), list(MAPS)),
+        (list(IMAGES), list(MAPS[..., 0])),
+        (tuple(IMAGES), MAPS[:, None]),
+        (IMAGES.tolist(), MAPS.tolist()),
+        (np.moveaxis(IMAGES, -1, 1), MAPS),
+        (ops.convert_to_tensor(IMAGES), ops.convert_to_tensor(MAPS)),
+        ([image[None] for image in IMAGES], [row[None] for row in MAPS]),
+    ],
+)
+def test_a_batch_in_any_form(images: Any, maps: Any) -> None:
+    figure = plotting.plot_maps(images, maps, clip_percentile=0)
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 6
+    for number in range(3):
+        exact = np.rint(255 * IMAGES[number]).astype(np.uint8)
+        assert np.abs(drawn(panels[2 * number]).astype(int) - exact).max() <= 1
+        expected = plotting.colorize(MAPS[number]).astype(int)
+        assert np.abs(drawn(panels[2 * number + 1]) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("image", [(4, 6, 3), (4, 6), (4, 6, 1), (1, 4, 6, 3), (3, 4, 6), (1, 4, 6)])
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (1, 4, 6), (1, 4, 6, 1)])
+def test_one_image_in_any_form(image: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    values = np.arange(24.0)
+    figure = plotting.plot_maps(np.ones(image), values.reshape(shape), "a cat", clip_percentile=0)
+    assert texts(figure) == ["a cat", "map"]
+    assert np.array_equal(drawn(figure.axes[1]), plotting.colorize(values.reshape(4, 6)))
+
+
+def test_images_of_different_sizes() -> None:
+    images, maps = [np.zeros((4, 6, 3)), np.zeros((5, 3))], [np.eye(4, 6), np.eye(5, 3)]
+    figure = plotting.plot_maps(images, maps)
+    assert [drawn(axes).shape[:2] for axes in figure.axes if axes.images] == [(4, 6)] * 2 + [(5, 3)] * 2
+
+
+def test_what_explain_returns() -> None:
+    model = keras.Sequential([layers.Input((4, 6, 3)), layers.Flatten(), layers.Dense(2)])
+    images = IMAGES.astype(np.float32)
+    maps = {"saliency": Saliency(model)(images, 0), "input": GradientInput(model)(images, 0)}
+    figure = plotting.plot_maps(images, maps)
+    assert texts(figure)[:3] == ["input", "saliency", "input"]
+    for row in range(3):
+        for column, found in enumerate(maps.values(), 1):
+            expected = plotting.colorize(found[row], clip_percentile=1)
+            assert np.array_equal(drawn(figure.axes[3 * row + column]), expected)
+
+
+def test_a_single_scale_shows_which_map_is_larger() -> None:
+    maps = {"a": MAPS, "b": MAPS / 4}
+    own = plotting.plot_maps(IMAGES, maps, colorbar=True, clip_percentile=0)
+    assert np.array_equal(drawn(own.axes[1]), drawn(own.axes[2]))
+    assert len(bars(own)) == 6
+    shared = plotting.plot_maps(IMAGES, maps, colorbar=True, clip_percentile=0, share_scale=True)
+    assert len(bars(shared)) == 3
+    assert {bar.get_ylim() for bar in bars(shared)} == {(0, MAPS.max())}
+    scale = mappable(MAPS)
+    for number in range(3):
+        for column, name in enumerate(maps, 1):
+            panel = shared.axes[3 * number + column]
+            assert np.array_equal(drawn(panel), scale.rgb(maps[name][number, ..., 0]))
+
+
+def test_what_is_cut_off_is_told() -> None:
+    values = np.arange(400.0).reshape(20, 20)
+    cut, whole = (
+        plotting.plot_maps(np.zeros((20, 20)), values, colorbar=True, clip_percentile=percent)
+        for percent in (1, 0)
+    )
+    (told,), (silent,) = bars(cut), bars(whole)
+    assert told.get_title(loc="left") == "top 1 %" and not silent.get_title(loc="left")
+    assert told.get_ylim() == (0, 396) and silent.get_ylim() == (0, 399)
+
+
+def test_a_dropped_sign_is_in_the_title() -> None:
+    figure = plotting.plot_grid(IMAGES[:1], {"gradient": -MAPS[:1]}, absolute=True)
+    assert texts(figure) == ["input", "|gradient|"]
+    assert np.array_equal(drawn(figure.axes[1]), plotting.colorize(MAPS[0], clip_percentile=1))
+    signed = plotting.plot_grid(IMAGES[:1], {"gradient": -MAPS[:1]})
+    assert np.array_equal(drawn(signed.axes[1]), plotting.colorize(-MAPS[0], clip_percentile=1))
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_overlays_alone_with_a_title_each(columns: int) -> None:
+    maps = {name: MAPS for name in "ab"[:columns]}
+    given = maps if columns > 1 else MAPS
+    figure = plotting.plot_maps(IMAGES, given, ["x", "y", "z"], name="a", inputs=False, overlay=True, alpha=1)
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 3 * columns
+    assert [axes.get_title() for axes in panels[::columns]] == (
+        ["x", "y", "z"] if columns == 1 else ["x\na", "y\na", "z\na"]
+    )
+    for number, axes in enumerate(panels[::columns]):
+        assert np.array_equal(drawn(axes), plotting.overlay_map(IMAGES[number], MAPS[number], alpha=1))
+
+
+@pytest.mark.parametrize(
+    ("images", "maps", "options", "message"),
+    [
+        (IMAGES, MAPS[:2], {}, "3 inputs and maps {'map': 2}"),
+        (IMAGES[0], MAPS, {}, "1 inputs and maps {'map': 3}. Pass a mapping"),
+        (IMAGES[0], IMAGES[0], {}, r"A map must have one value per position.*\(4, 6, 3\), with 3 channels"),
+        (IMAGES, IMAGES, {}, r"Map 0 of 'map' must have one value.*\(4, 6, 3\), with 3 channels"),
+        (IMAGES, MAPS[:, :3], {}, r"Image 0 and its map.*shape \(4, 6, 3\) and a map of shape \(3, 6\)"),
+        (IMAGES, {"a": MAPS, "b": MAPS[:, :3]}, {}, r"'a': \(4, 6\), 'b': \(3, 6\)} of image 0"),
+        (IMAGES, {}, {}, "no maps"),
+        ([], [], {}, "0 inputs"),
+        (IMAGES, MAPS, {"titles": ["a"]}, "3 inputs and {'titles': 1}"),
+        (IMAGES, MAPS, {"row_names": "ab"}, "3 inputs and {'row_names': 2}"),
+        (IMAGES, np.where(MAPS > 0.9, np.nan, MAPS), {}, r"Map \d of 'map' must be finite.*of 24 .* at \("),
+        (IMAGES, MAPS, {"size": 3}, r"size must be \(width, height\) in inches.*Received: 3"),
+        (IMAGES, MAPS, {"size": (0, 3)}, "size must be"),
+        (IMAGES, MAPS, {"ax": "a"}, "ax must be Matplotlib axes.*str"),
+        (IMAGES, MAPS, {"alpha": 2, "overlay": True}, "alpha is an opacity"),
+        (IMAGES, "maps.npy", {}, "array of real numbers"),
+    ],
+)
+def test_wrong_calls(images: Any, maps: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plotting.plot_maps(images, maps, **options)
 
 
 def test_a_grid_has_a_row_per_input_and_a_column_per_method() -> None:
@@ -68,10 +218,3 @@ def test_a_grid_has_a_row_per_input_and_a_column_per_method() -> None:
 def test_a_grid_needs_one_map_per_input(columns: dict[str, list[np.ndarray]]) -> None:
     with pytest.raises(InputError, match="one entry per input"):
         plotting.plot_grid([np.zeros((4, 4))] * 2, columns)
-
-
-def test_figures_are_not_registered_anywhere() -> None:
-    import matplotlib.pyplot as plt
-
-    plotting.plot_saliency(np.zeros((2, 2)), np.eye(2))
-    assert plt.get_fignums() == []

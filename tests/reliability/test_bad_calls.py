@@ -1456,30 +1456,62 @@ row("vis.utils.utils.reverse_enumerate", "a number", TypeError, "iterable",
 row("vis.utils.utils.add_defaults_to_kwargs", "nothing", TypeError, "missing 1 required",
     lambda d: utils.add_defaults_to_kwargs())
 
-for what, given in {"three axes": IMAGE, "a vector": np.zeros(3), "NaN": with_value(np.nan)[..., 1]}.items():
-    row("vis.plotting.colorize", what, InputError,
-        ("A map is finite and has the axes (height, width)", "Received: shape"),
-        lambda d, given=given: plotting.colorize(given))
-row("vis.plotting.colorize", "nothing", InputError, ("map", "(0, 5)"),
-    lambda d: plotting.colorize(np.zeros((0, 5))))
-row("vis.plotting.colorize", "strings", InputError, ("map", "Received"), lambda d: plotting.colorize([["a"]]))
-row("vis.plotting.colorize", "ragged lists", InputError, ("map", "Received"),
-    lambda d: plotting.colorize([[1.0], [1.0, 2.0]]))
+for what, given, message in (
+    ("three axes", IMAGE, ("one value per position", "shape (6, 5, 3), with 3 channels", "Reduce them")),
+    ("a vector", np.zeros(3), ("must have the axes (height, width)", "Received: shape (3,)")),
+    ("NaN", with_value(np.nan)[..., 1], ("must be finite", "1 of 30 values of shape (6, 5)", "at (2, 3)")),
+    ("nothing", np.zeros((0, 5)), ("map", "(0, 5)")),
+    ("strings", [["a"]], ("map", "Received")),
+    ("ragged lists", [[1.0], [1.0, 2.0]], ("map", "Received")),
+):
+    row("vis.plotting.colorize", what, InputError, message, lambda d, given=given: plotting.colorize(given))
+    row("vis.plotting.overlay_map", what, InputError, message,
+        lambda d, given=given: plotting.overlay_map(IMAGE, given))
+for option, message in (
+    ({"clip_percentile": 100}, ("clip_percentile is a percentage", "100")),
+    ({"cmap": "jetty"}, ("no colormap 'jetty'", "Did you mean 'jet'")),
+    ({"absolute": True, "signed": True}, ("Magnitudes have no sign", "Pass one")),
+):
+    row("vis.plotting.colorize", f"{option}", InputError, message,
+        lambda d, option=option: plotting.colorize(IMAGE[..., 0], **option))
+    row("vis.plotting.plot_maps", f"{option}", InputError, message,
+        lambda d, option=option: plotting.plot_maps(X, X[..., 0], **option))
+row("vis.plotting.overlay_map", "another size", InputError,
+    ("must have the same height and width", "image of shape (5, 5, 3)", "map of shape (6, 5)"),
+    lambda d: plotting.overlay_map(IMAGE[:5], IMAGE[..., 0]))
+row("vis.plotting.overlay_map", "alpha is 2", InputError, "alpha is an opacity from 0 to 1. Received: 2",
+    lambda d: plotting.overlay_map(IMAGE, IMAGE[..., 0], alpha=2))
+row("vis.plotting.plot_maps", "too few maps", InputError,
+    ("one entry per input", "4 inputs and maps {'map': 2}"),
+    lambda d: plotting.plot_maps(X, X[:2, ..., 0]))
+row("vis.plotting.plot_maps", "several maps of one image", InputError, ("1 inputs", "Pass a mapping"),
+    lambda d: plotting.plot_maps(IMAGE, X[..., 0]))
+row("vis.plotting.plot_maps", "maps with channels", InputError,
+    ("Map 0 of 'map'", "3 channels", "Reduce them"),
+    lambda d: plotting.plot_maps(X, X))
+row("vis.plotting.plot_maps", "too few titles", InputError, ("one entry per input", "'titles': 1"),
+    lambda d: plotting.plot_maps(X, X[..., 0], ["a"]))
+row("vis.plotting.plot_maps", "a number as size", InputError, ("size must be (width, height)", "Received: 3"),
+    lambda d: plotting.plot_maps(X, X[..., 0], size=3))
+row("vis.plotting.plot_maps", "a figure as axes", InputError, ("ax must be Matplotlib axes", "Figure"),
+    lambda d: plotting.plot_maps(X, X[..., 0], ax=plotting.Figure()))
 row("vis.plotting.plot_saliency", "another size", InputError,
-    ("must lie under its map of shape (6, 5)", "Received: shape (5, 5, 3)"),
+    ("must have the same height and width", "image of shape (5, 5, 3)", "map of shape (6, 5)"),
     lambda d: plotting.plot_saliency(IMAGE[:5], IMAGE[..., 0]))
 row("vis.plotting.plot_saliency", "a map of three axes", InputError,
-    ("A map is finite", "Received: shape (6, 5, 3)"), lambda d: plotting.plot_saliency(IMAGE, IMAGE))
+    ("must have one value per position", "Received: shape (6, 5, 3)"),
+    lambda d: plotting.plot_saliency(IMAGE, IMAGE))
 row("vis.plotting.plot_saliency", "a series of another length", InputError,
-    ("must lie under its map of 5", "Received: shape (4,)"),
+    ("must have the same length", "input of shape (4,)", "map of shape (5,)"),
     lambda d: plotting.plot_saliency(np.zeros(4), np.zeros(5)))
 row("vis.plotting.plot_saliency", "a path", InputError, "Received",
     lambda d: plotting.plot_saliency("cat.png", IMAGE[..., 0]))
 row("vis.plotting.plot_saliency", "a picture of NaN", InputError, "NaN",
     lambda d: plotting.plot_saliency(with_value(np.nan), IMAGE[..., 0]))
-row("vis.plotting.plot_grid", "nothing", InputError, ("one entry per input", "Received: 0 inputs"),
+row("vis.plotting.plot_grid", "nothing", InputError, ("one entry per input", "Received: no maps"),
     lambda d: plotting.plot_grid([], {}))
-row("vis.plotting.plot_grid", "too few maps", InputError, ("one entry per input", "2 inputs and {'a': 1}"),
+row("vis.plotting.plot_grid", "too few maps", InputError,
+    ("one entry per input", "2 inputs and maps {'a': 1}"),
     lambda d: plotting.plot_grid([IMAGE, IMAGE], {"a": [IMAGE[..., 0]]}))
 row("vis.plotting.plot_grid", "too many names", InputError, ("one entry per input", "'row_names': 2"),
     lambda d: plotting.plot_grid([IMAGE], {"a": [IMAGE[..., 0]]}, ["x", "y"]))

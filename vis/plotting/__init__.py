@@ -8,7 +8,7 @@ they show themselves.
 from vis.plotting.colors import DIVERGING, SEQUENTIAL, colorize
 from vis.plotting.figures import Figure
 from vis.plotting.over import overlay_map
-from vis.plotting.pictures import plot_grid, plot_saliency
+from vis.plotting.pictures import plot_grid, plot_maps, plot_saliency
 from vis.plotting.spread import plot_spread
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "colorize",
     "overlay_map",
     "plot_grid",
+    "plot_maps",
     "plot_saliency",
     "plot_spread",
 ]

@@ -24,10 +24,10 @@ class Scale(ScalarMappable):
         low, high: the values at the ends of the colours; from `-high` if `signed`.
         cmap: the colours.
         signed: whether zero is in the middle.
-        cut: whether there are values beyond the ends.
+        cut: the percentage that may lie beyond the ends; 0 if no value does.
     """
 
-    def __init__(self, low: float, high: float, cmap: Colormap, signed: bool, cut: bool) -> None:
+    def __init__(self, low: float, high: float, cmap: Colormap, signed: bool, cut: float) -> None:
         super().__init__(Normalize(-high if signed else low, high), cmap)
         self.low, self.high, self.signed, self.cut = low, high, signed, cut
 
@@ -102,7 +102,7 @@ class Look:
             high = low + 1.0
         cmap = self.cmap or (DIVERGING if signed else SEQUENTIAL)
         chosen = matplotlib.colormaps[cmap] if isinstance(cmap, str) else cmap
-        return Scale(low, high, chosen, signed, bool((sizes > high).any()))
+        return Scale(low, high, chosen, signed, self.clip_percentile if (sizes > high).any() else 0)
 
 
 def colorize(
@@ -130,7 +130,7 @@ def colorize(
         `(height, width, 3)`, uint8.
 
     Raises:
-        InputError: if the shape is not that of one map, a value is NaN or infinite, or an option is none.
+        InputError: if the shape is not that of one map, a value is NaN or infinite, or an option is wrong.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     values = one_map(array)
@@ -153,18 +153,16 @@ def one_map(array: npt.ArrayLike, what: str = "A map") -> npt.NDArray[np.float64
         values = values[0]
     if values.ndim == 3 and 1 < values.shape[-1] <= 4:
         raise InputError(
-            f"{what} has one value per position, (height, width). Received: shape {shape}, with "
+            f"{what} must have one value per position, (height, width). Received: shape {shape}, with "
             f"{values.shape[-1]} channels. Reduce them, for example by map.max(axis=-1) or by the reducer of "
             "the explainer."
         )
     if values.ndim != 2:
-        raise InputError(f"{what} has the axes (height, width). Received: shape {shape}.")
+        raise InputError(f"{what} must have the axes (height, width). Received: shape {shape}.")
     return finite(values, 2, what)
 
 
-def finite(
-    array: npt.ArrayLike, ndim: int | None = None, what: str = "A map"
-) -> npt.NDArray[np.float64]:
+def finite(array: npt.ArrayLike, ndim: int | None = None, what: str = "A map") -> npt.NDArray[np.float64]:
     """Return values of a map in float64.
 
     Args:
@@ -179,14 +177,14 @@ def finite(
     if values.ndim not in ((1, 2) if ndim is None else (ndim,)):
         axes = {None: "(height, width) or (length,)", 1: "(length,)", 2: "(height, width)"}
         expected = f"the shape {axes[ndim]}" if ndim in axes else f"{ndim} axes"
-        raise InputError(f"{what} has {expected}. Received: shape {values.shape}.")
+        raise InputError(f"{what} must have {expected}. Received: shape {values.shape}.")
     if not values.size:
-        raise InputError(f"{what} has at least one value. Received: shape {values.shape}.")
+        raise InputError(f"{what} must have at least one value. Received: shape {values.shape}.")
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         where = ", ".join(str(tuple(map(int, index))) for index in bad[:3])
         raise InputError(
-            f"{what} has finite values. Received: {len(bad)} of {values.size} values of shape "
+            f"{what} must be finite. Received: {len(bad)} of {values.size} values of shape "
             f"{values.shape} are NaN or infinite, at {where}{', ...' if len(bad) > 3 else ''}."
         )
     return values

@@ -9,12 +9,16 @@ import matplotlib.figure
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from vis.errors import InputError
+from vis.plotting.colors import Scale
+
+_LINE = 13  # points of a line of a title
 
 
 class Figure(matplotlib.figure.Figure):
-    """A Matplotlib figure that is neither shown nor registered with pyplot.
+    """A Matplotlib figure that is neither shown by nor registered with pyplot.
 
     As the last line of a notebook's cell, or by `display(figure)`, it shows itself as PNG, without any magic.
     """
@@ -31,56 +35,116 @@ def panels(
     size: tuple[float, float],
     title: str = "",
     ax: Axes | None = None,
-    **options: Any,
+    *,
+    sharex: bool = False,
+    sharey: bool = False,
+    wspace: float | None = None,
+    hspace: float | None = None,
+    **ratios: Any,
 ) -> tuple[Any, npt.NDArray[Any]]:
-    """Return a figure and its panels, `(rows, columns)`.
+    """Return what a plot returns, and its panels `(rows, columns)`.
 
     Args:
         rows, columns: how many panels there are.
         size: of a new figure, `(width, height)` in inches.
         title: stands above the panels.
-        ax: axes of the user's, which the panels divide among them; None for a new figure.
-        **options: of `matplotlib.figure.Figure.subplots`, for a new figure.
+        ax: axes of the user's. One panel is these axes themselves, several divide their area; None for a new
+            figure.
+        sharex, sharey: whether the panels share their axes.
+        wspace, hspace: the gaps within axes of the user's, as shares of a panel; a constrained layout, which
+            new figures have, measures them itself.
+        **ratios: `height_ratios`, `width_ratios` of a Matplotlib grid.
+
+    Returns:
+        A new `Figure`, or `ax`: a figure of the user's is shown by whoever has made it, and would be shown
+        twice if a plot returned it as the last line of a cell.
+
+    Raises:
+        InputError: if the size is none, or `ax` is something else.
     """
     if ax is None:
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=_size(size), layout="constrained")
         if title:
             figure.suptitle(title)
-        return figure, figure.subplots(rows, columns, squeeze=False, **options)
-    ax.set_axis_off()
-    if title:
+        grid = figure.add_gridspec(rows, columns, **ratios)
+        return figure, grid.subplots(squeeze=False, sharex=sharex, sharey=sharey)
+    if not isinstance(ax, Axes):
+        raise InputError(
+            f"ax must be Matplotlib axes, such as plt.gca(). Received: {type(ax).__name__}. "
+            "Pass one of the axes that plt.subplots returns."
+        )
+    if rows == columns == 1:
         ax.set_title(title)
-    width, height = 1 / columns, 1 / rows
-    gap = 0.03  # of a panel, on each side
-    return ax.figure, np.array(
-        [
-            [
-                ax.inset_axes(
-                    (
-                        (column + gap) * width,
-                        1 - (row + 1 - gap) * height,
-                        (1 - 2 * gap) * width,
-                        (1 - 2 * gap) * height,
-                    )
-                )
-                for column in range(columns)
-            ]
-            for row in range(rows)
-        ]
-    )
+        return ax, np.array([[ax]])
+    ax.set_axis_off()
+    parent, spec = ax.figure, ax.get_subplotspec()
+    if spec is None:
+        area = ax.get_position()
+        edges = {"left": area.x0, "right": area.x1, "bottom": area.y0, "top": area.y1}
+        spec = parent.add_gridspec(1, 1, **edges)[0]
+    ax.set_title(title, y=1.0, pad=-_LINE)  # within the axes, above the titles of the panels
+    if title:
+        height = 72 * ax.get_window_extent().height / parent.get_dpi()  # in points
+        spec = spec.subgridspec(2, 1, height_ratios=(2.8 * _LINE / height, 1), hspace=0)[1]
+    layout = parent.get_layout_engine()
+    if layout is None or layout.adjust_compatible:
+        ratios |= {"wspace": wspace, "hspace": hspace}
+    inside = spec.subgridspec(rows, columns, **ratios).subplots(squeeze=False, sharex=sharex, sharey=sharey)
+    for panel in inside.flat:
+        panel.set_anchor("N")
+        # Axes of no grid are laid out by nobody: a layout would spread the panels over the figure.
+        panel.set_in_layout(ax.get_subplotspec() is not None)
+    parent.sca(ax)
+    return ax, inside
+
+
+def _size(size: Any) -> tuple[float, float]:
+    try:
+        width, height = map(float, size)
+    except (TypeError, ValueError):
+        width = height = -1.0
+    if not (0 < width <= 200 and 0 < height <= 200):
+        raise InputError(f"size must be (width, height) in inches, each at most 200. Received: {size!r}.")
+    return width, height
 
 
 def show(axes: Axes, picture: npt.NDArray[np.uint8], title: str) -> None:
+    """Draw a picture in a panel, under a title unless it has one."""
     axes.imshow(picture, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(title, fontsize="medium")
+    if title and not axes.get_title():
+        axes.set_title(title, fontsize="medium")
 
 
-def outline(axes: Axes, mask: npt.NDArray[np.bool_], color: str) -> None:
-    if not mask.any():
-        raise InputError("A box is a mask with something inside. Received: a mask without a place.")
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+def bar(axes: Axes, scale: Scale) -> None:
+    """Draw a colour bar at the right of a panel, as high as what is drawn there.
+
+    It is pointed where values lie beyond its ends, and says above how many percent may.
+    """
+    extend = ("both" if scale.signed else "max") if scale.cut else "neither"
+    inset = axes.inset_axes((1.04, 0, 0.05, 1))
+    axes.figure.colorbar(scale, cax=inset, extend=extend)
+    inset.tick_params(labelsize="small")
+    if scale.cut:
+        inset.set_title(f"top {scale.cut:g} %", fontsize="x-small", loc="left", pad=3)
+
+
+def outline(axes: Axes, mask: npt.ArrayLike, color: str) -> None:
+    """Draw the bounding box of a mask, `(height, width)`."""
+    inside = np.asarray(mask, bool)
+    if inside.ndim != 2 or not inside.any():
+        received = f"shape {inside.shape}, with {np.count_nonzero(inside)} positions inside"
+        raise InputError(
+            f"A box must be a mask (height, width) with at least one position inside. Received: {received}."
+        )
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     left, top = columns[0] - 0.5, rows[0] - 0.5
     right, bottom = columns[-1] + 0.5, rows[-1] + 0.5
-    axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color=color, linewidth=0.8)
+    axes.plot(
+        [left, right, right, left, left],
+        [top, top, bottom, bottom, top],
+        color=color,
+        linewidth=0.8,
+        path_effects=[withStroke(linewidth=2, foreground="black")],
+    )

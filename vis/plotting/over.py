@@ -12,9 +12,7 @@ from vis.plotting.colors import Look, Scale, one_map
 
 ALPHA = 0.9
 # The photo steps back behind the map: some of its colour and light is taken, and its shapes stay.
-_SATURATION, _BRIGHTNESS = 0.3, 0.8
-# Opacity rises fast at first, so that middling values are seen in their own colour.
-_OPACITY_POWER = 0.7
+_SATURATION, _BRIGHTNESS = 0.4, 0.85
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -30,9 +28,9 @@ def overlay_map(
 ) -> npt.NDArray[np.uint8]:
     """Return an image with a map laid over it, opaque where the map is large and clear where it is zero.
 
-    `(1 - o) b + o c` with the map's colour c, its opacity `o = alpha s^0.7`, where s from 0 to 1 is the
-    (magnitude of the) value on its scale, and the background b: the image with 0.3 of its saturation and 0.8
-    of its brightness.
+    `(1 - o) b + o c`, where c is the map's colour, `o = alpha s` its opacity, s from 0 to 1 how far the value
+    (or its magnitude, if the map is signed) is up its scale, and b the image with 0.4 of its saturation and
+    0.85 of its brightness.
 
     Args:
         image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`; values from 0 to
@@ -48,7 +46,7 @@ def overlay_map(
         `(height, width, 3)`, uint8.
 
     Raises:
-        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is none.
+        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is wrong.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     values = one_map(map)
@@ -61,14 +59,14 @@ def laid_over(
     """Return an RGB picture with values of a scale laid over it, see `overlay_map`."""
     if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 <= alpha <= 1:
         raise InputError(f"alpha is an opacity from 0 to 1. Received: {alpha!r}.")
-    opacity = alpha * scale.share(values)[..., None] ** _OPACITY_POWER
+    opacity = alpha * scale.share(values)[..., None]
     grey = (picture @ np.array(_LUMINANCE))[..., None]
     background = _BRIGHTNESS * (_SATURATION * picture + (1 - _SATURATION) * grey)
     mixed = (1 - opacity) * background + opacity * scale.rgb(values)
-    return np.rint(mixed).astype(np.uint8)
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
-def as_picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An image") -> npt.NDArray[np.uint8]:
     """Return an input as an RGB picture of the height and width of its map.
 
     Values from 0 to 1 and whole numbers from 0 to 255 are drawn as they are, others are scaled to
@@ -78,11 +76,12 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.u
         image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`, also with
             a first axis of one.
         shape: `(height, width)` of the map.
+        what: the image, for the message.
 
     Raises:
         InputError: if the image has another height and width, or values that are no finite numbers.
     """
-    array = checks.real(image, "An image")
+    array = checks.real(image, what)
     received = array.shape
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
@@ -90,7 +89,7 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.u
         array = np.moveaxis(array, 0, -1)
     if array.ndim not in (2, 3) or array.shape[:2] != shape or not array.size:
         raise InputError(
-            "An image and its map have the same height and width. "
+            f"{what} and its map must have the same height and width. "
             f"Received: an image of shape {received} and a map of shape {shape}."
         )
     if array.dtype.kind not in "iu":
@@ -98,7 +97,7 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.u
         bad = int(np.count_nonzero(~np.isfinite(array)))
         if bad:
             raise InputError(
-                f"An image has finite values. Received: {bad} of {array.size} values are NaN or infinite."
+                f"{what} must be finite. Received: {bad} of {array.size} values are NaN or infinite."
             )
     if array.ndim == 2:
         array = array[..., None]

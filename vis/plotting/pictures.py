@@ -2,124 +2,300 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 
-from vis import checks, maps
+from vis import checks
 from vis.errors import InputError
-from vis.plotting.colors import colorize, finite, mappable
-from vis.plotting.figures import Figure, outline, show
+from vis.plotting.colors import Look, Scale, finite, one_map
+from vis.plotting.figures import bar, outline, panels, show
+from vis.plotting.given import Batch, images_and_maps
+from vis.plotting.over import ALPHA, as_picture, laid_over
+
+# Inches: the side of a square panel in a grid and of one of three, a line of titles, a colour bar.
+_SMALL, _LARGE, _LINE, _BAR = 1.6, 2.9, 0.3, 0.5
+
+
+def plot_maps(
+    images: Batch,
+    maps: Batch | Mapping[str, Batch],
+    titles: Sequence[str] | str | None = None,
+    *,
+    name: str = "map",
+    row_names: Sequence[str] = (),
+    title: str = "",
+    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    inputs: bool = True,
+    overlay: bool = False,
+    cmap: str | Colormap | None = None,
+    alpha: float = ALPHA,
+    clip_percentile: float = 1,
+    signed: bool | None = None,
+    absolute: bool = False,
+    share_scale: bool = False,
+    colorbar: bool = False,
+    size: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Any:
+    """Return a figure of images with their maps: each image, then its map by each method.
+
+    Maps without negative values are drawn from dark (0) to bright, signed maps in diverging colours with zero
+    in the middle. Each map has its own scale unless `share_scale`: methods differ in scale, and what is
+    compared is where they point. A scale ends at the 99th percentile of its values, or of their magnitudes,
+    unless `clip_percentile` is 0; a colour bar says so and is pointed where values lie beyond its ends.
+
+    Args:
+        images: one or several: `(N, height, width, channels)`, with the channels first or last, `(N, height,
+            width)`, a list of images of any size, or one image without the first axis. Values from 0 to 1 and
+            whole numbers from 0 to 255 are drawn as they are, others scaled to their range.
+        maps: what `Explainer.explain` or a function of `vis.visualization` returns for them: `(N, height,
+            width, 1)`, `(N, height, width)` or one map without the first axis; a list of maps; or a mapping
+            from the names of methods to their maps, which makes a column for each.
+        titles: a title for each image, above it.
+        name: what the maps of a single method are called.
+        row_names: a name for each image, at its left.
+        title: stands above the figure.
+        boxes: a mask `(height, width)` for each image, whose bounding box is outlined.
+        inputs: draw the images themselves, before their maps.
+        overlay: draw the maps over their images, see `overlay_map`.
+        cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed maps, `DIVERGING`.
+        alpha: the opacity of the largest value in an overlay, 0 to 1.
+        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
+        absolute: draw magnitudes; the panels are then called `|name|`.
+        share_scale: one scale for all maps of the figure.
+        colorbar: draw the scale of each map, or once per row if there is only one.
+        size: of the figure, `(width, height)` in inches.
+        ax: Matplotlib axes to draw into instead of a new figure. A single panel is drawn in these axes
+            themselves, several divide their area.
+
+    Returns:
+        A `Figure`, or `ax`.
+
+    Raises:
+        InputError: if there is not one map, title, name and box per image, shapes do not belong together, a
+            value is NaN or infinite, or an option is wrong.
+    """
+    look = Look(cmap, clip_percentile, signed, absolute)
+    columns = dict(maps) if isinstance(maps, Mapping) else {name: maps}
+    pictures, read = images_and_maps(images, columns)
+    above = [titles] if isinstance(titles, str) else list(() if titles is None else titles)
+    _one_each(len(pictures), titles=above, row_names=row_names, boxes=boxes)
+    shared = look.scale(np.concatenate([row.ravel() for rows in read.values() for row in rows]))
+    groups = []
+    for number, picture in enumerate(pictures):
+        group = [_Panel(picture, "input")] if inputs else []
+        for column, rows in read.items():
+            scale = shared if share_scale else look.scale(rows[number])
+            values = look.drawn(rows[number])
+            colors = laid_over(picture, scale, values, alpha) if overlay else scale.rgb(values)
+            last = len(group) == len(read) + inputs - 1
+            with_bar = colorbar and (last or not share_scale)
+            group.append(_Panel(colors, look.named(column), scale, with_bar))
+        if above:
+            group[0].head(above[number], replaces=inputs or len(group) == 1)
+        groups.append(group)
+    across = 1 if isinstance(maps, Mapping) else _across(groups)
+    return _drawn(groups, across, _SMALL, row_names, title, boxes, size, ax)
 
 
 def plot_saliency(
-    image: npt.ArrayLike, saliency: npt.ArrayLike, title: str = "", name: str = "saliency"
-) -> Figure:
+    image: npt.ArrayLike,
+    saliency: npt.ArrayLike,
+    title: str = "",
+    name: str = "saliency",
+    *,
+    cmap: str | Colormap | None = None,
+    alpha: float = ALPHA,
+    clip_percentile: float = 1,
+    signed: bool | None = None,
+    absolute: bool = False,
+    colorbar: bool = True,
+    size: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Any:
     """Return a figure of an input, its map with a colour bar, and the map laid over the input.
 
     Args:
-        image: `(height, width)` or `(height, width, channels)`; or `(steps, channels)` or `(features,)`
-            for a map of one dimension, which is drawn as bars under the input's line.
-        saliency: `(height, width)`, or `(steps,)` or `(features,)`.
+        image: one input, see `plot_maps`; or `(steps, channels)` or `(features,)` for a map of one dimension,
+            which is drawn as bars under the input's line.
+        saliency: its map, see `plot_maps`; or `(steps,)` or `(features,)`.
         title: stands above the figure.
         name: what the map is called.
+        cmap, alpha, clip_percentile, signed, absolute, size, ax: see `plot_maps`.
+        colorbar: draw the scale of the map.
+
+    Returns:
+        A `Figure`, or `ax`.
 
     Raises:
-        InputError: if the shapes do not belong together, or the map is not finite.
+        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is wrong.
     """
-    values = finite(saliency)
-    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
-    if title:
-        figure.suptitle(title)
-    if values.ndim == 1:
-        _plot_series(figure, np.asarray(image), values, name)
-        return figure
-    picture = _picture(image, values.shape)
-    axes = figure.subplots(1, 3)
-    show(axes[0], picture, "input")
-    show(axes[1], colorize(values), name)
-    show(axes[2], picture, f"{name} over input")
-    axes[2].imshow(colorize(values), interpolation="nearest", alpha=0.6)
-    figure.colorbar(mappable(values), ax=axes[1], fraction=0.046)
-    return figure
+    look = Look(cmap, clip_percentile, signed, absolute)
+    if checks.real(saliency, "A map").ndim == 1:
+        return _plot_series(np.asarray(image), finite(saliency), look, title, name, size, ax)
+    values = one_map(saliency)
+    picture, scale, called = as_picture(image, values.shape), look.scale(values), look.named(name)
+    values = look.drawn(values)
+    group = [
+        _Panel(picture, "input"),
+        _Panel(scale.rgb(values), called, scale, colorbar),
+        _Panel(laid_over(picture, scale, values, alpha), "over input", scale),
+    ]
+    return _drawn([group], 1, _LARGE, (), title, (), size, ax)
 
 
 def plot_grid(
-    images: Sequence[npt.ArrayLike],
-    columns: Mapping[str, Sequence[npt.ArrayLike]],
+    images: Batch,
+    columns: Mapping[str, Batch],
     row_names: Sequence[str] = (),
     title: str = "",
-    boxes: Sequence[npt.NDArray[np.bool_]] = (),
-) -> Figure:
+    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    *,
+    overlay: bool = False,
+    cmap: str | Colormap | None = None,
+    alpha: float = ALPHA,
+    clip_percentile: float = 1,
+    signed: bool | None = None,
+    absolute: bool = False,
+    share_scale: bool = False,
+    colorbar: bool = False,
+    size: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Any:
     """Return a figure with a row per input and a column per method, the inputs in the first column.
 
-    Each map has its own colour scale: methods differ in scale, and what is compared is where they point.
+    It is `plot_maps` of a mapping.
 
     Args:
-        images: the inputs, `(height, width)` or `(height, width, channels)` each.
+        images: the inputs.
         columns: the maps by the name of their method, one per input.
         row_names: a name for each row.
         title: stands above the figure.
         boxes: for each input a mask `(height, width)` whose bounding box is outlined.
+        overlay, cmap, alpha, clip_percentile, signed, absolute: see `plot_maps`.
+        share_scale, colorbar, size, ax: see `plot_maps`.
+
+    Returns:
+        A `Figure`, or `ax`.
 
     Raises:
-        InputError: if a column or the names do not have one entry per input, or shapes differ.
+        InputError: if a column or the names do not have one entry per input, shapes differ, a value is NaN or
+            infinite, or an option is wrong.
     """
-    count = len(images)
-    lengths = {**{name: len(column) for name, column in columns.items()}}
-    lengths |= {key: len(given) for key, given in (("row_names", row_names), ("boxes", boxes)) if len(given)}
-    if not count or not columns or any(length != count for length in lengths.values()):
-        raise InputError(f"A grid needs one entry per input. Received: {count} inputs and {lengths}.")
-    figure = Figure(figsize=(1.55 * (len(columns) + 1), 1.6 * count + 0.7), layout="constrained")
-    if title:
-        figure.suptitle(title)
-    grid = figure.subplots(count, len(columns) + 1, squeeze=False)
-    for row, image in enumerate(images):
-        drawn = [colorize(finite(column[row], ndim=2)) for column in columns.values()]
-        pictures = [_picture(image, drawn[0].shape[:2]), *drawn]
-        for column, (name, picture) in enumerate(zip(("input", *columns), pictures, strict=True)):
-            axes = grid[row, column]
-            show(axes, picture, name if row == 0 else "")
+    return plot_maps(
+        images,
+        columns,
+        row_names=row_names,
+        title=title,
+        boxes=boxes,
+        overlay=overlay,
+        cmap=cmap,
+        alpha=alpha,
+        clip_percentile=clip_percentile,
+        signed=signed,
+        absolute=absolute,
+        share_scale=share_scale,
+        colorbar=colorbar,
+        size=size,
+        ax=ax,
+    )
+
+
+@dataclass
+class _Panel:
+    """A picture under its name, with its scale if it is one of a map, and a colour bar if `bar`."""
+
+    picture: npt.NDArray[np.uint8]
+    name: str
+    scale: Scale | None = None
+    bar: bool = False
+    # Whether the name is that of the one panel, and not of all panels below.
+    alone: bool = False
+
+    def head(self, title: str, replaces: bool) -> None:
+        """Put an image's title in place of the name, or above it."""
+        self.name = title if replaces else f"{title}\n{self.name}"
+        self.alone = True
+
+
+def _across(groups: list[list[_Panel]]) -> int:
+    """Return how many images stand side by side in a figure that is about as wide as high."""
+    height, width = groups[0][0].picture.shape[:2]
+    shape = width * len(groups[0]) / height
+    counts = range(1, len(groups) + 1)
+    fitting = (count for count in counts if math.ceil(len(groups) / count) <= 1.3 * count * shape)
+    return next(fitting, len(groups))
+
+
+def _drawn(
+    groups: list[list[_Panel]],
+    across: int,
+    side: float,
+    row_names: Sequence[str],
+    title: str,
+    boxes: Any,
+    size: tuple[float, float] | None,
+    ax: Axes | None,
+) -> Any:
+    """Return a figure with the panels of each image beside one another, `across` images in a row."""
+    rows, length = math.ceil(len(groups) / across), len(groups[0])
+    height, width = groups[0][0].picture.shape[:2]
+    stretch = math.sqrt(np.clip(width / height, 0.2, 5))
+    bars = across * sum(panel.bar for panel in groups[0])
+    lines = rows if groups[0][0].alone else 1
+    wide = across * length * side * stretch + bars * _BAR + _LINE * bool(len(row_names))
+    high = rows * side / stretch + _LINE * (lines + bool(title))
+    gap = 0.6 if bars else None  # for the numbers of colour bars
+    drawn, grid = panels(rows, across * length, size or (wide, high), title, ax, wspace=gap)
+    cells = grid.reshape(-1, length)
+    for number, (group, axes) in enumerate(zip(groups, cells, strict=False)):
+        for panel, place in zip(group, axes, strict=True):
+            show(place, panel.picture, panel.name if number < across or panel.alone else "")
+            if panel.scale is not None and panel.bar:
+                bar(place, panel.scale)
             if len(boxes):
-                outline(axes, boxes[row], "white" if column else "lime")
+                outline(place, boxes[number], "lime" if panel.scale is None else "white")
         if len(row_names):
-            grid[row, 0].set_ylabel(row_names[row])
-    return figure
+            axes[0].set_ylabel(row_names[number])
+    for place in cells[len(groups) :].flat:
+        place.set_axis_off()
+    return drawn
 
 
-def _picture(image: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Return an input as an RGB picture; values outside [0, 1] are scaled to their range."""
-    array = checks.real(image, "An input")
-    if array.ndim == 4 and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim == 3 and array.shape[:2] != shape and array.shape[1:] == shape:
-        array = np.moveaxis(array, 0, -1)
-    if array.ndim not in (2, 3) or array.shape[:2] != shape:
-        raise InputError(f"The input must lie under its map of shape {shape}. Received: shape {array.shape}.")
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.shape[-1] != 3:
-        array = np.repeat(array.astype(np.float64).mean(axis=-1, keepdims=True), 3, axis=-1)
-    if array.dtype == np.uint8:
-        return array
-    array = array if np.isfinite(array).all() else maps.normalize(array)
-    inside = array.min() >= 0.0 and array.max() <= 1.0
-    return np.rint(255 * (array if inside else maps.normalize(array))).astype(np.uint8)
+def _one_each(count: int, **given: Any) -> None:
+    lengths = {key: len(entries) for key, entries in given.items() if len(entries)}
+    if any(length != count for length in lengths.values()):
+        raise InputError(f"A grid needs one entry per input. Received: {count} inputs and {lengths}.")
 
 
 def _plot_series(
-    figure: Figure, series: npt.NDArray[Any], values: npt.NDArray[np.float64], name: str
-) -> None:
+    series: npt.NDArray[Any],
+    values: npt.NDArray[np.float64],
+    look: Look,
+    title: str,
+    name: str,
+    size: tuple[float, float] | None,
+    ax: Axes | None,
+) -> Any:
     if series.ndim > 1 and series.shape[0] == 1 and series.shape[1] == len(values):
         series = series[0]
     if series.shape[:1] != values.shape:
         raise InputError(
-            f"The input must lie under its map of {len(values)}. Received: shape {series.shape}."
+            "An input and its map must have the same length. Received: an input of shape "
+            f"{series.shape} and a map of shape {values.shape}."
         )
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure, ((upper,), (lower,)) = panels(2, 1, size or (9.6, 3.4), title, ax, sharex=True)
     upper.plot(series.reshape(len(values), -1), linewidth=1)
     upper.set_title("input", fontsize="medium")
-    lower.bar(np.arange(len(values)), values, color=mappable(values).to_rgba(values))
-    lower.set_title(name, fontsize="medium")
+    drawn = look.drawn(values)
+    lower.bar(np.arange(len(values)), drawn, color=look.scale(values).to_rgba(drawn))
+    lower.set_title(look.named(name), fontsize="medium")
+    return figure
