@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import zarr
 from keras import layers
 
 from vis.attributions import Explainer, Saliency, store
@@ -102,6 +103,8 @@ def test_the_maps_of_a_single_process(cluster: Any, path: str, tmp_path: Path) -
     on_ray.write(data(), make, tmp_path / "parquet", targets="label", workers=2, batch_size=BATCH)
     rows = sorted(ray.data.read_parquet(str(tmp_path / "parquet")).take_all(), key=lambda row: row["id"])
     assert [row["targets"] for row in rows] == Y.tolist()
+    held = zarr.open_group(str(tmp_path / "maps.zarr"), mode="r")["predictions"][:]
+    assert [row["predictions"] for row in rows] == held.tolist() and min(held) >= 0
     np.testing.assert_allclose([row["maps"] for row in rows], expected, rtol=1e-4, atol=1e-7)
     with pytest.raises(InputError, match="exists"):
         on_ray.write(data(), make, tmp_path / "maps.zarr")

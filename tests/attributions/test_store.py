@@ -23,6 +23,7 @@ from keras import layers
 from vis import models
 from vis.attributions import GradCAM, IntegratedGradients, Saliency, SmoothGrad, groups, store
 from vis.errors import InputError, SkippedWarning
+from vis.scores import Score
 
 N, CHUNK = 22, 5
 X = np.random.default_rng(0).random((N, 6, 7, 3)).astype(np.float32)
@@ -63,6 +64,7 @@ def test_what_is_written_is_what_explain_returns(model: keras.Model, tmp_path: P
     outputs = np.asarray(model(X))
     classes = {"int": np.full(N, 2), "NoneType": outputs.argmax(1)}.get(type(targets).__name__, Y)
     np.testing.assert_allclose(held["scores"][:], outputs[np.arange(N), classes], rtol=1e-5)
+    np.testing.assert_array_equal(held["predictions"][:], outputs.argmax(1))
     expected = targets if np.ndim(targets) == 2 else classes
     np.testing.assert_array_equal(held["targets"][:], expected)
     said = dict(held.attrs)
@@ -78,7 +80,7 @@ def test_what_is_written_is_what_explain_returns(model: keras.Model, tmp_path: P
 def test_a_few_batches_make_a_chunk(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, size: int, batches: int
 ) -> None:
-    """A map of 6 x 7 float32, an int64 and a float32 take 180 bytes, a batch of 5 takes 900."""
+    """A map of 6 x 7 float32, two int64 and a float32 take 188 bytes, a batch of 5 takes 940."""
     monkeypatch.setattr(groups, "_CHUNK_BATCHES", most)
     monkeypatch.setattr(groups, "_CHUNK_BYTES", size)
     Saliency(model, batch_size=CHUNK).write(X, tmp_path / "maps", Y, progress=False)
@@ -346,6 +348,81 @@ def test_reading(model: keras.Model, tmp_path: Path) -> None:
         store.read(tmp_path / "maps", 22)
     with pytest.raises(InputError, match="holds no explanations"):
         store.read(tmp_path / "nothing")
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Return a list that grows by one for each call of a method of `Score`."""
+    calls: list[str] = []
+    real = getattr(Score, name)
+    monkeypatch.setattr(Score, name, lambda *args, **kwargs: calls.append(name) or real(*args, **kwargs))
+    return calls
+
+
+@pytest.mark.parametrize("targets", [None, 2])
+def test_a_batch_is_predicted_once(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: Any
+) -> None:
+    calls = counted(monkeypatch, "outputs")
+    Saliency(model, batch_size=N).write(X, tmp_path / "maps", targets, progress=False)
+    assert len(calls) == 1
+
+
+def test_predictions_without_a_meaning_are_minus_one(model: keras.Model, tmp_path: Path) -> None:
+    """A layer inside has no classes, nor has a single output; of positions, the mean counts."""
+    single = keras.Sequential([layers.Input((6, 7, 3)), layers.Flatten(), layers.Dense(1)])
+    dense = keras.Sequential([layers.Input((6, 7, 3)), layers.Conv2D(4, 3)])
+    x = layers.Input((6, 7, 3))
+    double = keras.Model(x, [layers.Dense(3, name="a")(layers.Flatten()(x)), layers.Conv2D(2, 3)(x)])
+    total = Saliency(double, operator=lambda model, x, y: keras.ops.sum(model(x)[0], axis=1))
+    for name, explainer, targets, expected in [
+        ("inside", Saliency(model, 0), 1, np.full(N, -1)),
+        ("single", Saliency(single), None, np.full(N, -1)),
+        ("several", total, 1, np.full(N, -1)),
+        ("one", Saliency(double, "a"), 1, np.asarray(double(X)[0]).argmax(1)),
+        ("positions", Saliency(dense), 1, np.asarray(dense(X)).mean((1, 2)).argmax(1)),
+        ("predicted positions", Saliency(dense), None, np.asarray(dense(X)).mean((1, 2)).argmax(1)),
+    ]:
+        explainer.write(X, tmp_path / name, targets, progress=False)
+        np.testing.assert_array_equal(group(tmp_path / name)["predictions"][:], expected, err_msg=name)
+    with pytest.warns(SkippedWarning):
+        Saliency(model).write(list_of_items(X, (3,)), tmp_path / "skipped", progress=False)
+    expected = np.asarray(model(X)).argmax(1)
+    expected[3] = -1
+    np.testing.assert_array_equal(group(tmp_path / "skipped")["predictions"][:], expected)
+
+
+def test_a_group_of_an_earlier_version_is_continued(model: keras.Model, tmp_path: Path) -> None:
+    """It has no predictions, and none after that."""
+    explainer = Saliency(model, batch_size=CHUNK)
+    with pytest.raises(InputError, match="NaN"):
+        explainer.write(iter([*X[:12], np.full_like(X[0], np.nan)]), tmp_path / "maps", 1, progress=False)
+    shutil.rmtree(tmp_path / "maps" / "predictions")
+    explainer.write(X, tmp_path / "maps", 1, progress=False)
+    assert sorted(name for name, _ in group(tmp_path / "maps").arrays()) == ["maps", "scores", "targets"]
+    np.testing.assert_array_equal(store.read(tmp_path / "maps"), explainer(X, 1))
+
+
+def test_the_source_stands_in_the_attributes(model: keras.Model, tmp_path: Path) -> None:
+    explainer = Saliency(model, batch_size=CHUNK)
+    explainer.write(X, tmp_path / "maps", progress=False)
+    assert "source" not in dict(group(tmp_path / "maps").attrs)
+    for source in ({"folder": "/a", "shape": (6, 7, 3), "layer": None}, {"folder": "/moved"}):
+        explainer.write(X, tmp_path / "maps", progress=False, source=source)
+        held = dict(group(tmp_path / "maps").attrs)
+        assert held["source"] == json.loads(json.dumps(source))
+        assert held["progress"]["complete"] and held["settings"]["method"] == "Saliency"
+    before = contents(tmp_path / "maps")
+    explainer.write(X, tmp_path / "maps", progress=False)
+    assert contents(tmp_path / "maps") == before
+    explainer.write(X, tmp_path / "new", progress=False, source={"folder": "/moved"})
+    assert contents(tmp_path / "new") == before
+
+
+@pytest.mark.parametrize("source", ["/folder", {"folder": Path("/a")}, {"range": float("nan")}, [1]])
+def test_a_source_is_what_json_knows(model: keras.Model, tmp_path: Path, source: Any) -> None:
+    with pytest.raises(InputError, match="source is a dict"):
+        Saliency(model).write(X, tmp_path / "maps", progress=False, source=source)
+    assert not (tmp_path / "maps").exists()
 
 
 class Trojan:

@@ -13,7 +13,7 @@ from vis import backprop_modifiers, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, Pick
 from vis.attributions.targets import as_weights, predicted
-from vis.errors import InputError, LayerError, ModelError
+from vis.errors import GradientError, InputError, LayerError, ModelError
 from vis.scores import Score
 from vis.source import Source
 
@@ -69,12 +69,11 @@ def _picked(score: Score, targets: Any, from_data: bool) -> Any:
         return None
     model = models.unmodified(score.source.model)[0]
     structure = models.output_structure(model)
-    outputs = [] if structure is None else keras.tree.flatten(structure)
-    layers = [tensor._keras_history.operation for tensor in outputs]
-    chosen = 0 if score.layer is None and len(outputs) == 1 else None
+    layers = _output_layers(model)
+    chosen = 0 if score.layer is None and len(layers) == 1 else None
     if score.layer in layers:
         chosen = layers.index(score.layer)
-    if isinstance(targets, dict) or (from_data and _one_each(targets, len(outputs))):
+    if isinstance(targets, dict) or (from_data and _one_each(targets, len(layers))):
         names: list[Any] = [layer.name for layer in layers]
         # In flat order.
         keys = sorted(structure) if isinstance(structure, dict) else names
@@ -99,6 +98,13 @@ def _picked(score: Score, targets: Any, from_data: bool) -> Any:
                     "with dataset.map(lambda x, y: x), and the output itself is explained."
                 )
     return targets
+
+
+def _output_layers(model: Any) -> list[Any]:
+    """Return the layers that a model's outputs come out of, in flat order; none if it has no graph."""
+    structure = models.output_structure(model)
+    outputs = [] if structure is None else keras.tree.flatten(structure)
+    return [tensor._keras_history.operation for tensor in outputs]
 
 
 def _one_each(targets: Any, outputs: int) -> bool:
@@ -140,6 +146,32 @@ def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
         bad = int(np.count_nonzero(~np.isfinite(weights)))
         raise InputError(f"The targets are finite. Received: {bad} of {weights.size} NaN or infinite.")
     return weights
+
+
+def predictions_of(
+    score: Score, arrays: Arrays, given: Any, weights: npt.NDArray[Any]
+) -> npt.NDArray[np.int64]:
+    """Return the predicted class of each sample, `(batch,)`: the largest output, or mean over positions.
+
+    It is -1 where there is none: for a layer inside the model, a single output, or several outputs at once.
+
+    Args:
+        score, arrays, given: see `targets_of`.
+        weights: what that has returned; without given targets, they are those of the predicted class.
+    """
+    none = np.full(len(arrays[0]), -1, np.int64)
+    model = models.unmodified(score.source.model)[0]
+    if score.layer is not None and score.layer not in _output_layers(model):
+        return none
+    if given is not None:
+        try:
+            weights = predicted(score.outputs(arrays))
+        except (LayerError, GradientError):
+            return none
+    if weights.ndim < 2 or weights.shape[-1] < 2:
+        return none
+    of_first_position = weights.reshape(len(weights), -1, weights.shape[-1])[:, 0]
+    return np.asarray(of_first_position.argmax(axis=-1), np.int64)
 
 
 def _names_outputs(array: npt.NDArray[Any], count: int, shape: tuple[int, ...]) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import advice, inputs, maps, models
-from vis.attributions.asked import asked, pick_of, targets_of, weighs
+from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, weighs
 from vis.attributions.batches import Arrays, batches
 from vis.errors import EmptyMapWarning, InputError, warn
 from vis.scores import Score
@@ -34,11 +34,14 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Explained:
-    """The maps of a batch in flat order, with what they explain: the targets, and the scores if asked for."""
+    """The maps of a batch in flat order, with what they explain: the targets; the scores and the predicted
+    classes if asked for.
+    """
 
     maps: Arrays
     targets: npt.NDArray[Any]
     scores: npt.NDArray[Any] | None
+    predictions: npt.NDArray[np.int64] | None = None
 
 
 class Explainer(ABC):
@@ -158,7 +161,7 @@ class Explainer(ABC):
     def explained(self, inputs: Any, targets: Any = None, scores: bool = False) -> Iterator[Explained]:
         """Yield what is found for each batch, as soon as it is.
 
-        Args and raises: as `explain`; and whether the scores are wanted, too.
+        Args and raises: as `explain`; and whether the scores and the predicted classes are wanted, too.
         """
         pick = pick_of(self.score)
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
@@ -170,13 +173,14 @@ class Explainer(ABC):
         Args:
             arrays: the inputs in flat order, each `(batch, ...)`.
             given: its targets, as `explain` takes them.
-            scores: whether the scores are wanted, too.
+            scores: whether the scores and the predicted classes are wanted, too.
         """
         if not len(arrays[0]):
             arrays = self.score.begin(arrays)
             empty = [self._reduced(part, i) for i, part in enumerate(self.empty(arrays))]
-            return Explained(empty, np.empty(0), np.empty(0))
+            return Explained(empty, np.empty(0), np.empty(0), np.empty(0, np.int64))
         weights = targets_of(self.score, arrays, given)
+        predictions = predictions_of(self.score, arrays, given, weights) if scores else None
         arrays = self.score.begin(arrays)
         found = self.attribute(arrays, weights)
         steps = self.score.steps(arrays)
@@ -186,7 +190,7 @@ class Explainer(ABC):
         values = found.scores
         if scores and values is None:
             values = self.score.values(arrays, weights)
-        return Explained(reduced, weights, values)
+        return Explained(reduced, weights, values, predictions)
 
     def empty(self, arrays: Arrays) -> Arrays:
         """Return the attributions of a batch of no sample."""
@@ -222,6 +226,8 @@ class Explainer(ABC):
         targets: Any = None,
         resume: bool = True,
         progress: bool = True,
+        *,
+        source: dict[str, Any] | None = None,
     ) -> None:
         """Explain inputs of any number into a chunked Zarr group, with constant memory.
 
@@ -229,7 +235,7 @@ class Explainer(ABC):
         """
         from vis.attributions import store
 
-        store.write(self, inputs, path, targets, resume, progress)
+        store.write(self, inputs, path, targets, resume, progress, source=source)
 
     def at_once(self) -> int | None:
         """Return the largest number of samples of a batch, or None for all."""

@@ -1,7 +1,7 @@
-"""The Zarr group in which explanations stand: made whole, written chunk by chunk, and read with care.
+"""The Zarr group that holds explanations: made whole, written chunk by chunk, and read with care.
 
-What is done stands in the group's attributes, which are replaced after each chunk, so that a run may be
-killed at any moment: the next one does the unfinished chunk again, with the same result.
+The group's attributes say how far a run has come. They are replaced after each chunk, so a run may be killed
+at any moment: the next one does the unfinished chunk again, with the same result.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from vis.version import __version__
 
 # Chunks of files are a few megabytes, but no more batches than a killed run would be sorry to do again.
 _CHUNK_BYTES, _CHUNK_BATCHES = 4 * 2**20, 16
+# What earlier versions did not write; their groups are continued without it.
+_NEWER = frozenset({"predictions"})
 _METADATA = ("zarr.json", ".zarray")
 _CODECS = frozenset(
     {"blosc", "bytes", "crc32c", "gzip", "lz4", "sharding_indexed", "transpose", "zlib", "zstd"}
@@ -61,12 +63,21 @@ class State:
 class Group:
     """The group that is written, and how far it has come."""
 
-    def __init__(self, explainer: Explainer, path: str | os.PathLike[str], batch: int, resume: bool) -> None:
+    def __init__(
+        self,
+        explainer: Explainer,
+        path: str | os.PathLike[str],
+        batch: int,
+        resume: bool,
+        source: dict[str, Any] | None = None,
+    ) -> None:
         _zarr()  # before anything is explained
         self._folder = Path(path)
         self.batch = batch
         weights = digest(explainer.model.weights)
         self._said = {"settings": explainer.settings(), "weights": weights, "batch_size": batch}
+        self._source = None if source is None else _as_json(source)
+        self._moved = False
         self.state = State()
         self._arrays: dict[str, Any] = {}
         self._waiting: list[tuple[Part, dict[str, npt.NDArray[Any]] | None]] = []
@@ -109,12 +120,14 @@ class Group:
     def finish(self) -> None:
         if not self._arrays:
             raise InputError("There is nothing to explain. Received: no sample that can be read.")
-        if not self.state.complete:
+        if not self.state.complete or self._moved:
             self.state.complete = True
-            _save(self._folder, self.state)
+            _save(self._folder, self.state, self._source)
 
     def _open(self) -> None:
-        self._arrays = dict(opened(self._folder, "r+").arrays())
+        held = opened(self._folder, "r+")
+        self._arrays = dict(held.arrays())
+        self._moved = self._source not in (None, held.attrs.get("source"))
         if "scores" not in self._arrays:
             raise InputError("the array 'scores' is missing there")
 
@@ -126,7 +139,7 @@ class Group:
             end = _put(self._arrays, parts)
             skipped = [item for part, _ in parts for item in part.skipped]
             state = replace(self.state, samples=end, skipped=self.state.skipped + skipped)
-            _save(self._folder, state)
+            _save(self._folder, state, self._source)
             self.state = state
 
     @contextlib.contextmanager
@@ -238,7 +251,7 @@ def _put(group: dict[str, Any], parts: list[tuple[Part, dict[str, npt.NDArray[An
         rows = np.full((end - start, *held.shape[1:]), held.fill_value, held.dtype)
         for part, arrays in parts:
             if arrays is not None:
-                if arrays.keys() != group.keys():
+                if group.keys() - arrays.keys() or arrays.keys() - group.keys() - _NEWER:
                     raise InputError(f"there are {sorted(group)}, and not {sorted(arrays)}")
                 rows[[part.start - start + row for row in part.kept]] = arrays[name]
         held.resize((end, *held.shape[1:]))
@@ -284,14 +297,33 @@ def _difference(held: dict[str, Any], wanted: dict[str, Any], kind: str) -> str:
     )
 
 
-def _save(folder: Path, state: State) -> None:
+def _as_json(source: dict[str, Any]) -> Any:
+    """Return a source as it will be read again.
+
+    Raises:
+        InputError: if it is no dict of what JSON knows.
+    """
+    try:
+        if isinstance(source, dict):
+            return json.loads(json.dumps(source, allow_nan=False))
+        problem = type(source).__name__
+    except (TypeError, ValueError) as error:
+        problem = str(error)
+    raise InputError(
+        "source is a dict of names with text, numbers, lists and None, as JSON knows them. Received: "
+        f"{problem}."
+    )
+
+
+def _save(folder: Path, state: State, source: dict[str, Any] | None = None) -> None:
     """Replace the attributes of the group, whatever the moment at which that is interrupted."""
+    new = {"progress": vars(state), **({} if source is None else {"source": source})}
     path = folder / "zarr.json"
     if path.exists():
         said = json.loads(path.read_text())
-        said["attributes"]["progress"] = vars(state)
+        said["attributes"].update(new)
     else:  # Zarr's format 2 has them in a file of their own
         path = folder / ".zattrs"
-        said = {**json.loads(path.read_text()), "progress": vars(state)}
+        said = {**json.loads(path.read_text()), **new}
     with files.written(path) as temporary:
         temporary.write_text(json.dumps(said, indent=2))

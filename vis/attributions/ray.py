@@ -41,7 +41,7 @@ class ExplainBatches:
         self.targets = targets
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return the other columns of a batch with the columns `maps`, `targets` and `scores`."""
+        """Return the other columns of a batch with the columns `maps`, `targets`, `predictions`, `scores`."""
         missing = [name for name in (self.inputs, self.targets) if name is not None and name not in batch]
         if missing:
             raise InputError(
@@ -114,7 +114,7 @@ def write(
     if folder.suffix != ".zarr":
         found.write_parquet(str(folder.absolute()))
         return
-    names = ("targets", "scores")
+    names = ("targets", "predictions", "scores")
     batches = found.iter_batches(batch_size=batch_size, batch_format="numpy")
     chunks = (
         {name: np.asarray(rows) for name, rows in batch.items() if name in names or name.startswith("maps")}

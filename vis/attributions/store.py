@@ -38,12 +38,15 @@ def write(
     targets: Any = None,
     resume: bool = True,
     progress: bool = True,
+    *,
+    source: dict[str, Any] | None = None,
 ) -> None:
     """Explain inputs of any number into a chunked Zarr group, with constant memory.
 
     The group has the arrays `maps` `(N, ...)` float32 (`maps_NAME` for each of several inputs), `targets`
-    (classes `(N,)`, or weights) and `scores` `(N,)`, a few batches to a chunk, and as attributes the settings
-    of the explainer, a digest of the model's weights, and the versions. Run again, it is continued.
+    (classes `(N,)`, or weights), `predictions` `(N,)` (the class with the largest output, -1 where there is
+    none) and `scores` `(N,)`, a few batches to a chunk, and as attributes the settings of the explainer, a
+    digest of the model's weights, the versions, and the source. Run again, it is continued.
 
     Args:
         explainer: explains.
@@ -54,6 +57,8 @@ def write(
         targets: as `Explainer.explain`.
         resume: continue what is there; else, a path that exists is refused.
         progress: show a progress bar.
+        source: where the inputs come from, in values that JSON knows, such as the folder of pictures and how
+            they were prepared, for whoever reads the group; of a run that is continued, the last one given.
 
     Raises:
         InputError: if the path holds something else, or explanations of another model, with other settings or
@@ -66,7 +71,7 @@ def write(
     from tqdm import tqdm
 
     explainer = checked(explainer)
-    group = Group(explainer, path, explainer.at_once() or _BATCH, resume)
+    group = Group(explainer, path, explainer.at_once() or _BATCH, resume, source)
     explainer = explainer.fixed()
     done = group.state.samples
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
@@ -84,7 +89,7 @@ def write(
 
 
 def explained(explainer: Explainer, inputs: Any, targets: Any = None) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays that `write` would write for a batch: `maps`, `targets` and `scores`.
+    """Return the arrays that `write` would write for a batch: `maps`, `targets`, `predictions`, `scores`.
 
     Args: as `Explainer.explain`, for arrays.
     """
@@ -253,6 +258,6 @@ def _named(explainer: Explainer, found: Explained, given: Any) -> dict[str, npt.
     of_one = given is None or (np.ndim(given) <= 1 and np.asarray(given).dtype.kind in "iu")
     if targets.ndim == 2 and one and (of_one or targets.shape[1] > 1):
         targets = targets.argmax(axis=1).astype(np.int64)
-    assert found.scores is not None  # noqa: S101 - they were asked for
-    scores = found.scores.astype(np.float32)
-    return {**dict(zip(names, found.maps, strict=True)), "targets": targets, "scores": scores}
+    assert found.scores is not None and found.predictions is not None  # noqa: S101 - they were asked for
+    about = {"targets": targets, "predictions": found.predictions, "scores": found.scores.astype(np.float32)}
+    return {**dict(zip(names, found.maps, strict=True)), **about}
