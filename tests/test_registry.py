@@ -131,7 +131,7 @@ def test_what_is_defined_elsewhere_raises(things: Registry[object], name: str) -
     ],
 )
 def test_every_registry_takes_a_cell_again(registry: Any, cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = registry.register.__self__
+    held = registry.names.__self__
     for table in ("_objects", "_registered"):  # what is registered here goes again
         monkeypatch.setattr(held, table, dict(getattr(held, table)))
     old = registry.register("of a cell", "its alias")(run_cell(cell, 1))

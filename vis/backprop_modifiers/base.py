@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
@@ -12,6 +12,7 @@ from vis import models
 from vis.backend import Rule
 from vis.errors import ModifierError
 from vis.registry import Registry
+from vis.words import BackpropModifierName
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,6 @@ _registry: Registry[BackpropModifier] = Registry("backprop modifier", _wrap)
 register = _registry.register
 names = _registry.names
 get = _registry.get
+
+# What an option `backprop_modifier` takes.
+BackpropModifierLike: TypeAlias = BackpropModifierName | str | BackpropModifier | Rule | None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from vis.errors import ModifierError
 from vis.registry import Registry
+from vis.words import GradModifierName
 
-GradModifier = Callable[[Any], npt.NDArray[Any]]
+GradModifier: TypeAlias = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+# What an option `grad_modifier` takes.
+GradModifierLike: TypeAlias = GradModifierName | str | GradModifier | None
+F = TypeVar("F", bound=GradModifier)
 
 
 def _wrap(thing: Any, name: str) -> GradModifier:
@@ -22,11 +26,19 @@ def _wrap(thing: Any, name: str) -> GradModifier:
 
 
 _registry: Registry[GradModifier] = Registry("gradient modifier", _wrap)
-register = _registry.register
 names = _registry.names
 
 
-def get(identifier: str | GradModifier | None) -> GradModifier:
+def register(*names: str) -> Callable[[F], F]:
+    """Return a decorator that registers a gradient modifier under each of `names` and returns it.
+
+    Raises:
+        ModifierError: if a name is taken by another one, or it is no function.
+    """
+    return cast("Callable[[F], F]", _registry.register(*names))
+
+
+def get(identifier: GradModifierLike) -> GradModifier:
     """Return the gradient modifier for a name, a function, or None (the gradient as it is).
 
     Raises:

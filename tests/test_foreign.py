@@ -1,0 +1,193 @@
+"""Functions that use the wrong array library: the error names the line and what to write."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vis.errors import GradientError, InputError, ModifierError
+from vis.foreign import called, described, foreign_arrays
+
+
+def traced(function: Callable[[Any], Any], library: str = "keras.ops") -> None:
+    """Call a function with a tensor whose values are not known yet."""
+
+    def run(x: Any) -> Any:
+        with foreign_arrays("The operator", function, library=library):
+            return function(x)
+
+    tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((None, 3), tf.float32))
+
+
+def message(function: Callable[[Any], Any], given: Any = None, library: str = "keras.ops") -> str:
+    with pytest.raises(ModifierError) as raised:
+        if given is None:
+            traced(function)
+        else:
+            with foreign_arrays("The loss", function, library=library):
+                function(given)
+    line = function.__code__.co_firstlineno + 1
+    text = str(raised.value)
+    assert f"{__file__}, line {line}: " in text
+    assert called(function) in text
+    assert raised.value.__cause__ is not None
+    return text
+
+
+def test_numpy_on_a_traced_tensor() -> None:
+    def squares(x: Any) -> Any:
+        return np.square(x) + 1
+
+    text = message(squares)
+    assert "'return np.square(x) + 1', which calls NumPy on a tensor of TensorFlow" in text
+    assert text.endswith("Write keras.ops.square(x).")
+
+
+def test_numpy_by_a_name_of_its_own() -> None:
+    from numpy import abs as magnitude
+    from numpy import clip
+
+    def clipped(x: Any) -> Any:
+        return clip(keras.ops.abs(x), 0, 1)
+
+    assert message(clipped).endswith("Write keras.ops.clip(keras.ops.abs(x), 0, 1).")
+
+    def unnamed(x: Any) -> Any:
+        return magnitude(x)
+
+    assert message(unnamed).endswith("Write it with the functions of keras.ops.")
+
+
+def test_the_math_module_and_float() -> None:
+    def root(x: Any) -> Any:
+        return math.sqrt(x)
+
+    assert message(root).endswith("Write keras.ops.sqrt(x).")
+
+    def number(x: Any) -> Any:
+        return float(x)
+
+    assert "calls Python on a tensor of TensorFlow" in message(number)
+
+
+def test_a_method_that_tensors_lack() -> None:
+    def total(x: Any) -> Any:
+        return x.sum(axis=1)
+
+    assert message(total).endswith("has no 'sum'. Write keras.ops.sum(x, axis=1).")
+
+    def of_more(x: Any) -> Any:
+        return (x + 1).clamp(0)
+
+    assert message(of_more).endswith("has no 'clamp'. Write keras.ops.clip(x + 1, 0).")
+
+
+def test_a_branch_on_a_value() -> None:
+    def branch(x: Any) -> Any:
+        return x if x[0, 0] > 0 else -x
+
+    assert message(branch).endswith(
+        "which asks for a value that is not known yet. Write keras.ops.where(condition, a, b)."
+    )
+
+    def statement(x: Any) -> Any:
+        if keras.ops.any(x > 0):
+            return x
+        return -x
+
+    assert "which asks for a value" in message(statement)
+
+
+def test_writing_into_a_tensor() -> None:
+    def write(x: Any) -> Any:
+        x[0] = 0
+        return x
+
+    assert "which writes into a tensor. Write keras.ops.where" in message(write)
+
+
+def test_tensorflow_on_a_symbolic_tensor_of_keras() -> None:
+    def mean(x: Any) -> Any:
+        return tf.reduce_mean(x, axis=1)
+
+    text = message(mean, keras.Input((3,)))
+    assert "calls TensorFlow on a symbolic tensor of Keras, of shape (None, 3)" in text
+    assert text.endswith("Write keras.ops.mean(x, axis=1).")
+
+
+def test_a_modifier_in_numpy() -> None:
+    def positive(g: Any) -> Any:
+        return g.clamp(0)
+
+    text = message(positive, np.ones((2, 3)), "numpy")
+    assert "is written in numpy. " in text
+    assert text.endswith("an array of NumPy, of shape (2, 3) has no 'clamp'. Write numpy.clip(g, 0).")
+
+
+def test_the_innermost_line_of_the_user_counts() -> None:
+    def helper(x: Any) -> Any:
+        return np.exp(x)
+
+    def operator(x: Any) -> Any:
+        return helper(x)
+
+    with pytest.raises(ModifierError) as raised:
+        traced(operator)
+    assert f"line {helper.__code__.co_firstlineno + 1}: 'return np.exp(x)'" in str(raised.value)
+
+
+def test_other_failures_are_raised_as_they_are() -> None:
+    def shapes(x: Any) -> Any:
+        return keras.ops.matmul(x, keras.ops.ones((4, 4)))
+
+    def own(x: Any) -> Any:
+        raise KeyError("mine")
+
+    def on_numbers(x: Any) -> Any:
+        return x + np.reshape(np.arange(3), 4)
+
+    def legal(x: Any) -> Any:
+        return tf.matmul(x, tf.ones((4, 4)))
+
+    for function in (shapes, own, on_numbers, legal):
+        with pytest.raises((ValueError, KeyError)) as raised:
+            traced(function)
+        assert not isinstance(raised.value, ModifierError)
+
+
+def test_an_error_of_the_library_passes() -> None:
+    def raises(x: Any) -> Any:
+        raise InputError(str(np.square(2)))
+
+    with pytest.raises(InputError):
+        traced(raises)
+
+
+def test_the_class_of_the_error() -> None:
+    class Root:
+        def __call__(self, x: Any) -> Any:
+            return np.sqrt(x)
+
+    with (
+        pytest.raises(GradientError, match=r"The loss 'test_the_class_of_the_error.Root' is written"),
+        foreign_arrays("The loss", Root(), GradientError),
+    ):
+        Root()(keras.Input((3,)))
+
+
+def test_without_a_source_the_failure_is_raised_as_it_is() -> None:
+    names: dict[str, Any] = {"np": np}
+    exec("def unseen(x):\n    return np.square(x)", names)
+    with pytest.raises(ValueError, match="KerasTensor"), foreign_arrays("The loss", names["unseen"]):
+        names["unseen"](keras.Input((3,)))
+
+
+def test_described() -> None:
+    assert described(np.zeros((2, 3))) == "an array of NumPy, of shape (2, 3)"
+    assert described(tf.zeros((2, 3))) == "a tensor of TensorFlow, of shape (2, 3)"
+    assert described(keras.Input((3,))) == "a symbolic tensor of Keras, of shape (None, 3)"
+    assert described(3) == "3 of type int"

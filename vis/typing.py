@@ -1,0 +1,28 @@
+"""What the public functions take and return, as types; `vis.words` has the names that options take."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Data", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"]
+
+# A layer of a model: its index, its name or path, itself, another operation of the graph, or its output.
+Layer: TypeAlias = int | str | keras.Layer | keras.Operation | keras.KerasTensor
+# One filter or class, several, or None for all.
+Filters: TypeAlias = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None
+# Pictures, sequences, volumes or features: anything that NumPy makes one array of.
+Images: TypeAlias = npt.ArrayLike
+# What a model takes: an array, or a list or dict of them.
+Inputs: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
+# The same, or a `tf.data.Dataset`, a `keras.utils.PyDataset` or another iterable of it.
+Data: TypeAlias = Inputs | Iterable[Any]
+# Classes, labels, positions or weights; in a dict, by the names of the outputs.
+Targets: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
+# A map, or one for each of several inputs in their structure.
+Map: TypeAlias = npt.NDArray[np.float32]
+Maps: TypeAlias = Map | list[Map] | dict[str, Map]
+# A tensor of the framework that Keras runs on.
+Tensor: TypeAlias = Any

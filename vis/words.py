@@ -1,0 +1,28 @@
+"""The names that options take, as types. Nothing is imported for them: a command line can list them at once.
+
+Where an option also takes names that a user registers, its type adds `str`.
+"""
+
+from typing import Literal
+
+BackpropModifierName = Literal["guided", "rectified", "relu", "deconv"]
+DataFormat = Literal["channels_last", "channels_first"]
+GradModifierName = Literal["absolute", "negate", "relu", "invert", "small_values"]
+IntegrationMethod = Literal["gauss-legendre", "trapezoid"]
+NoiseScale = Literal["range", "absolute"]
+Normalization = Literal["minmax", "signed"]
+OperatorName = Literal["classification", "regression", "semantic segmentation", "object detection"]
+ParameterizationName = Literal["pixels", "fourier"]
+Reducer = Literal["max", "mean", "min", "sum"]
+
+__all__ = [
+    "BackpropModifierName",
+    "DataFormat",
+    "GradModifierName",
+    "IntegrationMethod",
+    "NoiseScale",
+    "Normalization",
+    "OperatorName",
+    "ParameterizationName",
+    "Reducer",
+]
