@@ -27,7 +27,7 @@ def test_numbers_come_as_an_array(values: Any) -> None:
     ],
 )
 def test_what_is_no_array_of_numbers(values: Any, words: str) -> None:
-    with pytest.raises(InputError, match=f"^A map is an array of real numbers. Received: {words}"):
+    with pytest.raises(InputError, match=f"^A map must be an array of real numbers. Received: {words}"):
         checks.real(values, "A map")
 
 
@@ -37,7 +37,7 @@ def test_seeds() -> None:
     assert checks.generator(own) is own
     assert checks.generator(None).random() != checks.generator(None).random()
     for wrong in ("a", -1, 1.5):
-        with pytest.raises(InputError, match=f"seed is a whole number .* Received: {wrong!r}"):
+        with pytest.raises(InputError, match=f"seed must be a non-negative integer.* Received: {wrong!r}"):
             checks.generator(wrong)
 
 
@@ -49,6 +49,6 @@ def test_lists() -> None:
     assert checks.listed((), int, "numbers") == []
     for wrong in (3, print, [1, "a"], {1}, "ab"):
         with pytest.raises(
-            InputError, match=r"errors are a list of objects of vis.errors.VisError. Received:"
+            InputError, match=r"errors must be a list of vis.errors.VisError objects. Received:"
         ):
             checks.listed(wrong, VisError, "errors")

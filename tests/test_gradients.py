@@ -215,6 +215,6 @@ def test_inside_a_function_that_is_traced() -> None:
     def traced() -> Any:
         return visualize_saliency(model, -1, 0, X)
 
-    with pytest.raises(errors.GradientError, match="Call outside of it"):
+    with pytest.raises(errors.GradientError, match="Call outside it"):
         traced()
     assert visualize_saliency(model, -1, 0, X).shape == (5,)

@@ -1,4 +1,4 @@
-"""What to do about a softmax, or a map that shows nothing: only what gives another result for this model."""
+"""Advice about a softmax or an empty map: only what would change the result for this model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from vis import models
 from vis.errors import VisError
 from vis.weak import WeakTable
 
-# Whether a model has logits of its own is asked at each call that warns, and a model is made to find out.
+# Every call that warns asks whether a model has separate logits, and finding out builds a model.
 _known: WeakTable[bool] = WeakTable()
 
 
 def has_logits(model: Any, end: Any) -> bool:
-    """Tell whether `vis.linear_outputs(model)` gives another output than that of `end`.
+    """Tell whether `vis.linear_outputs(model)` has a different output from `end`.
 
     Args:
-        model: what is explained; anything but a Keras model has none.
-        end: the model, or the layer in it whose output is explained; None if it is not known.
+        model: what is explained; anything but a Keras model has no logits.
+        end: the model, or the layer in it whose output is explained; None if unknown.
     """
     if not isinstance(model, keras.Model) or end is None:
         return False
@@ -30,14 +30,14 @@ def has_logits(model: Any, end: Any) -> bool:
             linear = models.linear_outputs(model)
         except VisError:
             linear = model
-        # A layer that is still there is none that was replaced.
+        # If the layer is still there, it was not replaced.
         kept = any(end is layer for _, layer in models.walk(linear))
         found = _known.put([model, end], linear is not model and not kept)
     return found
 
 
 def attempts(model: Any, end: Any, others: Sequence[str], another: str = "another filter") -> tuple[str, str]:
-    """Return why a score may not depend on its input, in words, and what to try.
+    """Return in words why a score may not depend on its input, and what to try.
 
     Args:
         model, end: see `has_logits`.

@@ -1,4 +1,4 @@
-"""What a user gives, checked: arrays of numbers, seeds, lists of objects, names of files."""
+"""Checks of what a user passes: arrays of numbers, seeds, lists of objects, file names."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ def real(values: Any, what: str) -> npt.NDArray[Any]:
 
     Args:
         values: anything.
-        what: the values, for the message: "A map".
+        what: what the message calls the values: "A map".
 
     Raises:
-        InputError: if they are no such array.
+        InputError: if they are not an array of real numbers.
     """
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"{what} is an array of real numbers. Received: {type(values).__name__}, {error}."
+            f"{what} must be an array of real numbers. Received: {type(values).__name__}, {error}."
         ) from error
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise InputError(
-            f"{what} is an array of real numbers. Received: {type(values).__name__} of type {array.dtype}."
+            f"{what} must be an array of real numbers. "
+            f"Received: {type(values).__name__} of type {array.dtype}."
         )
     return array
 
 
 def finite(values: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
-    """Return what a model has computed.
+    """Return values that a model has computed, if they are finite.
 
     Args:
-        values: an array; what are no numbers pass.
-        what: the values, for the message: "The output of 'dense'".
+        values: an array; arrays that do not hold floats pass.
+        what: what the message calls the values: "The output of 'dense'".
 
     Raises:
         GradientError: if a value is NaN or infinite.
@@ -47,63 +48,63 @@ def finite(values: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
     bad = int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind == "f" else 0
     if bad:
         raise GradientError(
-            f"{what} has {bad} of {values.size} values that are NaN or infinite. Look for NaN weights, a "
+            f"{what} has {bad} NaN or infinite values out of {values.size}. Look for NaN weights, a "
             "logarithm or square root of zero, or an overflow in half precision."
         )
     return values
 
 
 def generator(seed: Any) -> np.random.Generator:
-    """Return the generator of random numbers for a seed.
+    """Return the random number generator for a seed.
 
     Raises:
-        InputError: if it is no seed.
+        InputError: if the seed is not valid.
     """
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise InputError(
-            "seed is a whole number of at least 0, a NumPy generator, or None for new random numbers. "
+            "seed must be a non-negative integer, a NumPy generator, or None for new random numbers. "
             f"Received: {seed!r}."
         ) from None
 
 
 def listed(things: Any, kind: type, what: str) -> list[Any]:
-    """Return things as a list; None is an empty one.
+    """Return objects as a list, empty for None.
 
     Args:
-        things: a list or tuple of objects of the kind, or None.
+        things: a list or tuple of instances of `kind`, or None.
         kind: their class.
-        what: the things, for the message: "callbacks".
+        what: what the message calls them: "callbacks".
 
     Raises:
-        InputError: if they are no such list.
+        InputError: if they are anything else.
     """
     known = things is None or (
         isinstance(things, list | tuple) and all(isinstance(thing, kind) for thing in things)
     )
     if not known:
         raise InputError(
-            f"{what} are a list of objects of {kind.__module__.removesuffix('.base')}.{kind.__name__}. "
+            f"{what} must be a list of {kind.__module__.removesuffix('.base')}.{kind.__name__} objects. "
             f"Received: {things!r}."
         )
     return list(things or ())
 
 
 def model_file(path: str | Path) -> Path:
-    """Return the path of a file that a model may be in.
+    """Return the path of a model file.
 
     Raises:
-        ModelError: if there is none, or a folder.
+        ModelError: if the file does not exist, or is a folder.
     """
     return _file(path, "model", "Pass the path of a .keras or .h5 file.", ModelError)
 
 
 def image_file(path: str | Path) -> Path:
-    """Return the path of a file that a picture may be in.
+    """Return the path of a picture file.
 
     Raises:
-        InputError: if there is none, or a folder.
+        InputError: if the file does not exist, or is a folder.
     """
     return _file(path, "image", "Pass the path of a picture.", InputError)
 
@@ -112,7 +113,7 @@ def folder(path: str | Path) -> Path:
     """Return the path of a folder.
 
     Raises:
-        InputError: if there is none, or a file.
+        InputError: if the folder does not exist, or is a file.
     """
     if not existing(path).is_dir():
         raise InputError(f"{str(path)!r} is a file. Pass a folder.")
@@ -123,11 +124,13 @@ def existing(path: str | Path) -> Path:
     """Return the path of a file or folder.
 
     Raises:
-        InputError: if there is none.
+        InputError: if it does not exist.
     """
     hint = _missing(Path(path))
     if hint is not None:
-        raise InputError(f"{str(path)!r} does not exist.{hint or ' Pass the path of what is there.'}")
+        raise InputError(
+            f"{str(path)!r} does not exist.{hint or ' Pass the path of an existing file or folder.'}"
+        )
     return Path(path)
 
 
@@ -137,15 +140,15 @@ def _file(path: str | Path, kind: str, advice: str, error: type[VisError]) -> Pa
     if hint is not None:
         raise error(f"There is no {kind} file {str(path)!r}.{hint} {advice}")
     if path.is_dir():
-        raise error(f"{str(path)!r} is a folder, and no {kind} file. {advice}")
+        raise error(f"{str(path)!r} is a folder, not a file. {advice}")
     return path
 
 
 def _missing(path: Path) -> str | None:
-    """Return None for a path that exists, else which of those beside it may be meant, in a sentence."""
+    """Return None for a path that exists, otherwise a sentence that suggests similar names beside it."""
     try:
         return (
             None if path.exists() else did_you_mean(path.name, [item.name for item in path.parent.iterdir()])
         )
-    except (OSError, ValueError):  # no folder that can be read, a name that is too long, a zero byte in it
+    except (OSError, ValueError):  # an unreadable folder, a name that is too long or contains a zero byte
         return ""

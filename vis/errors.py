@@ -1,22 +1,23 @@
 """Every exception and warning of the library, in one tree.
 
     VisError (ValueError)
-    ├── ModelError           not a model that can be explained, or no symbolic graph to read
-    ├── LayerError           no such layer, or one whose output is ambiguous
-    ├── FilterError          a filter index outside the layer's filters
-    ├── InputError           an input of the wrong structure, shape, type or value
-    ├── ModifierError        an unknown name, a clash of names, or nothing that a modifier can modify
-    └── GradientError        no path from the loss to what it is differentiated by, or not a finite number
+    ├── ModelError           the model cannot be explained, or has no symbolic graph to read
+    ├── LayerError           the layer does not exist, or its output is ambiguous
+    ├── FilterError          a filter index is out of range
+    ├── InputError           an input has the wrong structure, shape, type or values
+    ├── ModifierError        a modifier is unknown, its name is taken, or it finds nothing to modify
+    └── GradientError        the loss does not depend on the input, or a value is not finite
     VisWarning (UserWarning)
-    ├── SoftmaxWarning       a softmax stands under the loss
+    ├── SoftmaxWarning       the loss sees the output of a softmax
     ├── RandomWarning        a model draws random numbers
-    ├── SharedInputWarning   a symbolic input stands for a model and for a modified one
-    ├── PartialOverrideWarning   a backprop modifier reaches some activations and not others
-    ├── EmptyMapWarning      a map that shows nothing
-    ├── StretchedMapWarning  a class activation map whose positions cannot be followed to the input
-    └── SkippedWarning       a sample that cannot be read
+    ├── SharedInputWarning   a symbolic input belongs to a model and to a modified copy
+    ├── PartialOverrideWarning   a backprop modifier reaches only some of the activations
+    ├── EmptyMapWarning      a map shows nothing
+    ├── StretchedMapWarning  a class activation map is stretched, because its layer's
+    │                        positions cannot be traced to the input
+    └── SkippedWarning       a sample cannot be read
 
-Messages say what was wrong, what was received and what to do.
+Each message says what was wrong, what was received and what to do.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Iterable
 
 
 class VisError(ValueError):
-    """Base of all errors that this library raises on purpose."""
+    """Base class of all errors that this library raises on purpose."""
 
 
 class ModelError(VisError):
@@ -36,11 +37,11 @@ class ModelError(VisError):
 
 
 class LayerError(VisError):
-    """The layer does not exist or does not name one output."""
+    """The layer does not exist, or has more than one output."""
 
 
 class FilterError(VisError, IndexError):
-    """A filter index lies outside the filters of its layer."""
+    """A filter index is out of range for its layer."""
 
 
 class InputError(VisError):
@@ -48,7 +49,7 @@ class InputError(VisError):
 
 
 class ModifierError(VisError):
-    """A modifier is unknown, already registered, or finds nothing to modify."""
+    """A modifier is unknown, its name is taken, or it finds nothing to modify."""
 
 
 class GradientError(VisError):
@@ -56,19 +57,19 @@ class GradientError(VisError):
 
 
 class VisWarning(UserWarning):
-    """Base of all warnings of this library."""
+    """Base class of all warnings of this library."""
 
 
 class SoftmaxWarning(VisWarning):
-    """A softmax under the loss mixes the classes and saturates."""
+    """The loss sees the output of a softmax, which mixes the classes and saturates."""
 
 
 class RandomWarning(VisWarning):
-    """What is explained depends on random numbers that the model draws."""
+    """The explained value depends on random numbers that the model draws."""
 
 
 class SharedInputWarning(VisWarning):
-    """A symbolic input belongs to a model and to a modified one."""
+    """A symbolic input belongs to a model and to a modified copy of it."""
 
 
 class PartialOverrideWarning(VisWarning):
@@ -80,15 +81,15 @@ class EmptyMapWarning(VisWarning):
 
 
 class StretchedMapWarning(VisWarning):
-    """The positions of a layer could not be followed to the input, and its map is stretched over it."""
+    """The positions of a layer could not be traced to the input, so its map is stretched over the input."""
 
 
 class SkippedWarning(VisWarning):
-    """A sample could not be read, and was left out."""
+    """A sample could not be read and was skipped."""
 
 
 def warn(message: str, category: type[VisWarning]) -> None:
-    """Warn at the line that called the library, however deep inside it the reason was found."""
+    """Warn at the line that called the library, however deep inside the library the reason was found."""
     level = 2
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
@@ -97,6 +98,6 @@ def warn(message: str, category: type[VisWarning]) -> None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a sentence with the known words nearest to `word`, or an empty string."""
+    """Return a sentence that suggests the known words most like `word`, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""

@@ -240,7 +240,7 @@ def test_a_kind_of_ones_own(network: keras.Model) -> None:
 
 def test_wrong_calls(network: keras.Model, two_inputs: tuple[keras.Model, keras.Model]) -> None:
     table = keras.Sequential([layers.Input((3,)), layers.Dense(2, name="mid"), layers.Dense(1, name="end")])
-    with pytest.raises(LayerError, match=r"No layer before 'end' has an output with more than one position"):
+    with pytest.raises(LayerError, match=r"No layer before 'end' has more than one position"):
         GradCAM(table)
     with pytest.raises(LayerError, match=r"no layer 'secnd'\. Did you mean 'second'"):
         GradCAM(network, conv_layer="secnd")

@@ -171,5 +171,5 @@ def test_what_does_not_depend_on_a_draw_is_as_ever(kind: str) -> None:
 
 def test_what_cannot_be_fixed_is_said() -> None:
     model = sampling_model(lambda shape, _: drawn_inside(shape))
-    with pytest.warns(RandomWarning, match=r"RandomStandardNormal inside .*anew at each call"):
+    with pytest.warns(RandomWarning, match=r"RandomStandardNormal inside .*new numbers at each call"):
         Saliency(model).explain(X, 1)

@@ -661,7 +661,7 @@ MISSED = {
     "parts used elsewhere": (
         relu_and_itself_doubled,
         lambda x: np.where(x > 0, 1.0, np.where(x < 0, 0.05, 0.0)),
-        "parts are used elsewhere",
+        "intermediate values are used elsewhere",
     ),
 }
 EACH_MISSED = pytest.mark.parametrize(("build", "slope", "word"), MISSED.values(), ids=MISSED.keys())

@@ -324,7 +324,7 @@ def test_no_model_file_and_weights_alone(tmp_path: Path) -> None:
     (tmp_path / "model.keras").touch()
     with pytest.raises(ModelError, match=r"There is no model file '.*modle.keras'. Did you mean 'model.k"):
         files.load_model(tmp_path / "modle.keras")
-    with pytest.raises(ModelError, match="is a folder, and no model file"):
+    with pytest.raises(ModelError, match="is a folder, not a file"):
         files.load_model(tmp_path)
     network().save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(ModelError, match="weights alone"):

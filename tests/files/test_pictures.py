@@ -120,7 +120,7 @@ def test_no_image(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("words")
     with pytest.raises(InputError, match="is not a picture"):
         files.load_image(tmp_path / "text.png", (4, 4, 3))
-    with pytest.raises(InputError, match="is a folder, and no image file"):
+    with pytest.raises(InputError, match="is a folder, not a file"):
         files.load_image(tmp_path, (4, 4, 3))
     with pytest.raises(InputError, match=r"no image file '.*txet.png'. Did you mean 'text.png'"):
         files.load_image(tmp_path / "txet.png", (4, 4, 3))

@@ -125,7 +125,7 @@ def test_parts_used_elsewhere_are_named() -> None:
 
     activations = found(function)
     assert not activations.found
-    assert "whose parts are used elsewhere" in activations.missed[0]
+    assert "whose intermediate values are used elsewhere" in activations.missed[0]
 
 
 def test_inside_a_derivative_of_ones_own_is_named() -> None:

@@ -115,7 +115,7 @@ def test_tensors_are_found_by_themselves() -> None:
     assert find_layer(model, model.input) is model.layers[0]
     inside = model.layers[1].layers[1]
     with pytest.raises(
-        LayerError, match=r"called 4 times.*run more than once.*'block/scale:0', .*'block/scale:3'"
+        LayerError, match=r"called 4 times.*computed more than once.*'block/scale:0', .*'block/scale:3'"
     ):
         find_layer(model, inside._inbound_nodes[0].output_tensors[0])
     split = graph().get_layer("split")

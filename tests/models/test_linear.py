@@ -510,7 +510,7 @@ def test_a_custom_layer_with_two_outputs() -> None:
 
 def test_what_lies_inside_a_call_is_not_saved_in_silence(tmp_path: Path) -> None:
     with pytest.raises(
-        ModelError, match=r"'head' computes its softmax inside its call.*Save the model itself"
+        ModelError, match=r"'head' computes its softmax inside its call.*Save the original model"
     ):
         linear_outputs(chain(Weighing(tf.nn.softmax, name="head"))).save(tmp_path / "logits.keras")
 
@@ -526,13 +526,13 @@ ENSEMBLES = {
 def test_several_softmaxes_are_not_taken_off_and_it_says_why(holder: str, function: Any) -> None:
     model = HOLDERS[holder](function)
     with pytest.raises(
-        ModelError, match=r"cannot be taken off\. Output 0 stays as it is: it is a \w+.* of softmaxes"
+        ModelError, match=r"cannot be removed\. Output 0 is unchanged: it is a \w+.* of softmaxes"
     ):
         linear_outputs(model)
-    with pytest.warns(SoftmaxWarning, match="cannot be taken off: it is a") as caught:
+    with pytest.warns(SoftmaxWarning, match="cannot be removed: it is a") as caught:
         Saliency(model)
     assert "linear_outputs" not in str(caught[0].message)
-    with pytest.warns(SoftmaxWarning, match="cannot be taken off: it is a"):
+    with pytest.warns(SoftmaxWarning, match="cannot be removed: it is a"):
         visualize_saliency(model, model, 1, X[0])
 
 
@@ -540,7 +540,7 @@ def test_an_ensemble_beside_another_output() -> None:
     entry = keras.Input((3,))
     z = dense()(entry)
     model = keras.Model(entry, [dense("softmax")(entry), ENSEMBLES["average"](z)])
-    with pytest.warns(SoftmaxWarning, match="Not every softmax.*Output 1 stays as it is"):
+    with pytest.warns(SoftmaxWarning, match="Not every softmax.*Output 1 is unchanged"):
         first, second = linear_outputs(model)(X)
     np.testing.assert_allclose(first, logits(), rtol=1e-5)
     np.testing.assert_allclose(second, (softmax(logits()) + softmax(2 * logits())) / 2, rtol=1e-5)

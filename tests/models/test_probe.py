@@ -199,7 +199,7 @@ def test_layer_inside_a_wrapper() -> None:
     wrapper = layers.TimeDistributed(inner)
     model = keras.Sequential([layers.Input((2, 3)), wrapper, Scale(2.0)])
     x = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
-    with pytest.raises(LayerError, match=r"'inner' gave no output.*Choose the layer that holds it"):
+    with pytest.raises(LayerError, match=r"'inner' gave no output.*Choose the layer that contains it"):
         read(model, inner, x=x)
     (found,) = read(model, wrapper, x=x)
     np.testing.assert_array_equal(found, 4 * x)

@@ -361,11 +361,11 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
         ("a path too deep", "conv/inside", ("has no layer 'conv/inside'", "It has 4 layers")),
         ("an empty layer name", "", ("has no layer ''", "It has 4 layers")),
         ("a layer index out of range", 9, ("Layer index 9 is out of range", "-4 to 3")),
-        ("a layer that is None", None, ("A layer is named by its index, its name", "Received: None")),
-        ("a layer that is a float", 1.5, ("A layer is named by its index, its name", "Received: 1.5")),
-        ("a layer that is a list", [1], ("A layer is named by its index, its name", "Received: [1]")),
-        ("a layer that is NaN", np.nan, ("A layer is named by its index, its name", "Received: nan")),
-        ("a layer that is an array", np.arange(2), ("A layer is named by its index, its name", "Received:")),
+        ("a layer that is None", None, ("Name a layer by its index, its name", "Received: None")),
+        ("a layer that is a float", 1.5, ("Name a layer by its index, its name", "Received: 1.5")),
+        ("a layer that is a list", [1], ("Name a layer by its index, its name", "Received: [1]")),
+        ("a layer that is NaN", np.nan, ("Name a layer by its index, its name", "Received: nan")),
+        ("a layer that is an array", np.arange(2), ("Name a layer by its index, its name", "Received:")),
     ):
         row(about, what, LayerError, words, lambda d, name=name: call(net(), name, 1, IMAGE))
     row(about, "a layer of another model", LayerError,
@@ -426,7 +426,7 @@ row("vis.visualize_saliency", "wrt_tensor is no name", LayerError,
     ("no layer 'cnov'", "Did you mean 'conv'"),
     lambda d: vis.visualize_saliency(net(), -1, 1, IMAGE, wrt_tensor="cnov"))
 row("vis.visualize_saliency", "wrt_tensor is an array", LayerError,
-    ("A layer is named by", "a symbolic tensor", "Received:"),
+    ("Name a layer by", "a symbolic tensor", "Received:"),
     lambda d: vis.visualize_saliency(net(), -1, 1, IMAGE, wrt_tensor=IMAGE))
 row("vis.visualize_saliency", "wrt_tensor of another model", LayerError, ("not", "model 'net'"),
     lambda d: vis.visualize_saliency(net(), -1, 1, IMAGE, wrt_tensor=other().layers[-1].output))
@@ -564,7 +564,7 @@ row("vis.visualize_saliency_with_losses", "a loss of another model", LayerError,
 for what, layer, words in (
     ("no name", "cnov", ("no layer 'cnov'", "Did you mean 'conv'")),
     ("no index", 99, ("index 99 is out of range",)),
-    ("None", None, ("A layer is named by", "Received: None")),
+    ("None", None, ("Name a layer by", "Received: None")),
 ):
     row("vis.visualize_cam_with_losses", f"penultimate_layer is {what}", LayerError, words,
         lambda d, layer=layer: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, layer))
@@ -580,13 +580,13 @@ row("vis.visualize_cam", "a layer behind the output", GradientError,
     ("No path leads from the loss", "'conv'", "Choose a layer"),
     lambda d: vis.visualize_cam(behind(), "first", 1, IMAGE, "conv"))
 row("vis.visualize_cam", "no convolution", LayerError,
-    ("has an output with more than one position", "'vector'", "penultimate_layer_idx"),
+    ("has more than one position", "'vector'", "penultimate_layer_idx"),
     lambda d: vis.visualize_cam(vector(), -1, 1, np.ones(4)))
 row("vis.visualize_cam", "an unknown penultimate layer", LayerError,
     ("has no layer 'convv'", "Did you mean 'conv'"),
     lambda d: vis.visualize_cam(net(), -1, 1, IMAGE, "convv"))
 row("vis.visualize_cam", "no input with as many positions", LayerError,
-    ("has an output with more than one position", "the model 'folded'"),
+    ("has more than one position", "the model 'folded'"),
     lambda d: vis.visualize_cam(folded(), -1, 1, np.ones(90)))
 
 # ---- activation maximization ---------------------------------------------------------------------------
@@ -740,7 +740,7 @@ for model in ("model.keras", None, 3, IMAGE):
 row("vis.linear_outputs", "a subclassed model that was never called", ModelError,
     ("'subclassed' is not built", "call() return logits"), lambda d: vis.linear_outputs(Subclassed()))
 row("vis.linear_outputs", "an average of softmaxes", ModelError,
-    ("cannot be taken off", "Output 0 stays as it is: it is a sum or average of softmaxes"),
+    ("cannot be removed", "Output 0 is unchanged: it is a sum or average of softmaxes"),
     lambda d: vis.linear_outputs(ensemble()))
 row("vis.linear_outputs", "an unbuilt model", ModelError,
     ("'unbuilt' is not built", "model.build"), lambda d: vis.linear_outputs(unbuilt()))
@@ -1011,7 +1011,7 @@ def rows_of_explainer(name: str, make: Callable[..., Any]) -> None:
             lambda d, option=option: make(net(), **{option: "denze"}))
     row(about, "a layer out of range", LayerError, ("Layer index 9 is out of range", "-4 to 3"),
         lambda d: make(net(), 9))
-    row(about, "a layer that is none", LayerError, ("A layer is named by its index", "Received: 1.5"),
+    row(about, "a layer that is none", LayerError, ("Name a layer by its index", "Received: 1.5"),
         lambda d: make(net(), 1.5))
     row(about, "a layer of another model", LayerError, "'foreign' is not part of the model 'net'",
         lambda d: make(net(), other().layers[-1]))
@@ -1105,12 +1105,12 @@ for name in ("GradCAM", "GradCAMPlusPlus", "LayerCAM"):
         ("'dense' has no positions", "(6,)", "Choose a convolution"),
         lambda d, make=make: make(net(), conv_layer="dense").explain(X, Y))
     row(about, "no convolution", LayerError,
-        ("has an output with more than one position", "'vector'", "conv_layer"),
+        ("has more than one position", "'vector'", "conv_layer"),
         lambda d, make=make: make(vector()))
     row(about, "a conv_layer behind the output", GradientError, ("No path leads", "'conv'"),
         lambda d, make=make: make(behind(), "first", conv_layer="conv").explain(X, 0))
     row(about, "no input with as many positions", LayerError,
-        ("has an output with more than one position", "the model 'folded'"),
+        ("has more than one position", "the model 'folded'"),
         lambda d, make=make: make(folded()).explain(X.reshape(4, 90), 0))
 for steps in (0, -1, 2.5, "a", True, None):
     row("vis.attributions.IntegratedGradients", f"steps is {steps!r}", InputError,
@@ -1313,7 +1313,7 @@ for what, name, words in (
         "none.keras",
         ("There is no model file", "none.keras'", "Pass the path of a .keras or .h5 file"),
     ),
-    ("a folder", "plain", ("is a folder, and no model file", "plain'")),
+    ("a folder", "plain", ("is a folder, not a file", "plain'")),
     ("words", "text.keras", ("could not be read as a Keras model", "text.keras'")),
     ("a picture", "a.png", ("could not be read as a Keras model", "a.png'")),
     ("weights", "net.weights.h5", ("holds no model, perhaps weights alone", "model.save")),
@@ -1326,7 +1326,7 @@ row("vis.files.exists", "a zero byte", InputError, "cannot be written", lambda d
 row("vis.files.exists", "a name too long", InputError, "cannot be written", lambda d: files.exists("a" * 300))
 for what, name, words in (
     ("a file that is not there", "none.png", ("There is no image file", "none.png'")),
-    ("a folder", "plain", ("plain'", "is a folder, and no image file")),
+    ("a folder", "plain", ("plain'", "is a folder, not a file")),
     ("words", "text.keras", ("is not a picture in a format that Pillow reads", "text.keras'")),
     ("half a picture", "broken.png", ("could not be decoded", "broken.png'")),
     ("a path inside a file", "file/a.png", ("file/a.png'",)),
@@ -1607,7 +1607,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "layers": [
         ((), "Missing argument 'MODEL'"),
         (("none.keras",), "There is no model file 'none.keras'"),
-        (("plain",), "'plain' is a folder, and no model file"),
+        (("plain",), "'plain' is a folder, not a file"),
         (("text.keras",), "could not be read as a Keras model"),
         (("net.weights.h5",), "holds no model, perhaps weights alone"),
         (("lambda.keras",), "Lambda"),
@@ -1619,7 +1619,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras",), "Missing argument 'IMAGE...'"),
         (("a.png", "model.keras"), "could not be read as a Keras model"),
         (("model.keras", "none.png"), "There is no image file 'none.png'"),
-        (("model.keras", "plain"), "'plain' is a folder, and no image file"),
+        (("model.keras", "plain"), "'plain' is a folder, not a file"),
         (("model.keras", "text.keras"), "is not a picture"),
         (("model.keras", "a.png", "broken.png"), "could not be decoded"),
         (("model.keras", "a.png", "--layer", "convv"), "Did you mean 'conv'"),
@@ -1646,7 +1646,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras", "a.png", "--penultimate", "dense"), "has no positions"),
         (("model.keras", "a.png", "--penultimate", "99"), "Layer index 99 is out of range"),
         (("model.keras", "a.png", "--filter", "-4"), "valid indices are -3 to 2"),
-        (("dense.keras", "a.png"), "has an output with more than one position"),
+        (("dense.keras", "a.png"), "has more than one position"),
         (("model.keras", "a.png", "--output", "file"), "cannot be written"),
     ],
     "activation": [

@@ -248,13 +248,9 @@ def test_a_softmax_under_the_loss_warns_and_its_logits_do_not() -> None:
 
 def test_wrong_calls(network: keras.Model) -> None:
     table = keras.Sequential([layers.Input((3,)), layers.Dense(2), layers.Dense(1, name="end")])
-    with pytest.raises(
-        errors.LayerError, match="No layer before 'end' has an output with more than one position"
-    ):
+    with pytest.raises(errors.LayerError, match="No layer before 'end' has more than one position"):
         visualize_cam(table, -1, 0, np.ones(3))
-    with pytest.raises(
-        errors.LayerError, match="No layer before 'first' has an output with more than one position"
-    ):
+    with pytest.raises(errors.LayerError, match="No layer before 'first' has more than one position"):
         visualize_cam(network, "first", 0, IMAGE)
     with pytest.raises(errors.LayerError, match="has no positions"):
         visualize_cam(network, -1, 0, IMAGE, 3)

@@ -124,7 +124,7 @@ class _Search:
                 if self._is_hidden(region):
                     missed.append(f"{region}, inside a custom gradient")
             elif inside & self.ends or not users <= set(region.operations):
-                missed.append(f"{region}, whose parts are used elsewhere too")
+                missed.append(f"{region}, whose intermediate values are used elsewhere")
             elif region.route:
                 found.append(region)
         return Activations(tuple(found), tuple(missed))

@@ -1,11 +1,11 @@
-"""Does a value end in a softmax, a log-softmax or a sigmoid: found by what is computed, walking back from it.
+"""Whether a value ends in a softmax, a log-softmax or a sigmoid: found by walking back through the graph.
 
-What changes no order of the outputs is walked through: a scaling and a shift by what does not depend on
+The walk passes operations that keep the order of the outputs: a scaling or a shift that does not depend on
 the inputs, a cast, a change of shape, a slice. A *softmax* is the framework's own, or `exp(x) / sum(exp(x))`
-however it is written; whatever is subtracted from `x` that is the same along the axes of the sum, such as
-the maximum, is no part of it. A *sigmoid* is an elementwise region of one value that is flat far to both
-sides and rises between them: sigmoid, tanh, arctangent, softsign, `1 / (1 + exp(-x))`. A function that
-rises, after one of them (a logarithm, a clip), belongs to it.
+however it is written; anything subtracted from `x` that is constant along the axes of the sum, such as the
+maximum, does not count. A *sigmoid* is an elementwise region of one value that is flat far to both sides and
+rises between them: sigmoid, tanh, arctangent, softsign, `1 / (1 + exp(-x))`. An increasing function after one
+of them (a logarithm, a clip) belongs to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vis.graph.elementwise import AFFINE, is_elementwise
 from vis.graph.words import Graph, Operation, Value
 
 SOFTMAX = ("softmax", "log_softmax")
-# What hands the numbers of one operand on.
+# Operations that pass on the numbers of one operand.
 _HANDS_ON = frozenset(
     "identity cast stop_gradient reshape expand_dims squeeze transpose slice gather repeat split tile "
     "reverse".split()
@@ -44,13 +44,13 @@ _MIXES = {
     "maximum": "a maximum",
     "minimum": "a minimum",
 }
-# Operations in a row that one function is written with.
+# The largest number of operations in a row that make up one function.
 _LONGEST = 24
 
 
 @dataclass(frozen=True)
 class Skip:
-    """A step that squashes: `end` is made of `before`, and rises with `sign * before`."""
+    """A squashing step: `end` is computed from `before`, and increases with `sign * before`."""
 
     end: Value
     before: Value
@@ -63,8 +63,8 @@ class Squashing:
 
     Args:
         kind: `"softmax"`, `"log_softmax"` or `"sigmoid"`.
-        skips: the steps without which the value is not squashed.
-        why: the reason why there are no such steps, if there are none.
+        skips: the steps to leave out, so that the value is not squashed.
+        why: the reason if no step can be left out.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class Squashings:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        # The inputs that were come to: what lies before them might tell more.
+        # The inputs that the walk reached: what lies before them might tell more.
         self.reached: set[Value] = set()
         self._inputs = set(graph.inputs)
         self._dependent = graph.after(graph.inputs)
@@ -143,7 +143,7 @@ class Squashings:
         inner = None if body is None else Squashings(body).of(body.outputs[place])
         if inner is None:
             return None
-        why = f"it is computed inside a function of its own ({operation.name}), such as a @tf.function call"
+        why = f"it is computed inside a separate function ({operation.name}), such as a @tf.function call"
         return Squashing(inner.kind, (), why)
 
     def _joined(self, parts: Sequence[Squashing | None]) -> Squashing | None:
@@ -166,10 +166,10 @@ class Squashings:
         if not soft or (operation.kind.startswith("reduce") and self._is_whole(operation)):
             return None
         what = f"{_MIXES[operation.kind]} of softmaxes ({operation.name})"
-        return Squashing(soft[0], (), f"it is {what}, which no single value in the model stands for")
+        return Squashing(soft[0], (), f"it is {what}, so no single value in the model holds its logits")
 
     def _is_whole(self, operation: Operation) -> bool:
-        """Tell whether a reduction goes over the classes of a softmax: of attention, perhaps."""
+        """Tell whether a reduction runs over the classes of a softmax, as in attention."""
         maker = self._maker(operation.operands[0])
         axes, rank = operation.attributes.get("axes"), operation.operands[0].shape
         if maker is None or axes is None or rank is None:
@@ -199,14 +199,14 @@ class Squashings:
         return None if before is None else ("softmax", before)
 
     def _normalized(self, above: Value, below: Value) -> Value | None:
-        """Return x if `above` is exp(x), and `below` the sum of that."""
+        """Return x if `above` is exp(x) and `below` is its sum."""
         exponent, total = self._exponent(above), self._total(below)
         if exponent is None or total is None or not self._same(exponent, self._exponent(total.operands[0])):
             return None
         return self._unshifted(exponent, total)
 
     def _log_normalized(self, value: Value, norm: Value) -> Value | None:
-        """Return `value`, unshifted, if `norm` is the logarithm of the sum of its exponential, or shifted."""
+        """Return `value` without its shift if `norm` is the logarithm of the sum of its exponential."""
         pending = [norm]
         for _ in range(_LONGEST):
             if not pending:
@@ -225,7 +225,7 @@ class Squashings:
         return None
 
     def _exponent(self, value: Value) -> Value | None:
-        """Return x if a value is exp(x), or a number to the power of x, perhaps scaled."""
+        """Return x if a value is exp(x) or a number to the power of x, possibly scaled."""
         for _ in range(_LONGEST):
             maker = self._maker(value)
             operands = [] if maker is None else self._operands(maker)
@@ -242,7 +242,7 @@ class Squashings:
         return None
 
     def _stripped(self, value: Value) -> Value:
-        """Return the value whose numbers are handed on, perhaps kept away from zero by a number."""
+        """Return the value whose numbers are passed on, possibly kept away from zero by a number."""
         for _ in range(_LONGEST):
             maker = self._maker(value)
             operands = [] if maker is None else self._operands(maker)
@@ -258,7 +258,7 @@ class Squashings:
         return maker if maker is not None and maker.kind in ("reduce_sum", "reduce_mean") else None
 
     def _unshifted(self, value: Value, total: Operation) -> Value:
-        """Return a value without what is added to it that is the same along the axes of a sum."""
+        """Return a value without any summand that is constant along the axes of a sum."""
         axes = total.attributes.get("axes")
         for _ in range(_LONGEST):
             maker = self._maker(value)
@@ -276,7 +276,7 @@ class Squashings:
         return value
 
     def _same(self, one: Value | None, other: Value | None, depth: int = 6) -> bool:
-        """Tell whether two values are the same, or computed in the same way of the same."""
+        """Tell whether two values are the same, or computed in the same way from the same values."""
         if one is None or other is None or one is other:
             return one is other
         makers = [self.graph.maker(value) for value in (one, other)]
@@ -295,7 +295,7 @@ class Squashings:
     # -- sigmoids ----------------------------------------------------------------------------------------
 
     def _starts(self, end: Value) -> Iterator[tuple[Value, list[Operation]]]:
-        """Yield the values of which alone elementwise operations make `end`, the last first, with those."""
+        """Yield each value from which alone elementwise operations compute `end`, last first, with them."""
         frontier = {end}
         cell: list[Operation] = []
         while len(cell) < _LONGEST:
@@ -305,7 +305,7 @@ class Squashings:
                 return
             others = [value for value in operation.operands if value not in self._dependent]
             if any(value.constant is None for value in others):
-                return  # a bias, say, is no part of how a function is written
+                return  # a bias, for example, is not part of the function
             cell.append(operation)
             frontier.remove(last)
             frontier.update(self._operands(operation))
@@ -349,7 +349,7 @@ def _rises(y: npt.NDArray[Any] | None) -> bool:
 
 
 def _squashes(cell: Sequence[Operation], start: Value, end: Value) -> int:
-    """Return 1 if a region is flat far to both sides and rises through zero, -1 if it falls, else 0."""
+    """Return 1 if a region is flat far to both sides and rises through zero, -1 if it falls, otherwise 0."""
     far = slopes(cell, start, end)
     if far is None or max(map(abs, far)) > 1e-3:
         return 0
@@ -358,14 +358,14 @@ def _squashes(cell: Sequence[Operation], start: Value, end: Value) -> int:
     if y is None or near is None or not np.isfinite(y).all():
         return 0
     left, right = np.diff(near)
-    # A corner at zero is that of a rectifier with a maximum.
+    # A corner at zero belongs to a rectifier with a maximum.
     if abs(left - right) > 0.1 * (abs(left) + abs(right)) or abs(left + right) < 1e-6:
         return 0
     return 1 if _rises(y) else -1 if _rises(-y) else 0
 
 
 def signature(graph: Graph, values: Sequence[Value], skips: Sequence[Skip] = ()) -> tuple[int, ...]:
-    """Return numbers that are the same for values that are computed in the same way.
+    """Return numbers that are equal for values that are computed in the same way.
 
     Args:
         graph: the graph.

@@ -1,4 +1,4 @@
-"""Naming what is inside a model: layers, operations of its graph, single calls of them, symbolic tensors."""
+"""How to name what is inside a model: layers, graph operations, single calls of them, symbolic tensors."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def find_layer(model: Any, layer: Any) -> Any:
         index = layer.__index__()
     except (AttributeError, TypeError):  # an array of several has one that raises
         raise LayerError(
-            "A layer is named by its index, its name, a path such as 'backbone/conv5', a call such as "
-            f"'conv5:1', a symbolic tensor, or the layer itself. Received: {layer!r} of type "
+            "Name a layer by its index, its name, a path such as 'backbone/conv5', a call such as 'conv5:1' "
+            f"or a symbolic tensor, or pass the layer itself. Received: {layer!r} of type "
             f"{type(layer).__name__}."
         ) from None
     layers = _top(graph)
@@ -118,10 +118,10 @@ def call_of(model: Any, tensor: Any) -> Any:
     indices = [index for index, run in enumerate(calls) if run is node]
     if len(indices) == 1:
         return Call(operation, indices[0], which, tensor)
-    reason = "is run more than once" if indices else "is not part of that graph itself"
+    reason = "is computed more than once" if indices else "is not part of that graph itself"
     raise LayerError(
         f"The tensor {tensor.name!r} of the layer {operation.name!r}, which is called {len(calls)} times in "
-        f"the model {model.name!r}, {reason}. Name the layer with the number of the call: "
+        f"the model {model.name!r}, {reason}. Name the layer with its call number: "
         f"{addresses(model, operation, len(calls))}."
     )
 

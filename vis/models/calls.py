@@ -39,7 +39,7 @@ class Call:
             LayerError: if no graph has it.
         """
         if self.tensor is None:
-            raise LayerError(f"The call {self.name!r} is in no graph, so it has no symbolic output.")
+            raise LayerError(f"The call {self.name!r} is not in a graph, so it has no symbolic output.")
         return self.tensor
 
 

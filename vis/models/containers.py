@@ -1,8 +1,8 @@
-"""What a user's object holds, however it holds it: in containers, in objects of its own, in functions.
+"""What a user's object contains, however it stores it: in containers, other objects or functions.
 
-Whatever is put in the place of a part, what holds it keeps its type: a list, a tuple with names, a dict, a
-set, a data class, an object with attributes or slots, a function that closes over it or names it globally, a
-bound method, a partial function.
+When a part is replaced, its container keeps its type: a list, a named tuple, a dict, a set, a data class, an
+object with attributes or slots, a function that closes over it or names it globally, a bound method, a
+partial function.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from vis.errors import LayerError
 
 _ATOMS: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType)
 _ATOMS = (*_ATOMS, np.ndarray, np.generic, keras.Variable, keras.KerasTensor)
-# Objects of these packages hold no layer of a user's, and hold a great deal else.
+# Objects of these packages contain none of the user's layers, and a great deal else.
 _FOREIGN = frozenset(sys.stdlib_module_names) | set("keras tensorflow jax jaxlib torch numpy vis".split())
 
 
 def operations_in(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """Yield the operations that a value holds at any depth, but not those inside of operations."""
+    """Yield the operations that a value contains at any depth, but not those inside operations."""
     if isinstance(value, keras.Operation):
         yield value
         return
@@ -40,12 +40,12 @@ def operations_in(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
 
 
 def exchange(value: Any, twins: Mapping[int, Any], done: dict[int, Any] | None = None) -> Any:
-    """Return a value with other operations in it, or the value itself if it holds none of them.
+    """Return a value with some operations replaced, or the value itself if it contains none of them.
 
     Args:
         value: anything; it is not changed.
-        twins: what takes the place of operations, by the ids of those.
-        done: what has been exchanged already, by ids.
+        twins: the replacements, by the ids of the operations.
+        done: what has been replaced already, by id.
     """
     if isinstance(value, keras.Operation):
         return twins.get(id(value), value)
@@ -62,7 +62,7 @@ def exchange(value: Any, twins: Mapping[int, Any], done: dict[int, Any] | None =
 
 
 def parts(value: Any) -> dict[Any, Any]:
-    """Return what a container, an object or a function holds directly, by where it holds it."""
+    """Return the direct parts of a container, an object or a function, by their index, key or name."""
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, list | tuple | deque):
@@ -95,12 +95,12 @@ def _attributes(value: Any) -> dict[Any, Any]:
 def _of_function(function: types.FunctionType) -> dict[Any, Any]:
     held: dict[Any, Any] = {}
     for index, cell in enumerate(function.__closure__ or ()):
-        if cell != types.CellType():  # one that is not filled yet
+        if cell != types.CellType():  # a cell that is still empty
             held["cell", index] = cell.cell_contents
     held |= {("default", index): item for index, item in enumerate(function.__defaults__ or ())}
     held |= {("keyword", name): item for name, item in (function.__kwdefaults__ or {}).items()}
     for name in _names(function.__code__):
-        # Layers alone: what else a module names belongs to more than this function.
+        # Only layers: other globals of a module belong to more than this function.
         if isinstance(item := function.__globals__.get(name), keras.Operation):
             held["global", name] = item
     return held
@@ -114,7 +114,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 
 def _tracked(value: Any) -> Any:
-    """Return a copy of one of Keras's containers, of whose items its layer's tracker is not told."""
+    """Return a copy of one of Keras's containers without registering its items with the layer's tracker."""
     kinds: tuple[Any, ...] = (OrderedDict, dict, list, set)
     kind = next((kind for kind in kinds if isinstance(value, kind)), None)
     if kind is None:
@@ -126,9 +126,9 @@ def _tracked(value: Any) -> Any:
 
 
 def _with(value: Any, changed: dict[Any, Any]) -> Any:
-    """Return a copy of a value in which some of its parts are others."""
+    """Return a copy of a value with some of its parts replaced."""
     if type(value) is not value.__class__:
-        value = getattr(value, "__wrapped__", value)  # a proxy, which is how TensorFlow tracks some
+        value = getattr(value, "__wrapped__", value)  # a proxy, with which TensorFlow tracks some
     if isinstance(value, types.FunctionType):
         return _function_with(value, changed)
     if isinstance(value, types.MethodType):
@@ -149,16 +149,17 @@ def _with(value: Any, changed: dict[Any, Any]) -> Any:
         double = _tracked(value) if type(value).__module__.split(".")[0] == "keras" else copy.copy(value)
     except Exception as error:
         raise LayerError(
-            f"A layer is held by an object of the class {type(value).__name__}, which cannot be copied, so "
-            f"it cannot be read: {error}. Hold it by an attribute of a layer or model, or in a list or dict."
+            f"A layer is stored in an object of class {type(value).__name__}, which cannot be copied, so the "
+            f"layer cannot be read: {error}. Store it in an attribute of a layer or model, or in a list or "
+            "dict."
         ) from error
     if isinstance(value, set):
         set.clear(double)
         set.update(double, [changed.get(id(item), item) for item in value])
         return double
     if isinstance(value, list) and list.__len__(double) < len(value):
-        double = list(value)  # TensorFlow's keep their items elsewhere
-    # Written past what a class does when its items are set, such as Keras's tracking.
+        double = list(value)  # TensorFlow's lists keep their items elsewhere
+    # Bypasses what the class does when an item is set, such as Keras's tracking.
     kinds = (kind for kind in (dict, list, deque) if isinstance(value, kind))
     write: Callable[..., None] = next((kind.__setitem__ for kind in kinds), object.__setattr__)
     for key, part in changed.items():

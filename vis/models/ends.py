@@ -170,13 +170,10 @@ def warn_of_softmax(name: str, found: Sequence[Squashing | None]) -> None:
         if squashing is not None and squashing.kind in SOFTMAX:
             advice = "Explain the logits: model = vis.linear_outputs(model)."
             if squashing.why:
-                advice = (
-                    f"It cannot be taken off: {squashing.why}. Explain the logits of what it is made of, one "
-                    "by one."
-                )
+                advice = f"It cannot be removed: {squashing.why}. Explain the logits of its parts one by one."
             warn(
-                f"The output of {name!r} ends in a softmax: raising one class means lowering the others, "
-                f"and where it saturates the gradient vanishes. {advice}",
+                f"The output of {name!r} ends in a softmax: raising one class lowers the others, and the "
+                f"gradient vanishes where the softmax saturates. {advice}",
                 SoftmaxWarning,
             )
             return

@@ -214,7 +214,7 @@ def check_data_format(data_format: Any, default: str) -> None:
     if data_format not in (None, "channels_last", "channels_first"):
         raise InputError(
             f"Unknown data_format. Received: {data_format!r}. "
-            f"Pass 'channels_last', 'channels_first', or None for that of {default}."
+            f"Pass 'channels_last', 'channels_first', or None to follow {default}."
         )
 
 

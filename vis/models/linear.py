@@ -1,4 +1,4 @@
-"""Models that share every variable with another: before its softmax, or with its changes in force."""
+"""Models that share every variable with another: without its softmax, or with its present settings."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _COMPILED = ("predict_function", "test_function", "train_function")
 
 
 def activation_name(operation: Any) -> str | None:
-    """Return what the activation that ends a layer or model is called, or None if it has none: a mere label.
+    """Return the name of the activation at the end of a layer or model, or None: a label for display only.
 
-    What is computed is told by `squashings` and by the graph.
+    `squashings` and the graph tell what is really computed.
     """
     operation = operation_of(operation)
     if isinstance(operation, keras.Model):
@@ -49,7 +49,7 @@ def activation_name(operation: Any) -> str | None:
 
 @keras.saving.register_keras_serializable(package="vis")
 class SequentialLogits(keras.Model):  # type: ignore[misc]
-    """The logits of a sequential model: like that, it does not count its input among its layers."""
+    """The logits of a sequential model; like that, it does not list its input among its layers."""
 
     @property
     def layers(self) -> Any:
@@ -59,21 +59,21 @@ class SequentialLogits(keras.Model):  # type: ignore[misc]
 def linear_outputs(model: Any) -> Any:
     """Return the model before its softmax (or log-softmax, sigmoid, tanh): the logits.
 
-    What squashes an output is found by what is computed, however it is written, and left out: the result
-    returns what entered it. A temperature before it and a scaling, a cast or a reshape behind it are kept, so
-    that filters keep their indices; a clip or a logarithm behind it goes with it. The result shares every
-    layer but those that squash with `model`, and every variable with it. An output that is not squashed stays
-    as it is; if none is, `model` itself comes back.
+    The squashing function is found by what the model computes, however it is written, and left out: the
+    result returns the input of that function. A temperature before it is kept, and so is a scaling, a cast or
+    a reshape after it, so filters keep their indices; a clip or a logarithm after it is left out too. The
+    result shares every variable with `model`, and every layer except those that squash. An output that is not
+    squashed stays as it is; if no output is, `model` itself is returned.
 
     Args:
         model: a built model, possibly nested, or a modified one.
 
     Raises:
-        ModelError: for a model that is not built, or a subclassed one whose input shape is not known; if no
-            output can be taken off, such as that of an average of softmaxes, with the reason.
+        ModelError: if the model is not built, or is subclassed and its input shape is unknown; if no softmax
+            can be removed, as in an average of softmaxes. The message gives the reason.
 
     Warns:
-        SoftmaxWarning: if some outputs stay as they are for such a reason.
+        SoftmaxWarning: if some of several outputs keep their softmax for such a reason.
     """
     check_model(model)
     original, modifier = unmodified(model)
@@ -82,9 +82,9 @@ def linear_outputs(model: Any) -> Any:
     else:
         linear, kept = _linear_functional(original)
     if kept and linear is original:
-        raise ModelError(f"The softmax of the model {model.name!r} cannot be taken off. {' '.join(kept)}")
+        raise ModelError(f"The softmax of the model {model.name!r} cannot be removed. {' '.join(kept)}")
     if kept:
-        warn(f"Not every softmax of the model {model.name!r} is taken off. {' '.join(kept)}", SoftmaxWarning)
+        warn(f"Not every softmax of the model {model.name!r} was removed. {' '.join(kept)}", SoftmaxWarning)
     if linear is original:
         return model
     return modified(linear, *modifier) if modifier else linear
@@ -92,14 +92,14 @@ def linear_outputs(model: Any) -> Any:
 
 def _reasons(found: Sequence[Squashing | None]) -> list[str]:
     return [
-        f"Output {place} stays as it is: {each.why}."
+        f"Output {place} is unchanged: {each.why}."
         for place, each in enumerate(found)
         if each is not None and each.why
     ]
 
 
 def _linear_functional(model: Any) -> tuple[Any, list[str]]:
-    """Return a model with a graph before its squashing, or itself, and why outputs stay as they are."""
+    """Return a functional model without its squashing, or itself, and why outputs are unchanged."""
     rebuilt = _Rebuilt(model.outputs)
     if all(new is old for new, old in zip(rebuilt.outputs, model.outputs, strict=True)):
         return model, rebuilt.kept
@@ -109,11 +109,11 @@ def _linear_functional(model: Any) -> tuple[Any, list[str]]:
 
 
 class _CannotError(Exception):
-    """What squashes an output is no step of one layer."""
+    """An output is not squashed by a step of a single layer."""
 
 
 class _Rebuilt:
-    """The outputs of a graph without what squashes them; the steps behind that are made once more.
+    """The outputs of a graph without their squashing; the steps after it are built again.
 
     Args:
         outputs: symbolic tensors.
@@ -131,16 +131,16 @@ class _Rebuilt:
                 try:
                     made = self._without(symbol, {skip.end: skip for skip in found.skips})
                 except _CannotError as error:
-                    self.kept.append(f"Output {place} stays as it is: {error}.")
+                    self.kept.append(f"Output {place} is unchanged: {error}.")
             self.outputs.append(made)
         needed = {id(node.operation) for node in upstream(self.outputs)}
         for key, replacement in self._replacements.items():
-            # The layer itself is needed too, and names are unique in a model.
+            # The original layer is needed too, and names must be unique in a model.
             if key in needed and replacement is not None:
                 replacement.__dict__["name"] = f"{replacement.name}_linear"
 
     def _without(self, symbol: Any, ends: dict[Value, Skip]) -> Any:
-        """Return a symbolic tensor as it is without some steps on the way to it."""
+        """Return a symbolic tensor computed without some of the steps that lead to it."""
         value = self._steps.values.get(id(symbol))
         graph = self._steps.graph
         if value is None or value not in graph.after(list(ends)):
@@ -160,24 +160,24 @@ class _Rebuilt:
         inside = graph.before([value]) - graph.before(values)
         squashes = not inside.isdisjoint(ends)
         if squashes and changed:
-            raise _CannotError(f"several layers squash it, the last of them {node.operation.name!r}")
+            raise _CannotError(f"several layers squash it, the last one is {node.operation.name!r}")
         return self._called(node, squashes, changed)[symbol._keras_history.tensor_index]
 
     def _called(self, node: Any, squashes: bool, changed: dict[int, Any]) -> list[Any]:
-        """Return the outputs of a call of what stands in the place of a layer."""
+        """Return the outputs of a call of the replacement of a layer."""
         operation = node.operation
         if id(operation) not in self._replacements:
             linear = _linear_operation(node) if squashes else twin(operation)
             self._replacements[id(operation)] = linear
         replacement = self._replacements[id(operation)]
         if replacement is None:
-            raise _CannotError(f"it is squashed in several steps, the last of them in {operation.name!r}")
+            raise _CannotError(f"several steps squash it, the last one in {operation.name!r}")
         key = (id(operation), operation._inbound_nodes.index(node))
         if key not in self._calls:
             symbols = {id(source): changed.get(id(source), source) for source in node.input_tensors}
             args, kwargs = node.arguments.fill_in(symbols)
             self._calls[key] = keras.tree.flatten(replacement(*args, **kwargs))
-            # The call has linked the user's layers to the new one, which nothing needs: take it back.
+            # The call has linked the user's layers to the new one, which nothing needs: remove the links.
             for source in symbols.values():
                 links = source._keras_history.operation._outbound_nodes
                 links[:] = [link for link in links if link.operation is not replacement]
@@ -185,7 +185,7 @@ class _Rebuilt:
 
 
 def _linear_operation(node: Any) -> Any:
-    """Return what does the same as an operation at one call without what squashes; None if there is none."""
+    """Return an operation that does the same at one call without squashing, or None if there is none."""
     operation = node.operation
     if isinstance(operation, keras.Model) and output_structure(operation) is not None:
         linear, _ = _linear_functional(operation)
@@ -209,9 +209,9 @@ def _linear_subclassed(model: Any) -> tuple[Any, list[str]]:
     specs = specs_of(model) if model.built else None
     if specs is None:
         raise ModelError(
-            f"The model {model.name!r} is not built, or not for one array, so there is no graph that shows "
-            "what stands before its softmax. Build it (model.build(input_shape)), call it on one array, or "
-            "let its call() return logits."
+            f"The model {model.name!r} is not built, or not for a single array, so no graph shows what comes "
+            "before its softmax. Build it (model.build(input_shape)), call it on one array, or let its "
+            "call() return logits."
         )
 
     def trace(candidate: Any) -> Graph:
@@ -225,14 +225,14 @@ def _linear_subclassed(model: Any) -> tuple[Any, list[str]]:
 
 
 def _linear_by_trial(operation: Any, trace: Callable[[Any], Graph]) -> tuple[Any, list[str]]:
-    """Return an operation without what squashes its outputs, or itself, and why outputs stay as they are.
+    """Return an operation without the squashing of its outputs, or itself, and why outputs are unchanged.
 
-    A twin with another activation, or with such a twin inside, is taken if its trace is that of the
-    operation without the steps that squash; else one that leaves them out.
+    A twin with a linear activation, or one that contains such a twin, is used if its trace equals that of the
+    operation without the squashing steps; otherwise a twin that skips these steps.
 
     Args:
         operation: a layer, or a model without a graph.
-        trace: runs it or a twin of it.
+        trace: traces the operation or a twin of it.
     """
     graph = trace(operation)
     ends = Squashings(graph)
@@ -253,12 +253,12 @@ def _linear_by_trial(operation: Any, trace: Callable[[Any], Graph]) -> tuple[Any
 
 
 def _candidates(operation: Any, paths: set[str], prefix: str = "") -> Iterator[Any]:
-    """Yield twins of an operation that may be what it is without what squashes its outputs.
+    """Yield twins of an operation that may equal it without the squashing of its outputs.
 
     Args:
         operation: a layer or model.
-        paths: of what is known to run what squashes.
-        prefix: of the paths of what it holds.
+        paths: the paths of layers that are known to run the squashing.
+        prefix: the prefix of the paths of the layers inside.
     """
     if callable(getattr(operation, "activation", None)):
         yield twin(operation, {"activation": keras.activations.linear})
@@ -275,7 +275,7 @@ def _candidates(operation: Any, paths: set[str], prefix: str = "") -> Iterator[A
 
 
 def _skipping(operation: Any) -> Any:
-    """Return a twin that is called as an operation is, and leaves out the steps that squash its outputs."""
+    """Return a twin that is called like the operation, and skips the steps that squash its outputs."""
     cls = type(operation)
 
     def find(graph: Graph) -> list[Sequence[Skip]]:
@@ -284,7 +284,7 @@ def _skipping(operation: Any) -> Any:
         return [() if each is None else each.skips for each in found]
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # Twins of this one have its attributes, too.
+        # Twins of this twin have its attributes too.
         own = vars(self).get("_skipping")
         if own is None or own[0]() is not self:
             me = weakref.ref(self)
@@ -294,8 +294,8 @@ def _skipping(operation: Any) -> Any:
 
     def get_config(self: Any) -> Any:
         raise ModelError(
-            f"The layer {self.name!r} computes its softmax inside its call: what stands before cannot be "
-            "saved. Save the model itself, and take vis.linear_outputs of it where it is loaded."
+            f"The layer {self.name!r} computes its softmax inside its call(), so its logits cannot be saved. "
+            "Save the original model, and call vis.linear_outputs on it after loading."
         )
 
     methods: dict[str, Any] = {"call": call, "get_config": get_config}
@@ -305,9 +305,9 @@ def _skipping(operation: Any) -> Any:
 def shared_copy(model: Any) -> Any:
     """Return a copy of a model that shares its variables and keeps its present activations.
 
-    The layers of the copy are objects of their own around the same variables: what is assigned to a
-    layer of either model later (another `activation`, say) does not show in the other, but training
-    does. A `predict` that Keras had compiled before a change is not carried over.
+    The layers of the copy are separate objects around the same variables: a later assignment to a layer of
+    either model (another `activation`, say) does not affect the other, but training does. A `predict`
+    function that Keras compiled before a change is not copied.
 
     Args:
         model: a Keras model.

@@ -12,21 +12,21 @@ from vis.errors import ModelError, ModifierError, PartialOverrideWarning, warn
 from vis.models.find import Modification, check_model, input_structure, output_structure, unmodified
 from vis.models.probe import noting
 
-# A modified model has the symbolic input of its original: which of them is meant cannot be told from it.
+# A modified model shares the symbolic input of its original, so the input does not tell which one is meant.
 _modified_by: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
 
 
 def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> None:
-    """Raise if a rule reached no activation of a model; warn if it missed some.
+    """Raise an error if a rule reached no activation of a model, and warn if it missed some.
 
     Raises:
-        ModifierError: if nothing was reached.
+        ModifierError: if it reached nothing.
     """
     missed = f"{', '.join(coverage.missed[:10])}{', ...' if len(coverage.missed) > 10 else ''}"
     if not coverage.reached:
         raise ModifierError(
-            f"The backprop modifier {modifier!r} reaches no activation of the model {model!r} on the way to "
-            "what is differentiated, so the gradient would be the plain one. "
+            f"The backprop modifier {modifier!r} reaches no activation of the model {model!r} between the "
+            "input and the explained output, so the gradient would be the plain one. "
             f"{f'It cannot reach: {missed}. ' if missed else ''}It acts on activations whose slopes far to "
             "the left and far to the right differ, such as ReLU, GELU and SiLU: choose a layer after one, or "
             "backprop_modifier=None."
@@ -35,20 +35,20 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
         count = f"{len(coverage.reached)} activation{'' if len(coverage.reached) == 1 else 's'}"
         warn(
             f"The backprop modifier {modifier!r} reaches {count} of the model {model!r} but not these, which "
-            f"keep their true gradient: {missed}. Run them outside of loops and functions, or take "
+            f"keep their true gradient: {missed}. Run them outside loops and functions, or take "
             "backprop_modifier=None.",
             PartialOverrideWarning,
         )
 
 
 class _Modified(Modification):
-    """What modified models have in common, whatever kind of model they are built around."""
+    """What all modified models have in common, whatever kind of model they wrap."""
 
     _compiled: Any
     _examined: bool
 
     def _modify(self, original: Any, name: str, rule: backend.Rule) -> None:
-        # Kept outside Keras's tracking: the original is not a layer of the modified model, it is its twin.
+        # Kept outside Keras's tracking: the original is the modified model's twin, not one of its layers.
         self.__dict__.update(
             original=original,
             modifier_name=name,
@@ -82,7 +82,7 @@ class _ModifiedFunctional(_Modified, keras.Model):  # type: ignore[misc]
 
     @property
     def layers(self) -> Any:
-        # A sequential model does not count its input; Keras asks before there is an original.
+        # A sequential model does not list its input layer; Keras asks before the original is set.
         original = vars(self).get("original")
         return super().layers if original is None else original.layers
 
@@ -120,8 +120,8 @@ def modified(model: Any, name: str, rule: backend.Rule) -> Any:
 
     Raises:
         ModelError: if the model is not built.
-        ModifierError: if the rule reaches nothing in a functional or sequential model. A subclassed
-            model is examined at its first call.
+        ModifierError: if the rule reaches no activation of a functional or sequential model. A subclassed
+            model is checked at its first call.
     """
     check_model(model)
     original, _ = unmodified(model)
@@ -145,18 +145,18 @@ def modified(model: Any, name: str, rule: backend.Rule) -> Any:
 
 
 def is_modified_too(symbol: Any) -> bool:
-    """Tell whether a modified model is alive that has the same symbolic input as its original."""
+    """Tell whether a modified model exists that shares the symbolic input of its original."""
     return bool(_modified_by.get(symbol._keras_history.operation))
 
 
 def layer_coverage(layer: Any, rule: backend.Rule) -> backend.Coverage | None:
-    """Return what a rule reaches in one layer of a graph, or None if the layer is in no graph.
+    """Return what a rule reaches in one layer of a graph, or None if the layer is not in a graph.
 
-    A nested model is not looked into: its layers are asked one by one.
+    Nested models are not searched: ask for their layers one by one.
     """
     if isinstance(layer, keras.Model | keras.layers.InputLayer):
         return backend.Coverage((), ())
-    nodes = layer._inbound_nodes  # no public name for what an operation was called on
+    nodes = layer._inbound_nodes  # no public name for the inputs of a call
     if not nodes:
         return None
     arguments = nodes[0].arguments

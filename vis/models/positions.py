@@ -1,4 +1,4 @@
-"""The layers whose positions a class activation map weighs, found by what the model computes."""
+"""The layers that a class activation map is computed from, found by what the model computes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class Weighed:
-    """What a class activation map weighs.
+    """A layer that a class activation map is computed from.
 
     Args:
         point: the layer, operation or symbolic tensor.
-        over: its positions over each input that it sees, by the numbers of the inputs in flat order.
+        over: its positions over each input that it sees, by the index of the input in flat order.
     """
 
     point: Any
@@ -32,12 +32,12 @@ class Weighed:
 
 
 class Reading:
-    """What the graph of a model says of positions.
+    """What the graph of a model says about positions.
 
     Args:
         model: the model that was read.
         graph: what it computes.
-        grid: rows and columns of tokens, where the computation does not tell them.
+        grid: rows and columns of its tokens, if the computation does not show them.
     """
 
     def __init__(self, model: Any, graph: Graph, grid: Grid | None = None) -> None:
@@ -46,7 +46,7 @@ class Reading:
         self._geometries: dict[int, Geometry] = {}
 
     def named(self, point: Any) -> Weighed:
-        """Return what a layer that a user has named sees; nothing if it has not been seen to run.
+        """Return a layer that the user has named, without positions if it was not seen to run.
 
         Raises:
             LayerError: if it has no positions.
@@ -68,39 +68,39 @@ class Reading:
         if self._grid is not None:
             raise LayerError(
                 f"The layer {name!r} does not return a grid of tokens. Received: the shape {shape} and "
-                f"grid={self._grid}. Choose a layer with the shape (tokens, features), of at least height x "
-                "width tokens."
+                f"grid={self._grid}. Choose a layer of shape (tokens, features) with at least height x width "
+                "tokens."
             )
         if rank > 2:
             raise LayerError(
-                f"The layer {name!r} has {rank - 2} axes of positions, and no input has as many. Received: "
-                f"inputs {[(value.shape or ())[1:] for value in self._graph.inputs]}. Choose a layer with "
-                "those of one, or, for tokens, name their grid=(height, width)."
+                f"The layer {name!r} has {rank - 2} axes of positions, but no input has as many. Received: "
+                f"inputs {[(value.shape or ())[1:] for value in self._graph.inputs]}. Choose a layer with as "
+                "many as an input, or, for tokens, pass their grid=(height, width)."
             )
         raise LayerError(
             f"The layer {name!r} has no positions: its output has the shape {shape}. Choose a convolution or "
-            "pooling layer, or another whose output still has positions."
+            "pooling layer, or another layer whose output still has positions."
         )
 
     def default(self, end: Any, argument: str) -> list[Weighed]:
-        """Return what is weighed by default.
+        """Return the default layers.
 
-        For each input that has positions it is the last value, with more than one of them, that every path
-        from there to the end crosses.
+        For each input that has positions, this is the last value with more than one position that every path
+        from the input to the end crosses.
 
         Args:
             end: the layer whose output is explained, or None for the model's outputs.
-            argument: what the caller calls the layer that is weighed, for the message.
+            argument: the caller's name for the argument that chooses the layer, for the message.
 
         Raises:
-            LayerError: if there is none.
+            LayerError: if there is no such layer.
         """
         ends = self._graph.outputs if end is None or end is self._model else self._values(end)
         count = sum(call.path == self._paths.get(id(end)) for call in self._graph.calls)
         if count > 1 and end is not self._model:
             raise LayerError(
                 f"The layer {end.name!r} is called {count} times in the model {self._model.name!r}, so it is "
-                "not clear which of its outputs is explained. Name the layer with the number of the call: "
+                "not clear which of its outputs is explained. Name the layer with its call number: "
                 f"{addresses(self._model, end, count)}."
             )
         found: dict[Value, Weighed] = {}
@@ -115,10 +115,9 @@ class Reading:
             return list(found.values())
         name = (end or self._model.layers[-1]).name
         raise LayerError(
-            f"No layer before {name!r} has an output with more than one position that every path from the "
-            f"input crosses: the model {self._model.name!r} mixes positions in another way, or has none (a "
-            "dense network). Name the layer whose positions are to be weighed with "
-            f"{argument}, or, for tokens, their grid=(height, width)."
+            f"No layer before {name!r} has more than one position and lies on every path from the input: the "
+            f"model {self._model.name!r} mixes positions in another way, or has none (a dense network). "
+            f"Name the layer to use with {argument}, or, for tokens, pass their grid=(height, width)."
         )
 
     def _candidate(self, index: int, value: Value, point: Any, ends: Sequence[Value]) -> Positions | None:
@@ -128,7 +127,7 @@ class Reading:
         found = self._positions(index, value, point)
         if found is None or found.count < 2 or not found.is_computed:
             return None
-        # Without an axis of features it is a picture rolled out; without as many axes as the input has, it
+        # Without an axis of features it is a flattened picture; with fewer axes than the input has, it
         # cannot be stretched over it.
         if len(found.axes) > rank - 2 or (found.along is None and not _fits(found)):
             return None
@@ -164,7 +163,7 @@ class Reading:
         return points
 
     def _values(self, point: Any) -> tuple[Value, ...]:
-        """Return what a layer, an operation, a call or a tensor returns, of each call."""
+        """Return what a layer, an operation, a call or a tensor returns, for each call."""
         if isinstance(point, keras.KerasTensor):
             point = call_of(self._model, point)
         path = self._paths.get(id(operation_of(point)))

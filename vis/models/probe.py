@@ -1,8 +1,8 @@
-"""Running a model and reading values from inside it, without touching it.
+"""Running a model and reading values from inside it, without changing it.
 
-A probe runs twins along the way to what it reads; the twin of a nested model calls the twins of
-its layers, and the twin of a layer that is read notes what it returns, or returns what it is told. The user's
-objects gain no attribute and no node, and two probes do not see each other.
+A probe runs twins of the layers on the path to what it reads. The twin of a nested model calls the twins of
+its layers, and the twin of a layer that is read records its output, or returns a given value instead. The
+user's objects gain no attribute and no node, and two probes do not affect each other.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Probe:
     Args:
         model: a built Keras model.
         points: what to read: layers (at any depth), calls of them, and symbolic tensors of the model's graph.
-        start: a layer, or a call of one, whose output `run` may be told.
+        start: a layer, or a call of one, whose output `run` may replace.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
-        note: whether the trace notes which layer runs which operations, see `vis.backend.noted`.
+        note: whether the trace records which layer runs which operations, see `vis.backend.noted`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Probe:
         self._start = start
         self._fold = fold
         self._note = note
-        # What its layers write in themselves when they are called: their ids, and the attributes' names.
+        # The attributes that layers set on themselves when they are called: the layer's id and the name.
         self.written: set[tuple[int, str]] = set()
 
     def __call__(self, inputs: Any) -> list[Any]:
@@ -62,13 +62,13 @@ class Probe:
         kernels: Sequence[Any] | None = None,
         masks: Masks | None = None,
     ) -> tuple[Any, list[Any]]:
-        """Run the model as a call does, and return its outputs and the values.
+        """Run the model like a call, and return its outputs and the values.
 
         Args:
             inputs: a structure of tensors.
-            value: what the layer `start` returns; None for what it computes.
-            kernels: those that `models.scaled_kernels` has returned; None for those of now.
-            masks: notes those that layers make, or gives those of another run; None for neither.
+            value: the output of the layer `start`; None for what it computes.
+            kernels: the result of `models.scaled_kernels`; None for the present kernels.
+            masks: records the masks that layers make, or provides those of another run; None for neither.
         """
         records: dict[int, list[Any]] = {id(operation_of(point)): [] for point in self._points}
         told = {} if value is None else {id(operation_of(self._start)): (self._start, value)}
@@ -97,17 +97,17 @@ class Probe:
         calls = records[id(operation)]
         if not calls:
             raise LayerError(
-                f"The layer {operation.name!r} gave no output while the model {self.model.name!r} ran: "
-                "it is not on the way from the input to the output, or is run by another layer in a way "
-                "that cannot be observed. Choose the layer that holds it, or one after it."
+                f"The layer {operation.name!r} gave no output when the model {self.model.name!r} ran: it is "
+                "not on a path from the input to the output, or another layer runs it in a way that cannot "
+                "be observed. Choose the layer that contains it, or a later one."
             )
         found = call_of(self.model, point) if isinstance(point, keras.KerasTensor) else point
         index, part = (found.index, found.part) if isinstance(found, Call) else (0, None)
         if index >= len(calls) or (len(calls) > 1 and not isinstance(found, Call)):
             raise LayerError(
                 f"The layer {operation.name!r} is called {len(calls)} times in the model {self.model.name!r}."
-                f" Received: {found.name!r}. Name the layer with the number of the call that you mean, in "
-                f"the order in which the model runs: {addresses(self.model, operation, len(calls))}."
+                f" Received: {found.name!r}. Name the layer with its call number, in the order in "
+                f"which the model runs: {addresses(self.model, operation, len(calls))}."
             )
         return _single(calls[index], operation, part)
 
@@ -118,15 +118,15 @@ def _single(output: Any, operation: Any, part: int | None = None) -> Any:
         return tensors[part]
     if len(tensors) != 1:
         raise LayerError(
-            f"The layer {operation.name!r} has {len(tensors)} outputs; one is needed. Name the layer with "
-            f"the numbers of the call and of the output, from '{operation.name}:0:0' to "
+            f"The layer {operation.name!r} has {len(tensors)} outputs. Name one with its call number and "
+            f"output number, from '{operation.name}:0:0' to "
             f"'{operation.name}:0:{len(tensors) - 1}', or pass the symbolic tensor."
         )
     return tensors[0]
 
 
 def paths_of(model: Any) -> dict[int, str]:
-    """Return the paths of all operations inside a model, by their ids; that of the model itself is empty."""
+    """Return the paths of all operations inside a model, by id; the path of the model itself is empty."""
     paths = {id(model): ""}
     pending = [(model, "")]
     while pending:
@@ -139,7 +139,7 @@ def paths_of(model: Any) -> dict[int, str]:
 
 
 def noting(model: Any, written: set[tuple[int, str]]) -> Any:
-    """Return what runs a model as a call does, while the trace notes which layer runs which operations.
+    """Return a function that calls a model while the trace records which layer runs which operations.
 
     Args:
         model: a model.
@@ -161,12 +161,12 @@ def _recording(
 
     Args:
         root: a model.
-        records: the lists that outputs are added to, by the ids of their operations.
-        told: what operations return, by their ids: the layer or its call, and the value.
-        others: what runs in the place of operations, by their ids.
-        written: takes the ids of operations with the attributes that they write when they are called.
-        masks: those of layers, or None.
-        paths: of the operations whose runs are noted, by their ids.
+        records: the lists that outputs are added to, by the ids of the operations.
+        told: the given outputs of operations, by their ids: the layer or its call, and the value.
+        others: the replacements of operations, by their ids.
+        written: receives the ids of operations with the attributes that they set when they are called.
+        masks: the masks of layers, or None.
+        paths: the paths of the operations whose runs are recorded, by their ids.
     """
     done = dict(others)
     makers = MaskMakers([], [], []) if masks is None else mask_makers(root)
@@ -235,7 +235,7 @@ def _recorder(
 
 
 def _in_place_of(output: Any, start: Any, value: Any) -> Any:
-    """Return the output of the layer `start`, or of a call, with a value in the place of what is meant."""
+    """Return the output of the layer `start`, or of a call of it, with the meant tensor replaced."""
     tensors = keras.tree.flatten(output)
     index = (start.part or 0) if isinstance(start, Call) else 0
     told = mark(ops.cast(value, tensors[index].dtype), mask_of(tensors[index]))

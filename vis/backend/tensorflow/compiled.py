@@ -1,9 +1,9 @@
 """Compiled gradients and forward passes.
 
-The derivative is taken with `tf.gradients` in the very graph that holds the model: that honours the rules of
-`overrides`, and differentiates with respect to any tensor on the way, past skip connections. Keras runs in a
-stateless scope, so that a forward pass assigns no variable (a stateful RNN keeps its state) and leaves no
-graph tensor behind in the layers.
+The derivative is taken with `tf.gradients` in the graph that holds the model: this honours the rules of
+`overrides`, and differentiates with respect to any intermediate tensor, past skip connections. Keras runs in
+a stateless scope, so a forward pass assigns no variable (a stateful RNN keeps its state) and leaves no graph
+tensor in the layers.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from vis.errors import GradientError, InputError, LayerError
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Say in the library's words what TensorFlow cannot do while it traces a gradient."""
+    """Turn TensorFlow's errors while it traces a gradient into the library's own."""
     try:
         yield
     except LookupError as error:
         if type(error) is not LookupError:
             raise
         raise GradientError(
-            f"An operation on the way from the input to the loss has no gradient: {error}. Choose a layer "
+            f"An operation between the input and the loss has no gradient: {error}. Choose a layer "
             "before it, or differentiate with respect to a tensor after it: wrt_tensor."
         ) from error
     except ValueError as error:
         if type(error).__name__ != "InaccessibleTensorError":  # TensorFlow has no public name for it
             raise
         raise LayerError(
-            "A layer is run inside a function or a loop of its own (a @tf.function call, a recurrent step), "
-            "where its output cannot be read. Choose the layer that holds it, or the model's output."
+            "A layer runs inside a separate function or loop (a @tf.function call, a recurrent step), where "
+            "its output cannot be read. Choose the layer that contains it, or the model's output."
         ) from error
 
 
 @contextlib.contextmanager
 def _run(shape: Any) -> Iterator[None]:
-    """Say in the library's words what a model cannot do with an input."""
+    """Turn TensorFlow's errors about an input into the library's own."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        # The reason is the last line, behind where the operation was made, beside its name.
+        # The reason is the last line, after the name and origin of the operation.
         lines = re.sub(r"\{\{[^}]*\}\} *|\[\[.*|\[Op:.*", "", str(error.message)).strip().splitlines()
-        reason = lines[-1].strip().removesuffix(".") if lines else "no reason is given"
+        reason = lines[-1].strip().removesuffix(".") if lines else "TensorFlow gives no reason"
         token = re.search(r"indices\S* = (-?\d+) is not in \[0, (\d+)\)", reason)
         if token:
-            reason = f"the token or category {token[1]} is none of those from 0 to {int(token[2]) - 1}"
-        raise InputError(f"The model cannot be run on an input of shape {tuple(shape)}: {reason}.") from error
+            reason = f"the token or category {token[1]} is not in the range 0 to {int(token[2]) - 1}"
+        raise InputError(f"The model cannot run on an input of shape {tuple(shape)}: {reason}.") from error
 
 
 class _Gradient:
@@ -78,7 +78,7 @@ class _Gradient:
             found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
             return traced.loss, found, [tf.identity(value) for value in traced.values]
 
-        # A concrete function: it is traced here, once, and two threads may call it at the same time.
+        # A concrete function is traced here, once, and two threads may call it at the same time.
         function = tf.function(trace, input_signature=signature, autograph=False)
         with translated():
             self._function = function.get_concrete_function()
@@ -86,8 +86,8 @@ class _Gradient:
     def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
         if not tf.executing_eagerly():
             raise GradientError(
-                "Maps are NumPy arrays and cannot be made while a tf.function is traced. Received: a call "
-                "inside one. Call outside of it, or use a modified model with tf.GradientTape there."
+                "Maps are NumPy arrays and cannot be computed while a tf.function is traced. Received: a "
+                "call inside one. Call outside it, or use a modified model with tf.GradientTape inside."
             )
         tensors = [
             array if tf.is_tensor(array) else tf.convert_to_tensor(np.asarray(array, dtype))
@@ -110,7 +110,7 @@ def _float(tensor: Any) -> npt.NDArray[np.floating[Any]]:
 
 
 def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> _Gradient:
-    """Compile the gradient of a scalar with respect to tensors met on the way to it.
+    """Compile the gradient of a scalar with respect to tensors that it is computed from.
 
     Args:
         forward: takes one tensor per spec.
@@ -134,7 +134,7 @@ class _Call:
         self._function = tf.function(trace, autograph=False, reduce_retracing=True)
 
     def __call__(self, inputs: Any) -> Any:
-        # A concrete function runs as a graph even where functions are told to run eagerly.
+        # A concrete function runs as a graph even if functions are set to run eagerly.
         return self._function.get_concrete_function(inputs)(inputs)
 
     def coverage(self, specs: Any) -> Coverage:
@@ -145,5 +145,5 @@ class _Call:
 
 
 def compile_call(forward: Callable[[Any], Any], rule: Rule) -> _Call:
-    """Compile a forward pass whose derivative, taken by whatever tape, follows `rule`."""
+    """Compile a forward pass whose derivative follows `rule` on any tape."""
     return _Call(forward, rule)

@@ -41,14 +41,14 @@ def fix_draws(outputs: Sequence[Any]) -> tuple[str, ...]:
         if not _draws(op.op_def):
             if names := _functions(op.node_def):
                 library = library or {f.signature.name: f for f in graph.as_graph_def().library.function}
-                found += [f"{name} (anew at each call)" for name in _inside(names, library, graph)]
+                found += [f"{name} (new numbers at each call)" for name in _inside(names, library, graph)]
             continue
         names = [argument.name for argument in op.op_def.input_arg]
         seeds = {index: name for index, name in enumerate(names) if name in _SEEDS}
         if op.type in _WITHOUT_STATE:
             _replace(op, _WITHOUT_STATE[op.type](op.inputs, [0, len(found)], op.outputs[0]))
         elif not seeds or op.op_def.is_stateful:
-            found.append(f"{op.name} (anew at each call)")
+            found.append(f"{op.name} (new numbers at each call)")
             continue
         elif all(_is_constant(op.inputs[index], graph) for index in seeds):
             if _is_constant(op.inputs[0], graph):
