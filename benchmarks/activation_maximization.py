@@ -1,7 +1,7 @@
 """What a step of `visualize_activation` costs beside a hand-written one.
 
-The yardstick is what somebody would write for one model and one class: a `tf.function` of fixed shape around
-the forward pass, the same losses, their gradient by the input, its norm and the same update, called per step.
+The reference is what one would write for one model and one class: a `tf.function` of fixed shape around the
+forward pass, the same losses, their input gradient, its norm and the same update, called once per step.
 """
 
 from __future__ import annotations

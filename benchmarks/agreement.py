@@ -1,6 +1,6 @@
-"""Whether the explainers give the numbers of Xplique 2.0.2 and tf-keras-vis 0.8.7 on the demo's network.
+"""Compare the explainers with Xplique 2.0.2 and tf-keras-vis 0.8.7 on the demo's network.
 
-`make agreement` makes the environment with both and runs this. docs/agreement.md says what the rows mean.
+`make agreement` creates an environment with both and runs this. docs/agreement.md explains the rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Maps = npt.NDArray[Any]
 
 
 class PlacesCAM(vis.GradCAM):
-    """Grad-CAM that keeps the map over the places of the layer, before it is laid over the input."""
+    """Grad-CAM that keeps the map at the resolution of the layer, before it is enlarged."""
 
     def heat(self, gradient: Maps, features: Maps) -> Maps:
         heat = super().heat(gradient, features)
@@ -46,30 +46,30 @@ class PlacesCAM(vis.GradCAM):
 
 
 def difference(ours: Any, theirs: Any) -> float:
-    """Return the largest difference over the largest magnitude of ours."""
+    """Return the largest difference, relative to the largest magnitude of ours."""
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     return float(np.abs(ours - theirs).max() / np.abs(ours).max())
 
 
 def rank_correlation(ours: Any, theirs: Any) -> float:
-    """Return Spearman's correlation of the two maps of a scene, the lowest of all scenes."""
+    """Return the lowest Spearman correlation between the two maps of a scene, over all scenes."""
     pairs = zip(np.asarray(ours), np.asarray(theirs), strict=True)
     return min(float(spearmanr(a.ravel(), b.ravel()).statistic) for a, b in pairs)
 
 
 def digits(share: float) -> str:
-    """Return a difference as the text of a cell."""
+    """Format a difference for a cell."""
     return f"{share:.1e}" if share else "0"
 
 
 def in_a_line(error: Exception) -> str:
-    """Return an error as the text of a cell."""
+    """Format an error for a cell."""
     text = " ".join(str(error).split()).replace("|", "/")
     return f"{type(error).__name__}: {text[:60]}..."
 
 
 def row(method: str, peer: str, ours: Maps, theirs: Callable[[], Any]) -> str:
-    """Return a row: how far the maps of a peer are from ours, or the error that it raises."""
+    """Return a row: the difference between the maps of a peer and ours, or the error that it raises."""
     try:
         found = np.asarray(theirs())
     except Exception as error:
@@ -79,7 +79,7 @@ def row(method: str, peer: str, ours: Maps, theirs: Callable[[], Any]) -> str:
 
 
 def scaled(maps: Maps) -> Maps:
-    """Return each map from 0 to 1."""
+    """Return each map scaled to [0, 1]."""
     axes = tuple(range(1, maps.ndim))
     low, high = maps.min(axis=axes, keepdims=True), maps.max(axis=axes, keepdims=True)
     return np.asarray((maps - low) / (high - low))
@@ -183,7 +183,7 @@ def explainers() -> list[str]:
 def activations() -> list[str]:
     """Return a row per activation f: how far `GuidedBackprop` is from `f'(x W) max(v, 0) W^T` in NumPy.
 
-    The network is `f(x W) v`. The last column is how much the forward pass of Xplique's clone differs.
+    The network is `f(x W) v`. The last column is the difference in the forward pass of Xplique's clone.
     """
     random = np.random.default_rng(0)
     x, weights, last = (
@@ -201,7 +201,7 @@ def activations() -> list[str]:
         "`ops.relu`": (keras.ops.relu, before > 0),
         "`ReLU()` in a nested model": (keras.Sequential([keras.Input((7,)), layers.ReLU()]), before > 0),
     }
-    lines = ["| activation | vis | Xplique | its forward pass |", "|---|---|---|---|"]
+    lines = ["| activation | vis | Xplique | Xplique's forward pass |", "|---|---|---|---|"]
     for name, (activation, slope) in cases.items():
         inputs = keras.Input((5,))
         first, second = layers.Dense(7, use_bias=False), layers.Dense(1, use_bias=False)
@@ -225,22 +225,22 @@ def activations() -> list[str]:
 
 
 def main() -> None:
-    """Compare, print the tables and write them."""
-    # Keras 3 warns of the lists that tf-keras-vis gives a model of one input.
+    """Compare the explainers, print the tables and write them."""
+    # Keras 3 warns about the lists that tf-keras-vis passes to a model with one input.
     warnings.filterwarnings("ignore", message="The structure of `inputs`")
-    # Where no unit of an activation is active, the map is zero, and so is the formula.
+    # If no unit of an activation is active, the map is zero, and so is the formula.
     warnings.filterwarnings("ignore", category=EmptyMapWarning)
     tf.get_logger().setLevel("ERROR")
     tf.random.set_seed(0)
     packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "scipy"))
     text = "\n".join(
         [
-            "The difference is the largest one over the largest magnitude of ours. The rank correlation",
-            "is that of two maps of a scene, the lowest of eight.",
+            "The difference is the largest absolute difference divided by our largest magnitude. The rank",
+            "correlation is the lowest over the eight scenes.",
             "",
             *explainers(),
             "",
-            "`GuidedBackprop` through one activation: the difference from the formula, written in NumPy.",
+            "`GuidedBackprop` through one activation: the difference from the formula in NumPy.",
             "",
             *activations(),
             "",

@@ -1,6 +1,6 @@
 """How the cost of a map grows with the batch, the image, the noisy copies and the classes.
 
-MobileNetV2 with random weights on images of 128 x 128, where nothing else is said.
+MobileNetV2 with random weights on images of 128 x 128, unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Run = Callable[[], Any]
 
 
 def saliency(network: keras.Model, batch: int) -> dict[str, Run]:
-    """Return the candidates of a batch's saliency."""
+    """Return the candidates for the saliency of a batch."""
     x = images(network, batch)
     explainer, limit = Saliency(network, batch_size=None), gradient(network, x.shape, 3)
     return {LIMIT: lambda: largest(limit(x)), OURS: lambda: explainer(x, 3)}
 
 
 def batches() -> Iterator[tuple[int, dict[str, Run]]]:
-    """Yield the saliency of batches."""
+    """Yield the saliency of batches of several sizes."""
     network = build("MobileNetV2", SIDE)
     for batch in (1, 2, 4, 8, 16, 32):
         yield batch, saliency(network, batch)
@@ -45,7 +45,7 @@ def sides() -> Iterator[tuple[int, dict[str, Run]]]:
 
 
 def copies() -> Iterator[tuple[int, dict[str, Run]]]:
-    """Yield SmoothGrad of one image; the limit is the gradient of 16 images, as often as needed."""
+    """Yield SmoothGrad of one image; the limit is the gradient of 16 images, repeated as needed."""
     network = build("MobileNetV2", SIDE)
     x, many = images(network, 1), images(network, 16)
     limit = gradient(network, many.shape, 3)
@@ -58,7 +58,7 @@ def copies() -> Iterator[tuple[int, dict[str, Run]]]:
 
 
 def classes() -> Iterator[tuple[int, dict[str, Run]]]:
-    """Yield the saliency of one image for several classes in turn; the limit knows but one."""
+    """Yield the saliency of one image for several classes in turn; the limit knows only one."""
     network = build("MobileNetV2", SIDE)
     explainer, x = Saliency(network), images(network, 1)
     limit = gradient(network, x.shape, 3)
@@ -110,7 +110,7 @@ def draw(found: dict[str, list[dict[str, Any]]]) -> Figure:
         axes.set_xticks([point["value"] for point in points], minor=False)
         axes.grid(True, which="major", alpha=0.3)
         axes.legend()
-    figure.suptitle("What a map costs: MobileNetV2, one image of 128 x 128 unless another number is said")
+    figure.suptitle("Cost of a map: MobileNetV2, one image of 128 x 128 unless stated otherwise")
     return figure
 
 

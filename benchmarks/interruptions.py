@@ -1,8 +1,8 @@
 """`write` killed at 20 random moments and resumed, and its memory at 2,000 and at 20,000 images.
 
-Each child process explains generated images into a Zarr group. The first part kills it with SIGKILL, up to
-two seconds after it has begun, and starts it again; at the end the files are compared with those of an
-undisturbed run. The second part reads the largest resident memory of whole runs.
+Each child process explains generated images into a Zarr group. The first part kills it with SIGKILL within
+two seconds of its start, and starts it again; at the end the files are compared with those of an undisturbed
+run. The second part reads the peak resident memory of complete runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def images(count: int, pause: float) -> Iterator[Any]:
 
 
 def child(path: str, count: int, pause: float) -> None:
-    """Explain images into a group and print the largest resident memory in MiB."""
+    """Explain images into a group and print the peak resident memory in MiB."""
     from vis import linear_outputs
     from vis.attributions import Saliency
     from vis.demo.network import load_network

@@ -1,4 +1,4 @@
-"""What somebody would write by hand for one network, one shape and one class: the yardstick of each row."""
+"""What one would write by hand for one network, one shape and one class: the reference of each row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 
 def gradient(network: keras.Model, shape: tuple[int, ...], index: int) -> Callable[[Array], Array]:
-    """Return the gradient of one class's scores by a batch of one shape."""
+    """Return the gradient of the scores of one class by a batch of one shape."""
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
     def run(x: Any) -> Any:
@@ -29,7 +29,7 @@ def gradient(network: keras.Model, shape: tuple[int, ...], index: int) -> Callab
 def grad_cam(
     network: keras.Model, layer: str, shape: tuple[int, ...], index: int
 ) -> Callable[[Array], Array]:
-    """Return the weighed sum of a convolution's channels for a batch of one shape, before it is enlarged."""
+    """Return the weighted sum of the feature maps of a convolution for a batch of one shape, not enlarged."""
     both = keras.Model(network.inputs, [network.get_layer(layer).output, network.outputs[0]])
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])

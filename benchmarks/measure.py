@@ -1,4 +1,4 @@
-"""Timing side by side: the candidates take turns (A B C A B C ...), so that a busy machine slows them all."""
+"""Timing side by side: the candidates take turns (A B C A B C ...), so a busy machine slows all of them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ROUNDS = 9
 
 
 def interleave(candidates: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Return the seconds of each candidate in each round, after one round that is not counted.
+    """Return the seconds of each candidate in each round, after one warm-up round.
 
-    A candidate that raises has no seconds; the error is printed.
+    A candidate that raises an error has no entry; the error is printed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for name, run in list(candidates.items()):
@@ -37,13 +37,13 @@ def interleave(candidates: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -
 
 
 def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int = 1) -> dict[str, Any]:
-    """Return what one comparison gave.
+    """Return the results of one comparison.
 
     Args:
         name: what was compared.
         seconds: by candidate, per round.
         yardstick: the candidate that the others are divided by, round by round.
-        units: the number of things that a candidate does in a call; the times are given for one.
+        units: the number of items that a candidate processes in a call; times are given per item.
     """
     found = {}
     for candidate, times in seconds.items():
@@ -58,14 +58,14 @@ def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int =
 
 
 def read(name: str) -> dict[str, dict[str, Any]]:
-    """Return the rows that `write` has written, by their titles."""
+    """Return the rows that `write` has written, by title."""
     path = RESULTS / f"{name}.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     return {each["row"]: each for each in rows}
 
 
 def _processor() -> str:
-    """Return what the processor calls itself, where it says so."""
+    """Return the name of the processor, if it is known."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -78,13 +78,13 @@ def write(
     versions: dict[str, str] | None = None,
     facts: dict[str, Any] | None = None,
 ) -> str:
-    """Write the rows with the machine and versions as JSON, and return them as the table written beside.
+    """Write the rows with the machine and versions as JSON, and return the table that is written beside it.
 
     Args:
-        name: of the files.
+        name: the name of the files.
         rows: see `row`.
-        versions: of more packages, by their names.
-        facts: what else was found.
+        versions: the versions of other packages, by name.
+        facts: other results.
     """
     machine = {
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""The networks that are measured, with random weights, which do not change what a map costs."""
+"""The measured networks, with random weights, which do not change the cost of a map."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def build(name: str, side: int = 224) -> keras.Model:
 
 
 def _move(network: keras.Model) -> None:
-    """Give batch normalisations statistics other than those that they start with."""
+    """Give batch normalizations statistics other than their initial ones."""
     noise = np.random.default_rng(0)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

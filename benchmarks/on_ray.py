@@ -1,8 +1,8 @@
-"""How much faster two one-thread workers on Ray are than one, on this machine.
+"""How much faster two single-threaded workers on Ray are than one, on this machine.
 
-MobileNetV2 with random weights, saliency of 224 x 224 images, the whole job to a Zarr group. A worker's
-start (Ray's process, the import of TensorFlow, the model, its trace) is the same for ten images or ten
-million, so two sizes of job are run: what the larger takes longer is the time of the images between.
+MobileNetV2 with random weights, saliency of 224 x 224 images, the whole job to a Zarr group. A worker's start
+(Ray's process, the import of TensorFlow, the model, its trace) takes the same time for ten images as for ten
+million, so jobs of two sizes are run: their difference is the time of the additional images.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def make(path: str) -> Any:
 
 
 def main() -> None:
-    """Run the job with one and with two workers, and write the seconds."""
+    """Run the job with one and with two workers, and write the times."""
     import keras
     import ray
 

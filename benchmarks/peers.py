@@ -1,6 +1,6 @@
-"""The same maps by Xplique, tf-keras-vis and tf-explain, called as their manuals say.
+"""The same maps by Xplique, tf-keras-vis and tf-explain, called as their documentation says.
 
-Each function returns what the packages that have a method call, by the package's name.
+Each function returns the calls of one method, by the name of the package that has it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-# tf-explain asks for this layer when it is imported; Keras 3 has it as a setting of ReLU.
+# tf-explain needs this layer when it is imported; in Keras 3 it is an argument of ReLU.
 if not hasattr(tf.keras.layers, "ThresholdedReLU"):
     tf.keras.layers.ThresholdedReLU = keras.layers.ReLU
 
@@ -28,13 +28,13 @@ from xplique import attributions as xplique
 Run = Callable[[], Any]
 XPLIQUE, TF_KERAS_VIS, TF_EXPLAIN = "Xplique", "tf-keras-vis", "tf-explain"
 VERSIONS = {name: version(name) for name in ("xplique", "tf-keras-vis", "tf-explain")}
-# Keras 3 warns of the lists that tf-keras-vis gives a model of one input.
+# Keras 3 warns about the lists that tf-keras-vis passes to a model with one input.
 warnings.filterwarnings("ignore", message="The structure of `inputs`")
 tf.get_logger().setLevel("ERROR")
 
 
 def saliency(network: keras.Model, images: npt.NDArray[Any], index: int) -> dict[str, Run]:
-    """Return the gradient of the class's score by the image."""
+    """Return the gradient of the class score by the image."""
     rows = _rows(network, images, index)
     theirs = xplique.Saliency(network, batch_size=len(images))
     other = Saliency(network, clone=False)
@@ -61,7 +61,7 @@ def rectified(network: keras.Model, images: npt.NDArray[Any], index: int) -> dic
 
 
 def changing(network: keras.Model, images: npt.NDArray[Any]) -> dict[str, Callable[[int], Any]]:
-    """Return the gradient of a class that is named at each call."""
+    """Return the gradient of a class that is chosen at each call."""
     theirs = xplique.Saliency(network, batch_size=len(images))
     other = Saliency(network, clone=False)
     one = tf_explain.VanillaGradients.compute_gradients

@@ -1,7 +1,7 @@
 """What a map costs beside a hand-written gradient of fixed shape and class, and beside the peers.
 
-`make benchmark` makes the environment with the peers and runs this and the other scripts. The candidates of a
-row take turns in one process. Before they are timed, ours is compared with what the yardstick gives.
+`make benchmark` creates the environment with the peers and runs this and the other scripts. The candidates of
+a row take turns in one process. Before they are timed, our result is compared with the reference.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Row = tuple[str, dict[str, Run], int]
 
 
 def plain(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
-    """Yield the rows of gradients, one class."""
+    """Yield the rows of gradients of one class."""
     x = images(network, batch)
     limit = gradient(network, x.shape, INDEX)
     targets = np.full(batch, INDEX)
@@ -56,7 +56,7 @@ def plain(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
 
 
 def changing(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
-    """Yield the row of a class that is another one at each call."""
+    """Yield the row of a class that changes at each call."""
     x = images(network, batch)
     limit = gradient(network, x.shape, INDEX)
     ours = attributions.Saliency(network, batch_size=None)
@@ -107,7 +107,7 @@ def cams(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
 
 
 def written(name: str, network: keras.Model, batch: int = 16) -> Iterator[Row]:
-    """Yield the row of a job to disk; the limit keeps nothing."""
+    """Yield the row of a job that writes to disk; the limit stores nothing."""
     x = images(network, WRITTEN)
     targets = np.full(WRITTEN, INDEX)
     limit = gradient(network, (batch, *x.shape[1:]), INDEX)
@@ -128,7 +128,7 @@ def written(name: str, network: keras.Model, batch: int = 16) -> Iterator[Row]:
 
 
 def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
-    """Yield each group of rows with what makes it, the longest last."""
+    """Yield each group of rows with the function that makes it, the slowest last."""
     few = (SMALL, "MobileNetV2")
     for batch in (1, 16):
         for name in NETWORKS:
@@ -151,11 +151,11 @@ def _same(ours: Any, limit: Any) -> None:
 
 
 @click.command()
-@click.option("--only", default="", help="Groups of rows whose name contains this.")
+@click.option("--only", default="", help="Measure only groups of rows whose name contains this.")
 @click.option("--rounds", default=ROUNDS, show_default=True)
 @click.option("--output", default="speed", show_default=True, help="The name of the results.")
 def main(only: str, rounds: int, output: str) -> None:
-    """Measure the rows and write the results after each group; rows that are not measured are kept."""
+    """Measure the rows and write the results after each group; other rows are kept."""
     found = read(output)
     for group, make in rows():
         if only not in group:

@@ -1,6 +1,6 @@
-"""What it takes before the first map: imports, the command line, the first call with its trace. And memory.
+"""What happens before the first map: imports, the command line, the first call with its trace; and memory.
 
-Each candidate runs in a process of its own, in turns.
+Each candidate runs in a separate process, in turns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def child(code: str) -> list[float]:
 
 
 def imports() -> dict[str, Callable[[], Any]]:
-    """Return the imports, timed from outside."""
+    """Return the times of the imports, measured from outside."""
     return {
         "import keras, tensorflow": lambda: child("import keras, tensorflow; print(0)"),
         "import vis": lambda: child("import vis; print(0)"),
@@ -39,7 +39,7 @@ def imports() -> dict[str, Callable[[], Any]]:
 
 
 def first_calls(name: str, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each candidate's first call, what it traces included, by round."""
+    """Return the seconds of each candidate's first call, including its trace, by round."""
     seconds: dict[str, list[float]] = {
         who: [] for who in ("hand-written limit", "vis", "Xplique", "tf-keras-vis")
     }
@@ -55,7 +55,7 @@ def first_call(name: str, who: str) -> None:
 
     network = build(name)
     x = images(network, 1)
-    network(x)  # what TensorFlow does once in a process is nobody's
+    network(x)  # what TensorFlow does once per process does not count
     run = candidate(who, network, x)
     begun = time.perf_counter()
     run()
@@ -63,7 +63,7 @@ def first_call(name: str, who: str) -> None:
 
 
 def candidate(who: str, network: Any, x: Any) -> Callable[[], Any]:
-    """Return a call that makes what it needs and gives a saliency map."""
+    """Return a call that creates what it needs and computes a saliency map."""
     if who == "vis":
         from vis.attributions import Saliency
 
@@ -78,10 +78,10 @@ def candidate(who: str, network: Any, x: Any) -> Callable[[], Any]:
 
 
 def memory(who: str, samples: int) -> None:
-    """Print the largest resident memory of a SmoothGrad in MiB."""
+    """Print the peak resident memory of a SmoothGrad in MiB."""
     from networks import build, images
 
-    network = build("MobileNetV2", 96)  # at 224 x 224, 500 at once are more than there is
+    network = build("MobileNetV2", 96)  # at 224 x 224, 500 at once do not fit into memory
     x = images(network, 1)
     if who == "vis":
         from vis.attributions import SmoothGrad
@@ -103,7 +103,7 @@ def peaks() -> list[dict[str, Any]]:
             try:
                 peak += child(f"import startup; startup.memory({who!r}, {samples})")
             except subprocess.CalledProcessError:
-                peak.append(float("nan"))  # more than there is
+                peak.append(float("nan"))  # does not fit into memory
         found.append(
             {"candidate": who, "MiB at 50": round(peak[0]), "at 500": peak[1], "ratio": peak[1] / peak[0]}
         )
@@ -122,7 +122,7 @@ def uses_tensorflow() -> bool:
 
 @click.command()
 @click.option("--rounds", default=ROUNDS, show_default=True)
-@click.option("--calls", default=ROUNDS, show_default=True, help="Rounds of first calls, which take longer.")
+@click.option("--calls", default=ROUNDS, show_default=True, help="Rounds of first calls, which are slower.")
 def run(rounds: int, calls: int) -> None:
     """Measure and write the results."""
     rows = [row("imports", interleave(imports(), rounds), "import keras, tensorflow")]

@@ -1,4 +1,4 @@
-"""Makes docs/traps.md from the entries: `python -m tests.traps.page`."""
+"""Generates docs/traps.md from the entries: `python -m tests.traps.page`."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ PAGE = Path(__file__).parents[2] / "docs" / "traps.md"
 INTRODUCTION = """\
 # Traps
 
-Models and inputs on which tools of this kind fail, collected from what their users report, with what this
-library does with each. Every cell is a test: `NIGHTLY=1 python -m pytest tests/traps`; without `NIGHTLY=1`,
-all but guided take turns where nothing special is declared. The page is made from the tests' entries by
-`python -m tests.traps.page`, and a test compares it with them.
+Models and inputs that make tools of this kind fail, collected from reports of their users, and what this
+library does with each. Every cell is a test: `NIGHTLY=1 python -m pytest tests/traps`. Without `NIGHTLY=1`,
+all methods but guided take turns where nothing special is expected. `python -m tests.traps.page` generates
+this page from the tests, and a test checks that it is up to date.
 
-- **reached**: the rule of guided and rectified backprop acts at each activation. The map is right and differs
-  from the plain one, and the original model's gradient is what it was.
-- **holds**: the map is right. Right means: equal to that of an oracle without this library, a plain
-  `tf.GradientTape` around the model or around the network written out in TensorFlow, with a gradient by hand
-  for guided and rectified.
-- **warned**: the map is right, and a warning names what makes it say less than it seems to.
+- **reached**: the rule of guided or rectified backprop acts on every activation. The map is correct and
+  differs from the plain one, and the gradient of the original model is unchanged.
+- **holds**: the map is correct: it equals that of an oracle without this library, a plain `tf.GradientTape`
+  around the model or around the network written out in TensorFlow, with a hand-written gradient for guided
+  and rectified.
+- **warned**: the map is correct, and a warning says why it shows less than it seems to.
 - **refused**: no map. The error says what was wrong, what was received and what to do.
-- `-`: the method makes no sense there.
+- `-`: the method does not apply.
 
 "saliency" is `visualize_saliency`, "guided" and "rectified" are its backprop modifiers, "CAM" is
-`visualize_cam`, "explainers" are `Saliency`, `SmoothGrad`, `IntegratedGradients`, `GuidedBackprop` and
-`GradCAM`; where guided or CAM is refused, so are the last two.
+`visualize_cam`, and "explainers" are `Saliency`, `SmoothGrad`, `IntegratedGradients`, `GuidedBackprop` and
+`GradCAM`; where guided or CAM is refused, so is `GuidedBackprop` or `GradCAM`.
 """
 
 
@@ -64,14 +64,14 @@ def page() -> str:
         for name, test in vars(test_always_holds).items()
         if name.startswith("test_")
     ]
-    parts.append(f"## What always holds\n\n{table(['what', 'test'], held)}")
+    parts.append(f"## What always holds\n\n{table(['property', 'test'], held)}")
     rows = [
         [known.name, *map(numbers, (known.x, known.vanilla, known.guided, known.rectified))]
         for known in KNOWN
     ]
     name, start, end, wanted = INTEGRATED
     parts.append(
-        "## Known values\n\nThe rows of a kernel are its inputs, as in Keras.\n\n"
+        "## Known values\n\nThe rows of a kernel correspond to its inputs, as in Keras.\n\n"
         + table(["network", "input", "vanilla", "guided", "rectified"], rows)
         + f"\nIntegrated gradients of {name} from {numbers(start)} to {numbers(end)}: {numbers(wanted)}, "
         "that is (2.5, 3, sin 3 - sin 1).\n"
@@ -80,7 +80,7 @@ def page() -> str:
         [situation, holds, ", ".join(f"`tests/{test}`" for test in tests)]
         for situation, holds, tests in REPORTS
     ]
-    parts.append(f"## From reports\n\n{table(['situation', 'what holds', 'tests'], reported)}")
+    parts.append(f"## From reports\n\n{table(['situation', 'result', 'tests'], reported)}")
     return "\n".join(parts)
 
 

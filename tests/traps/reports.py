@@ -1,8 +1,8 @@
-"""Situations that users of tools of this kind report: what holds here, and the tests that hold it."""
+"""Situations that users of tools of this kind report, the result here, and the tests that check it."""
 
 from __future__ import annotations
 
-# A situation, what holds, and tests as `file::test`.
+# A situation, the result, and the tests as `file::test`.
 REPORTS: list[tuple[str, str, list[str]]] = [
     (
         "default Grad-CAM of a network that ends in a 1 x 1 convolution (MobileNet)",
@@ -11,11 +11,11 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "default Grad-CAM where branches are concatenated, gated or skipped",
-        "the concatenation, or the block's output: nothing by-passes it",
+        "the concatenation or the output of the block, which no path bypasses",
         ["models/test_positions.py::test_the_score_depends_on_nothing_but_the_layer"],
     ),
     (
-        "two pictures of different size; a thermal and a colour image",
+        "two pictures of different sizes; a thermal and a colour image",
         "a map over each input that the layer sees",
         [
             "test_class_maps.py::test_a_map_over_each_input_that_is_seen",
@@ -23,8 +23,8 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
-        "crop, padding, resizing or slicing in front of the layer",
-        "the map lies where the receptive fields are, and is zero in what was cropped away",
+        "a crop, padding, resizing or slice before the layer",
+        "the map lies where the receptive fields are, and is zero in the cropped part",
         [
             "test_class_maps.py::test_a_crop_at_the_top_moves_the_map_down",
             "test_class_maps.py::test_a_single_bright_pixel_is_where_the_map_peaks",
@@ -37,40 +37,40 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "tokens of a vision transformer",
-        "laid over the picture by the patch embedding's grid, or one that is given",
+        "mapped onto the picture by the grid of the patch embedding, or by a given grid",
         [
             "models/test_positions.py::test_tokens_are_positions",
             "models/test_positions.py::test_a_grid_is_given_where_it_cannot_be_read",
         ],
     ),
     (
-        "`Dense(activation=tf.nn.softmax)`, in a custom layer, a Lambda, by hand, tempered",
-        "warned of; `linear_outputs` takes it off",
+        "`Dense(activation=tf.nn.softmax)`; one in a custom layer, in a Lambda, by hand, with a temperature",
+        "a warning; `linear_outputs` removes it",
         ["models/test_linear.py::test_however_it_is_written_and_wherever"],
     ),
     (
         "an average of softmaxes",
-        "warned of with the reason; `linear_outputs` refuses with the same",
+        "a warning with the reason; `linear_outputs` raises an error with the same reason",
         ["models/test_linear.py::test_several_softmaxes_are_not_taken_off_and_it_says_why"],
     ),
     (
         "a softmax in the call of a subclassed model",
-        "warned of, and taken off",
+        "a warning; `linear_outputs` removes it",
         ["visualization/test_outputs.py::test_softmax_of_a_subclassed_model"],
     ),
     (
         "a saturated tanh at the end of a regression",
-        "`linear_outputs` takes it off, as the advice says",
+        "`linear_outputs` removes it, as the advice says",
         ["visualization/test_outputs.py::test_saturated_steering"],
     ),
     (
-        "`preprocess_input` as operations of the graph; `Normalization` on fractions",
+        "`preprocess_input` as operations of the graph; `Normalization` on pixels from 0 to 1",
         "the pixel range is read from the first operations, and printed",
         ["graph/test_pixels.py"],
     ),
     (
         "label columns `(N, 1)` of a binary data set",
-        "maps of the sigmoid's logit",
+        "maps of the logit of the sigmoid",
         [
             "attributions/test_targets.py::test_binary_labels_explain_the_only_output",
             "attributions/test_batches.py::test_pictures_in_folders",
@@ -78,12 +78,12 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "label maps for segmentation",
-        "masks of the classes; -1 and 255 are refused",
+        "used as masks of the classes; -1 and 255 are refused",
         ["attributions/test_targets.py::test_label_maps_are_masks_of_their_classes"],
     ),
     (
         "triples with weights, `ImageDataGenerator().flow`, `PyDataset`, dicts, strings",
-        "what `Model.predict` takes",
+        "accepted like in `Model.predict`",
         [
             "attributions/test_batches.py::test_streams",
             "attributions/test_store.py::test_what_predict_takes_gives_the_same_bytes",
@@ -91,7 +91,7 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
-        "NaN weights or outputs with methods that take no gradient",
+        "NaN weights or outputs with methods that use no gradient",
         "an error",
         ["test_scores.py::test_what_is_not_finite_raises"],
     ),
@@ -105,54 +105,54 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "guided on SiLU, GELU, Mish, hard SiLU",
-        "reached; a rule is given the true derivative of the whole activation",
+        "reached; the rule receives the true derivative of the whole activation",
         ["backend/test_tensorflow.py::test_gradient_by_every_route"],
     ),
     (
         "a gate: hard sigmoid, `clip(x, -1, 1)`",
-        "none of a modifier's business",
+        "keeps its true gradient",
         ["backend/test_tensorflow.py::test_gate_keeps_its_true_gradient"],
     ),
     (
         "a sum around an activation",
-        "a skip connection, and no leaky ReLU",
+        "treated as a skip connection, not as a leaky ReLU",
         ["backend/test_tensorflow.py::test_skip_connection_around_an_activation"],
     ),
     (
-        "the last layer is a model or an operation, on the command line",
-        "the library's map",
+        "on the command line, a last layer that is a model or an operation",
+        "the same map as in Python",
         ["cli/test_cli.py::test_whatever_the_last_layer_is"],
     ),
     (
         "a model of two outputs on the command line",
-        "refused, naming their layers, or the named one",
+        "an error that lists their layers, or the map of the chosen one",
         ["cli/test_cli.py::test_a_model_of_several_outputs"],
     ),
     (
         "a model file with a custom layer or unknown options",
-        "an error with the layer, the reason and the way out",
+        "an error with the layer, the reason and a solution",
         ["files/test_models.py::test_the_cause_of_a_failure_is_kept"],
     ),
     (
-        "a picture held sideways, or of another shape than the model takes",
-        "upright, not squashed, and said",
+        "a picture taken sideways, or with a different shape from the model's input",
+        "turned upright and cropped, not distorted, with a note",
         [
             "files/test_pictures.py::test_a_picture_is_upright",
             "cli/test_cli.py::test_the_picture_is_explained_as_the_model_sees_it",
         ],
     ),
     (
-        "a folder, a missing or misspelt name",
-        "told before TensorFlow is loaded",
+        "a folder instead of a file; a missing or misspelt name",
+        "an error before TensorFlow is loaded",
         ["cli/test_cli.py::test_a_wrong_name_is_told_before_tensorflow_is_loaded"],
     ),
     (
-        "advice in Python on the command line, or that leads in a circle",
-        "only what exists there, and gives another result",
+        "advice in Python on the command line, or advice that leads in a circle",
+        "only advice that works there and changes the result",
         ["test_wording.py::test_no_message_asks_for_python_unsaid", "test_advice.py"],
     ),
     (
-        "layers held in a named tuple, a data class, a closure",
+        "layers stored in a named tuple, a data class or a closure",
         "a map",
         [
             "models/test_twins.py::test_layers_may_be_held_in_any_way",
@@ -160,7 +160,7 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
-        "attributes called `base`, `operation`, or like any other parameter",
+        "attributes named `base`, `operation` or like any other parameter",
         "a map",
         ["models/test_twins.py::test_an_attribute_may_have_any_name"],
     ),
@@ -174,20 +174,20 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "a sampling layer, dropout in inference",
-        "one seeded draw, the same for a sample whatever its neighbours, with a warning",
+        "one seeded draw, the same for a sample in any batch, with a warning",
         [
             "backend/test_draws.py::test_a_sample_gets_the_same_draw_whatever_its_neighbours",
             "backend/test_draws.py::test_all_methods_warn",
         ],
     ),
     (
-        "`input_range=(0, 1)` in whole numbers",
-        "a picture of fractions",
+        "`input_range=(0, 1)` as integers",
+        "treated as pixels from 0 to 1, not as bytes",
         ["test_maps.py::test_a_picture_of_fractions_is_none_of_bytes"],
     ),
     (
         "a tied embedding, a shared encoder, an operation of the graph",
-        'named by the call: `"embedding:1"`, `"add_3"`, the tensor',
+        'named by its call, `"embedding:1"`, its name, `"add_3"`, or its tensor',
         [
             "models/test_addresses.py::test_a_tied_embedding_is_attributed_call_by_call",
             "models/test_addresses.py::test_an_operation_is_a_layer_like_any_other",
@@ -195,8 +195,8 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
-        "occlusion with a stride below the patch",
-        "equal at all edges; a mirrored input gives the mirrored map",
+        "occlusion with a stride smaller than the patch",
+        "equal at all borders; a mirrored input gives the mirrored map",
         [
             "attributions/test_occlusion.py::test_a_mirrored_input_under_a_mirrored_model_gives_the_mirrored_map",
             "attributions/test_occlusion.py::test_the_mean_of_an_even_picture_is_the_same_everywhere",
@@ -205,12 +205,12 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "`Occlusion(model, 8)`",
-        "refused with a hint",
+        "an error with a hint",
         ["attributions/test_occlusion.py::test_xpliques_order_of_arguments_is_refused"],
     ),
     (
-        "SmoothGrad of an explainer with a reducer",
-        "that of the explainer",
+        "SmoothGrad of an explainer with its own reducer",
+        "the reducer of the explainer is kept",
         ["attributions/test_smoothing.py::test_the_reducer_of_an_explainer_is_kept_unless_another_is_given"],
     ),
     (
@@ -220,23 +220,23 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "padding masked by `Masking` or `mask_zero` under noise, on paths, under patches",
-        "zero there; integrated gradients are complete",
+        "the map is zero there; integrated gradients are complete",
         [
             "attributions/test_masks.py::test_nothing_is_attributed_to_masked_steps",
             "attributions/test_masks.py::test_integrated_gradients_are_complete",
         ],
     ),
     (
-        "a filter behind a ReLU that is zero on the start picture",
-        "turned on first; a dead one is told from it",
+        "a filter whose ReLU is zero for the start picture",
+        "it is activated first; a dead filter is reported as dead",
         [
             "visualization/test_activation_maximization.py::"
             "test_a_filter_that_is_off_at_the_start_gets_a_picture",
         ],
     ),
     (
-        "an operator of one's own on several outputs; an optional input of size 0",
-        "its scores",
+        "a custom operator on several outputs; an optional input of size 0",
+        "the scores of the operator",
         [
             "attributions/test_operators.py::"
             "test_an_operator_on_several_outputs_is_given_its_targets_as_they_are",
@@ -245,7 +245,7 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "a notebook cell that registers a modifier, run again",
-        "replaces it; another object under a taken name raises",
+        "replaces it; a different object under a taken name raises an error",
         ["test_registry.py::test_what_is_defined_elsewhere_raises"],
     ),
 ]

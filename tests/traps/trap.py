@@ -1,4 +1,4 @@
-"""What a trap is: a model and an input on which tools of this kind fail, and what the methods do with it."""
+"""A trap: a model and an input that make tools of this kind fail, and what the methods do with it."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Case:
         layer: the layer that is explained, as the library is given it.
         filters: which of its filters.
         target: that layer itself, if it is not the end of what is written out.
-        places: the layer whose places Grad-CAM weighs, or None if the library finds it by itself.
+        places: the layer that Grad-CAM uses, or None if the library finds it by itself.
         found: that layer, where the library finds it.
         wrt: the layer by whose output is differentiated; None for the input.
         arrays: the inputs as arrays without a batch axis, where `x` is something else.
         axis: that of the channels in an input.
-        places_axis: that of the channels in the layer whose places are weighed.
+        places_axis: that of the channels in the layer that Grad-CAM uses.
         tolerance: of a map, whose values lie between 0 and 1.
         plain: whether `model(x)` is what is explained, so that a tape around it is an oracle too.
         others: more inputs of the same model, explained in turn.

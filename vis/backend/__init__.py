@@ -1,15 +1,15 @@
-"""What the rest of the library asks of a tensor framework; no type of the framework leaves this folder.
+"""What the rest of the library needs from a tensor framework; no type of the framework leaves this package.
 
 A backend is a package with these names:
 
     compile_gradient(forward, specs, rule)   the compiled gradient of a scalar, and what the rule reached
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
-    traced(forward, specs)                   what a forward pass computes, in the words of `vis.graph`
-    read_so_far(inputs, outputs)             the same of the trace in which it is called
+    traced(forward, specs)                   what a forward pass computes, in the terms of `vis.graph`
+    read_so_far(inputs, outputs)             the same for the trace in which it is called
     skipping(forward, find)                  a forward pass without some of its steps
-    noted(path, is_layer)                    a context in which a layer runs, for `traced` to know it
-    where_positive(condition, value)         value where the condition is positive, else 0; for rules
+    noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
+    where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     image_log(folder)                        a log of pictures for TensorBoard
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 

@@ -1,4 +1,4 @@
-"""The types that cross the border between the library and a tensor framework."""
+"""The types shared by the library and its backends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rule = Callable[[Any, Any, Any, Any], Any]
 
 @dataclass(frozen=True)
 class Spec:
-    """The shape (None where it varies) and the type of one array that a compiled function takes."""
+    """The shape (None where it varies) and data type of one array that a compiled function takes."""
 
     shape: tuple[int | None, ...]
     dtype: str
@@ -24,7 +24,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The activations that a rule reached, and those it could not reach, each by its name in the graph."""
+    """The activations that a rule reached, and those that it could not reach, by name in the graph."""
 
     reached: tuple[str, ...]
     missed: tuple[str, ...]
@@ -32,9 +32,9 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Traced:
-    """What a forward pass gives, in tensors: the loss, one number; the tensors to differentiate it by; others
-    whose values are wanted; what the loss is the sum of, by samples, and what by terms, not weighted. The
-    last two have a value per sample, `(batch,)`, or one for all.
+    """What a forward pass returns, as tensors: the loss, a scalar; the tensors to differentiate it by; other
+    tensors whose values are wanted; and the summands of the loss, by sample and by unweighted term. The last
+    two have a value per sample, `(batch,)`, or one for all.
     """
 
     loss: Any
@@ -49,7 +49,7 @@ Forward = Callable[[list[Any]], Traced]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A loss; the gradient by each watched tensor, None if the loss does not use it; the values asked for."""
+    """A loss; the gradient by each watched tensor, None if the loss does not use it; the wanted values."""
 
     loss: npt.NDArray[Any]
     gradients: list[npt.NDArray[np.floating[Any]] | None]
@@ -57,12 +57,12 @@ class Evaluation:
 
 
 class CompiledGradient(Protocol):
-    """A gradient compiled once; `arrays` follow the specs it was compiled for. Tensors may stand among them,
-    and are not copied.
+    """A gradient compiled once; `arrays` match the specs it was compiled for. They may include tensors, which
+    are not copied.
     """
 
     coverage: Coverage | None
-    # The random operations on the way, which draw the same numbers at each call for the first sample.
+    # The random operations in the graph, which draw the same numbers for the first sample at each call.
     draws: tuple[str, ...]
 
     def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
@@ -71,11 +71,10 @@ class CompiledGradient(Protocol):
 
 @dataclass(frozen=True)
 class DescentState:
-    """Where a descent stands: the input, the optimizer's variables, and the best samples so far with their
+    """The state of a descent: the input, the optimizer's variables, and the best samples so far with their
     losses, `(batch,)`.
 
-    `loss`, `(batch,)`, `terms`, `(terms, batch)`, and `gradient` are those of the last step, taken before
-    its update.
+    `loss`, `(batch,)`, `terms`, `(terms, batch)`, and `gradient` belong to the last step, before its update.
     """
 
     x: npt.NDArray[Any]
@@ -106,8 +105,8 @@ class CompiledDescent(Protocol):
     ) -> DescentState:
         """Return the state some steps later.
 
-        `arrays` follow the specs after that of `x`; `drawn` those of what each step has of its own, with
-        the steps as an axis in front.
+        `arrays` match the specs after that of `x`; `drawn` holds what differs in each step, with the steps as
+        the first axis.
         """
 
 
@@ -127,7 +126,7 @@ class CompiledCall(Protocol):
     found: Coverage | None
 
     def __call__(self, inputs: Any) -> Any:
-        """Return the outputs for a structure of tensors; `found` is what the rule then reached."""
+        """Return the outputs for a structure of tensors; `found` then holds what the rule reached."""
 
     def coverage(self, specs: Any) -> Coverage:
         """Return what the rule reaches when the inputs have the given structure of specs."""

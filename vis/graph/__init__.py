@@ -1,4 +1,4 @@
-"""What a traced computation says of a model, in words of no framework."""
+"""What a traced computation says about a model, in framework-independent terms."""
 
 from vis.graph.activations import Activations, Region, find_activations
 from vis.graph.cuts import find_cuts

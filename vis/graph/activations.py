@@ -1,14 +1,14 @@
-"""Where the activations of a traced computation are, found by what is computed.
+"""The activations of a traced computation, found by what it computes.
 
-A *region* is a group of elementwise operations that make one value of one other: `relu(x)`, `x * sigmoid(x)`,
-`relu(x) - slope * relu(-x)`, `where(x < 0, 0.1 * x, x)`. It is tried out on numbers. It acts like a rectifier
-if its slopes far to the left and far to the right differ. One that is flat on both sides is a rectifier with
-a maximum (ReLU6) if it has a corner at zero, and a gate (sigmoid, tanh, hard sigmoid) if it rises through
-zero.
+A *region* is a group of elementwise operations that compute one value from one other: `relu(x)`, `x *
+sigmoid(x)`, `relu(x) - slope * relu(-x)`, `where(x < 0, 0.1 * x, x)`. It is evaluated on numbers. It acts
+like a rectifier if its slopes far to the left and far to the right differ. If it is flat on both sides, it is
+a rectifier with a maximum (ReLU6) if it has a corner at zero, and a gate (sigmoid, tanh, hard sigmoid) if it
+rises through zero.
 
-Each region is as small as it can be: it begins at the last value that all of it is made of. Rectifiers that
-follow each other in one layer, such as the parts of `ReLU(max_value=3)`, are one region. A sum of what
-several layers return is a skip connection, and no region goes across it.
+Each region is as small as possible: it starts at the last value from which all of it is computed. Consecutive
+rectifiers in one layer, such as the parts of `ReLU(max_value=3)`, form one region. A sum of the outputs of
+several layers is a skip connection, and no region crosses it.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ import numpy.typing as npt
 from vis.graph.elementwise import AFFINE, FLAT, evaluated, is_elementwise
 from vis.graph.words import Graph, LayerCall, Operation, Value, constant
 
-# How far is far: the farther is taken where all is finite.
+# How far is far: the larger number is used where everything is finite.
 _FAR = (300.0, 1e4)
 _NEAR = 1e-3
-# Operations in a row that one function is written with.
+# The largest number of operations in a row that make up one function.
 _LONGEST = 8
-# What stands for a variable.
+# Numbers that stand in for a variable.
 _DRAWS = (0.3, 0.8)
 Slopes = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Region:
-    """A group of elementwise operations that make `end` of `start` alone.
+    """A group of elementwise operations that compute `end` from `start` alone.
 
     Args:
         start, end: values of the same shape.
         operations: those between them, in order.
-        slopes: far to the left and far to the right; None where there is no such slope.
+        slopes: far to the left and far to the right; None if there is no such slope.
     """
 
     start: Value
@@ -51,9 +51,9 @@ class Region:
 
     @cached_property
     def route(self) -> tuple[tuple[Operation, int], ...]:
-        """A way of gradients from the end back to the start: operations, each with its operand's index.
+        """A route for gradients from the end back to the start: operations, each with an operand index.
 
-        Empty if there is none.
+        Empty if there is no route.
         """
         makers = {value: operation for operation in self.operations for value in operation.outputs}
         known: dict[Value, tuple[tuple[Operation, int], ...] | None] = {self.start: ()}
@@ -78,19 +78,19 @@ class Region:
 
 @dataclass(frozen=True)
 class Activations:
-    """The rectifiers of a graph: those that a rule can act on, and those that it cannot, with the reason."""
+    """The rectifiers of a graph that a rule can act on, and those that it cannot, with the reason."""
 
     found: tuple[Region, ...]
     missed: tuple[str, ...]
 
 
 def find_activations(graph: Graph, sources: Sequence[Value], ends: Sequence[Value]) -> Activations:
-    """Return the activations that act like a rectifier on the way from some values to others."""
+    """Return the activations that act like a rectifier between some values and others."""
     return _Search(graph, sources, ends).result()
 
 
 def _differentiated(operation: Operation) -> list[tuple[Value, int]]:
-    """Return the operands that the gradient of an operation flows to, with their indices."""
+    """Return the operands that receive a gradient from an operation, with their indices."""
     if operation.kind in FLAT or operation.kind == "shape":
         return []
     indices = operation.attributes.get("differentiated", range(len(operation.operands)))
@@ -105,7 +105,7 @@ class _Search:
         self.places = {operation: place for place, operation in enumerate(self.operations)}
         self.dependent = graph.after(sources)
         self.flowing = flowing(graph, sources) & _flowing_back(graph, ends)
-        # The dominator tree of elementwise operations: of which value each is made alone.
+        # The dominator tree of elementwise operations: the value from which alone each value is computed.
         self.parents: dict[Value, Value | None] = {}
         self.depths: dict[Value, int] = {}
         for operation in self.operations:
@@ -130,7 +130,7 @@ class _Search:
         return Activations(tuple(found), tuple(missed))
 
     def _is_hidden(self, region: Region) -> bool:
-        """Tell whether what comes out of a region goes on through a derivative of a user's own."""
+        """Tell whether the output of a region goes on through a custom derivative."""
         after = self.graph.after([region.end])
         return any(
             "differentiated" in operation.attributes and not after.isdisjoint(operation.operands)
@@ -148,7 +148,7 @@ class _Search:
             return None
         here = self.graph.owner(operation)
         if any(value is not parent and self._owner_of(value) is not here for value in made_of):
-            # Of what several layers return a sum is a skip connection, and a product of x itself a gate.
+            # A sum of the outputs of several layers is a skip connection, and a product with x itself a gate.
             if operation.kind in ("add", "subtract", "divide"):
                 return None
             if operation.kind == "multiply" and parent not in made_of:
@@ -156,7 +156,7 @@ class _Search:
         return parent
 
     def _common(self, one: Value, other: Value) -> Value | None:
-        """Return the last value that both are made of alone."""
+        """Return the last value from which alone both are computed."""
         left: Value | None = one
         right: Value | None = other
         while left is not right:
@@ -172,7 +172,7 @@ class _Search:
         return self.graph.owner(self.graph.maker(value))
 
     def _cell(self, start: Value, end: Value) -> tuple[Operation, ...]:
-        """Return the operations between a value and one that is made of it alone."""
+        """Return the operations between a value and another that is computed from it alone."""
         needed = {end}
         cell = []
         pending = [end]
@@ -188,7 +188,7 @@ class _Search:
         return tuple(sorted(set(cell), key=self.places.__getitem__))
 
     def _regions(self) -> Iterator[Region]:
-        """Yield the regions that are not affine, the last first."""
+        """Yield the regions that are not affine, last first."""
         covered: set[Value] = set()
         for operation in reversed(self.operations):
             end = operation.outputs[0] if operation.outputs else None
@@ -201,21 +201,21 @@ class _Search:
             found = slopes(cell, start, end)
             if found is None:
                 if len(cell) > 1:
-                    continue  # a power of an activation, perhaps: what is inside is looked at on its own
+                    continue  # perhaps a power of an activation: its parts are checked separately
                 cell, end, found = self._prolonged(cell, start, end)
             covered.update(value for part in cell for value in part.outputs)
             if found is not None and (not _same(*found) or _has_corner(cell, start, end)):
                 yield Region(start, end, cell, found)
 
     def _is_affine(self, operation: Operation) -> bool:
-        """Tell whether an operation is an affine function of the one operand that is not fixed."""
+        """Tell whether an operation is an affine function of its only operand that is not fixed."""
         varied = [index for index, value in enumerate(operation.operands) if value in self.dependent]
         return operation.kind in AFFINE and len(varied) == 1 and (operation.kind != "divide" or varied == [0])
 
     def _prolonged(
         self, cell: tuple[Operation, ...], start: Value, end: Value
     ) -> tuple[tuple[Operation, ...], Value, Slopes | None]:
-        """Return what an exponential or a power is the beginning of: `log(1 + exp(x))`, `sqrt(x^2)`."""
+        """Return the function that starts with an exponential or a power: `log(1 + exp(x))`, `sqrt(x^2)`."""
         longer, last = cell, end
         for _ in range(_LONGEST):
             users = [user for user in self.graph.users(last) if user in self.places]
@@ -246,7 +246,7 @@ class _Search:
                 yield self._scaled(merged)
 
     def _next(self, region: Region, by_start: dict[Value, Region]) -> Region | None:
-        """Return the rectifier that takes nothing but this one's output, in the same layer."""
+        """Return the next rectifier in the same layer, if it alone uses this one's output."""
         end = region.end
         while end not in self.ends:
             users = self.graph.users(end)
@@ -260,7 +260,7 @@ class _Search:
         return None
 
     def _is_gate(self, region: Region) -> bool:
-        """Tell whether what is flat on both sides rises through zero: a hard sigmoid, `relu6(x + 3) / 6`."""
+        """Tell whether a region that is flat on both sides rises through zero, like `relu6(x + 3) / 6`."""
         start, operations = region.start, list(region.operations)
         while True:
             left, right = _slopes_at_zero(operations, start, region.end)
@@ -269,7 +269,7 @@ class _Search:
             before = self.parents.get(start)
             if before is None:
                 return False
-            # A shift and a scaling by numbers belong to how a gate is written, whichever layer does them.
+            # Shifts and scalings by constants are part of the gate, whichever layer computes them.
             operation = self.graph.maker(start)
             others = [value for value in operation.operands if value not in self.dependent]
             if not self._is_affine(operation) or any(constant(value) is None for value in others):
@@ -278,10 +278,10 @@ class _Search:
             operations.insert(0, operation)
 
     def _scaled(self, region: Region) -> Region:
-        """Return a region with the scaling around it that is a part of how it is written.
+        """Return a region extended by the scaling around it, if that is part of the function.
 
-        After it, where that brings the steeper side nearer to a slope of 1: `(x + |x|) / 2`; before and after
-        it, where it is turned around twice: `-min(-x, 0)`.
+        A scaling after it counts if it brings the steeper slope nearer to 1, as in `(x + |x|) / 2`; scalings
+        before and after it count if both change the sign, as in `-min(-x, 0)`.
         """
         users = [user for user in self.graph.users(region.end) if user in self.places]
         if len(users) != 1 or region.end in self.ends or region.slopes is None:
@@ -323,9 +323,9 @@ class _Search:
 
 
 def flowing(graph: Graph, sources: Sequence[Value]) -> set[Value]:
-    """Return the values whose gradient by some sources is not zero for sure."""
+    """Return the values whose gradient by some sources may be nonzero."""
     if all(source.is_discrete for source in sources):
-        return graph.after(sources)  # there is no gradient, which is said elsewhere
+        return graph.after(sources)  # there is no gradient, which is reported elsewhere
     found = set(sources)
     for operation in graph.operations:
         if any(operand in found for operand, _ in _differentiated(operation)):
@@ -334,7 +334,7 @@ def flowing(graph: Graph, sources: Sequence[Value]) -> set[Value]:
 
 
 def _flowing_back(graph: Graph, ends: Sequence[Value]) -> set[Value]:
-    """Return the values that gradients of some ends flow back to."""
+    """Return the values that receive gradients from some ends."""
     found = set(ends)
     for operation in reversed(graph.operations):
         if not found.isdisjoint(operation.outputs):
@@ -351,14 +351,14 @@ def _same(left: float, right: float) -> bool:
 
 
 def _stand_in(draw: float) -> Callable[[Value], Any]:
-    """Return what stands for an operand that is not varied: its number, or one drawn."""
+    """Return the number used for a fixed operand: its value, or a random one."""
 
     def number(value: Value) -> Any:
         known = constant(value)
         if known is not None:
             return np.asarray(known, value.constant.dtype if value.constant is not None else float)
         if value.constant is not None and value.constant.size and value.constant.dtype.kind in "fiub":
-            # Different numbers for different channels: some of them.
+            # Different numbers for different channels: use some of them.
             flat = value.constant.ravel()
             return flat[int(draw * (flat.size - 1))]
         return draw > 0.5 if value.dtype == "bool" else int(10 * draw) if "int" in value.dtype else draw
@@ -369,20 +369,20 @@ def _stand_in(draw: float) -> Callable[[Value], Any]:
 def slopes(operations: Sequence[Operation], start: Value, end: Value) -> Slopes | None:
     """Return the slopes of `end` as a function of `start` far to the left and far to the right.
 
-    None if there is no such slope: the function grows faster than a line there, or is not defined.
+    None if there is no such slope: the function grows faster than linearly there, or is undefined.
     """
     answers = {_slopes(operations, start, end, _stand_in(draw)) for draw in _DRAWS}
     known = [answer for answer in answers if answer is not None]
     if not known:
         return None
-    # A slope that is a variable, as in PReLU, differs for most of its values.
+    # If a slope is a variable, as in PReLU, the slopes differ for most of its values.
     return next((answer for answer in known if not _same(*answer)), known[0])
 
 
 def evaluated_on(
     operations: Sequence[Operation], start: Value, end: Value, x: npt.NDArray[Any]
 ) -> npt.NDArray[Any] | None:
-    """Return `end` as a function of `start` for numbers x, or None if it is not defined."""
+    """Return `end` as a function of `start` for numbers x, or None if it is undefined."""
     try:
         return evaluated(operations, start, end, x, _stand_in(_DRAWS[0]))
     except (TypeError, ValueError, OverflowError):
@@ -399,7 +399,7 @@ def _slopes_at_zero(operations: Sequence[Operation], start: Value, end: Value) -
 
 
 def _has_corner(operations: Sequence[Operation], start: Value, end: Value) -> bool:
-    """Tell whether what is flat far to both sides, as ReLU6 is, has a corner at zero."""
+    """Tell whether a region that is flat far to both sides, such as ReLU6, has a corner at zero."""
     found = slopes(operations, start, end)
     flat = found is not None and max(map(abs, found)) < 1e-3
     left, right = _slopes_at_zero(operations, start, end)

@@ -11,19 +11,19 @@ from vis.graph.words import Graph, Operation, Value
 def find_cuts(
     graph: Graph, source: Value, ends: Sequence[Value], without: Sequence[Value] = ()
 ) -> list[Value]:
-    """Return the values that every path crosses, in order; the source is one, an end if there is no other.
+    """Return the values that every path crosses, in order, including the source, and the end if it is unique.
 
-    A path leads along derivatives: what depends on an input through its shape, a comparison or a rounding
-    alone, such as a mask, is on none. Whole numbers are crossed up to where they become floats.
+    A path follows derivatives: a value that depends on an input only through its shape, a comparison or a
+    rounding, such as a mask, is not on a path. Integers are followed until they become floats.
 
     Args:
         graph: the computation.
         source: where the paths begin.
         ends: where they end.
-        without: values that no path is to cross; where one has to, the list is empty.
+        without: values that no path may cross; if one must, the list is empty.
     """
     steps = _steps(graph, source, ends, without)
-    # How often each value is still to be taken. Where one value alone is open, no path goes around it.
+    # How often each value will still be used. If only one value is open, no path goes around it.
     uses = dict.fromkeys(ends, 1)
     for operands, _ in steps:
         for value in operands:
@@ -44,7 +44,7 @@ def find_cuts(
 def _steps(
     graph: Graph, source: Value, ends: Sequence[Value], without: Sequence[Value]
 ) -> list[tuple[list[Value], list[Value]]]:
-    """Return the operations on the paths, each as the operands and the outputs that lie on them."""
+    """Return the operations on the paths, each as its operands and outputs that lie on them."""
     barred = set(without)
     after = {source}
     edges: list[tuple[list[Value], Operation]] = []
@@ -64,7 +64,7 @@ def _steps(
 
 
 def _is_crossed(operation: Operation, value: Value) -> bool:
-    """Tell whether a derivative leads through an operation, or whole numbers on to where there is one."""
+    """Tell whether an operation passes on a derivative, or integers that later become floats."""
     if operation.kind == "shape" or value.dtype == "bool":
         return False
     if value.is_discrete:

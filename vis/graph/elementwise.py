@@ -1,4 +1,4 @@
-"""What elementwise operations compute, in NumPy, so that a group of them can be tried out on numbers."""
+"""Elementwise operations in NumPy, so that a group of them can be evaluated on numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _selu(x: Array) -> Array:
     return 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
 
 
-# By kind, of as many arguments as the operation has operands; `cast` and `leaky_relu` have attributes.
+# By kind, with one argument per operand of the operation; `cast` and `leaky_relu` have attributes.
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "identity": lambda x, *_: x,
     "stop_gradient": lambda x: x,
@@ -89,22 +89,22 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
         bool if dtype == "bool" else np.int64 if "int" in dtype else np.float64
     ),
 }
-# What has no derivative, or one of zero.
+# Operations whose derivative is zero or undefined.
 FLAT = frozenset(
     "stop_gradient sign floor ceiling round less less_equal greater greater_equal equal not_equal "
     "logical_and logical_or logical_not zeros_like ones_like floor_divide".split()
 )
-# An affine function of one operand where the others do not depend on it.
+# Affine functions of one operand if the others do not depend on it.
 AFFINE = frozenset("identity add subtract multiply divide divide_no_nan negative cast".split())
 
 
 def is_elementwise(operation: Operation) -> bool:
-    """Tell whether each number that an operation returns depends on the numbers at its own position alone."""
+    """Tell whether each output of an operation depends only on the operands at the same position."""
     return operation.kind in FUNCTIONS and len(operation.outputs) >= 1
 
 
 def computed(operation: Operation, arguments: Sequence[Array]) -> Array:
-    """Return what an elementwise operation makes of arrays."""
+    """Return the result of an elementwise operation on arrays."""
     extra = [operation.attributes[name] for name in ("dtype", "slope") if name in operation.attributes]
     with np.errstate(all="ignore"):
         return np.asarray(FUNCTIONS[operation.kind](*arguments, *extra))
@@ -119,8 +119,8 @@ def evaluated(
         operations: the elementwise operations between them, in order.
         start: the value that is varied.
         end: the value that is wanted.
-        x: what `start` is, float64 of any shape.
-        others: the number that stands for any other operand.
+        x: the values of `start`, float64 of any shape.
+        others: the number to use for any other operand.
     """
     known: dict[Value, Array] = {start: x}
     for operation in operations:

@@ -1,10 +1,10 @@
-"""Where the positions of a value lie in an input that it sees.
+"""Where the positions of a value lie in an input that it depends on.
 
-The centre of a position's receptive field, on an axis of the input, is an affine function of the position:
-`offset + sum_k stride_k i_k`, over the indices `i_k` of the parts that axes are made of. An axis mostly has
-one part; that of tokens has two, the rows and columns of the grid that they were, and perhaps other tokens
-before them. Each operation changes strides and offsets in its own way; where one cannot be followed, the
-parts are `UNKNOWN` from there on.
+On an axis of the input, the centre of a position's receptive field is an affine function of the position:
+`offset + sum_k stride_k i_k`, over the indices `i_k` of the parts of the axes. Most axes have one part; a
+token axis has two, the rows and columns of the grid that the tokens come from, and perhaps other tokens
+before them. Each operation changes strides and offsets in its own way; after an operation that cannot be
+followed, the parts are `UNKNOWN`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from vis.graph.sizes import Sizes
 from vis.graph.views import UNKNOWN, Axis, Part, View, joined, plain
 from vis.graph.words import Graph, Operation, Value
 
-# Stand for sizes that are not known: the batch's, and others. No size is a multiple of theirs by chance.
+# Placeholders for unknown sizes, of the batch and others. No real size is likely to be a multiple of them.
 _BATCH, _ANY = 15485863, (32452843, 49979687, 67867967, 86028121)
 
 
 class Geometry:
-    """How the values of a graph see one of them.
+    """How the values of a graph depend on one of them, position by position.
 
     Args:
         graph: the computation.
-        source: the value that is seen, such as an input.
+        source: the value that the others depend on, such as an input.
 
     Attributes:
-        views: of the values that depend on it.
-        spatial, channels: the axes of the source that something slides a window along, and those that it
-            takes for channels.
+        views: the views of the values that depend on it.
+        spatial, channels: the axes of the source along which a window slides, and those that are used as
+            channels.
     """
 
     def __init__(self, graph: Graph, source: Value) -> None:
@@ -48,7 +48,7 @@ class Geometry:
             tuple((0.0, n - 1.0) for n in sizes),
         )
         self.source = source
-        # What depends on the source without a derivative, such as a mask, sees nothing of it.
+        # A value that depends on the source without a derivative, such as a mask, has no view of it.
         seen = flowing(graph, [source])
         for operation in graph.operations:
             views = [self.views.get(value) for value in operation.operands]
@@ -59,10 +59,10 @@ class Geometry:
                     self.views.setdefault(output, self._followed(operation, views, index))
 
     def channel_axes(self, default: int = -1) -> set[int]:
-        """Return the axes of the source that are channels, as what follows takes them.
+        """Return the axes of the source that later operations use as channels.
 
         Args:
-            default: the axis where nothing that follows tells.
+            default: the axis to use if no operation shows it.
         """
         shape = self.source.shape or ()
         others = [axis for axis in range(1, len(shape)) if axis not in self.spatial]
@@ -70,11 +70,11 @@ class Geometry:
         told = self.channels - self.spatial
         if not others or (told and (not single or single[-1] < len(shape) - 1)):
             return told
-        # One channel leaves no trace.
+        # A single channel leaves no trace.
         return {single[-1]} if single else {default % len(shape)} & set(others)
 
     def shape(self, value: Value) -> tuple[int, ...] | None:
-        """Return the sizes of a value, with numbers that stand for those that vary."""
+        """Return the sizes of a value, with placeholders for those that vary."""
         if value in self.views:
             return tuple(axis.size for axis in self.views[value].axes)
         if value.shape is None or None in value.shape:
@@ -82,7 +82,7 @@ class Geometry:
         return tuple(size for size in value.shape if size is not None)
 
     def numbers(self, value: Value) -> tuple[int, ...] | None:
-        """Return the whole numbers that a value holds, if they follow from sizes."""
+        """Return the integers that a value holds, if they follow from sizes."""
         return self._sizes.of(value)
 
     def _followed(self, operation: Operation, views: list[View | None], index: int) -> View:
@@ -90,7 +90,7 @@ class Geometry:
         try:
             view = None if rule is None else rule(self, operation, views, index)
         except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
-            view = None  # an attribute that is not known
+            view = None  # an unknown attribute
         shape = operation.outputs[index].shape or ()
         if view is not None and len(view.axes) == len(shape):
             pairs = list(zip(shape, view.axes, strict=True))
@@ -101,7 +101,7 @@ class Geometry:
         return self._opaque(operation, views, index)
 
     def _opaque(self, operation: Operation, views: list[View | None], index: int) -> View:
-        """Return the view of what an operation makes that cannot be followed."""
+        """Return the view of the output of an operation that cannot be followed."""
         shape = operation.outputs[index].shape or ()
         view = next(view for view in views if view is not None)
         sizes = [_size(size, axis) for axis, size in enumerate(shape)]

@@ -1,8 +1,8 @@
-"""The range of the pixels that a model takes, read from the first operations after its input.
+"""The pixel range that a model expects, read from the first operations after its input.
 
-Scalings and shifts by known numbers (of each channel, perhaps), casts and whatever moves pixels without
-changing them are followed up to the first other operation: a convolution, a product of matrices, a
-normalization with variables. There, pixel values `v` have become `scale * v + shift`.
+Scalings and shifts by constants (possibly per channel), casts, and operations that move pixels without
+changing them are followed up to the first other operation: a convolution, a matrix product, a normalization
+with variables. There, a pixel value `v` has become `scale * v + shift`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vis.graph.words import Graph, Operation, Value
 
 RANGES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))
 _SHAPES = frozenset("identity cast reshape expand_dims squeeze".split())
-# What moves pixels, or mixes those of one channel.
+# Operations that move pixels, or mix pixels of one channel.
 _MOVES = _SHAPES | frozenset(
     "stop_gradient transpose slice pad concatenate stack resize gather repeat clip maximum minimum round "
     "floor reduce_mean average_pool max_pool reverse tile split".split()
@@ -28,22 +28,22 @@ _MOVES = _SHAPES | frozenset(
 
 @dataclass(frozen=True)
 class _Affine:
-    """What has become of pixels: `scale * v + shift`, an entry for all or for each channel, `(channels,)`."""
+    """What pixels have become: `scale * v + shift`, one entry for all channels or one each, `(channels,)`."""
 
     scale: npt.NDArray[np.float64]
     shift: npt.NDArray[np.float64]
 
 
 def pixel_range(graph: Graph) -> tuple[float, float]:
-    """Return the range `(low, high)` of the pixels that a model takes, one of `RANGES`.
+    """Return the pixel range `(low, high)` that a model expects, one of `RANGES`.
 
-    With [a, b] what becomes of a range in a channel before the first operation that is no scaling and no
-    shift, the range is taken for which
+    Let [a, b] be what becomes of a range in a channel before the first operation other than a scaling or a
+    shift. The result is the range for which
 
         |log(b - a)| + 10 * max(0, a, -b) / (b - a)
 
-    averaged over the channels, is least: the values there are about as large as 1, and zero is one of them.
-    Where nothing is scaled or shifted that is `(0, 1)`; a model that takes integers takes `(0, 255)`.
+    averaged over the channels, is smallest: there, the values are of the order of 1 and include zero. If
+    nothing is scaled or shifted, the result is `(0, 1)`; for a model with integer inputs it is `(0, 255)`.
 
     Args:
         graph: what the model computes; its first input is the picture.
@@ -66,7 +66,7 @@ def pixel_range(graph: Graph) -> tuple[float, float]:
 
 
 def _met(graph: Graph, picture: Value) -> list[_Affine]:
-    """Return what the first other operations are given."""
+    """Return the inputs of the first other operations."""
     known = {picture: _Affine(np.ones(1), np.zeros(1))}
     numbers: dict[Value, npt.NDArray[Any] | None] = {}
     met: dict[Value, _Affine] = {}
@@ -93,7 +93,7 @@ def _after(
     numbers: Sequence[npt.NDArray[Any] | None],
     is_first: bool,
 ) -> _Affine | None:
-    """Return what an operation makes of pixels, or None if it is no scaling, no shift and moves none."""
+    """Return what an operation makes of pixels, or None unless it scales, shifts or moves them."""
     one = pixels[0]
     if operation.kind in _MOVES:
         return (
@@ -132,7 +132,7 @@ def _after(
 def _number(
     graph: Graph, value: Value, known: dict[Value, npt.NDArray[Any] | None]
 ) -> npt.NDArray[Any] | None:
-    """Return the number that a value is in each channel, `(channels,)`, or in all; None if not known."""
+    """Return the constant of a value, for each channel, `(channels,)`, or for all; None if unknown."""
     if value not in known:
         operation = graph.maker(value)
         number = value.constant
@@ -144,7 +144,7 @@ def _number(
             number = computed(operation, given) if len(given) == len(parts) else None
         if number is not None and number.dtype.kind in "fiub":
             number = number.squeeze()
-            if number.ndim > 1:  # an average picture
+            if number.ndim > 1:  # a mean image
                 number = number.reshape(-1, number.shape[-1]).mean(axis=0)
             number = np.atleast_1d(number)
         known[value] = number

@@ -1,4 +1,4 @@
-"""Which axes of a value hold positions, and where these lie over an input."""
+"""The axes of a value that hold positions, and where the positions lie in an input."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class Along:
-    """Where the positions lie on an axis of the input.
+    """Where the positions lie along an axis of the input.
 
     Args:
         source: the axis of the input.
-        dimension: of the positions, that runs along it; None if all of them see the same of it.
+        dimension: the dimension of the positions that runs along it; None if all see the same part of it.
         stride, offset: position i has its centre at `stride * i + offset`.
         reach: how far a position sees to both sides of its centre.
-        bounds: the first and the last position of the input that is seen at all.
+        bounds: the first and the last input position that is seen at all.
     """
 
     source: int
@@ -38,17 +38,17 @@ class Along:
 
 @dataclass(frozen=True)
 class Positions:
-    """The positions of a value over an input.
+    """The positions of a value in an input.
 
     Args:
-        axes: of the value that hold them.
-        starts: how many other positions, such as class tokens, stand first on each of these axes.
-        grids: the sizes that each of these axes is made of: one, or rows and columns.
-        along: a row per axis of the input that a map lies over; None if the positions could not be followed,
+        axes: the axes of the value that hold them.
+        starts: how many other entries, such as class tokens, come first on each of these axes.
+        grids: the sizes that make up each of these axes: one, or rows and columns.
+        along: one entry per axis of the input that a map covers; None if the positions could not be followed
             and are stretched over the input.
-        sources: the axes of the input that a map lies over.
+        sources: the axes of the input that a map covers.
         lost: what could not be followed.
-        is_computed: whether the value holds features, and is not the input itself, scaled or cut.
+        is_computed: whether the value holds features, and not just the scaled or cropped input.
     """
 
     axes: tuple[int, ...]
@@ -68,7 +68,7 @@ class Positions:
         return math.prod(self.sizes)
 
     def moved(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return an array of the value `(batch, ...)` as `(batch, *sizes, channels)`."""
+        """Return an array of the value, `(batch, ...)`, as `(batch, *sizes, channels)`."""
         for axis, start, grid in zip(self.axes, self.starts, self.grids, strict=True):
             taken = [slice(None)] * array.ndim
             taken[axis] = slice(start, start + math.prod(grid))
@@ -84,14 +84,14 @@ def positions_of(
     grid: Grid | None = None,
     named: bool = False,
 ) -> Positions | None:
-    """Return the positions of a value over the source of a geometry, or None if it has none there.
+    """Return the positions of a value in the source of a geometry, or None if it has none.
 
     Args:
-        geometry: how values see the input.
+        geometry: how values depend on the input.
         value: the value.
-        channels: the axis of the channels in the input and in the value, where the computation does not tell.
-        grid: rows and columns of its tokens, where the computation does not tell them.
-        named: whether a user has named the value: then an axis that has lost its positions counts, too.
+        channels: the channel axes of the input and the value, if the computation does not show them.
+        grid: rows and columns of its tokens, if the computation does not show them.
+        named: whether the user named the value: then an axis that has lost its positions counts too.
     """
     view = geometry.views.get(value)
     apart = geometry.channel_axes(channels[0])
@@ -116,11 +116,11 @@ def positions_of(
         for index in axes
     )
     starts = tuple(view.axes[index].start if index in followed else 0 for index in axes)
-    lost = view.lost or ("the positions are mixed by it or before it" if open_ else "")
+    lost = view.lost or ("positions are mixed in this layer or before it" if open_ else "")
     parts = [part for index in axes for part in view.axes[index].parts]
     runs = [part.source for part in parts]
     if len(set(runs) - {UNKNOWN}) < len(runs) and not open_:
-        open_, lost = list(axes), "positions that lie along one axis of the input have been taken apart"
+        open_, lost = list(axes), "positions along one axis of the input have been split"
     if grid is not None and grids != (grid,):
         token = [index for index in range(1, rank) if index != features]
         if rank != 3 or view.axes[token[0]].size < math.prod(grid):
@@ -141,11 +141,11 @@ def positions_of(
 
 
 def is_seen(geometry: Geometry, value: Value, found: Positions) -> bool:
-    """Tell whether some value sees more than one position of the source of a geometry.
+    """Tell whether a value sees more than one position of the source of a geometry.
 
     Args:
-        geometry: how values see a value that has positions.
-        value: the one that looks.
+        geometry: how values depend on a value that has positions.
+        value: the dependent value.
         found: the positions.
     """
     view = geometry.views.get(value)

@@ -1,7 +1,7 @@
-"""How each kind of operation moves positions: from the views of its operands to that of what it makes.
+"""How each kind of operation moves positions: from the views of its operands to the view of its output.
 
-A rule is a function of the geometry, the operation, the views of its operands, None for those that do not
-depend on the source, and the number of the output; it returns None where it cannot follow.
+A rule is a function of the geometry, the operation, the views of its operands (None for those that do not
+depend on the source) and the index of the output; it returns None if it cannot follow.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def _concatenate(g: Geometry, op: Operation, views: list[View | None], _: int) -
 
 
 def _row(pieces: list[tuple[View, int]], a: int) -> tuple[Axis, list[View]] | None:
-    """Return the axis that pieces make that follow each other in the source, and the pieces as if each began
-    where the first one does; None if they do not.
+    """Return the axis of pieces that are adjacent in the source, and the pieces as if each began where the
+    first one does; None if they are not adjacent.
     """
     first, origin = pieces[0]
     if len(pieces) < 2 or not first.axes[a].is_followed or len(first.axes[a].parts) > 1:
@@ -109,7 +109,7 @@ def _stack(g: Geometry, op: Operation, views: list[View | None], _: int) -> View
     known = [view for view in views if view is not None]
     axis = plain(count)
     if len(known) == count > 1:
-        # Frames that were taken apart: they differ by the position of each.
+        # Frames that were split: they differ in position.
         steps = [second - first for first, second in zip(known[0].offsets, known[1].offsets, strict=True)]
         apart = [source for source, step in enumerate(steps) if step]
         if len(apart) == 1 and not any(runs_along(view, apart[0]) for view in known):
@@ -136,7 +136,7 @@ def _product(g: Geometry, op: Operation, views: list[View | None], _: int) -> Vi
         sum(axis.is_followed for axis, letter in zip(view.axes, letters, strict=True) if letter in out)
         for view, letters in known
     ]
-    # The positions of the other one, such as keys in a matrix of scores, are followed no further.
+    # The positions of the other operand, such as keys in an attention matrix, are not followed further.
     base = kept.index(max(kept))
     view, letters = known[base]
     everywhere = set(view.everywhere)
@@ -286,7 +286,7 @@ def _reshape(g: Geometry, op: Operation, views: list[View | None], index: int) -
 
 
 def _reshaped(view: View, sizes: Sequence[int]) -> View:
-    """Return the view after a reshape, which takes axes apart and joins them."""
+    """Return the view after a reshape, which splits and joins axes."""
     pending: list[Part] = []
     for axis in view.axes:
         pending += axis.parts if axis.is_whole else [Part(axis.size, INNER, inner=axis)]
@@ -313,7 +313,7 @@ def _reshaped(view: View, sizes: Sequence[int]) -> View:
 
 
 def _all_unknown(view: View, sizes: Sequence[int]) -> View:
-    """Return the view after a reshape that cannot be followed; the first axis is kept if it is as it was."""
+    """Return the view after a reshape that cannot be followed; an unchanged first axis is kept."""
     for index in range(len(view.axes)):
         view = view.mixed(index, UNKNOWN) if index else view
     same = view.axes and sizes and view.axes[0].size == sizes[0]
@@ -324,7 +324,7 @@ def _all_unknown(view: View, sizes: Sequence[int]) -> View:
 
 
 def _joined_parts(parts: Sequence[Part], view: View) -> tuple[Axis, View]:
-    """Return the axis that parts make, those that belong together joined."""
+    """Return the axis made of parts, joining adjacent ones."""
     if len(parts) == 1 and parts[0].inner is not None:
         return parts[0].inner, view
     made: list[Part] = []
@@ -337,7 +337,7 @@ def _joined_parts(parts: Sequence[Part], view: View) -> tuple[Axis, View]:
         ):
             made[-1] = replace(part, size=last.size * part.size)
         elif part.source == COPIES and last.source >= 0:
-            # Each position several times in a row.
+            # Each position is repeated several times in a row.
             half = abs(last.stride) * (part.size - 1) / (2 * part.size)
             made[-1] = Part(last.size * part.size, last.source, last.stride / part.size)
             view = replace(
@@ -429,7 +429,7 @@ def _one_hot(g: Geometry, op: Operation, views: list[View | None], index: int) -
 
 
 def _blocks(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    """Follow what a dilated convolution is made of: every second position, say, as a sample of its own."""
+    """Follow the parts of a dilated convolution: every second position, for example, as a separate sample."""
     view, block = views[0], op.attributes["block"]
     if view is None:
         return None

@@ -1,4 +1,4 @@
-"""Whole numbers that a computation works out of the sizes of arrays, such as the new shape of a reshape."""
+"""Integers that a computation derives from the sizes of arrays, such as the new shape of a reshape."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Array = npt.NDArray[np.generic]
 
 
 class Sizes:
-    """Works out numbers from sizes.
+    """Derives integers from sizes.
 
     Args:
         graph: the computation.
-        shape: tells the sizes of a value, or None if they are not known.
+        shape: returns the sizes of a value, or None if they are unknown.
     """
 
     def __init__(self, graph: Graph, shape: Callable[[Value], tuple[int, ...] | None]) -> None:
@@ -27,7 +27,7 @@ class Sizes:
         self._known: dict[Value, Array | None] = {}
 
     def of(self, value: Value) -> tuple[int, ...] | None:
-        """Return the numbers of a value in one row, or None if they are not known."""
+        """Return the flattened numbers of a value, or None if they are unknown."""
         found = self._found(value)
         return None if found is None else tuple(int(number) for number in found.ravel())
 

@@ -1,4 +1,4 @@
-"""How a value sees an input: what its axes run along there."""
+"""How a value depends on an input: along which input axes its own axes run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-# What a part stands for where that is no axis of the input: all of it mixed (channels), copies of one thing,
-# what could not be followed, or an axis with others before it that has been joined to another.
+# What a part is if it does not run along an axis of the input: a mixture of everything (channels), copies of
+# one thing, something that could not be followed, or an axis with a start that has been joined to another.
 MIXED, COPIES, UNKNOWN, INNER = -1, -2, -3, -4
 
 
@@ -17,9 +17,9 @@ class Part:
 
     Args:
         size: how many positions it has.
-        source: the axis of the input that it runs along, or what it stands for instead.
-        stride: how far apart its positions are there.
-        inner: the axis that it is, if that has been joined to another as a whole.
+        source: the axis of the input that it runs along, or one of the constants above.
+        stride: the distance of its positions there.
+        inner: the axis that it consists of, if that has been joined to another as a whole.
     """
 
     size: int
@@ -30,8 +30,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of a value: its parts, the outer ones first, none if it has one position; other positions may
-    stand before them (`start`) and behind them.
+    """An axis of a value: its parts, outermost first, or none if it has one position; other entries may come
+    before them (`start`) and after them.
     """
 
     size: int
@@ -40,7 +40,7 @@ class Axis:
 
     @property
     def is_followed(self) -> bool:
-        """Whether each position lies somewhere along axes of the input."""
+        """Whether each position can be located along axes of the input."""
         return bool(self.parts) and all(part.source >= 0 for part in self.parts)
 
     @property
@@ -69,15 +69,15 @@ def plain(size: int, kind: int = MIXED) -> Axis:
 
 @dataclass(frozen=True)
 class View:
-    """How a value sees an input.
+    """How a value depends on an input, position by position.
 
     Args:
-        axes: of the value.
+        axes: the axes of the value.
         offsets: the centre of the first position, for each axis of the input.
-        reach: how far the receptive field of a position goes to both sides of its centre.
-        bounds: the first and the last position of the input that is seen at all; an empty range if none is.
-        everywhere: the axes along which each position sees all that is seen.
-        is_computed: whether features have been made of the input, by more than arithmetic number by number.
+        reach: how far the receptive field of a position extends to both sides of its centre.
+        bounds: the first and the last input position that is seen at all; an empty range if none is.
+        everywhere: the axes along which every position sees everything that is seen.
+        is_computed: whether the value holds features, computed by more than elementwise arithmetic.
         lost: the first operation that could not be followed.
     """
 
@@ -93,19 +93,19 @@ class View:
         return replace(self, axes=(*self.axes[:index], axis, *self.axes[index + 1 :]))
 
     def mixed(self, index: int, kind: int = MIXED, size: int | None = None) -> View:
-        """Return the view with an axis whose positions are no longer told apart."""
+        """Return the view with an axis whose positions are no longer distinct."""
         axis = self.axes[index]
         size = axis.size if size is None else size
         return replace(self.with_axis(index, plain(size, kind)), everywhere=self.everywhere | axis.sources)
 
     def moved(self, index: int, size: int, scale: float = 1, shift: float = 0, reach: float = 0) -> View:
-        """Return the view after position i of an axis has become what was around `scale * i + shift` before.
+        """Return the view after position i of an axis has come from around `scale * i + shift`.
 
         Args:
-            index: of the axis.
+            index: the index of the axis.
             size: its new size.
             scale, shift: see above.
-            reach: how far around.
+            reach: how far around that.
         """
         axis = self.axes[index]
         if (size, scale, shift, reach) == (axis.size, 1, 0, 0):
@@ -131,14 +131,14 @@ class View:
             return self.with_axis(index, Axis(size, axis.parts, start))
         if 0 < start + axis.span and start < size:
             return self.mixed(index, UNKNOWN, size)
-        # Only tokens that stand for no position are left.
+        # Only tokens without a position are left.
         bounds = list(self.bounds)
         for source in axis.sources - self.everywhere:
             bounds[source] = (math.inf, -math.inf)
         return replace(self.with_axis(index, plain(size)), bounds=tuple(bounds))
 
     def narrowed(self, source: int) -> View:
-        """Return the view with the bounds of one axis of the input cut to what its positions see now."""
+        """Return the view with the bounds on one input axis reduced to what its positions now see."""
         if source in self.everywhere:
             return self
         low = high = self.offsets[source]
@@ -157,13 +157,13 @@ def changed(numbers: tuple[float, ...], index: int, by: float) -> tuple[float, .
 
 
 def joined(views: Sequence[View]) -> tuple[tuple[float, float], ...]:
-    """Return the bounds of what some views see together."""
+    """Return the bounds of what several views see together."""
     pairs = zip(*(view.bounds for view in views), strict=True)
     return tuple((min(low for low, _ in pair), max(high for _, high in pair)) for pair in pairs)
 
 
 def rank(axis: Axis) -> int:
-    """Return how much an axis says; of several that are joined, the one that says the most counts."""
+    """Return how informative an axis is; of several that are joined, the most informative one counts."""
     if axis.is_followed:
         return 4
     if axis.is_unknown:
@@ -172,7 +172,7 @@ def rank(axis: Axis) -> int:
 
 
 def merged(views: Sequence[View]) -> View:
-    """Return the view of values that have been joined number by number, in axes of the same count."""
+    """Return the view of values that have been combined elementwise, with the same number of axes."""
     first = views[0]
     if len(views) == 1:
         return first
@@ -194,7 +194,7 @@ def merged(views: Sequence[View]) -> View:
             (abs(part.stride) for axis in axes for part in axis.parts if part.source == source), default=0
         )
         low, high = min(centres), max(centres)
-        # Branches that differ by less than a position, as by a padding on one side: in the middle.
+        # Branches that differ by less than a position, for example by one-sided padding: use the middle.
         offsets[source] = (low + high) / 2
         reach[source] += (high - low) / 2
         if high - low > step:

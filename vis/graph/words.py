@@ -1,46 +1,45 @@
-"""A traced computation in the words of no framework: operations, values, and the layers that ran.
+"""A traced computation in framework-independent terms: operations, values, and the layers that ran.
 
-A backend fills it, once per trace; nothing here holds a tensor, a model or a graph of a framework. The kind
-of an operation is one of these words, or, where there is none, the framework's own name for it:
+A backend creates it, once per trace; nothing here holds a tensor, a model or a graph of a framework. The kind
+of an operation is one of these words or, if none fits, the framework's own name:
 
 | kind | operands | attributes |
 |---|---|---|
 | `input` | none | |
-| `constant` | none; the value has it | |
+| `constant` | none; stored in the value | |
 | `variable` | none | `name` |
 | those of `vis.graph.elementwise` | one or several | `dtype` of `cast`, `slope` of `leaky_relu` |
 | `softmax`, `log_softmax` | x | `axis` |
 | `reduce_sum`, `_mean`, `_max`, `_min`, `_prod` | x | `axes` (None if unknown), `keepdims` |
 | `convolution` | x, kernel | those of a pool, `groups`, `transposed` |
 | `max_pool`, `average_pool` | x | `window`, `strides`, `dilations`, `padding`, `channels` (axis) |
-| `product` | x, y: a product of matrices | `letters`: of the axes of x, of y and of the output |
+| `product` | x, y: a matrix product | `letters`: of the axes of x, of y and of the output |
 | `reshape` | x, the new sizes | |
-| `expand_dims`, `squeeze` | x | `axes`: those of the output that are new; of x that are dropped |
+| `expand_dims`, `squeeze` | x | `axes`: the new axes of the output; the dropped axes of x |
 | `transpose` | x | `permutation` |
 | `slice` | x | `begin`, `end`, `strides`, `open`, `dropped`, `added`: see below |
-| `pad` | x | `paddings` before and behind each axis, `mode` |
+| `pad` | x | `paddings` before and after each axis, `mode` |
 | `concatenate`, `stack` | several | `axis` |
 | `split`, `unstack` | x; each output is a part, or one position | `axis` |
-| `tile` | x, how many times each axis | |
+| `tile` | x, the number of repeats of each axis | |
 | `broadcast` | x, the new sizes | |
 | `reverse` | x | `axes` |
 | `resize` | x, the new sizes of some axes | `axes`, `method`, `align_corners`, `half_pixel_centers` |
 | `gather` | x, indices | `axis` |
 | `one_hot` | x: indices | `axis` |
-| `repeat` | x | `axis`, `times`: each position that many times, one after the other |
-| `space_to_batch`, `batch_to_space` | x | `block`, `paddings` of the axes behind the first |
-| `random` | none that counts | |
+| `repeat` | x | `axis`, `times`: how often each position is repeated in a row |
+| `space_to_batch`, `batch_to_space` | x | `block`, `paddings` of the axes after the first |
+| `random` | not relevant | |
 | `shape` | x: its sizes, or their product | |
 | `call` | several | `body`: the graph of the function, without shapes |
-| `loop` | several | what runs inside cannot be seen |
+| `loop` | several | its body cannot be seen |
 
 Strides, dilations, windows and paddings have an entry per axis of x, its batch axis included. A padding is a
-pair of numbers per axis, already worked out (`"same"` is one of them only where the sizes are known), or
-None. Those of a transposed convolution are those of the convolution that it turns around.
+pair of numbers per axis, or None; `"same"` is converted to numbers if the sizes are known. Those of a
+transposed convolution are those of the convolution that it transposes.
 
-A letter of a product that its output lacks is summed over. A slice has an entry per axis of x, None where it
-is unknown; `open` axes are taken to their ends; of `dropped` axes one position is taken; `added` are axes of
-the output.
+A product sums over each letter that its output lacks. A slice has an entry per axis of x, None if unknown;
+`open` axes run to their ends; `dropped` axes keep one position; `added` are new axes of the output.
 """
 
 from __future__ import annotations
@@ -62,9 +61,9 @@ class Value:
 
     Args:
         name: unique in the graph, the framework's own.
-        shape: with None for sizes that vary; None if not even the number of axes is known.
+        shape: with None for sizes that vary; None if the number of axes is unknown.
         dtype: such as `"float32"`.
-        constant: the value itself where it is known before the graph is run.
+        constant: the value itself, if it is known before the graph runs.
     """
 
     name: str
@@ -74,7 +73,7 @@ class Value:
 
     @property
     def is_discrete(self) -> bool:
-        """Whether it has no derivative: whole numbers, truth values, text."""
+        """Whether it has no derivative: integers, booleans, strings."""
         return self.dtype.startswith(("int", "uint", "bool", "string"))
 
 
@@ -85,9 +84,9 @@ class Operation:
     Args:
         name: unique in the graph, the framework's own.
         kind: what it computes, see above.
-        operands: what it takes.
-        outputs: what it returns.
-        attributes: how it computes it, see above.
+        operands: its inputs.
+        outputs: its outputs.
+        attributes: the details of the computation, see above.
     """
 
     name: str
@@ -99,14 +98,14 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class LayerCall:
-    """One call of a layer, or of another operation of Keras, while the graph was traced.
+    """One call of a layer, or of another Keras operation, while the graph was traced.
 
     Args:
-        path: of the layer in its model, such as `"backbone/conv5"`; empty for the model itself.
-        index: how many calls of the same layer came before it.
-        is_layer: whether it is a layer, and no mere operation of a functional model's graph.
-        first, stop: the range of the operations that it ran, by their places in `Graph.operations`.
-        outputs: what it returned, in flat order.
+        path: the path of the layer in its model, such as `"backbone/conv5"`; empty for the model itself.
+        index: the number of earlier calls of the same layer.
+        is_layer: whether it is a layer, not just an operation of a functional model's graph.
+        first, stop: the range of the operations that it ran, as indices into `Graph.operations`.
+        outputs: its outputs, in flat order.
     """
 
     path: str
@@ -122,9 +121,9 @@ class Graph:
 
     Args:
         operations: in an order in which they can be run.
-        inputs: the values that it is given.
-        outputs: the values that it returns, in flat order.
-        calls: of the layers that ran, in the order in which they ended.
+        inputs: its input values.
+        outputs: its output values, in flat order.
+        calls: the calls of layers, in the order in which they ended.
     """
 
     def __init__(
@@ -152,11 +151,11 @@ class Graph:
         return users
 
     def maker(self, value: Value) -> Operation:
-        """Return the operation that makes a value."""
+        """Return the operation that computes a value."""
         return self._makers[value]
 
     def users(self, value: Value) -> list[Operation]:
-        """Return the operations that take a value, each once, in order."""
+        """Return the operations that use a value, each once, in order."""
         return self._users.get(value, [])
 
     @cached_property
@@ -169,11 +168,11 @@ class Graph:
         return owners
 
     def owner(self, operation: Operation) -> LayerCall | None:
-        """Return the innermost call of a layer in which an operation ran, or None if there is none."""
+        """Return the innermost layer call in which an operation ran, or None."""
         return self._owners.get(operation)
 
     def after(self, values: Sequence[Value]) -> set[Value]:
-        """Return the values that depend on some values, and not merely on their shapes; those included."""
+        """Return some values and all that depend on them, not only on their shapes."""
         found = set(values)
         for operation in self.operations:
             if operation.kind != "shape" and not found.isdisjoint(operation.operands):
@@ -181,7 +180,7 @@ class Graph:
         return found
 
     def before(self, values: Sequence[Value]) -> set[Value]:
-        """Return the values that some values depend on, and not merely on their shapes; those included."""
+        """Return some values and all that they depend on, not only on their shapes."""
         found = set(values)
         for operation in reversed(self.operations):
             if operation.kind != "shape" and not found.isdisjoint(operation.outputs):
@@ -189,7 +188,7 @@ class Graph:
         return found
 
     def between(self, sources: Sequence[Value], ends: Sequence[Value]) -> Iterator[Operation]:
-        """Yield the operations on the way from some values to others, in order."""
+        """Yield the operations between some values and others, in order."""
         after, before = self.after(sources), self.before(ends)
         for operation in self.operations:
             if not before.isdisjoint(operation.outputs) and not after.isdisjoint(operation.operands):
@@ -197,7 +196,7 @@ class Graph:
 
 
 def constant(value: Value) -> float | None:
-    """Return the number that a value is known to be everywhere, or None."""
+    """Return the number that a value is known to equal everywhere, or None."""
     known = value.constant
     if known is None or known.size == 0 or known.dtype.kind not in "fiub":
         return None

@@ -1,4 +1,4 @@
-"""Keras models seen from outside: finding layers, reading values inside, models over the same variables."""
+"""Keras models seen from outside: finding layers, reading values inside, models that share variables."""
 
 from vis.models.addresses import find_layer, runs
 from vis.models.calls import POINTS, Call, lasting, operation_of

@@ -26,13 +26,13 @@ def find_layer(model: Any, layer: Any) -> Any:
             layer or of another operation of the graph such as `"add_3"`; a path into nested models such as
             `"backbone/conv5"`; an address such as `"embedding:1"` for the second call of a layer, in the
             order in which the model runs, or `"split:0:1"` for the second output of the first; a symbolic
-            tensor; or a layer. A name that has a colon itself comes first.
+            tensor; or a layer. A layer whose own name contains the colon takes precedence.
 
     Returns:
         The layer or operation; a `Call` for a layer that is called several times or has several outputs.
 
     Raises:
-        LayerError: if there is no such layer; the nearest names are listed.
+        LayerError: if there is no such layer; the message lists similar names.
     """
     check_model(model)
     graph, _ = unmodified(model)
@@ -50,7 +50,7 @@ def find_layer(model: Any, layer: Any) -> Any:
         )
     try:
         index = layer.__index__()
-    except (AttributeError, TypeError):  # an array of several has one that raises
+    except (AttributeError, TypeError):  # an array with several elements has an __index__ that raises
         raise LayerError(
             "Name a layer by its index, its name, a path such as 'backbone/conv5', a call such as 'conv5:1' "
             f"or a symbolic tensor, or pass the layer itself. Received: {layer!r} of type "
@@ -66,7 +66,7 @@ def find_layer(model: Any, layer: Any) -> Any:
 
 
 def _top(model: Any) -> list[Any]:
-    """Return weak references to the layers of a model; those of a functional one are always the same."""
+    """Return weak references to the layers of a model; those of a functional model never change."""
     known = _tops.get([model])
     if known is None:
         known = [weakref.ref(layer) for layer in model.layers]
@@ -76,15 +76,15 @@ def _top(model: Any) -> list[Any]:
 
 
 def _is_inside(model: Any, operation: Any) -> bool:
-    # Most are at the top, where looking takes the least time.
+    # Most layers are at the top, where the search is fastest.
     at_top = any(operation is found() for found in _top(model))
     return at_top or any(operation is found for _, found in walk(model, operations=True))
 
 
 def runs(model: Any) -> Iterator[Any]:
-    """Yield the calls, nodes, in the order in which a model runs its graph, with those in nested models.
+    """Yield the calls (nodes) in the order in which a model runs its graph, including those in nested models.
 
-    What a layer of a user's own runs is not known.
+    What a custom layer runs is unknown.
     """
     # Keras has no public name for the order.
     by_depth = getattr(model, "_nodes_by_depth", None)
@@ -102,7 +102,7 @@ def call_of(model: Any, tensor: Any) -> Any:
     """Return the operation that makes a symbolic tensor, or its call if there are several.
 
     Raises:
-        LayerError: if the tensor is none of the model's, or stands for several values.
+        LayerError: if the tensor is not part of the model, or is computed more than once.
     """
     operation, node_index, part = tensor._keras_history
     node = operation._inbound_nodes[node_index]
@@ -163,7 +163,7 @@ def _named(model: Any, path: str) -> Any:
 
 def _call(model: Any, operation: Any, index: int, part: int | None = None) -> Any:
     calls = [run for run in runs(model) if run.operation is operation]
-    if not calls:  # inside a layer of one's own: known when it runs
+    if not calls:  # inside a custom layer: known when it runs
         return Call(operation, index, part)
     if index >= len(calls):
         raise LayerError(

@@ -13,7 +13,7 @@ from vis.errors import LayerError
 
 @dataclass(frozen=True)
 class Call:
-    """What one call of a layer returns: `"embedding:1"` is the second, in the order in which a model runs.
+    """The output of one call of a layer: `"embedding:1"` is the second, in the order in which the model runs.
 
     Args:
         layer: a layer or another operation.
@@ -36,24 +36,24 @@ class Call:
         """The symbolic tensor.
 
         Raises:
-            LayerError: if no graph has it.
+            LayerError: if it is not in a graph.
         """
         if self.tensor is None:
             raise LayerError(f"The call {self.name!r} is not in a graph, so it has no symbolic output.")
         return self.tensor
 
 
-# What names a value inside a model: a layer or another operation that is called once, a call, or a tensor.
+# What can name a value inside a model: a layer or other operation that is called once, a call, or a tensor.
 POINTS = (keras.Operation, Call, keras.KerasTensor)
 
 
 def operation_of(point: Any) -> Any:
-    """Return the layer or operation that a point is an output of."""
+    """Return the layer or operation whose output a point is."""
     if isinstance(point, Call):
         return point.layer
     return point._keras_history.operation if isinstance(point, keras.KerasTensor) else point
 
 
 def lasting(point: Any) -> tuple[Any, Hashable]:
-    """Return the object that lives as long as a point, and what tells the point from others of it."""
+    """Return the object that lives as long as a point, and a key that distinguishes its points."""
     return (point.layer, (point.index, point.part)) if isinstance(point, Call) else (point, None)

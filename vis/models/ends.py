@@ -1,4 +1,4 @@
-"""What the outputs of models and layers end in: read off a trace of their last steps."""
+"""What the outputs of models and layers end in, read from a trace of their last steps."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _known: Findings[list[Squashing]] = Findings()
 
 
 class LastSteps:
-    """The last calls of a functional model's graph, as many as it takes to tell what its outputs end in.
+    """The last calls of a functional model's graph, as many as are needed to tell what its outputs end in.
 
     Args:
         outputs: symbolic tensors of one graph.
-        written: takes what the layers write when they are called, see `Probe.written`.
+        written: receives what the layers write when they are called, see `Probe.written`.
     """
 
     graph: Graph
@@ -63,7 +63,7 @@ class LastSteps:
             for node in order:
                 if node.input_tensors:
                     args, kwargs = node.arguments.fill_in(known)
-                    run = noting(node.operation, self._written)  # a twin: the user's layer is left alone
+                    run = noting(node.operation, self._written)  # a twin: does not touch the user's layer
                     returned = keras.tree.flatten(run(*args, **kwargs))
                     known.update(zip(map(id, node.output_tensors), returned, strict=True))
             return [known[key] for key in self.symbols]
@@ -82,7 +82,7 @@ def node_of(symbol: Any) -> Any:
 
 
 def _ordered(outputs: Sequence[Any], nodes: dict[int, Any]) -> list[Any]:
-    """Return those of some calls that make `outputs`, in an order in which they can be run."""
+    """Return those calls that compute `outputs`, in an order in which they can run."""
     order: dict[int, Any] = {}
     pending = [(node_of(symbol), False) for symbol in outputs]
     while pending:
@@ -102,11 +102,11 @@ def _spec(symbol: Any) -> backend.Spec:
 
 
 def squashings(model: Any, layer: Any = None) -> list[Squashing]:
-    """Return what the outputs of a model end in, as far as they are squashed and a graph or a shape tells.
+    """Return what the outputs of a model end in if they are squashed, as far as a graph or a shape tells.
 
     Args:
         model: a built Keras model.
-        layer: one of its layers, whose outputs are meant; None for the model's own.
+        layer: the layer whose outputs are meant; None for the model's own.
     """
     original, _ = unmodified(model)
     target = original if layer is None or layer is model else layer
@@ -138,19 +138,19 @@ def _outputs(layer: Any) -> Any:
         return [layer]
     if isinstance(layer, Call):
         return None if layer.tensor is None else [layer.tensor]
-    nodes = layer._inbound_nodes  # no public name for what an operation was called on
+    nodes = layer._inbound_nodes  # no public name for the inputs of a call
     return nodes[0].output_tensors if nodes else None
 
 
 def specs_of(model: Any) -> list[backend.Spec] | None:
-    """Return what a model without symbolic inputs can be run on, or None if that is not one known array."""
+    """Return the input specs of a model without symbolic inputs, or None unless it is one known array."""
     built = model.get_build_config() or {}
     shape = built.get("input_shape")
     if not isinstance(shape, list | tuple) or not all(
         size is None or isinstance(size, int) for size in shape
     ):
         return None
-    # The type of the input is noted nowhere.
+    # The data type of the input is not recorded anywhere.
     for dtype in (keras.config.floatx(), "int32", "string"):
         specs = [backend.Spec((None, *shape[1:]), dtype)]
         with contextlib.suppress(Exception):
@@ -163,7 +163,7 @@ def warn_of_softmax(name: str, found: Sequence[Squashing | None]) -> None:
     """Warn if what is explained ends in a softmax.
 
     Args:
-        name: of the layer or model.
+        name: the name of the layer or model.
         found: what its outputs end in.
     """
     for squashing in found:

@@ -1,4 +1,4 @@
-"""Finding layers in a model, nested ones too, and the axis that holds their filters."""
+"""Finding layers in a model, including nested ones, and their filter axis."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from vis.models.calls import Call, operation_of
 from vis.models.containers import is_foreign, operations_in, parts
 from vis.weak import WeakTable
 
-# By a symbolic input and a rank, the layer that tells where the channels are.
+# By symbolic input and rank, the layer that shows where the channels are.
 _formats: WeakTable[weakref.ref[Any]] = WeakTable()
 
 
 class Modification:
-    """What a modified model says of itself: what it was made of, its modifier's name and rule."""
+    """What a modified model knows: its original model, its modifier's name and its rule."""
 
     original: Any
     modifier_name: str
@@ -28,7 +28,7 @@ class Modification:
 
 
 def unmodified(model: Any) -> tuple[Any, tuple[str, Any] | None]:
-    """Return the model that a modified one was made of, with the modifier's name and rule, if any."""
+    """Return the original of a modified model, with the modifier's name and rule, if any."""
     if isinstance(model, Modification):
         return model.original, (model.modifier_name, model.rule)
     return model, None
@@ -44,12 +44,12 @@ def check_model(model: Any) -> None:
 
 
 def input_structure(model: Any) -> Any:
-    """Return the symbolic inputs of a model as they are structured, or None if it has none."""
+    """Return the symbolic inputs of a model in their structure, or None if it has none."""
     return _structure(model, "input")
 
 
 def output_structure(model: Any) -> Any:
-    """Return the symbolic outputs of a model as they are structured, or None if it has none."""
+    """Return the symbolic outputs of a model in their structure, or None if it has none."""
     return _structure(model, "output")
 
 
@@ -57,7 +57,7 @@ def _structure(model: Any, side: str) -> Any:
     tensors = _symbolic(model, f"{side}s")
     if not tensors:
         return None
-    # The `input` of a Sequential is that of its calls in other models, not its own.
+    # The `input` of a Sequential belongs to its calls in other models, not to itself.
     return tensors[0] if isinstance(model, keras.Sequential) else getattr(model, side)
 
 
@@ -65,15 +65,15 @@ def _symbolic(operation: Any, name: str) -> Any:
     """Return a symbolic attribute of a layer or model, or None if it has none."""
     try:
         tensors = getattr(operation, name)
-    except (AttributeError, ValueError):  # older versions of Keras raise the latter
+    except (AttributeError, ValueError):  # older Keras versions raise the latter
         return None
-    # A subclassed model may have an attribute of this name for something of its own.
+    # A subclassed model may use an attribute of this name for something else.
     flat = tensors if isinstance(tensors, list) else [tensors]
     return tensors if all(isinstance(tensor, keras.KerasTensor) for tensor in flat) else None
 
 
 def runs_graph(operation: Any) -> bool:
-    """Tell whether an operation is a model that runs its graph, and nothing of a user's own."""
+    """Tell whether an operation is a model that runs its graph and no custom code."""
     if not isinstance(operation, keras.Model) or output_structure(operation) is None:
         return False
     methods = (type(operation).call, type(operation).__call__)
@@ -81,23 +81,23 @@ def runs_graph(operation: Any) -> bool:
 
 
 def sublayers(operation: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the operations that `operation` holds, each with the name of its attribute or method.
+    """Yield the operations that `operation` contains, each with the name of its attribute or method.
 
-    A functional model holds the operations of its graph; any other layer holds what its attributes
-    name, directly, in containers, in objects and in functions, and what its methods close over.
+    A functional model contains the operations of its graph; any other layer contains those in its attributes,
+    directly or in containers, objects and functions, and those that its methods close over.
     """
     for name, value in (own_attributes(operation) | own_methods(operation)).items():
         yield from ((name, held) for held in operations_in(value) if held is not operation)
 
 
 def own_attributes(operation: Any) -> dict[str, Any]:
-    """Return the attributes of an operation but for those that Keras gives to each, its graph among them."""
+    """Return the attributes of an operation, except those that Keras sets on every operation."""
     common = _common(isinstance(operation, keras.Model))
     return {name: value for name, value in vars(operation).items() if name not in common}
 
 
 def own_methods(operation: Any) -> dict[str, types.FunctionType]:
-    """Return the methods of an operation's class that close over something."""
+    """Return the methods of an operation's class that have a closure."""
     methods: dict[str, types.FunctionType] = {}
     for cls in reversed(type(operation).__mro__):
         functions = {n: f for n, f in vars(cls).items() if isinstance(f, types.FunctionType)}
@@ -107,9 +107,9 @@ def own_methods(operation: Any) -> dict[str, types.FunctionType]:
 
 @functools.cache
 def _common(of_models: bool) -> frozenset[str]:
-    """Return the names of the attributes that Keras itself gives to each layer or model."""
+    """Return the names of the attributes that Keras itself sets on every layer or model."""
     plain = keras.Model(name="plain") if of_models else keras.layers.Layer(name="plain")
-    # The list of a sequential model's layers is one of these.
+    # The list of layers of a sequential model is one of them.
     return frozenset(vars(plain)) - {"_layers"} | {"optimizer", "history"}
 
 
@@ -118,7 +118,7 @@ def child_layers(layer: Any) -> list[Any]:
     known = list(layer.layers) if isinstance(layer, keras.Model) else []
     if runs_graph(layer) or (known and is_foreign(type(layer).__module__)):
         return known
-    # Keras does not know the layers in objects that are none of its own.
+    # Keras does not know about layers inside other objects.
     found = {id(item): item for _, item in sublayers(layer) if isinstance(item, keras.Layer)}
     return list({**{id(item): item for item in known}, **found}.values())
 
@@ -135,7 +135,7 @@ def walk(
 ) -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for each layer inside `layer`, depth first: `("backbone/conv5", conv5)`.
 
-    With `operations`, the other operations of graphs are among them.
+    With `operations`, other graph operations are included.
     """
     above = (*above, layer)
     for child in children(layer) if operations else child_layers(layer):
@@ -146,7 +146,7 @@ def walk(
 
 
 def held_operations(model: Any) -> dict[int, Any]:
-    """Return all operations inside a model, at every depth, by their ids."""
+    """Return all operations inside a model, at every depth, by id."""
     held: dict[int, Any] = {}
     pending = [model]
     while pending:
@@ -158,7 +158,7 @@ def held_operations(model: Any) -> dict[int, Any]:
 
 
 def upstream(tensors: list[Any]) -> list[Any]:
-    """Return the nodes, calls of operations, that symbolic tensors are computed by."""
+    """Return the nodes (calls of operations) that compute some symbolic tensors."""
     found: dict[int, Any] = {}
     pending = list(tensors)
     while pending:
@@ -171,15 +171,15 @@ def upstream(tensors: list[Any]) -> list[Any]:
 
 
 def output_tensors(layer: Any) -> list[Any]:
-    """Return the symbolic outputs of a model, or of the first call of a layer; none if no graph tells."""
+    """Return the symbolic outputs of a model or of the first call of a layer; empty if not in a graph."""
     if output_structure(layer) is not None:
         return list(keras.tree.flatten(output_structure(layer)))
-    nodes = getattr(layer, "_inbound_nodes", None)  # no public name for what an operation was called on
+    nodes = getattr(layer, "_inbound_nodes", None)  # no public name for the inputs of a call
     return list(nodes[0].output_tensors) if nodes else []
 
 
 def first_float_layer(model: Any) -> str | None:
-    """Return the path of the first layer that makes floats of a model's inputs, or None if no graph tells."""
+    """Return the path of the first layer that turns a model's inputs into floats, or None if unknown."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
@@ -190,10 +190,10 @@ def first_float_layer(model: Any) -> str | None:
 
 
 def output_shape(layer: Any) -> tuple[int | None, ...] | None:
-    """Return the shape of a layer's output with its batch axis, or None if no graph tells it.
+    """Return the shape of a layer's output with its batch axis, or None if it is not in a graph.
 
-    Of a layer that is called several times, in other models perhaps, sizes that differ are None. A single
-    call of it, or a symbolic tensor, has a shape of its own where a graph tells it.
+    If a layer is called several times, possibly in other models, sizes that differ are None. A single call or
+    a symbolic tensor has its own shape if it is in a graph.
     """
     tensor = layer.tensor if isinstance(layer, Call) else layer
     if isinstance(tensor, keras.KerasTensor):
@@ -202,7 +202,7 @@ def output_shape(layer: Any) -> tuple[int | None, ...] | None:
     outputs = output_structure(layer)
     if outputs is not None:
         return tuple(keras.tree.flatten(outputs)[0].shape)
-    # No public name tells of more calls than the first.
+    # There is no public name for calls after the first.
     calls = [node.output_tensors[0].shape for node in getattr(layer, "_inbound_nodes", ())]
     if len({len(shape) for shape in calls}) != 1:
         return None
@@ -210,7 +210,7 @@ def output_shape(layer: Any) -> tuple[int | None, ...] | None:
 
 
 def check_data_format(data_format: Any, default: str) -> None:
-    """Raise `InputError` unless a data format is known, or None for that of `default`."""
+    """Raise `InputError` unless a data format is known, or None to follow `default`."""
     if data_format not in (None, "channels_last", "channels_first"):
         raise InputError(
             f"Unknown data_format. Received: {data_format!r}. "
@@ -221,7 +221,7 @@ def check_data_format(data_format: Any, default: str) -> None:
 def input_channel_axis(source: Any, rank: int) -> int:
     """Return the axis of the channels in an input.
 
-    The first layer after it that works on arrays of this rank and has a `data_format` decides.
+    It follows the first layer after the input that works on arrays of this rank and has a `data_format`.
 
     Args:
         source: the symbolic input, or a model without any.
@@ -230,7 +230,7 @@ def input_channel_axis(source: Any, rank: int) -> int:
     if not isinstance(source, keras.KerasTensor):
         layer = _first_with_format(_inside(source), rank)
     else:
-        # The graph after an input only grows, at its far ends.
+        # The graph after an input only grows, at its ends.
         known = _formats.get([source], rank)
         layer = None if known is None else known()
         if layer is None and (layer := _first_with_format(_after(source), rank)) is not None:
@@ -271,8 +271,8 @@ def _after(tensor: Any) -> Iterator[Any]:
 def filter_axis(layer: Any, rank: int) -> int:
     """Return the axis of the filters in the output of `layer`.
 
-    Its own `data_format` decides, or that of the nearest layer before it whose output has the same
-    rank (an activation after a convolution).
+    It follows the layer's own `data_format`, or that of the nearest layer before it whose output has the same
+    rank (for an activation after a convolution).
 
     Args:
         layer: a layer or another operation of a Keras graph, a call of it, or a symbolic tensor.
@@ -286,7 +286,7 @@ def filter_axis(layer: Any, rank: int) -> int:
             return -1
         if hasattr(layer, "data_format"):
             return _axis(layer.data_format)
-        nodes = getattr(layer, "_inbound_nodes", None)  # no public name for what an operation was called on
+        nodes = getattr(layer, "_inbound_nodes", None)  # no public name for the inputs of a call
         tensors = nodes[0].input_tensors if nodes else []
         if not tensors or len(tensors[0].shape) != rank or tensors[0]._keras_history.operation is layer:
             break
@@ -299,5 +299,5 @@ def _axis(data_format: str) -> int:
 
 
 def _default_axis(rank: int) -> int:
-    # Sequences have their features last whatever the image format is.
+    # Sequences have their features last, whatever the image format.
     return _axis(keras.config.image_data_format()) if rank > 3 else -1

@@ -1,4 +1,4 @@
-"""What is found out about a model, kept as long as the model is as it was."""
+"""Facts about a model, cached as long as its settings do not change."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class Findings(Generic[T]):
-    """Values about models, each made anew when a setting of its model has changed.
+    """Values about models, each computed again when a setting of its model has changed.
 
-    A value must not hold its model, or that never goes.
+    A value must not hold its model, which would never be freed.
     """
 
     def __init__(self) -> None:
@@ -28,13 +28,12 @@ class Findings(Generic[T]):
         about: Sequence[Any] = (),
         key: Hashable = None,
     ) -> T:
-        """Return the value for a model, made if there is none that holds.
+        """Return the value for a model, computed if there is no valid one.
 
         Args:
-            model: the model.
-            make: makes the value, given what takes what the model writes meanwhile, see `Probe.written`.
-            about: other objects that the value is about.
-            key: what else distinguishes it.
+            model: the model. make: computes the value, given a set that receives what the model writes
+            meanwhile, see `Probe.written`. about: other objects that the value refers to. key: what else
+            distinguishes it.
         """
         known = self._table.get([model, *about], key)
         if known is None or not known[1].hold():

@@ -1,9 +1,9 @@
-"""Batch normalizations and zero paddings folded into the convolutions beside them, for one run, in twins.
+"""Folding batch normalizations and zero paddings into the adjacent convolutions, in twins, for one run.
 
-In inference a batch normalization is a linear map of each channel, `s x + t` with `s = gamma / sqrt(v + e)`
-and `t = beta - s mean`. After a layer `K x + b` it makes the layer `(s K) x + (s b + t)`. The kernel is
-scaled at each run, from the variables as they are then, unless kernels scaled before are given. A zero
-padding before a convolution is that convolution's own where it pads the same numbers of zeros.
+At inference, batch normalization is an affine map of each channel, `s x + t` with `s = gamma / sqrt(v + e)`
+and `t = beta - s mean`. A layer `K x + b` followed by it is the layer `(s K) x + (s b + t)`. The kernel is
+scaled at each run with the current variables, unless scaled kernels are given. A zero padding before a
+convolution is replaced by the convolution's own padding if that adds the same numbers of zeros.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _each_input(kernel: Any, scale: Any) -> Any:
     return kernel * ops.reshape(scale, kernel.shape[-2:])
 
 
-# By the type of a layer, which must be this very class: its kernel's name, and how that is scaled.
+# By the exact class of a layer: the name of its kernel, and how to scale it.
 _KERNELS: dict[Any, tuple[str, Scaled]] = {
     keras.layers.Dense: ("kernel", _outputs_last),
     keras.layers.Conv1D: ("kernel", _outputs_last),
@@ -62,11 +62,10 @@ _PADDINGS = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layer
 
 
 def foldable(model: Any) -> list[Pair]:
-    """Return the pairs of a layer and the one after it that can be folded into one, at every depth.
+    """Return the pairs of consecutive layers that can be folded into one, at every depth.
 
-    Each pair is a layer with its batch normalization, or a zero padding with its convolution. Nothing but the
-    second takes the output of the first, and both are run once, by the graph of a functional or sequential
-    model.
+    Each pair is a layer with its batch normalization, or a zero padding with its convolution. Only the second
+    uses the output of the first, and both run once, in the graph of a functional or sequential model.
     """
     operations = [model, *held_operations(model).values()]
     graphs = [operation for operation in operations if runs_graph(operation)]
@@ -74,7 +73,7 @@ def foldable(model: Any) -> list[Pair]:
     calls = Counter(id(node.operation) for node in nodes)
     uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
     uses.update(id(tensor) for graph in graphs for tensor in graph.outputs)
-    # What another object holds may be run in any way.
+    # Layers inside other objects may be run in any way.
     others = [operation for operation in operations if operation not in graphs]
     elsewhere = {id(held) for operation in others for _, held in sublayers(operation)}
     found = []
@@ -96,7 +95,7 @@ def folded(model: Any, kept: Sequence[Any], kernels: Sequence[Any] | None = None
     Args:
         model: a Keras model.
         kept: operations whose own outputs are wanted.
-        kernels: those that `scaled_kernels` has returned; None for new ones at each run.
+        kernels: the result of `scaled_kernels`; None to scale them at each run.
     """
     changed: dict[int, tuple[Any, dict[str, Any]]] = {}
     twins: dict[int, Any] = {}
@@ -116,13 +115,13 @@ def folded(model: Any, kept: Sequence[Any], kernels: Sequence[Any] | None = None
 
 
 def scaled_kernels(model: Any) -> list[Any]:
-    """Return, as of now, the kernels and biases in turn of the layers that normalizations are folded into."""
+    """Return the present kernels and biases, in turn, of the layers that absorb a normalization."""
     normalized = [pair for pair in foldable(model) if _has_kernel(pair[0])]
     return [tensor for pair in normalized for tensor in (_scaled_kernel(*pair), _shifted_bias(*pair))]
 
 
 def _by_layer(pairs: list[Pair], kernels: Sequence[Any]) -> dict[int, Pair]:
-    """Return what `scaled_kernels` has returned by the ids of the layers."""
+    """Return the result of `scaled_kernels` by the ids of the layers."""
     layers = [first for first, _ in pairs if _has_kernel(first)]
     found = zip(kernels[::2], kernels[1::2], strict=True)
     return {id(layer): pair for layer, pair in zip(layers, found, strict=True)}
@@ -133,12 +132,12 @@ def _has_kernel(layer: Any) -> bool:
 
 
 def _is_normalized(layer: Any, norm: Any, between: Any) -> bool:
-    """Tell whether a layer has a linear kernel, and a normalization of its channels follows."""
+    """Tell whether a layer has a linear kernel and is followed by a normalization of its channels."""
     if type(norm) is not keras.layers.BatchNormalization or not _has_kernel(layer):
         return False
     if layer.activation not in (None, keras.activations.linear):
         return False
-    # A kernel of another form: quantized, or with an adapter.
+    # A kernel in another form: quantized, or with an adapter.
     if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None) is not None:
         return False
     rank = len(between.shape)
@@ -149,7 +148,7 @@ def _is_normalized(layer: Any, norm: Any, between: Any) -> bool:
 
 
 def _is_padded(padding: Any, layer: Any, inputs: list[Any]) -> bool:
-    """Tell whether a convolution that pads as it likes ("same") would pad what is padded before it."""
+    """Tell whether a convolution with "same" padding would add the zeros that are padded before it."""
     if type(padding) not in _PADDINGS or type(layer) not in _PADDED or layer.padding != "valid":
         return False
     if layer.data_format != getattr(padding, "data_format", "channels_last"):
@@ -161,18 +160,18 @@ def _is_padded(padding: Any, layer: Any, inputs: list[Any]) -> bool:
 
 
 def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Return the zeros that "same" puts before and behind an axis."""
+    """Return the numbers of zeros that "same" adds before and after an axis."""
     total = max((math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
 
 
 def _normalized(layer: Any, norm: Any, given: Pair | None) -> dict[str, Any]:
-    """Return the properties by which a layer becomes the layer with its normalization.
+    """Return the properties that turn a layer into the layer with its normalization.
 
     Args:
-        layer: has a linear kernel.
+        layer: a layer with a linear kernel.
         norm: its normalization.
-        given: the kernel and the bias; None to compute them each time.
+        given: the kernel and the bias; None to compute them at each run.
     """
     return {
         _KERNELS[type(layer)][0]: property(lambda _: given[0] if given else _scaled_kernel(layer, norm)),
@@ -197,5 +196,5 @@ def _scale(norm: Any) -> Any:
 
 
 def _of_class(layer: Any, attributes: dict[str, Any]) -> Any:
-    """Return a twin whose class has other attributes."""
+    """Return a twin whose class has these attributes."""
     return twin(layer, base=derived(type(layer), attributes))

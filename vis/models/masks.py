@@ -1,9 +1,9 @@
-"""Masks of steps: which layers make them, and how a run on changed values keeps those of the original.
+"""Masks of time steps: which layers make them, and how a run on changed values keeps the original masks.
 
-A mask says which steps of a sequence count; Keras hands it on beside the values. A layer that makes one from
-its input (`Masking`, an `Embedding` with `mask_zero`, one of a user's own) would make another from a noisy or
-a covered input, or where a path crosses the value that it masks. So masks are noted in a run on the original,
-and given back in any other.
+A mask says which time steps of a sequence count; Keras passes it along with the values. A layer that makes a
+mask from its input (`Masking`, an `Embedding` with `mask_zero`, a custom layer) would make a different one
+from a noisy or covered input, or where a path crosses the value that it masks. So the masks are recorded in a
+run on the original input and reused in all others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vis.models.find import held_operations
 from vis.models.findings import Findings
 from vis.models.twins import Unannounced
 
-# The relative distance of two neighbouring numbers of a type.
+# The relative distance of two neighbouring numbers of a data type.
 _STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 _NOTHING = np.zeros((1, 1, 1), np.float32)
 _known: Findings[bool] = Findings()
@@ -28,12 +28,12 @@ _known: Findings[bool] = Findings()
 
 @dataclass(frozen=True)
 class MaskMakers:
-    """What may make masks inside a model.
+    """The layers of a model that may make masks.
 
     Args:
-        layers: those that say how they compute a mask.
-        operations: those whose outputs are masks; a functional model computes most of its masks so.
-        held: all of the model.
+        layers: the layers that define how they compute a mask.
+        operations: the operations whose outputs are masks, as for most masks in a functional model.
+        held: all operations of the model.
     """
 
     layers: list[Any]
@@ -42,7 +42,7 @@ class MaskMakers:
 
     @property
     def in_loops(self) -> bool:
-        """Whether some work in a vectorized loop, out of which no mask can be read, unless it is unrolled."""
+        """Whether some run in a vectorized loop, from which a mask can only be read if it is unrolled."""
         loops = [each for each in self.held if isinstance(each, keras.layers.TimeDistributed)]
         return any(mask_makers(each).at_work() for each in loops)
 
@@ -52,14 +52,14 @@ class MaskMakers:
 
 
 def mask_makers(model: Any) -> MaskMakers:
-    """Return what may make masks inside a model."""
+    """Return the layers of a model that may make masks."""
     held = [model, *held_operations(model).values()]
     own = keras.Layer.compute_mask
     layers = [each for each in held if getattr(type(each), "compute_mask", own) is not own]
     masks = []
     for node in (node for each in held for node in getattr(each, "_inbound_nodes", ())):
         masks += [mask_of(tensor) for tensor in node.output_tensors]
-        # Keras hands masks on as arguments, too: "mask", or behind the name of the argument that is masked.
+        # Keras also passes masks as arguments: "mask", or the name of the masked argument with "_mask".
         handed = [value for name, value in node.arguments.kwargs.items() if name.endswith("mask")]
         masks += keras.tree.flatten(handed)
     symbols = [mask for mask in masks if isinstance(mask, keras.KerasTensor) and mask.dtype == "bool"]
@@ -72,16 +72,16 @@ def makes_masks(model: Any) -> bool:
 
 
 def _makes_mask(layer: Any) -> bool:
-    """Tell whether a layer may make a mask where it is given none."""
+    """Tell whether a layer may make a mask when it receives none."""
     try:
         masks = layer.compute_mask(_NOTHING, None)
-    except Exception:  # of a user's own, on an input that is none of its
+    except Exception:  # a custom layer, on an input that is not its own
         return True
     return any(mask is not None for mask in keras.tree.flatten(masks))
 
 
 def mask_of(tensor: Any) -> Any:
-    """Return the mask that Keras hands on beside a tensor, or None; it has no public name."""
+    """Return the mask that Keras passes along with a tensor, or None; it has no public name."""
     return getattr(tensor, "_keras_mask", None)
 
 
@@ -89,8 +89,8 @@ class Masks:
     """The masks that layers make, in the order in which a run makes them.
 
     Args:
-        given: those of the original, which layers then make in place of their own; None to note them in
-            `made`, each behind what its layer received.
+        given: the masks of the original run, which layers then use instead of their own; None to record them
+            in `made`, each after the input of its layer.
     """
 
     def __init__(self, given: Sequence[Any] | None = None) -> None:
@@ -101,16 +101,16 @@ class Masks:
         self._noted: list[tuple[Any, Any]] = []
 
     def note(self, output: Any) -> None:
-        """Note the mask of an output before a later layer takes it off, as attention does."""
+        """Record the mask of an output before a later layer removes it, as attention does."""
         self._noted += [(tensor, mask_of(tensor)) for tensor in keras.tree.flatten(output)]
 
     def of(self, tensor: Any) -> Any:
-        """Return the mask of an output that was noted: where it has none, each sample counts."""
+        """Return the recorded mask of an output; without a mask, every sample counts."""
         mask = next((mask for noted, mask in self._noted if noted is tensor), None)
         return ops.ones((ops.shape(tensor)[0],), "bool") if mask is None else mask
 
     def twin_class(self, cls: Any, is_mask: bool) -> Any:
-        """Return the class of an operation's twin, whose masks are noted, or those given.
+        """Return a class for the twin of an operation that records its masks, or uses the given ones.
 
         Args:
             cls: the class of the operation.
@@ -132,7 +132,8 @@ class Masks:
                 kept = [masks._kept(received, mask_of(tensor)) for tensor in keras.tree.flatten(output)]
                 beside = masks._beside(received, kept, self.compute_dtype)
                 if beside is not None:
-                    # A layer may also change what it masks: it is run where it masks what it did not mask.
+                    # A layer may also change the values that it masks, so it runs on an input that it does
+                    # not mask.
                     masks._paused = True
                     others = {id(received): beside}
                     args, kwargs = keras.tree.map_structure(lambda x: others.get(id(x), x), (args, kwargs))
@@ -145,7 +146,7 @@ class Masks:
         return Masked
 
     def _kept(self, received: Any, mask: Any) -> Any:
-        """Return what stands for a mask that a layer has made of what it received."""
+        """Return the replacement of a mask that a layer has made from its input."""
         if mask is None or self._paused or any(mask is kept for kept, _ in self._pairs):
             return mask
         if self._given is None:
@@ -154,9 +155,9 @@ class Masks:
         return self._pairs[-1][0]
 
     def _beside(self, received: Any, masks: list[Any], dtype: str) -> Any:
-        """Return what a layer received, moved by the least where it masks what it did not mask before.
+        """Return the input of a layer, changed minimally where the layer masks what it did not mask before.
 
-        None where it need not or cannot be moved.
+        None if it need not or cannot be changed.
         """
         pairs = [pair for pair in self._pairs if any(pair[0] is mask for mask in masks)]
         types = [keras.backend.standardize_dtype(getattr(received, "dtype", "int32")), dtype]

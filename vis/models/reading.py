@@ -1,4 +1,4 @@
-"""What a model computes, read off a trace of it, kept as long as the model is as it was."""
+"""What a model computes, read from a trace, and cached as long as its settings do not change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
     """Return what a model computes in inference mode, with the calls of all layers that can be observed.
 
     Args:
-        model: a built Keras model; of a modified one, the original is read.
+        model: a built Keras model; if it is modified, the original is read.
         specs: the inputs in flat order; None for the symbolic inputs, which a subclassed model does not have.
     """
     graph, _ = unmodified(model)

@@ -1,4 +1,4 @@
-"""What a user may change in layers after building a model, beside its variables."""
+"""What a user may change in the layers of a built model, apart from its variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vis.models.find import own_attributes
 _Check = Callable[[Any], bool]
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, keras.DTypePolicy)
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-# What Keras and TensorFlow write in a model or layer of their own while it is trained, run or saved.
+# Attributes that Keras and TensorFlow set on a model or layer while it is trained, run or saved.
 _OWN = frozenset(
     "stop_training stop_evaluating stop_predicting "
     "_compile_config _compiled_trainable_state _eval_epoch_iterator".split()
@@ -30,7 +30,7 @@ class Settings:
     """The settings of operations at one moment: activations, numbers, flags, data types, containers, arrays.
 
     Args:
-        operations: layers, models and other Keras operations; neither they nor what they hold is kept alive.
+        operations: layers, models and other Keras operations; neither they nor their parts are kept alive.
     """
 
     def __init__(self, operations: Iterable[Any]) -> None:
@@ -40,11 +40,10 @@ class Settings:
         self._arrange()
 
     def settle(self, written: Container[tuple[int, str]] = ()) -> None:
-        """Leave out what the operations write when they are called, such as their last output.
+        """Ignore what the operations write when they are called, such as their last output.
 
         Args:
-            written: the ids of operations with the names of such attributes, beside those that are other than
-                they were.
+            written: the ids of operations with the names of such attributes, besides those that have changed.
         """
 
         def note(_: object) -> None:
@@ -55,8 +54,8 @@ class Settings:
         self._arrange()
 
     def hold(self) -> bool:
-        """Tell whether the operations are as they were."""
-        # What is gone has been replaced, and its id may be that of something else by now.
+        """Tell whether the operations are unchanged."""
+        # An object that is gone has been replaced, and its id may already belong to another.
         if self._gone:
             return False
         try:
@@ -68,11 +67,11 @@ class Settings:
                     if len(own) != count and not self._states[id(reference)].has_no_other():
                         return False
             return all([state.others_hold() for state in self._rest])
-        except Exception:  # an operation or attribute is gone, or is an array now, which compares by elements
+        except Exception:  # an operation or attribute is gone, or is now an array, which compares elementwise
             return False
 
     def _arrange(self) -> None:
-        # Layers of the same settings share what these are compared with: the time goes into fetching memory.
+        # Layers with equal settings share the values to compare with, because memory access takes the time.
         alike: dict[Any, list[Any]] = {}
         for state in self._states.values():
             # A data type cannot be hashed.
@@ -84,7 +83,7 @@ class Settings:
 
 
 class _State:
-    """The settings of one operation: those to be compared as they are, and the others with their checks."""
+    """The settings of one operation: plain values to compare, and other values with their checks."""
 
     def __init__(self, operation: Any) -> None:
         self.reference = weakref.ref(operation)
@@ -96,7 +95,7 @@ class _State:
             names.append("_dtype_policy")
         if is_foreign(type(operation).__module__):
             names = [name for name in names if name[0] != "_" or name in ("_layers", "_dtype_policy")]
-        # A built layer has no use for its initializers, and Keras lets nobody replace its variables.
+        # A built layer no longer uses its initializers, and Keras does not let anyone replace its variables.
         unused = keras.initializers.Initializer | keras.Variable
         self._checks = {name: _checker(own[name], {}) for name in names if not isinstance(own[name], unused)}
         self._arrange(own)
@@ -124,7 +123,7 @@ class _State:
         return operation is not None and all(check(vars(operation)[name]) for name, check in self.others)
 
     def has_no_other(self) -> bool:
-        """Tell whether no attribute has come but such as Keras, or a user, keeps to itself."""
+        """Tell whether every new attribute is private, or one of those that Keras sets."""
         own = own_attributes(self.reference())
         return all(name[0] == "_" or name in _OWN or name in self.names for name in own)
 
@@ -136,7 +135,7 @@ def _getter(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell whether a value may be kept and is compared as a whole: numbers, texts, functions of a module."""
+    """Tell whether a value can be kept and compared as a whole: numbers, strings, functions of a module."""
     if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
         module = sys.modules.get(value.__module__ or "")
         return getattr(module, value.__name__, None) is value
@@ -146,7 +145,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _same(value: Any) -> _Check:
-    """Return what tells whether another value is this very object, or equal to it if it is plain."""
+    """Return a check whether another value is this same object, or equal to it if it is plain."""
     if _is_plain(value):
         return lambda other: bool(other == value)
     known = id(value)
@@ -154,7 +153,7 @@ def _same(value: Any) -> _Check:
 
 
 def _checker(value: Any, seen: dict[int, Any]) -> _Check:
-    """Return what tells whether a value, in the same place, is still what it is now."""
+    """Return a check whether the value of an attribute is still what it is now."""
     if _is_plain(value) or isinstance(value, keras.Operation) or id(value) in seen:
         return _same(value)
     seen[id(value)] = value
@@ -166,7 +165,7 @@ def _checker(value: Any, seen: dict[int, Any]) -> _Check:
     if not held and not isinstance(value, _CONTAINERS):
         return _same(value)
     if isinstance(value, list | dict | set) and all(map(_is_plain, held.values())):
-        # Compared as a whole, however long it is.
+        # Compare it as a whole, however long it is.
         plain = next(plain for plain in (list, dict, set) if isinstance(value, plain))
         copied = plain(value)
         return lambda other: type(other) is kind and bool(other == copied)
@@ -184,7 +183,7 @@ def _fingerprint(array: Any) -> Any:
 
 
 def _identified(value: Any, seen: set[int]) -> Iterable[Any]:
-    """Yield what a checker knows by its identity."""
+    """Yield the objects that a checker identifies by id."""
     if _is_plain(value) or isinstance(value, np.ndarray) or id(value) in seen:
         return
     seen.add(id(value))
@@ -198,5 +197,5 @@ def _identified(value: Any, seen: set[int]) -> Iterable[Any]:
 def _watched(value: Any, note: Callable[[object], None]) -> Any:
     try:
         return weakref.ref(value, note)
-    except TypeError:  # numbers of NumPy and the like: kept, so that no other has their id
+    except TypeError:  # NumPy scalars and the like: kept, so that no other object gets their id
         return value

@@ -1,4 +1,4 @@
-"""Second objects around the same state: the same class and the same attributes, hence the same variables."""
+"""Second objects with the same state: the same class and attributes, hence the same variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vis.models.find import own_attributes, own_methods
 
 
 class Unannounced:
-    """Keeps a class from hearing of those made of it here: it may keep a list of its subclasses."""
+    """Hides the classes derived here from their base class, which may keep a list of its subclasses."""
 
     __slots__ = ()
 
@@ -20,7 +20,7 @@ class Unannounced:
 
 
 def derived(cls: type, attributes: Mapping[str, Any]) -> type:
-    """Return a class like another with other attributes, of which that one is not told."""
+    """Return a subclass with these attributes, without notifying the base class."""
     bases = (cls,) if issubclass(cls, Unannounced) else (Unannounced, cls)
     return type(cls.__name__, bases, dict(attributes))
 
@@ -34,21 +34,21 @@ def twin(operation: Any, attributes: Mapping[str, Any] | None = None, base: type
         base: the twin's class; the operation's by default.
     """
     double: Any = object.__new__(base or type(operation))
-    # Written past Keras's attribute tracking, which would write to the state that both share.
+    # Bypasses Keras's attribute tracking, which would write to the state that both share.
     double.__dict__.update(vars(operation))
     double.__dict__.update({"_inbound_nodes": [], "_outbound_nodes": [], **(attributes or {})})
     return double
 
 
 def exchanged(operation: Any, twins: Mapping[int, Any]) -> dict[str, Any]:
-    """Return the attributes that hold operations, with the twins (by the ids of the originals) in them."""
+    """Return the attributes that contain operations, with these replaced by twins (by original id)."""
     held = own_attributes(operation)
     found = {name: exchange(value, twins) for name, value in held.items()}
     return {name: value for name, value in found.items() if value is not held[name]}
 
 
 def exchanged_methods(operation: Any, twins: Mapping[int, Any]) -> dict[str, types.FunctionType]:
-    """Return the methods of a user's class that close over operations, with the twins in them."""
+    """Return the methods of a user's class that close over operations, with these replaced by twins."""
     held = own_methods(operation)
     found = {name: exchange(method, twins) for name, method in held.items()}
     return {name: method for name, method in found.items() if method is not held[name]}

@@ -1,4 +1,4 @@
-"""How an operation of TensorFlow computes what it computes, in the words of `vis.graph.words`."""
+"""The details of TensorFlow operations, in the terms of `vis.graph.words`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Attributes = dict[str, Any]
 
 
 def attributes(op: Any) -> Attributes:
-    """Return the attributes of an operation; none for a type that has no reader here."""
+    """Return the attributes of an operation; empty for types without a reader."""
     reader = _READERS.get(op.type)
     return {} if reader is None else reader(op)
 
 
 def _static(op: Any, index: int) -> list[Any] | None:
-    """Return an operand of whole numbers, with None for those that are not known; None if none is."""
+    """Return an integer operand, with None for unknown numbers; None if all are unknown."""
     value = tf.get_static_value(op.inputs[index], partial=True)
     if value is None:
         return None
@@ -31,7 +31,7 @@ def _sizes(tensor: Any) -> list[int | None] | None:
 
 
 def _axes(op: Any, index: int, rank: int | None) -> tuple[int, ...] | None:
-    """Return the axes that an operand names, counted from the first; None if they are not known."""
+    """Return the axes that an operand names, as non-negative indices; None if unknown."""
     axes = _static(op, index)
     if axes is None or None in axes or rank is None:
         return None
@@ -55,7 +55,7 @@ def _reduction(op: Any) -> Attributes:
 
 
 def _window(op: Any, x: Any, y: Any, window: list[int | None]) -> Attributes:
-    """Return the attributes of what slides a window over x and makes y, in the direction from x to y."""
+    """Return the attributes of an operation that slides a window over x and returns y."""
     format_ = op.get_attr("data_format").decode()
     strides = list(op.get_attr("strides"))
     dilations = [1] * len(strides)
@@ -84,7 +84,7 @@ def _window(op: Any, x: Any, y: Any, window: list[int | None]) -> Attributes:
 
 
 def _same(size: int | None, window: int, stride: int, dilation: int) -> tuple[int, int] | None:
-    """Return the padding of an axis that is as long afterwards as before, divided by the stride."""
+    """Return the padding for which the output is as long as the input divided by the stride."""
     if window == 1 and stride == 1:
         return (0, 0)
     if size is None:
@@ -224,7 +224,7 @@ def _slice(op: Any) -> Attributes:
 
 
 def _strided_slice(op: Any) -> Attributes:
-    """Return the entries of a slice with its masks worked in."""
+    """Return the entries of a slice with its masks applied."""
     rank, sizes = op.inputs[0].shape.rank, _sizes(op.inputs[0])
     given = op.inputs[1].shape.num_elements()
     if rank is None or sizes is None or given is None:
@@ -289,7 +289,7 @@ def _strided_slice(op: Any) -> Attributes:
 
 
 def _bound(value: int | None, size: int | None, backwards: bool, masked: bool, is_end: bool) -> int | None:
-    """Return where a slice begins or ends, counted from the first position; -1 is before it."""
+    """Return where a slice begins or ends, counted from the first position; -1 is before the first."""
     if masked:
         if is_end == backwards:
             return -1 if backwards else 0
@@ -303,7 +303,7 @@ def _bound(value: int | None, size: int | None, backwards: bool, masked: bool, i
 
 
 def _matrices(op: Any) -> Attributes:
-    """Return the letters of the axes of a product of matrices."""
+    """Return the letters of the axes of a matrix product."""
     ranks = [tensor.shape.rank for tensor in op.inputs[:2]]
     if None in ranks:
         return {}

@@ -1,7 +1,7 @@
-"""Gradient descent on an input, its loop inside one graph.
+"""Gradient descent on an input, with the loop inside one graph.
 
-Keras's optimizers work on variables, so a compiled descent has variables of its own; each call sets them to
-the state it is given, which makes one trace serve any number of runs, one at a time.
+Keras's optimizers work on variables, so a compiled descent has its own variables. Each call sets them to the
+given state, so one trace serves any number of runs, one at a time.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Descent:
             return tf.broadcast_to(tf.cast(value, tf.float64), [samples])
 
         def gradient_of(x: Any, rest: list[Any]) -> tuple[Any, Any, Any]:
-            # Before the input is seen: the rule is about the activations of the model.
+            # Before the model sees the input: the rule concerns only the activations of the model.
             seen = [x, *rest] if prepare is None else prepare([x, *rest])
             with keras.StatelessScope():
                 traced = forward(seen)
@@ -106,7 +106,7 @@ class _Descent:
         try:
             return np.asarray(self._modify(gradient), gradient.dtype)
         except Exception as error:
-            self._failure = error  # TensorFlow would make an error of its own of it
+            self._failure = error  # TensorFlow would wrap it in an error of its own
             raise
 
     def start(self, x: npt.ArrayLike) -> DescentState:
@@ -144,9 +144,9 @@ class _Descent:
 
 
 def _unit(gradient: Any) -> Any:
-    """Return the gradient of each sample divided by its Euclidean norm; of zeros, zeros."""
+    """Return the gradient of each sample divided by its Euclidean norm; zeros stay zero."""
     axes = list(range(1, gradient.shape.rank))
-    # Divided by its largest value first, no square of it overflows or vanishes.
+    # Dividing by the largest value first keeps the squares from overflowing or vanishing.
     scaled = tf.math.divide_no_nan(gradient, tf.reduce_max(tf.abs(gradient), axes, keepdims=True))
     return scaled / tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(scaled), axes, keepdims=True), 1))
 
@@ -166,13 +166,13 @@ def compile_descent(
 
     Args:
         forward: takes one tensor per spec, or what `prepare` makes of them.
-        specs: what is given; the first is what is changed, and has no None.
-        optimizer: a Keras optimizer that nobody else uses, not built.
+        specs: the inputs; the first is the one to optimize, and contains no None.
+        optimizer: a Keras optimizer that is not built and not used elsewhere.
         terms: the number of terms of the loss.
         normalize: divide the gradient of each sample by its Euclidean norm.
-        modified: whether `advance` will be given what is done to the gradient then, on arrays.
+        modified: whether `advance` will receive a function that modifies the gradient, on arrays.
         rule: the derivative of the activations, or None for the true one.
-        drawn: what each step has of its own, such as random numbers.
-        prepare: makes of the tensors given and drawn what `forward` takes; `rule` does not reach it.
+        drawn: what differs in each step, such as random numbers.
+        prepare: turns the given and drawn tensors into the inputs of `forward`; `rule` does not reach it.
     """
     return _Descent(forward, specs, optimizer, terms, normalize, modified, rule, drawn, prepare)

@@ -1,8 +1,8 @@
 """Random numbers in a traced graph: the same draw at every call.
 
-A random operation that what is explained depends on is read off the graph. One without state gets a constant
-in the place of its seed; one with state is replaced by its counterpart without. Which numbers a sample gets
-would still depend on its row in the batch, so whoever runs the function gives it one sample at a time.
+The random operations that the explained value depends on are found in the graph. A stateless one gets a
+constant seed; a stateful one is replaced by its stateless counterpart. The numbers that a sample gets would
+still depend on its row in the batch, so the caller must run one sample at a time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _SEEDS = ("seed", "key", "counter")
 
 
 def fix_draws(outputs: Sequence[Any]) -> tuple[str, ...]:
-    """Let the random operations that tensors of the current graph depend on draw the same at every call.
+    """Make the random operations that tensors of the current graph depend on draw the same at every call.
 
     Returns:
-        Their names. Of those that draw anew all the same it is said: those in functions of their own, such as
-        the body of a loop, and of rare kinds.
+        Their names, with a note for those that still draw new numbers: those inside separate functions, such
+        as the body of a loop, and those of rare kinds.
     """
     graph = tf.compat.v1.get_default_graph()
     library: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def fix_draws(outputs: Sequence[Any]) -> tuple[str, ...]:
             continue
         elif all(_is_constant(op.inputs[index], graph) for index in seeds):
             if _is_constant(op.inputs[0], graph):
-                continue  # always the same numbers, whatever the samples
+                continue  # always the same numbers, for any samples
         else:
             _reseed(op, seeds, [0, len(found)])
         found.append(op.name)
@@ -60,11 +60,11 @@ def fix_draws(outputs: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _draws(definition: Any) -> bool:
-    """Tell from the definition of an operation whether it draws: it is given a seed, or keeps one."""
+    """Tell from the definition of an operation whether it draws: it takes a seed, or keeps one."""
     taken = {argument.name for argument in definition.input_arg}
     kept = {attribute.name for attribute in definition.attr}
     draws = "seed" in taken or {"key", "counter"} <= taken or {"seed", "seed2"} <= kept
-    # One that only makes a key of a seed draws nothing.
+    # An operation that only turns a seed into a key draws nothing.
     return draws and {"key", "counter"}.isdisjoint({argument.name for argument in definition.output_arg})
 
 
@@ -72,7 +72,7 @@ def _replace(op: Any, tensor: Any) -> None:
     tensor.set_shape(op.outputs[0].shape)
     for user in op.outputs[0].consumers():
         for index, operand in enumerate(user.inputs):
-            if operand is op.outputs[0] and user.type != "Shape":  # that of the two is the same
+            if operand is op.outputs[0] and user.type != "Shape":  # the same for both
                 user._update_input(index, tensor)  # TensorFlow has no public name for it
 
 
@@ -84,7 +84,7 @@ def _reseed(op: Any, seeds: dict[int, str], seed: list[int]) -> None:
 
 
 def _upstream(tensors: Sequence[Any], graph: Any, past: str = "Shape") -> list[Any]:
-    """Return the operations that tensors depend on, but not past those of one type, in the graph's order."""
+    """Return the operations that tensors depend on, stopping at those of one type, in graph order."""
     reached: set[str] = set()
     pending = [tensor.op for tensor in tensors]
     while pending:
@@ -109,7 +109,7 @@ def _functions(node: Any) -> list[str]:
 
 
 def _inside(names: list[str], library: dict[str, Any], graph: Any) -> list[str]:
-    """Return the random operations in functions, and in those that these call."""
+    """Return the random operations in functions and in the functions that these call."""
     found, seen, pending = [], set(), list(names)
     while pending:
         name = pending.pop()

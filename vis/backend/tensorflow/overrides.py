@@ -1,11 +1,11 @@
 """Other derivatives for activations, in one graph only.
 
-Once a graph is traced, the regions that `vis.graph` finds in it are marked, operation by operation, on the
-way on which gradients flow through them. The mark names one gradient function, registered once for the
-process, which looks up the rule of the operation's graph. The gradient travels along the route of a region
-unchanged, and where it leaves the region, the rule is applied. The forward pass is what it was, no layer is
-touched, and other graphs and threads see nothing. Functions that the graph calls (loop bodies, decorated
-calls) carry no mark: they are named as missed.
+After a graph is traced, the regions that `vis.graph` finds in it are marked, operation by operation, along
+the route on which gradients flow through them. The mark names one gradient function, registered once for the
+process, which looks up the rule for the operation's graph. The gradient travels along the route of a region
+unchanged, and the rule is applied where it leaves the region. The forward pass stays the same, no layer is
+touched, and other graphs and threads are not affected. Functions that the graph calls (loop bodies, decorated
+calls) carry no marks: their activations are reported as missed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _overrides: weakref.WeakKeyDictionary[Any, _Override] = weakref.WeakKeyDictionar
 
 @dataclass(frozen=True)
 class _Site:
-    """A region in a graph, by names: an operation or a tensor would keep its graph alive."""
+    """A region in a graph, by names, because an operation or a tensor would keep its graph alive."""
 
     start: str
     end: str
@@ -39,7 +39,7 @@ class _Override:
     """The rule of one graph and the regions where it acts."""
 
     def __init__(self, graph: Any, rule: Rule, sources: Sequence[Any], ends: Sequence[Any]) -> None:
-        # Held weakly: a trace lasts as long as its rule, so it must not be what keeps the rule.
+        # Held weakly: a trace lasts as long as its rule, so it must not keep the rule alive.
         self._rule = weakref.ref(rule)
         self._relays: dict[str, int] = {}
         self._sites: dict[str, _Site] = {}
@@ -51,8 +51,8 @@ class _Override:
                 op = graph.get_operation_by_name(operation.name)
                 if is_custom(op):
                     self._custom[op.name] = (mark(op) or b"").decode()
-                # What `gradient_override_map` does while an operation is made. There is no public way to do
-                # it later, when it is known which operations are a part of an activation.
+                # What `gradient_override_map` does while an operation is created. There is no public way to
+                # do it later, when it is known which operations are a part of an activation.
                 op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_MARK.encode()))
                 self._relays[op.name] = index
             names = tuple(operation.name for operation in region.operations)
@@ -86,7 +86,7 @@ class _Override:
                 "A backprop modifier's rule(x, y, incoming, true) returns a tensor of the shape of x. "
                 f"Received from {rule!r} at {op.name}: {gradient!r} for the shape {x.shape}."
             )
-        # A rule may return x itself: the identity makes it a tensor of the graph that differentiates.
+        # A rule may return x itself: the identity turns it into a tensor of the graph that differentiates.
         return tf.identity(tf.cast(gradient, x.dtype))
 
     def _true(self, graph: Any, site: _Site, x: Any, y: Any, incoming: Any) -> Any:
@@ -95,7 +95,7 @@ class _Override:
             op = graph.get_operation_by_name(site.operations[0])
             if op.type in _FUSED:
                 return _FUSED[op.type](op, tf.cast(incoming, y.dtype))
-        # Run once more, without marks, from a fresh start: nothing else in the graph is differentiated.
+        # Run it again, without marks, from a fresh start: nothing else in the graph is differentiated.
         start = tf.identity(x)
         made = {site.start: start}
         for name in site.operations:
@@ -106,7 +106,7 @@ class _Override:
         return tf.zeros_like(x) if gradient is None else gradient
 
     def _again(self, op: Any, inputs: list[Any]) -> list[Any]:
-        """Return the outputs of an operation run once more."""
+        """Return the outputs of an operation that is run again."""
         arguments: dict[str, Any] = {}
         rest, derived = list(inputs), set()
         for argument in op.op_def.input_arg:
@@ -126,7 +126,7 @@ class _Override:
         return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-# What is fused into one operation, which needs no second run.
+# Activations that are one fused operation, which need no second run.
 _FUSED: dict[str, Any] = {
     "Relu": lambda op, dy: tf.raw_ops.ReluGrad(gradients=dy, features=op.outputs[0]),
     "Relu6": lambda op, dy: tf.raw_ops.Relu6Grad(gradients=dy, features=op.outputs[0]),
@@ -140,7 +140,7 @@ _FUSED: dict[str, Any] = {
 
 
 def _known(tensor: Any) -> Any:
-    """Return a constant as one of the graph that differentiates, and anything else as it is."""
+    """Return a constant as a tensor of the graph that differentiates, and anything else unchanged."""
     if tensor.graph is tf.compat.v1.get_default_graph():
         return tensor
     value = tf.get_static_value(tensor)
@@ -148,7 +148,7 @@ def _known(tensor: Any) -> Any:
 
 
 def override(rule: Rule | None, sources: Sequence[Any], ends: Sequence[Any]) -> Coverage | None:
-    """Let the activations between two sets of tensors of the current graph differentiate by `rule`.
+    """Differentiate the activations between two sets of tensors of the current graph by `rule`.
 
     Args:
         rule: None changes nothing.
@@ -171,5 +171,5 @@ def _gradient(op: Any, *incoming: Any) -> Any:
 
 def where_positive(condition: Any, value: Any) -> Any:
     """Return `value` where `condition`, a tensor of its shape and type, is positive, and 0 elsewhere."""
-    # One operation, a third as long as a comparison and a choice.
+    # One operation, which takes a third of the time of a comparison and a selection.
     return tf.raw_ops.ReluGrad(gradients=value, features=condition)

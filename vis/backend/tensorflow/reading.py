@@ -1,7 +1,7 @@
-"""A traced graph of TensorFlow told in the words of `vis.graph`.
+"""A traced TensorFlow graph in the terms of `vis.graph`.
 
-The operations of the graph itself are told with their shapes and constants. Functions that it calls (the body
-of a loop, a call decorated with `@tf.function`) are told one by one by `called_functions`, without shapes.
+The operations of the graph itself have their shapes and constants. The functions that it calls (the body of a
+loop, a call decorated with `@tf.function`) are returned one by one by `called_functions`, without shapes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vis.backend.contract import Spec
 from vis.backend.tensorflow.attributes import attributes
 from vis.graph import Graph, LayerCall, Operation, Value
 
-# By TensorFlow's types of operations.
+# By TensorFlow operation type.
 _KINDS = {
     **dict.fromkeys(["Identity", "IdentityN", "Snapshot", "PreventGradient", "CheckNumerics"], "identity"),
     "StopGradient": "stop_gradient",
@@ -122,7 +122,7 @@ _KINDS = {
     **dict.fromkeys(["PartitionedCall", "StatefulPartitionedCall"], "call"),
     **dict.fromkeys(["While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"], "loop"),
 }
-# The operands in the order of `vis.graph.words`, where TensorFlow has another.
+# The operands in the order of `vis.graph.words`, if TensorFlow has another.
 _OPERANDS = {
     "ConcatV2": slice(None, -1),
     **dict.fromkeys(["Conv2DBackpropInput", "Conv3DBackpropInputV2", "Split"], slice(None, None, -1)),
@@ -132,7 +132,7 @@ _notes: weakref.WeakKeyDictionary[Any, list[_Note]] = weakref.WeakKeyDictionary(
 
 @dataclass
 class _Note:
-    """A call of a layer while a graph is traced: the range of its operations, its outputs by name."""
+    """A layer call while a graph is traced: the range of its operations, and its outputs by name."""
 
     path: str
     is_layer: bool
@@ -143,14 +143,14 @@ class _Note:
 
 @contextlib.contextmanager
 def noted(path: str, is_layer: bool) -> Iterator[Callable[[Any], None]]:
-    """Note which operations the call of a layer adds to the graph that is being traced.
+    """Record which operations a layer call adds to the graph that is being traced.
 
     Args:
-        path: of the layer.
-        is_layer: whether it is a layer, and no mere operation of Keras.
+        path: the path of the layer.
+        is_layer: whether it is a layer, not just a Keras operation.
 
     Yields:
-        a function that is told what the call returns.
+        a function to call with the output of the layer.
     """
     if tf.executing_eagerly():
         yield lambda _: None
@@ -172,7 +172,7 @@ def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
 
     Args:
         forward: takes one tensor per spec, and returns a structure of tensors.
-        specs: what it takes.
+        specs: the specs of its inputs.
     """
     found: list[Graph] = []
 
@@ -187,10 +187,10 @@ def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
 
 
 def read_so_far(inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
-    """Return what has been computed so far in the trace that this is called in.
+    """Return what the current trace has computed so far.
 
     Args:
-        inputs: tensors that it was given.
+        inputs: the input tensors.
         outputs: tensors that it has computed.
     """
     return read(tf.compat.v1.get_default_graph(), inputs, outputs)
@@ -201,8 +201,8 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
 
     Args:
         graph: the graph, before any gradient is added to it.
-        inputs: the tensors that it is given.
-        outputs: the tensors that it returns.
+        inputs: its input tensors.
+        outputs: its output tensors.
     """
     values: dict[str, Value] = {}
     operations = []
@@ -225,7 +225,7 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
         counts[note.path] = index + 1
         made = tuple(values[name] for name in note.outputs if name in values)
         calls.append((note.stop, LayerCall(note.path, index, note.is_layer, note.first, note.stop, made)))
-    # In the order in which they ended; of those that ended together, the inner ones first.
+    # In the order in which they ended; the inner ones first if they ended together.
     calls.sort(key=lambda pair: (pair[0], -pair[1].first))
     return Graph(
         operations,
@@ -236,7 +236,7 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
 
 
 def _tell_bodies(graph: Any, operations: Sequence[Operation]) -> None:
-    """Tell the operations that call a function what it computes."""
+    """Give the operations that call a function the graph of its body."""
     called = [operation for operation in operations if operation.kind == "call"]
     if called:
         library = {function.signature.name: function for function in graph.as_graph_def().library.function}
@@ -250,7 +250,7 @@ def _shape(tensor: Any) -> tuple[int | None, ...] | None:
 
 
 def _constants(op: Any) -> list[Any]:
-    """Return what is known of the outputs of an operation before it is run."""
+    """Return what is known about the outputs of an operation before it runs."""
     if op.type == "Fill":
         return [tf.get_static_value(op.inputs[1])]
     if any(True for _ in op.inputs) and not all(_is_small(tensor) for tensor in op.outputs):
@@ -259,26 +259,26 @@ def _constants(op: Any) -> list[Any]:
 
 
 def _is_small(tensor: Any) -> bool:
-    """Tell whether a tensor may be what is worked out of constants: sizes, axes, paddings."""
+    """Tell whether a tensor may be computed from constants: sizes, axes, paddings."""
     return tensor.shape.rank is not None and tensor.shape.rank <= 2 and tensor.dtype.is_integer
 
 
 def _attributes(op: Any, returned: set[str]) -> dict[str, Any]:
     if not is_custom(op):
         return attributes(op)
-    # It takes the results, which go on, and the arguments, which get the gradient.
+    # Its inputs are the results, which are used, and the arguments, which receive the gradient.
     gone_on = [output.name in returned or bool(output.consumers()) for output in op.outputs]
     results = max((place + 1 for place, gone in enumerate(gone_on) if gone), default=1)
     return {"differentiated": tuple(range(results, len(op.inputs)))}
 
 
 def is_custom(op: Any) -> bool:
-    """Tell whether an operation stands for a derivative of a user's own."""
+    """Tell whether an operation represents a custom derivative."""
     return op.type == "IdentityN" and (mark(op) or b"").startswith(b"CustomGradient")
 
 
 def mark(op: Any) -> bytes | None:
-    """Return the name of the gradient function that an operation is marked with, or None."""
+    """Return the name of the gradient function with which an operation is marked, or None."""
     try:
         name: bytes = op.get_attr("_gradient_op_type")
     except ValueError:
@@ -287,11 +287,11 @@ def mark(op: Any) -> bytes | None:
 
 
 def called_functions(graph: Any, names: set[str]) -> Iterator[tuple[str, Graph]]:
-    """Yield the functions that some operations of a graph call, directly or not, by their names.
+    """Yield the functions that some operations of a graph call, directly or indirectly, by name.
 
     Args:
         graph: the graph.
-        names: of the operations.
+        names: the names of the operations.
     """
     library = {function.signature.name: function for function in graph.as_graph_def().library.function}
     called: set[str] = set()
@@ -306,7 +306,7 @@ def called_functions(graph: Any, names: set[str]) -> Iterator[tuple[str, Graph]]
 
 
 def _function(function: Any) -> Graph:
-    """Return what a function computes, as far as its definition tells; no shape is known."""
+    """Return what a function computes, as far as its definition shows; no shape is known."""
     values: dict[str, Value] = {}
     made: dict[str, list[Value]] = {}
 
@@ -318,7 +318,7 @@ def _function(function: Any) -> Graph:
 
     inputs = [value(arg.name, tf.as_dtype(arg.type).name) for arg in function.signature.input_arg]
     nodes = list(function.node_def)
-    # An output has the name that the next operation calls it by.
+    # An output has the name by which the next operation refers to it.
     taken = {name for node in nodes for name in node.input if name[0] != "^"} | set(function.ret.values())
     by_node = {node.name: node for node in nodes}
     for name in sorted(taken):
@@ -342,7 +342,7 @@ def _function(function: Any) -> Graph:
 
 
 def _dtype(node: Any) -> str:
-    """Return the type of what a node of a function returns, as far as its attributes tell."""
+    """Return the data type of the output of a function node, as far as its attributes show."""
     if node.op in ("Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual"):
         return "bool"
     for name in ("DstT", "dtype", "T"):

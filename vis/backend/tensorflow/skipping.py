@@ -1,7 +1,7 @@
-"""Running a forward pass without some of its steps: the softmax at its end, say.
+"""Running a forward pass without some of its steps, such as the softmax at its end.
 
-It is run as it is, while it is traced; what comes after a step is then made once more, of what the step
-was made of. TensorFlow leaves out of the compiled function what nothing needs.
+The forward pass is traced unchanged; the operations after a skipped step are then built again on the input of
+that step. TensorFlow removes from the compiled function what is no longer needed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Find = Callable[[Graph], list[Sequence[Skip]]]
 
 
 def skipping(forward: Callable[..., Any], find: Find) -> Callable[..., Any]:
-    """Return what runs `forward` without some of its steps.
+    """Return a function that runs `forward` without some of its steps.
 
     Args:
         forward: takes and returns structures of tensors.
-        find: names the steps to leave out for each output, in flat order, of the graph of a call.
+        find: returns the steps to skip for each output, in flat order, given the graph of a call.
     """
 
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -46,7 +46,7 @@ def skipping(forward: Callable[..., Any], find: Find) -> Callable[..., Any]:
 
 
 def _made(graph: Any, words: Graph, tensor: Any, name: str, skips: Sequence[Skip]) -> Any:
-    """Return a tensor as it is without some steps on the way to it."""
+    """Return a tensor computed without some of the steps that lead to it."""
     if not skips:
         return tensor
     steps = {skip.end.name: skip for skip in skips}
@@ -67,12 +67,12 @@ def _made(graph: Any, words: Graph, tensor: Any, name: str, skips: Sequence[Skip
 
 
 def _again(graph: Any, name: str, now: Callable[[str], Any]) -> Sequence[Any]:
-    """Return the outputs of an operation, made once more of what its operands are now."""
+    """Return the outputs of an operation, built again on its new operands."""
     op = graph.get_operation_by_name(name)
     given = {f"operand_{place}:0": now(tensor.name) for place, tensor in enumerate(op.inputs)}
     node = tf.compat.v1.NodeDef()
     node.CopyFrom(op.node_def)
-    node.attr.pop("_class", None)  # where it is to run: beside operations that are not there
+    node.attr.pop("_class", None)  # where it must run: beside operations that do not exist here
     del node.input[:]
     node.input.extend(name.removesuffix(":0") for name in given)
     definition = tf.compat.v1.GraphDef(node=[node])

@@ -16,8 +16,8 @@ class _ImageLog:
     def write(self, name: str, pictures: npt.NDArray[np.uint8], step: int) -> None:
         height, width = pictures.shape[1:3]
         encoded = [tf.io.encode_png(picture) for picture in pictures]
-        # What TensorBoard shows as images: the width, the height, and a PNG each. The function that writes
-        # this is part of TensorBoard, which need not be installed.
+        # What TensorBoard shows as images: the width, the height and a PNG each. The function that writes
+        # this is part of TensorBoard, which may not be installed.
         content = tf.stack([tf.constant(str(width)), tf.constant(str(height)), *encoded])
         metadata = tf.compat.v1.SummaryMetadata(
             plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images")
