@@ -1207,9 +1207,9 @@ row("vis.attributions.compute_saliency_maps", "one picture", InputError, BATCH,
 
 watch = attributions.ExplainEpochs
 row("vis.attributions.ExplainEpochs", "neither folder nor log", InputError,
-    ("Maps are written to a folder or to a log", "Received: neither"), lambda d: watch(Saliency(net()), X))
+    ("Maps are written to a folder, a log or both", "Received: neither"), lambda d: watch(Saliency(net()), X))
 row("vis.attributions.ExplainEpochs", "maps with channels", InputError,
-    ("Maps are drawn of images", "(4, 6, 5, 3)", "Pass a reducer"),
+    ("One map per image is drawn", "(4, 6, 5, 3)", "Pass a reducer"),
     lambda d: watch(Saliency(net(), reducer=None), X, Y, folder=d / "epochs").on_epoch_end(0))
 row("vis.attributions.ExplainEpochs", "a model in place of an explainer", InputError,
     ("explainer", "Received"), lambda d: watch(net(), X, Y, folder=d / "epochs").on_epoch_end(0))

@@ -26,15 +26,17 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         explainer: an explainer of the model that is trained, or of its logits.
-        inputs: a few images, `(N, H, W)` or `(N, H, W, C)`, which the explainer takes; or a data set of
-            few, which is read once.
+        inputs: a few images, `(N, H, W)` or `(N, H, W, C)`, which the explainer takes; or a small data set of
+            them, which is read once.
         targets: what is explained, see `Explainer.explain`; None for the class predicted at that time.
-        folder: a picture of each image with its map is written there after each epoch: `epoch-001.png`, ...
+        folder: after each epoch a figure of the images with their maps is written there, see
+            `vis.plotting.plot_maps`: `epoch-001.png`, ...
         log_dir: the maps are written there for TensorBoard, a step per epoch.
-        name: of the maps.
+        name: what the maps are called; None for the name of the explainer's class.
 
     Raises:
-        InputError: if there is no explainer, or neither a folder nor a log; if its maps are none of images.
+        InputError: if there is no explainer, or neither a folder nor a log; after an epoch, if the explainer
+            returns something else than one map per image.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         if folder is None and log_dir is None:
             raise InputError(
-                "Maps are written to a folder or to a log. Received: neither. Pass folder or log_dir."
+                "Maps are written to a folder, a log or both. Received: neither. Pass folder or log_dir."
             )
         self.explainer = checked(explainer)
         score = self.explainer.score
@@ -65,13 +67,12 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         maps = self.explainer.explain(self.inputs, self.targets)
         if not isinstance(maps, np.ndarray) or maps.ndim != 4 or maps.shape[-1] != 1:
             raise InputError(
-                "Maps are drawn of images, (N, H, W, 1). Received: "
+                "One map per image is drawn, (N, H, W, 1). Received: "
                 f"{getattr(maps, 'shape', type(maps).__name__)} from {self.name!r}. Pass a reducer."
             )
         if self.folder is not None:
             title = f"after epoch {epoch + 1}"
-            images = list(np.asarray(self.inputs))
-            figure = plotting.plot_grid(images, {self.name: list(maps[..., 0])}, title=title)
+            figure = plotting.plot_maps(self.inputs, maps, name=self.name, title=title)
             with files.written(self.folder / f"epoch-{epoch + 1:03d}.png") as temporary:
                 figure.savefig(temporary, format="png", dpi=110)
         if self._log is not None:

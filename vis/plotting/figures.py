@@ -60,7 +60,7 @@ def panels(
         twice if a plot returned it as the last line of a cell.
 
     Raises:
-        InputError: if the size is none, or `ax` is something else.
+        InputError: if the size is not two numbers from 0 to 500, or `ax` is something else.
     """
     if ax is None:
         figure = Figure(figsize=_size(size), layout="constrained")
@@ -103,8 +103,11 @@ def _size(size: Any) -> tuple[float, float]:
         width, height = map(float, size)
     except (TypeError, ValueError):
         width = height = -1.0
-    if not (0 < width <= 200 and 0 < height <= 200):
-        raise InputError(f"size must be (width, height) in inches, each at most 200. Received: {size!r}.")
+    if not (0 < width <= 500 and 0 < height <= 500):
+        raise InputError(
+            f"size must be (width, height) in inches, each at most 500. Received: {size!r}. "
+            "Draw fewer images in a figure."
+        )
     return width, height
 
 

@@ -14,6 +14,8 @@ from vis.errors import InputError
 def overlay(array1: npt.ArrayLike, array2: npt.ArrayLike, alpha: float = 0.5) -> npt.NDArray[Any]:
     """Return `alpha array1 + (1 - alpha) array2`, in the type of `array1`.
 
+    It is keras-vis's. `vis.plotting.overlay_map` lays a map over its image so that the image stays visible.
+
     Args:
         array1: the picture on top, `(height, width, channels)` or any other shape; integers are rounded.
         array2: the picture below, of the same shape.
@@ -28,7 +30,7 @@ def overlay(array1: npt.ArrayLike, array2: npt.ArrayLike, alpha: float = 0.5) ->
     if top.shape != below.shape:
         raise InputError(
             f"Both pictures must have the same shape. Received: {top.shape} and {below.shape}. "
-            "Colour a map first, for example with vis.plotting.colorize."
+            "Lay a map over its image with vis.plotting.overlay_map, or colour it with vis.plotting.colorize."
         )
     mixed = top * alpha + below * (1.0 - alpha)
     return (np.rint(mixed) if top.dtype.kind in "iu" else mixed).astype(top.dtype)
