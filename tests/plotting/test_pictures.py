@@ -154,6 +154,14 @@ def test_what_is_cut_off_is_told() -> None:
     assert told.get_ylim() == (0, 396) and silent.get_ylim() == (0, 399)
 
 
+def test_the_maps_of_a_method_are_drawn_alike() -> None:
+    maps = {"some": np.stack([MAPS[0], -MAPS[1]]), "none": MAPS[:2]}
+    figure = plotting.plot_maps(IMAGES[:2], maps, clip_percentile=0)
+    assert np.array_equal(drawn(figure.axes[1]), plotting.colorize(MAPS[0], signed=True))
+    assert np.array_equal(drawn(figure.axes[4]), plotting.colorize(-MAPS[1]))
+    assert np.array_equal(drawn(figure.axes[2]), plotting.colorize(MAPS[0]))
+
+
 def test_a_dropped_sign_is_in_the_title() -> None:
     figure = plotting.plot_grid(IMAGES[:1], {"gradient": -MAPS[:1]}, absolute=True)
     assert texts(figure) == ["input", "|gradient|"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib
 import numpy as np
@@ -82,16 +82,20 @@ class Look:
         """Return the title of a panel: `|name|` if its values lose their sign."""
         return f"|{name}|" if self.absolute and name else name
 
+    def of(self, values: npt.NDArray[np.float64]) -> Look:
+        """Return the look of all maps whose values these are: signed if one value is negative."""
+        signed = bool(values.min() < 0) if self.signed is None else self.signed
+        return replace(self, signed=signed and not self.absolute)
+
     def drawn(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the values that are drawn: their magnitudes if `absolute`."""
         return np.abs(values) if self.absolute else values
 
     def scale(self, values: npt.NDArray[np.float64]) -> Scale:
         """Return the scale of values."""
+        signed = self.of(values).signed
         values = self.drawn(values)
-        lowest = float(values.min())
-        signed = lowest < 0 if self.signed is None else self.signed
-        low = 0.0 if signed else min(lowest, 0.0)
+        low = 0.0 if signed else min(float(values.min()), 0.0)
         sizes = np.abs(values) if signed else values
         # "higher": no more than the share itself is cut, and nothing of a few values.
         high = float(np.percentile(sizes, 100 - self.clip_percentile, method="higher"))
@@ -102,7 +106,7 @@ class Look:
             high = low + 1.0
         cmap = self.cmap or (DIVERGING if signed else SEQUENTIAL)
         chosen = matplotlib.colormaps[cmap] if isinstance(cmap, str) else cmap
-        return Scale(low, high, chosen, signed, self.clip_percentile if (sizes > high).any() else 0)
+        return Scale(low, high, chosen, bool(signed), self.clip_percentile if (sizes > high).any() else 0)
 
 
 def colorize(

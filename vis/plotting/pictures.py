@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +12,59 @@ from matplotlib.colors import Colormap
 
 from vis import checks
 from vis.errors import InputError
-from vis.plotting.colors import Look, Scale, finite, one_map
-from vis.plotting.figures import bar, outline, panels, show
+from vis.plotting.arranged import Panel, arranged, side_by_side
+from vis.plotting.colors import Look, finite, one_map
+from vis.plotting.figures import Figure, panels
 from vis.plotting.given import Batch, images_and_maps
 from vis.plotting.over import ALPHA, as_picture, laid_over
 
-# Inches: the side of a square panel in a grid and of one of three, a line of titles, a colour bar.
-_SMALL, _LARGE, _LINE, _BAR = 1.6, 2.9, 0.3, 0.5
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_SMALL, _LARGE = 1.6, 2.9  # the side of a square panel in a grid, and of one of three, in inches
 
 
+class _Look(TypedDict, total=False):
+    cmap: str | Colormap | None
+    alpha: float
+    clip_percentile: float
+    signed: bool | None
+    absolute: bool
+    colorbar: bool
+    size: tuple[float, float] | None
+
+
+class _GridLook(_Look, total=False):
+    overlay: bool
+    share_scale: bool
+
+
+class _MapsLook(_GridLook, total=False):
+    name: str
+    row_names: Sequence[str]
+    title: str
+    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_]
+    inputs: bool
+
+
+@overload
+def plot_maps(
+    images: Batch,
+    maps: Batch | Mapping[str, Batch],
+    titles: Sequence[str] | str | None = None,
+    *,
+    ax: None = None,
+    **options: Unpack[_MapsLook],
+) -> Figure: ...
+@overload
+def plot_maps(
+    images: Batch,
+    maps: Batch | Mapping[str, Batch],
+    titles: Sequence[str] | str | None = None,
+    *,
+    ax: Axes,
+    **options: Unpack[_MapsLook],
+) -> Axes: ...
 def plot_maps(
     images: Batch,
     maps: Batch | Mapping[str, Batch],
@@ -43,13 +85,14 @@ def plot_maps(
     colorbar: bool = False,
     size: tuple[float, float] | None = None,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a figure of images with their maps: each image, then its map by each method.
 
     Maps without negative values are drawn from dark (0) to bright, signed maps in diverging colours with zero
-    in the middle. Each map has its own scale unless `share_scale`: methods differ in scale, and what is
-    compared is where they point. A scale ends at the 99th percentile of its values, or of their magnitudes,
-    unless `clip_percentile` is 0; a colour bar says so and is pointed where values lie beyond its ends.
+    in the middle: all maps of a method if one of them has a negative value. Each map has its own scale unless
+    `share_scale`: methods differ in scale, and what is compared is where they point. A scale ends at the 99th
+    percentile of its values, or of their magnitudes, unless `clip_percentile` is 0; a colour bar says so and
+    is pointed where values lie beyond its ends.
 
     Args:
         images: one or several: `(N, height, width, channels)`, with the channels first or last, `(N, height,
@@ -88,24 +131,47 @@ def plot_maps(
     pictures, read = images_and_maps(images, columns)
     above = [titles] if isinstance(titles, str) else list(() if titles is None else titles)
     _one_each(len(pictures), titles=above, row_names=row_names, boxes=boxes)
-    shared = look.scale(np.concatenate([row.ravel() for rows in read.values() for row in rows]))
+    every = {column: np.concatenate([row.ravel() for row in rows]) for column, rows in read.items()}
+    shared = look.scale(np.concatenate([*every.values()]))
+    # The maps of a method are all drawn signed if one of them is.
+    looks = {column: look.of(values) for column, values in every.items()}
     groups = []
     for number, picture in enumerate(pictures):
-        group = [_Panel(picture, "input")] if inputs else []
+        group = [Panel(picture, "input")] if inputs else []
         for column, rows in read.items():
-            scale = shared if share_scale else look.scale(rows[number])
+            scale = shared if share_scale else looks[column].scale(rows[number])
             values = look.drawn(rows[number])
             colors = laid_over(picture, scale, values, alpha) if overlay else scale.rgb(values)
             last = len(group) == len(read) + inputs - 1
             with_bar = colorbar and (last or not share_scale)
-            group.append(_Panel(colors, look.named(column), scale, with_bar))
+            group.append(Panel(colors, look.named(column), scale, with_bar))
         if above:
             group[0].head(above[number], replaces=inputs or len(group) == 1)
         groups.append(group)
-    across = 1 if isinstance(maps, Mapping) else _across(groups)
-    return _drawn(groups, across, _SMALL, row_names, title, boxes, size, ax)
+    across = 1 if isinstance(maps, Mapping) else side_by_side(groups)
+    return arranged(groups, across, _SMALL, row_names, title, boxes, size, ax)
 
 
+@overload
+def plot_saliency(
+    image: npt.ArrayLike,
+    saliency: npt.ArrayLike,
+    title: str = "",
+    name: str = "saliency",
+    *,
+    ax: None = None,
+    **options: Unpack[_Look],
+) -> Figure: ...
+@overload
+def plot_saliency(
+    image: npt.ArrayLike,
+    saliency: npt.ArrayLike,
+    title: str = "",
+    name: str = "saliency",
+    *,
+    ax: Axes,
+    **options: Unpack[_Look],
+) -> Axes: ...
 def plot_saliency(
     image: npt.ArrayLike,
     saliency: npt.ArrayLike,
@@ -120,7 +186,7 @@ def plot_saliency(
     colorbar: bool = True,
     size: tuple[float, float] | None = None,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a figure of an input, its map with a colour bar, and the map laid over the input.
 
     Args:
@@ -145,13 +211,35 @@ def plot_saliency(
     picture, scale, called = as_picture(image, values.shape), look.scale(values), look.named(name)
     values = look.drawn(values)
     group = [
-        _Panel(picture, "input"),
-        _Panel(scale.rgb(values), called, scale, colorbar),
-        _Panel(laid_over(picture, scale, values, alpha), "over input", scale),
+        Panel(picture, "input"),
+        Panel(scale.rgb(values), called, scale, colorbar),
+        Panel(laid_over(picture, scale, values, alpha), "over input", scale),
     ]
-    return _drawn([group], 1, _LARGE, (), title, (), size, ax)
+    return arranged([group], 1, _LARGE, (), title, (), size, ax)
 
 
+@overload
+def plot_grid(
+    images: Batch,
+    columns: Mapping[str, Batch],
+    row_names: Sequence[str] = (),
+    title: str = "",
+    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    *,
+    ax: None = None,
+    **options: Unpack[_GridLook],
+) -> Figure: ...
+@overload
+def plot_grid(
+    images: Batch,
+    columns: Mapping[str, Batch],
+    row_names: Sequence[str] = (),
+    title: str = "",
+    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    *,
+    ax: Axes,
+    **options: Unpack[_GridLook],
+) -> Axes: ...
 def plot_grid(
     images: Batch,
     columns: Mapping[str, Batch],
@@ -169,7 +257,7 @@ def plot_grid(
     colorbar: bool = False,
     size: tuple[float, float] | None = None,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a figure with a row per input and a column per method, the inputs in the first column.
 
     It is `plot_maps` of a mapping.
@@ -209,67 +297,6 @@ def plot_grid(
     )
 
 
-@dataclass
-class _Panel:
-    """A picture under its name, with its scale if it is one of a map, and a colour bar if `bar`."""
-
-    picture: npt.NDArray[np.uint8]
-    name: str
-    scale: Scale | None = None
-    bar: bool = False
-    # Whether the name is that of the one panel, and not of all panels below.
-    alone: bool = False
-
-    def head(self, title: str, replaces: bool) -> None:
-        """Put an image's title in place of the name, or above it."""
-        self.name = title if replaces else f"{title}\n{self.name}"
-        self.alone = True
-
-
-def _across(groups: list[list[_Panel]]) -> int:
-    """Return how many images stand side by side in a figure that is about as wide as high."""
-    height, width = groups[0][0].picture.shape[:2]
-    shape = width * len(groups[0]) / height
-    counts = range(1, len(groups) + 1)
-    fitting = (count for count in counts if math.ceil(len(groups) / count) <= 1.3 * count * shape)
-    return next(fitting, len(groups))
-
-
-def _drawn(
-    groups: list[list[_Panel]],
-    across: int,
-    side: float,
-    row_names: Sequence[str],
-    title: str,
-    boxes: Any,
-    size: tuple[float, float] | None,
-    ax: Axes | None,
-) -> Any:
-    """Return a figure with the panels of each image beside one another, `across` images in a row."""
-    rows, length = math.ceil(len(groups) / across), len(groups[0])
-    height, width = groups[0][0].picture.shape[:2]
-    stretch = math.sqrt(np.clip(width / height, 0.2, 5))
-    bars = across * sum(panel.bar for panel in groups[0])
-    lines = rows if groups[0][0].alone else 1
-    wide = across * length * side * stretch + bars * _BAR + _LINE * bool(len(row_names))
-    high = rows * side / stretch + _LINE * (lines + bool(title))
-    gap = 0.6 if bars else None  # for the numbers of colour bars
-    drawn, grid = panels(rows, across * length, size or (wide, high), title, ax, wspace=gap)
-    cells = grid.reshape(-1, length)
-    for number, (group, axes) in enumerate(zip(groups, cells, strict=False)):
-        for panel, place in zip(group, axes, strict=True):
-            show(place, panel.picture, panel.name if number < across or panel.alone else "")
-            if panel.scale is not None and panel.bar:
-                bar(place, panel.scale)
-            if len(boxes):
-                outline(place, boxes[number], "lime" if panel.scale is None else "white")
-        if len(row_names):
-            axes[0].set_ylabel(row_names[number])
-    for place in cells[len(groups) :].flat:
-        place.set_axis_off()
-    return drawn
-
-
 def _one_each(count: int, **given: Any) -> None:
     lengths = {key: len(entries) for key, entries in given.items() if len(entries)}
     if any(length != count for length in lengths.values()):
@@ -284,7 +311,7 @@ def _plot_series(
     name: str,
     size: tuple[float, float] | None,
     ax: Axes | None,
-) -> Any:
+) -> Figure | Axes:
     if series.ndim > 1 and series.shape[0] == 1 and series.shape[1] == len(values):
         series = series[0]
     if series.shape[:1] != values.shape:
