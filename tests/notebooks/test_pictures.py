@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.notebooks.running import kinds, run_cells
+from tests.notebooks.running import ROOT, kinds, run_cells
+
+PAGE = (ROOT / "docs" / "pictures.md").read_text().partition("\n## Text, series, volumes, tables")[0]
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+# What the page takes for granted.
+GIVEN = """
+import keras, vis
+from vis.demo.network import load_network
+from vis.demo.scenes import make_scenes
+logits, scenes = vis.linear_outputs(load_network()), make_scenes(2, "test", 1)
+images, labels = scenes.images, scenes.labels
+"""
 
 CELLS = {
     "fresh": """
@@ -33,14 +45,16 @@ print(buffer.getvalue()[1:4])
     "an explainer": """
 import keras
 from vis.attributions import Saliency
-model = keras.Sequential([keras.Input((8, 9, 3)), keras.layers.Conv2D(2, 3, activation="relu"),
-                          keras.layers.Flatten(), keras.layers.Dense(2)])
-images = images.astype("float32")
-plotting.plot_maps(images, Saliency(model)(images, 0), titles=["cat", "dog", "bird"])
+model = keras.Sequential([keras.Input((8, 9, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+plotting.plot_maps(images, Saliency(model)(images.astype("float32"), 0), titles=["cat", "dog", "bird"])
 """,
+    "given": GIVEN,
+    # The last of them imports pyplot.
+    **{f"snippet {number}": code for number, code in enumerate(SNIPPETS)},
     # From here on pyplot is there, which makes the kernel show its figures at the end of a cell.
     "pyplot": """
 import matplotlib.pyplot as plt
+images, maps = rng.random((3, 8, 9, 3)), rng.random((3, 8, 9, 1))
 plotting.plot_maps(images, maps)
 """,
     "axes of the user's": """
@@ -96,6 +110,13 @@ def test_a_figure_of_the_user_is_shown_once(outputs: dict[str, Outputs], name: s
     (picture,) = pictures
     assert picture["output_type"] == "display_data"
     assert pixels(picture).std() > 20
+
+
+def test_the_page_shows_what_it_says(outputs: dict[str, Outputs]) -> None:
+    grid, loop, axes = (kinds(outputs[f"snippet {number}"]) for number in range(len(SNIPPETS)))
+    assert [kind for kind, types in grid if "image/png" in types] == ["execute_result"]
+    assert [kind for kind, types in loop if "image/png" in types] == ["display_data"] * 2
+    assert [kind for kind, types in axes if "image/png" in types] == ["display_data"]
 
 
 def test_other_formats_are_those_that_were_asked_for(outputs: dict[str, Outputs]) -> None:

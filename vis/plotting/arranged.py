@@ -70,6 +70,7 @@ def arranged(
     wide = across * length * side * stretch + bars * _BAR + _LINE * bool(len(row_names))
     high = rows * side / stretch + _LINE * (lines + bool(title))
     gap = 0.6 if bars else None  # for the numbers of colour bars
+    drawn: Figure | Axes
     drawn, grid = panels(rows, across * length, size or (wide, high), title, ax, wspace=gap)
     cells = grid.reshape(-1, length)
     for number, (group, axes) in enumerate(zip(groups, cells, strict=False)):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from vis.errors import InputError
 from vis.plotting.colors import Scale
@@ -129,6 +130,7 @@ def bar(axes: Axes, scale: Scale) -> None:
     inset = axes.inset_axes((1.04, 0, 0.05, 1))
     axes.figure.colorbar(scale, cax=inset, extend=extend)
     inset.tick_params(labelsize="small")
+    inset.yaxis.set_major_locator(MaxNLocator(4))
     if scale.cut:
         inset.set_title(f"top {scale.cut:g} %", fontsize="x-small", loc="left", pad=3)
 

@@ -65,6 +65,15 @@ def plot_maps(
     ax: Axes,
     **options: Unpack[_MapsLook],
 ) -> Axes: ...
+@overload
+def plot_maps(
+    images: Batch,
+    maps: Batch | Mapping[str, Batch],
+    titles: Sequence[str] | str | None = None,
+    *,
+    ax: Axes | None,
+    **options: Unpack[_MapsLook],
+) -> Figure | Axes: ...
 def plot_maps(
     images: Batch,
     maps: Batch | Mapping[str, Batch],
@@ -319,6 +328,7 @@ def _plot_series(
             "An input and its map must have the same length. Received: an input of shape "
             f"{series.shape} and a map of shape {values.shape}."
         )
+    figure: Figure | Axes
     figure, ((upper,), (lower,)) = panels(2, 1, size or (9.6, 3.4), title, ax, sharex=True)
     upper.plot(series.reshape(len(values), -1), linewidth=1)
     upper.set_title("input", fontsize="medium")
