@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from vis import checks, files
 from vis.errors import InputError, VisWarning
@@ -83,7 +82,7 @@ class GifGenerator(OptimizerCallback):
         self.input_range = checked_range(input_range)
         check_data_format(data_format, "keras.config")
         self.data_format = data_format
-        self._frames: list[Image.Image] = []
+        self._frames: list[npt.NDArray[np.uint8]] = []
 
     def callback(
         self, i: int, named_losses: NamedLosses, overall_loss: Any, grads: Any, wrt_value: Any
@@ -97,7 +96,7 @@ class GifGenerator(OptimizerCallback):
         Raises:
             InputError: if it is no such picture, or has a value that is NaN or infinite.
         """
-        self._frames.append(Image.fromarray(self._bytes(checks.real(wrt_value, "What GifGenerator shows"))))
+        self._frames.append(self._bytes(checks.real(wrt_value, "What GifGenerator shows")))
 
     def on_end(self) -> None:
         """Write the file, and forget the pictures."""
@@ -110,8 +109,7 @@ class GifGenerator(OptimizerCallback):
                 stacklevel=2,
             )
             return
-        with files.written(self.path) as temporary:
-            frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
+        files.write_gif(self.path, frames, 100)
 
     def _bytes(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         picture = batch[0] if batch.ndim else batch

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from vis.errors import FilterError, InputError
-from vis.metrics import blurred, deletion, insertion
+from vis.metrics import Curve, blurred, deletion, insertion, plot_curves
 
 WEIGHTS = np.array([4.0, 1.0, 3.0, 2.0])
 
@@ -146,7 +146,7 @@ def test_what_is_refused(linear: keras.Model, change: dict[str, Any], words: str
         deletion(**call)
     with pytest.raises((InputError, FilterError), match=words):
         insertion(**call)
-    with pytest.raises(InputError, match="Images have samples"):
+    with pytest.raises(InputError, match="Images have the axes samples, height"):
         blurred(ONES)
 
 
@@ -166,3 +166,43 @@ def test_data_sets_are_those_of_arrays() -> None:
             measure(model, data, maps[:4])
     with pytest.raises(InputError, match="baseline is a finite number"):
         deletion(model, x, maps, labels, baseline=None)
+
+
+CURVE = Curve(np.array([0, 0.5, 1]), np.array([[1.0, 0.5, 0], [1, 0, 0], [1, 1, 1]]), "removed")
+
+
+def test_the_table_of_a_curve() -> None:
+    found = CURVE.table()
+    assert found.header == ("removed", "lower quartile", "median", "upper quartile")
+    assert found.rows == (
+        ("0%", "1.00", "1.00", "1.00"),
+        ("50%", "0.25", "0.50", "0.75"),
+        ("100%", "0.00", "0.00", "0.50"),
+        # Areas 0.5, 0.25 and 1.
+        ("area", "0.38", "0.50", "0.75"),
+    )
+    empty = Curve(CURVE.fractions, np.zeros((0, 3)))
+    assert [row[1:] for row in empty.table().rows] == [("nan",) * 3] * 4
+
+
+def test_the_repr_of_a_curve_is_short(linear: keras.Model) -> None:
+    assert (
+        repr(CURVE) == "Curve(fractions=<3 values, 0 to 1>, scores=<3 x 3 values, 0 to 1>, change='removed')"
+    )
+    assert deletion(linear, ONES, WEIGHTS[None], 0, steps=4).change == "removed"
+    assert insertion(linear, ONES, WEIGHTS[None], 0, steps=4).change == "inserted"
+
+
+def test_curves_are_drawn_as_medians() -> None:
+    other = Curve(CURVE.fractions, CURVE.scores[::-1] / 2, "removed")
+    (axes,) = plot_curves({"vanilla": CURVE, "guided": other}, "a title").axes
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[0, 1], [0.5, 0.5], [1, 0]])
+    np.testing.assert_array_equal(axes.lines[1].get_xydata(), [[0, 0.5], [0.5, 0.25], [1, 0]])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["vanilla", "guided"]
+    assert axes.get_xlabel() == "share of the positions that are removed"
+    alone = CURVE.plot("a title")
+    assert alone.get_suptitle() == "a title" and alone._repr_png_().startswith(b"\x89PNG")
+    assert CURVE.plot(ax=axes) is axes
+    for wrong in ({}, {"a": CURVE, "b": Curve(CURVE.fractions, CURVE.scores, "inserted")}):
+        with pytest.raises(InputError, match="change the same thing at the same fractions"):
+            plot_curves(wrong)

@@ -194,3 +194,22 @@ def test_a_data_set_is_that_of_arrays(network: keras.Model) -> None:
     for given in (data.batch(2), iter(data)):
         found = sanity_check(logits(Saliency), network, given)
         np.testing.assert_allclose(found.rank_correlation, wanted.rank_correlation, rtol=1e-5)
+
+
+def test_a_check_shows_itself(network: keras.Model) -> None:
+    check = sanity_check(logits(Saliency), network, IMAGES)
+    assert repr(check).startswith(
+        "SanityCheck(order='cascading', layers=['head', 'norm', 'block/conv'], rank_correlation=<3 x 3 "
+    )
+    assert len(repr(check)) < 300
+    table = check.table()
+    assert table.header == ("layer", "rank correlation", "similarity")
+    assert [row[0] for row in table.rows] == check.layers
+    np.testing.assert_allclose(
+        np.array([row[1:] for row in table.rows], float),
+        np.stack([np.median(check.rank_correlation, 1), np.median(check.structural_similarity, 1)], 1),
+        atol=0.005,
+    )
+    upper, lower = check.plot("a title").axes
+    assert upper.get_legend() is None and lower.get_xlabel() == "random from the output to here"
+    np.testing.assert_allclose(upper.lines[0].get_ydata(), [1, *np.median(check.rank_correlation, axis=1)])

@@ -1360,6 +1360,8 @@ row("vis.files.save_picture", "a name too long", InputError, ("cannot be written
     lambda d: files.save_picture(d / ("x" * 300 + ".png"), np.zeros((2, 2, 3), np.uint8)))
 row("vis.files.written", "inside a file", InputError, "cannot be written",
     lambda d: files.written(d / "file" / "new").__enter__())
+row("vis.files.write_gif", "inside a file", InputError, "cannot be written",
+    lambda d: files.write_gif(d / "file" / "a.gif", [np.zeros((3, 4), np.uint8)], 100))
 row("vis.files.prepared", "an unknown module", InputError,
     ("no preprocessing 'resnet5'", "Did you mean", "Valid names"), lambda d: files.prepared(IMAGE, "resnet5"))
 row("vis.files.prepared", "one channel", InputError, "'resnet50' does not take a picture of shape (6, 5, 1)",
@@ -1523,6 +1525,26 @@ row("vis.plotting.plot_spread", "nothing", InputError, ("A line has values (tick
 row("vis.plotting.plot_spread", "no row per tick", InputError, ("here (2, N)", "{'a': (3, 4)}"),
     lambda d: plotting.plot_spread(["x", "y"], {"panel": {"a": np.ones((3, 4))}}))
 
+WORDS = ["a", "dull", "day"]
+row("vis.plotting.plot_tokens", "a text", InputError, ("list of words", "text.split()"),
+    lambda d: plotting.plot_tokens("a dull day", np.ones(3)))
+row("vis.plotting.plot_tokens", "too few values", InputError, ("for each word", "3 words", "shape (2,)"),
+    lambda d: plotting.plot_tokens(WORDS, np.ones(2)))
+row("vis.plotting.plot_tokens", "an unknown reducer", InputError, ("reducer is one of", "'norm'"),
+    lambda d: plotting.plot_tokens(WORDS, np.ones(3), reducer="norm"))
+row("vis.plotting.plot_series", "another length", InputError, ("series of shape (4,)", "map of shape (5,)"),
+    lambda d: plotting.plot_series(np.zeros(4), np.zeros(5)))
+row("vis.plotting.plot_series", "equal times", InputError, ("times are finite, increase", "for 3 steps"),
+    lambda d: plotting.plot_series(np.zeros(3), np.zeros(3), times=[0, 0, 1]))
+row("vis.plotting.plot_volume", "a batch", InputError, ("volume[i], values[i]", "(2, 3, 4, 5)"),
+    lambda d: plotting.plot_volume(np.zeros((2, 3, 4, 5)), np.zeros((2, 3, 4, 5))))
+row("vis.plotting.plot_volume", "no such slice", InputError, ("numbers from 0 to 2", "[7]"),
+    lambda d: plotting.plot_volume(np.zeros((3, 4, 5)), np.zeros((3, 4, 5)), slices=[0, 7]))
+row("vis.plotting.save_gif", "too fast", InputError, ("fps is a number of frames", "Received: 100"),
+    lambda d: plotting.save_gif(d / "a.gif", np.zeros((3, 4, 5)), np.zeros((3, 4, 5)), fps=100))
+row("vis.plotting.plot_features", "too few names", InputError, ("each feature a name", "3 names", "(4,)"),
+    lambda d: plotting.plot_features(WORDS, np.zeros(4)))
+
 # ---- metrics -------------------------------------------------------------------------------------------
 
 HEAT = np.abs(X[..., 0])
@@ -1535,9 +1557,9 @@ for name in ("deletion", "insertion"):
     row(about, "maps of NaN", InputError, "A map is finite and has the shape of its input",
         lambda d, f=make: f(net(), X, np.full(HEAT.shape, np.nan), Y))
     row(about, "maps of words", InputError, ("map", "Received"), lambda d, f=make: f(net(), X, "maps", Y))
-    row(about, "too few maps", InputError, ("There is a map for each sample", "4 samples, 3 maps"),
+    row(about, "too few maps", InputError, ("Pass one map for each sample", "4 samples, 3 maps"),
         lambda d, f=make: f(net(), X, HEAT[:3], Y))
-    row(about, "too many maps", InputError, ("There is a map for each sample", "4 samples, 5 maps"),
+    row(about, "too many maps", InputError, ("Pass one map for each sample", "4 samples, 5 maps"),
         lambda d, f=make: f(net(), X, np.concatenate([HEAT, HEAT[:1]]), Y))
     row(about, "inputs of another shape", InputError, BATCH, lambda d, f=make: f(net(), X[:, :5], HEAT, Y))
     row(about, "a class out of range", FilterError, "Target 9 is out of range",
@@ -1548,13 +1570,13 @@ for name in ("deletion", "insertion"):
     for what, given in {"NaN": np.nan, "a word": "black", "another shape": np.zeros((5, 6, 3))}.items():
         row(about, f"baseline is {what}", InputError, ("The baseline is a finite number", "Received:"),
             lambda d, f=make, given=given: f(net(), X, HEAT, Y, baseline=given))
-    row(about, "two inputs", InputError, ("The places of one input change", "a model with 2 inputs"),
+    row(about, "two inputs", InputError, ("need a model of one input", "a model with 2 inputs"),
         lambda d, f=make: f(two(), [X, np.ones((4, 2))], HEAT, 0, baseline=0.0))
-row("vis.metrics.blurred", "one picture", InputError, ("samples, places and channels", "shape (6, 5, 3)"),
+row("vis.metrics.blurred", "one picture", InputError, ("samples, height, width and channels", "(6, 5, 3)"),
     lambda d: metrics.blurred(IMAGE))
 for name in ("pointing_game", "energy_in_mask"):
     about, make = f"vis.metrics.{name}", getattr(metrics, name)
-    row(about, "masks of another shape", InputError, ("a mask of its shape for each map", "(4, 5, 5)"),
+    row(about, "masks of another shape", InputError, ("Each map has a mask of the same shape", "(4, 5, 5)"),
         lambda d, f=make: f(HEAT, HEAT[:, :5] > 0))
     row(about, "maps of NaN", InputError, ("Maps are finite", "Received: 120"),
         lambda d, f=make: f(np.full(HEAT.shape, np.nan), HEAT > 0))
@@ -1567,7 +1589,7 @@ for tolerance in (-1, np.nan, "a"):
         lambda d, tolerance=tolerance: metrics.pointing_game(HEAT, HEAT > 0, tolerance))
 for name in ("rank_correlation", "structural_similarity"):
     about, make = f"vis.metrics.{name}", getattr(metrics, name)
-    row(about, "maps of other shapes", InputError, ("Two maps of each sample have one shape", "(4, 5, 5)"),
+    row(about, "maps of other shapes", InputError, ("The two maps of a sample have the same shape", "(4, 5, 5)"),
         lambda d, f=make: f(HEAT, HEAT[:, :5]))
     row(about, "maps of NaN", InputError, "Maps are finite", lambda d, f=make: f(HEAT * np.nan, HEAT))
 check = metrics.sanity_check
@@ -1578,7 +1600,13 @@ row("vis.metrics.sanity_check", "an unknown order", InputError, ("order is one o
 row("vis.metrics.sanity_check", "a modified model", ModelError, ("modified model", "Pass the model itself"),
     lambda d: check(Saliency, vis.backprop_modifiers.get("guided")(net()), X, Y))
 row("vis.metrics.plot_sanity", "nothing", InputError, "Received: 0 checks", lambda d: metrics.plot_sanity({}))
-for name, words in {"Curve": "missing 2", "SanityCheck": "missing", "median": "missing 1"}.items():
+row("vis.metrics.plot_curves", "nothing", InputError, ("drawn together", "Received: {}"),
+    lambda d: metrics.plot_curves({}))
+row("vis.metrics.table", "nothing", InputError, ("the same measures for every method", "Received: {}"),
+    lambda d: metrics.table({}))
+row("vis.metrics.table", "a mean", InputError, ("one value for each sample", "'energy' of 'a'"),
+    lambda d: metrics.table({"a": {"energy": 0.5}}))
+for name, words in {"Curve": "missing 2", "SanityCheck": "missing", "Table": "missing 2", "median": "missing 1"}.items():
     row(f"vis.metrics.{name}", "nothing", TypeError, words, lambda d, name=name: getattr(metrics, name)())
 
 # ---- the command line ----------------------------------------------------------------------------------

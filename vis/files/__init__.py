@@ -1,5 +1,6 @@
 """Models and pictures on disk: what is read is checked, what is written appears whole or not at all."""
 
+from vis.files.animation import write_gif
 from vis.files.models import load_model
 from vis.files.pictures import ImageFolder, load_image, prepared, save_picture
 from vis.files.writing import exists, written
@@ -11,5 +12,6 @@ __all__ = [
     "load_model",
     "prepared",
     "save_picture",
+    "write_gif",
     "written",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,26 +15,81 @@ from vis.attributions.asked import asked, pick_of, targets_of
 from vis.attributions.base import whole
 from vis.attributions.batches import batches, in_memory, sized
 from vis.errors import InputError
+from vis.metrics.tables import Table, numbers, summary
 
 Baseline = float | npt.NDArray[Any] | Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curve:
-    """The score of each sample while its places change.
+    """The score of each sample while more and more of its positions change.
 
     Attributes:
-        fractions: of the places that are changed, `(steps + 1,)`, 0 to 1.
+        fractions: the share of the positions that have changed, `(steps + 1,)`, 0 to 1.
         scores: `(N, steps + 1)`.
+        change: what happens to the positions: `"removed"`, `"inserted"`, or another word.
     """
 
     fractions: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
+    change: str = "changed"
 
     @property
     def area(self) -> npt.NDArray[np.float64]:
         """The area under each curve by trapezoids, `(N,)`, in units of the score."""
         return np.asarray(integrate.trapezoid(self.scores, self.fractions, axis=1))
+
+    def table(self) -> Table:
+        """Return a table of the scores at each fraction, and of the areas: the median and the quartiles."""
+        values = np.concatenate([self.scores, self.area[:, None]], axis=1)
+        quartiles = (
+            np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+            if len(values)
+            else np.full((3, values.shape[1]), np.nan)
+        )
+        names = [*(f"{fraction:.0%}" for fraction in self.fractions), "area"]
+        rows = list(zip(names, *map(numbers, quartiles), strict=True))
+        return Table([self.change, "lower quartile", "median", "upper quartile"], rows)
+
+    def plot(self, title: str = "", *, ax: Any = None) -> Any:
+        """Return a figure of the curve, see `plot_curves`."""
+        return plot_curves({"": self}, title, ax=ax)
+
+    def __repr__(self) -> str:
+        fractions, scores = summary(self.fractions), summary(self.scores)
+        return f"Curve(fractions={fractions}, scores={scores}, change={self.change!r})"
+
+
+def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Any = None) -> Any:
+    """Return a figure of the curves of methods: the median over the samples, the middle half as a band.
+
+    Args:
+        curves: all of deletion or all of insertion, at the same fractions, by the names of the methods.
+        title: stands above the figure.
+        ax: Matplotlib axes to draw into; None for a new figure.
+
+    Returns:
+        A `matplotlib.figure.Figure`, see `vis.plotting.plot_spread`.
+
+    Raises:
+        InputError: if there is no curve, or curves differ in their fractions or in what changes.
+    """
+    from vis import plotting
+
+    kinds = {(curve.change, *curve.fractions.tolist()) for curve in curves.values()}
+    if len(kinds) != 1:
+        raise InputError(
+            "Curves are drawn together that change the same thing at the same fractions. "
+            f"Received: {curves}. Draw deletion and insertion apart, with the same steps."
+        )
+    change, *fractions = kinds.pop()
+    return plotting.plot_spread(
+        fractions,
+        {"score": {name: curve.scores.T for name, curve in curves.items()}},
+        title,
+        f"share of the positions that are {change}",
+        ax=ax,
+    )
 
 
 def deletion(
@@ -48,7 +103,7 @@ def deletion(
     operator: Any = None,
     batch_size: int = 64,
 ) -> Curve:
-    """Return the score while the places of an input are removed, those first that its map calls important.
+    """Return the score while the positions of an input are removed, those that its map ranks highest first.
 
     A small area is good: what is removed first is what the model needs.
 
@@ -56,12 +111,12 @@ def deletion(
         model: a Keras model of one input. Probabilities make curves that can be compared: pass the model with
             its softmax.
         inputs: `(N, ...)`, an array; or a data set, which is read into one.
-        maps: the shape of the inputs, with one channel, or without channels: then those of a place change
-            together. Places of equal value change in their order.
+        maps: of the shape of the inputs; or with one channel or without channels: then all channels of a
+            position change together. Positions of equal value change in their order.
         targets: as `vis.attributions.Explainer.explain`; None for the predicted class.
-        steps: the places change in so many parts, from none to all.
-        baseline: what takes the place: a number or one input, in the units of the input; an array such as
-            `inputs`; or a function of them, such as `blurred`.
+        steps: the positions change in this many parts, from none to all.
+        baseline: what replaces them: a number or one input, in the units of the input; an array such as
+            `inputs`; or a function of the inputs, such as `blurred`.
         output_layer, operator: as `vis.attributions.Explainer`.
         batch_size: the largest number of samples that the model is given at once.
 
@@ -86,12 +141,12 @@ def insertion(
     operator: Any = None,
     batch_size: int = 64,
 ) -> Curve:
-    """Return the score while the places of an input are put in, those first that its map calls important.
+    """Return the score while the positions of an input are inserted, those that its map ranks highest first.
 
-    A large area is good: what is put in first is enough for the model.
+    A large area is good: what is inserted first is enough for the model.
 
     Args:
-        baseline: what stands there before; None for `blurred` images, and 0 for inputs of other kinds.
+        baseline: what they are inserted into; None for `blurred` images, and 0 for inputs of other kinds.
         model, inputs, maps, targets, steps, output_layer, operator, batch_size: see `deletion`.
 
     Raises:
@@ -105,15 +160,18 @@ def insertion(
 
 
 def blurred(images: npt.ArrayLike, sigma: float | None = None) -> npt.NDArray[np.float64]:
-    """Return images under a normal window.
+    """Return images blurred by a Gaussian, each channel on its own.
 
     Args:
         images: `(N, H, W, C)`, `(N, D, H, W, C)`.
-        sigma: its standard deviation in pixels; None for 5 of 224 of the longest side, as in RISE.
+        sigma: the standard deviation of the Gaussian in pixels; None for 5/224 of the longest side, as
+            in RISE.
     """
     array = np.asarray(images, np.float64)
     if array.ndim < 4:
-        raise InputError(f"Images have samples, places and channels. Received: shape {array.shape}.")
+        raise InputError(
+            f"Images have the axes samples, height, width and channels. Received: shape {array.shape}."
+        )
     wide = max(array.shape[1:-1]) * 5 / 224 if sigma is None else sigma
     return np.asarray(ndimage.gaussian_filter(array, (0, *[wide] * (array.ndim - 2), 0)))
 
@@ -137,13 +195,15 @@ def _curve(
     count, _ = sized(score.source, inputs)
     if heat.shape[:1] != (count,):
         given = len(heat) if heat.ndim else 0
-        raise InputError(f"There is a map for each sample. Received: {count} samples, {given} maps.")
+        raise InputError(f"Pass one map for each sample. Received: {count} samples, {given} maps.")
     curves, done = [], 0
     for arrays, given in batches(score.source, inputs, targets, max(1, batch_size // (steps + 1))):
         if len(arrays) != 1:
-            raise InputError(f"The places of one input change. Received: a model with {len(arrays)} inputs.")
+            raise InputError(
+                f"Deletion and insertion need a model of one input. Received: a model with {len(arrays)} inputs."
+            )
         (array,) = arrays
-        checks.real(array, "An input whose places change")
+        checks.real(array, "The input")
         weights = targets_of(score, arrays, given)
         rank = _ranks(heat[done : done + len(array)], array, score.source.channel_axis(0, array.ndim))
         if baseline is None and inserted:
@@ -158,11 +218,12 @@ def _curve(
         scores = np.concatenate([score.values([flat[part]], asked_of[part]) for part in parts])
         curves.append(scores.reshape(len(array), steps + 1).astype(np.float64))
         done += len(array)
-    return Curve(np.arange(steps + 1) / steps, np.concatenate(curves))
+    change = "inserted" if inserted else "removed"
+    return Curve(np.arange(steps + 1) / steps, np.concatenate(curves), change)
 
 
 def _ranks(heat: npt.NDArray[Any], array: npt.NDArray[Any], channels: int) -> npt.NDArray[np.int64]:
-    """Return where each value of a map stands in their order, the largest first, laid over the input."""
+    """Return the rank of each value of a map, 0 for the largest; it broadcasts to the shape of the input."""
     if array.ndim > 2 and heat.ndim == array.ndim - 1:
         heat = np.expand_dims(heat, channels % array.ndim)
     fits = heat.ndim == array.ndim and all(
@@ -171,8 +232,8 @@ def _ranks(heat: npt.NDArray[Any], array: npt.NDArray[Any], channels: int) -> np
     )
     if not fits or not np.isfinite(heat).all():
         raise InputError(
-            "A map is finite and has the shape of its input, with one channel or without. Received: maps of "
-            f"shape {heat.shape} for inputs of shape {array.shape}."
+            "A map is finite and has the shape of its input, or one channel, or no channel axis. "
+            f"Received: maps of shape {heat.shape} for inputs of shape {array.shape}."
         )
     flat = heat.reshape(len(heat), -1)
     order = np.argsort(-flat, axis=1, kind="stable")
@@ -188,7 +249,7 @@ def _baseline(baseline: Any, array: npt.NDArray[Any], rows: slice) -> npt.NDArra
     known = other.dtype.kind in "fiub" and np.isfinite(other).all()
     if not known or other.shape not in ((), array.shape[1:], (1, *array.shape[1:]), array.shape):
         raise InputError(
-            "The baseline is a finite number, one input, as many as there are, or a function that returns "
-            f"those. Received: type {other.dtype}, shape {other.shape}, for inputs of shape {array.shape}."
+            "The baseline is a finite number, one input, one for each sample, or a function that returns one "
+            f"of these. Received: type {other.dtype}, shape {other.shape}, for inputs of shape {array.shape}."
         )
     return np.broadcast_to(other, array.shape)

@@ -1,4 +1,4 @@
-"""Where a map points, compared with where the thing is."""
+"""Where a map points, compared with where the object is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vis.errors import InputError
 def pointing_game(maps: npt.ArrayLike, masks: npt.ArrayLike, tolerance: float = 0.0) -> npt.NDArray[np.bool_]:
     """Tell for each map whether its largest value lies in its mask: a hit in the pointing game.
 
-    The mean of the result is the share of hits. A constant map points nowhere, and is no hit.
+    The mean of the result is the share of hits. A constant map points nowhere and is not a hit.
 
     Args:
-        maps: `(N, H, W)`, `(N, H, W, 1)` or of other axes, `(N, T)`, `(N, D, H, W)`.
-        masks: of the same shape: where the thing is.
+        maps: `(N, H, W)` or `(N, H, W, 1)`; also with other spatial axes, `(N, T)`, `(N, D, H, W)`.
+        masks: of the same shape: true where the object is.
         tolerance: how far from the mask the largest value may lie, in pixels; 15 in the paper.
 
     Returns:
@@ -35,8 +35,8 @@ def pointing_game(maps: npt.ArrayLike, masks: npt.ArrayLike, tolerance: float = 
         raise InputError(f"tolerance is a distance in pixels, at least 0. Received: {tolerance!r}.")
     hits = np.zeros(len(values), bool)
     for i, (one, mask) in enumerate(zip(values, inside, strict=True)):
-        place = np.unravel_index(one.argmax(), one.shape)
-        distances = np.sqrt(np.square(np.argwhere(mask) - place).sum(axis=1))
+        peak = np.unravel_index(one.argmax(), one.shape)
+        distances = np.sqrt(np.square(np.argwhere(mask) - peak).sum(axis=1))
         hits[i] = one.max() > one.min() and bool((distances <= tolerance).any())
     return hits
 
@@ -45,8 +45,8 @@ def energy_in_mask(maps: npt.ArrayLike, masks: npt.ArrayLike) -> npt.NDArray[np.
     """Return the share of each map's sum that lies in its mask: `sum_mask(map) / sum(map)`.
 
     Args:
-        maps: without negative values, `(N, H, W)`, `(N, H, W, 1)` or of other axes.
-        masks: of the same shape: where the thing is.
+        maps: without negative values, `(N, H, W)` or `(N, H, W, 1)`; also with other spatial axes.
+        masks: of the same shape: true where the object is.
 
     Returns:
         `(N,)`, 0 to 1; 0 for a map of zeros.
@@ -61,7 +61,7 @@ def energy_in_mask(maps: npt.ArrayLike, masks: npt.ArrayLike) -> npt.NDArray[np.
     values, inside = _together(maps, masks)
     if (values < 0).any():
         raise InputError(
-            f"Energy is of maps without negative values. Received: {values.min():.3g}. "
+            f"The share of a sum needs maps without negative values. Received: {values.min():.3g}. "
             "Pass numpy.abs(maps), or numpy.maximum(maps, 0)."
         )
     # Divided by the largest first, so that no sum overflows.
@@ -78,9 +78,12 @@ def _together(maps: Any, masks: Any) -> tuple[npt.NDArray[np.float64], npt.NDArr
         values = values[..., 0]
     if values.ndim < 2 or values.shape != inside.shape or 0 in values.shape[1:]:
         raise InputError(
-            "There is a mask of its shape for each map, with the samples as the first axis. "
+            "Each map has a mask of the same shape, with the samples as the first axis. "
             f"Received: maps of shape {values.shape}, masks of shape {inside.shape}."
         )
     if not np.isfinite(values).all():
-        raise InputError(f"Maps are finite. Received: {np.count_nonzero(~np.isfinite(values))} that are not.")
+        raise InputError(
+            "Maps are finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(values))} of {values.size} values that are NaN or infinite."
+        )
     return values, inside.astype(bool)

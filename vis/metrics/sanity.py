@@ -1,7 +1,7 @@
 """Whether a map depends on what the model has learnt.
 
-A method whose maps stay as they are when the weights are replaced by random ones does not show what the
-model looks at, however good they look.
+If the maps of a method stay the same when the weights are replaced by random ones, they do not show what the
+model has learnt, however convincing they look.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from vis.attributions.batches import batches, in_memory
 from vis.errors import InputError, ModelError
 from vis.files.reading import first_line
 from vis.metrics.similarity import rank_correlation, structural_similarity
+from vis.metrics.tables import Table, median, numbers, summary
 
 ORDERS = ("cascading", "independent")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SanityCheck:
-    """How alike the maps are before and after layers are given random weights.
+    """How similar the maps are before and after layers are given random weights.
 
     Attributes:
-        order: `"cascading"`: each row has the layers of the rows above it random, too; or `"independent"`.
+        order: `"cascading"`: in each row, the layers of the rows above are random, too; or `"independent"`:
+            the layer of the row alone is.
         layers: the paths of the layers, from the output to the input.
         rank_correlation: `(layers, N)`, see `vis.metrics.rank_correlation`.
         structural_similarity: `(layers, N)`, see `vis.metrics.structural_similarity`.
@@ -42,20 +44,22 @@ class SanityCheck:
     rank_correlation: npt.NDArray[np.float64]
     structural_similarity: npt.NDArray[np.float64]
 
-    def table(self) -> str:
-        """Return a table of the medians over the samples."""
-        width = max(len(name) for name in ("layer", *self.layers))
-        lines = [f"{'layer':<{width}}{'rank correlation':>18}{'similarity':>12}"]
-        for name, *rows in zip(self.layers, self.rank_correlation, self.structural_similarity, strict=True):
-            rank, similarity = (median(row) for row in rows)
-            lines.append(f"{name:<{width}}{rank:>18.2f}{similarity:>12.2f}")
-        return "\n".join(lines)
+    def table(self) -> Table:
+        """Return a table of the medians over the samples, NaN left out."""
+        columns = (self.rank_correlation, self.structural_similarity)
+        medians = [numbers([median(row) for row in column]) for column in columns]
+        rows = list(zip(self.layers, *medians, strict=True))
+        return Table(["layer", "rank correlation", "similarity"], rows)
 
+    def plot(self, title: str = "", *, ax: Any = None) -> Any:
+        """Return a figure of the check, see `plot_sanity`."""
+        return plot_sanity({"": self}, title, ax=ax)
 
-def median(values: npt.NDArray[np.float64]) -> float:
-    """Return the median of what is no NaN, or NaN."""
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if known.size else float("nan")
+    def __repr__(self) -> str:
+        found = ", ".join(
+            f"{name}={summary(getattr(self, name))}" for name in ("rank_correlation", "structural_similarity")
+        )
+        return f"SanityCheck(order={self.order!r}, layers={self.layers}, {found})"
 
 
 def sanity_check(
@@ -66,21 +70,23 @@ def sanity_check(
     order: str = "cascading",
     seed: int = 0,
 ) -> SanityCheck:
-    """Compare the maps of a model with those of clones of it whose layers are given random weights.
+    """Compare the maps of a model with those of a clone whose layers are given random weights, one by one.
 
-    Layer by layer from the output to the input, weights are drawn anew by the layers' own initializers. A
-    method that shows what the model has learnt loses its maps on the way: the rank correlation falls towards
-    0. Where it stays high, the maps show the input and the architecture.
+    From the output to the input, the weights of each layer are drawn anew by the layer's own initializers.
+    The
+    maps of a method that shows what the model has learnt change: their rank correlation with the maps of the
+    trained model falls towards 0. Where it stays high, the maps show the input and the architecture.
 
     Args:
         explainer: makes an explainer of a model: a class such as `vis.attributions.Saliency`, or a function,
             such as `lambda model: Saliency(vis.linear_outputs(model))`.
         model: a functional or sequential Keras model. It is cloned, and not changed.
         inputs: as `Explainer.explain`; a data set is read into arrays.
-        targets: as `Explainer.explain`; None for the classes that the model itself predicts, in the clones,
-            too.
-        order: `"cascading"`: what is random stays random; or `"independent"`: one layer at a time.
-        seed: of the weights.
+        targets: as `Explainer.explain`; None for the classes that the trained model predicts, which the clone
+            is asked for, too.
+        order: `"cascading"`: a layer that is made random stays random; or `"independent"`: one layer at a
+            time.
+        seed: of the random weights.
 
     Raises:
         InputError: if the order is unknown.
@@ -94,8 +100,8 @@ def sanity_check(
     models.check_model(model)
     if models.unmodified(model)[1] is not None:
         raise ModelError(
-            f"{model.name!r} is a modified model, whose clone is none. Pass the model itself, and modify it "
-            "in the explainer: lambda model: Saliency(guided(model))."
+            f"{model.name!r} is a modified model, and its clone would not be. Pass the model itself, and "
+            "modify it in the explainer: lambda model: Saliency(guided(model))."
         )
     untrained, clone = _with_seed(seed, lambda: (_clone(model), _clone(model)))
     clone.set_weights(model.get_weights())
@@ -119,35 +125,36 @@ def sanity_check(
             for variable, old in zip(weights_of, trained, strict=True):
                 variable.assign(old)
     if not names:
-        raise ModelError(f"The model {model.name!r} has no weights that could be random.")
+        raise ModelError(f"The model {model.name!r} has no weights to replace by random ones.")
     return SanityCheck(order, names, np.array(ranks), np.array(similarities))
 
 
-def plot_sanity(checks: Mapping[str, SanityCheck], title: str = "") -> Any:
+def plot_sanity(checks: Mapping[str, SanityCheck], title: str = "", *, ax: Any = None) -> Any:
     """Return a figure of how the maps of methods change as layers are made random.
 
     Args:
         checks: of one model in one order, by the names of the methods.
         title: stands above the figure.
+        ax: Matplotlib axes, which the two panels divide between them; None for a new figure.
 
     Returns:
         A `matplotlib.figure.Figure`, see `vis.plotting.plot_spread`.
 
     Raises:
-        InputError: if there is no check, or they are of other layers or orders.
+        InputError: if there is no check, or they differ in their layers or order.
     """
     from vis import plotting
 
     kinds = {(check.order, *check.layers) for check in checks.values()}
     if len(kinds) != 1:
         raise InputError(
-            "Sanity checks of one model in one order are drawn together. "
+            "Sanity checks are drawn together if they are of one model in one order. "
             f"Received: {len(checks)} checks of {len(kinds)} kinds."
         )
     order, *layers = kinds.pop()
 
     def lines(name: str) -> dict[str, npt.NDArray[np.float64]]:
-        # As it was, a map is like itself.
+        # Before anything is random, a map is compared with itself.
         found = {method: getattr(check, name) for method, check in checks.items()}
         return {method: np.vstack([np.ones_like(rows[:1]), rows]) for method, rows in found.items()}
 
@@ -155,14 +162,17 @@ def plot_sanity(checks: Mapping[str, SanityCheck], title: str = "") -> Any:
         ["as trained", *layers],
         {name.replace("_", " "): lines(name) for name in ("rank_correlation", "structural_similarity")},
         title,
-        "random from the output to here" if order == "cascading" else "random alone",
+        "random from the output to here" if order == "cascading" else "the only random layer",
+        ax=ax,
     )
 
 
 def _maps(explainer: Explainer, inputs: Any, weights: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     found = [batch.maps for batch in explainer.explained(inputs, weights)]
     if len(found[0]) != 1:
-        raise InputError(f"The maps of one input are compared. Received: a model with {len(found[0])}.")
+        raise InputError(
+            f"A sanity check needs a model of one input. Received: a model with {len(found[0])}."
+        )
     return np.concatenate([part for (part,) in found])
 
 
@@ -186,7 +196,7 @@ def _clone(model: Any) -> Any:
     except Exception as error:  # whatever a layer of one's own raises
         raise ModelError(
             f"The model {model.name!r} cannot be cloned: {first_line(error)}. Its layers need a "
-            "get_config; what a subclassed model does is not known from outside: make it a functional one."
+            "get_config method, and a subclassed model has to be rewritten as a functional one."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How alike two maps of a sample are."""
+"""How similar two maps of a sample are."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray
 
 
 def structural_similarity(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the structural similarity of the maps of each sample, scaled to [0, 1] each.
+    """Return the structural similarity (SSIM) of the two maps of each sample, each scaled to [0, 1].
 
-    The mean over the places of `(2 m n + c) (2 s_mn + d) / ((m^2 + n^2 + c) (s_m^2 + s_n^2 + d))`, with the
-    means, variances and covariance under a normal window of deviation 1.5, `c = 0.01^2`, `d = 0.03^2`.
+    The mean over the positions of `(2 m n + c) (2 s_mn + d) / ((m^2 + n^2 + c) (s_m^2 + s_n^2 + d))`, with
+    the means m and n, variances and covariance in a Gaussian window of standard deviation 1.5, `c = 0.01^2`
+    and `d = 0.03^2`.
 
     Args:
-        first, second: `(N, H, W)`, `(N, H, W, 1)`, or of other places, `(N, T)`, `(N, D, H, W)`.
+        first, second: `(N, H, W)` or `(N, H, W, 1)`; also with other spatial axes, `(N, T)`, `(N, D, H, W)`.
 
     Returns:
         `(N,)`, at most 1.
@@ -67,8 +68,8 @@ def _similarity(one: Any, other: Any) -> float:
     m, n = mean(one), mean(other)
     covariance, first, second = (mean(a * b) - mean(a) * mean(b) for a, b in _products(one, other))
     c, d = _K1**2, _K2**2
-    places = (2 * m * n + c) * (2 * covariance + d) / ((m**2 + n**2 + c) * (first + second + d))
-    return float(places.mean())
+    local = (2 * m * n + c) * (2 * covariance + d) / ((m**2 + n**2 + c) * (first + second + d))
+    return float(local.mean())
 
 
 def _products(one: Any, other: Any) -> tuple[tuple[Any, Any], ...]:
@@ -79,7 +80,7 @@ def _pair(first: Any, second: Any) -> list[npt.NDArray[np.float64]]:
     pair = [checks.real(array, "A map").astype(np.float64) for array in (first, second)]
     if pair[0].shape != pair[1].shape or pair[0].ndim < 2:
         raise InputError(
-            "Two maps of each sample have one shape, with the samples as the first axis. "
+            "The two maps of a sample have the same shape, with the samples as the first axis. "
             f"Received: {pair[0].shape} and {pair[1].shape}."
         )
     if not all(np.isfinite(array).all() for array in pair):

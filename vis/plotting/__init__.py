@@ -6,19 +6,29 @@ they show themselves.
 """
 
 from vis.plotting.colors import DIVERGING, SEQUENTIAL, colorize
+from vis.plotting.features import plot_features
 from vis.plotting.figures import Figure
 from vis.plotting.over import overlay_map
 from vis.plotting.pictures import plot_grid, plot_maps, plot_saliency
+from vis.plotting.series import plot_series
 from vis.plotting.spread import plot_spread
+from vis.plotting.tokens import TokenFigure, plot_tokens
+from vis.plotting.volume import plot_volume, save_gif
 
 __all__ = [
     "DIVERGING",
     "SEQUENTIAL",
     "Figure",
+    "TokenFigure",
     "colorize",
     "overlay_map",
+    "plot_features",
     "plot_grid",
     "plot_maps",
     "plot_saliency",
+    "plot_series",
     "plot_spread",
+    "plot_tokens",
+    "plot_volume",
+    "save_gif",
 ]

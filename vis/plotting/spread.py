@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 
 from vis.errors import InputError
-from vis.plotting.figures import Figure
+from vis.plotting import figures
 
 
 def plot_spread(
-    ticks: Sequence[str],
+    ticks: Sequence[str] | Sequence[float],
     panels: Mapping[str, Mapping[str, npt.ArrayLike]],
     title: str = "",
     xlabel: str = "",
-) -> Figure:
-    """Return a figure of panels, one above the other, with a line for each of the same methods in each.
+    *,
+    ax: Axes | None = None,
+) -> Any:
+    """Return a figure of panels, one above the other, with a line for each method in each of them.
 
     A line is the median over the samples, with the middle half of the samples as a band; NaN is left out.
 
     Args:
-        ticks: names along the horizontal axis.
-        panels: by the panel's name, by the method's: values `(ticks, N)`.
+        ticks: names along the horizontal axis, or the numbers that the values belong to.
+        panels: by the panel's name, by the method's: values `(ticks, N)`. A method named "" is left out of
+            the legend.
         title: stands above the figure.
         xlabel: stands under the lowest panel.
+        ax: Matplotlib axes, which the panels divide among them; None for a new figure.
+
+    Returns:
+        A `Figure`; or `ax`.
 
     Raises:
         InputError: if there is no panel or method, or values have no row per tick.
@@ -33,20 +42,23 @@ def plot_spread(
     shapes = {name: np.shape(rows) for panel in panels.values() for name, rows in panel.items()}
     if not shapes or any(len(shape) != 2 or shape[0] != len(ticks) for shape in shapes.values()):
         raise InputError(f"A line has values (ticks, N), here ({len(ticks)}, N). Received: {shapes}.")
-    figure = Figure(figsize=(2.4 + 0.45 * len(ticks), 0.8 + 2.2 * len(panels)), layout="constrained")
-    if title:
-        figure.suptitle(title)
-    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for place, (panel, lines) in zip(axes, panels.items(), strict=True):
+    named = any(isinstance(tick, str) for tick in ticks)
+    x = np.arange(len(ticks)) if named else np.asarray(ticks, np.float64)
+    width = 2.4 + 0.45 * len(ticks) if named else 6.4
+    size = (width, (0.8 if named else 1.4) + 2.2 * len(panels))
+    drawn, grid = figures.panels(len(panels), 1, size, title, ax, sharex=True)
+    for axes, (panel, lines) in zip(grid[:, 0], panels.items(), strict=True):
         for number, (name, rows) in enumerate(lines.items()):
             kept = [row[~np.isnan(row)] for row in np.asarray(rows, np.float64)]
             spread = [np.quantile(row, (0.25, 0.5, 0.75)) if row.size else [np.nan] * 3 for row in kept]
             low, middle, high = np.transpose(spread)
-            place.plot(middle, marker="o", markersize=3, color=f"C{number}", label=name)
-            place.fill_between(range(len(ticks)), low, high, color=f"C{number}", alpha=0.2, linewidth=0)
-        place.axhline(0, color="0.7", linewidth=0.8)
-        place.set_ylabel(panel)
-    axes[0].legend(fontsize="small")
-    axes[-1].set_xticks(range(len(ticks)), ticks, rotation=60, ha="right", fontsize="small")
-    axes[-1].set_xlabel(xlabel)
-    return figure
+            axes.plot(x, middle, marker="o", markersize=3, color=f"C{number}", label=name)
+            axes.fill_between(x, low, high, color=f"C{number}", alpha=0.2, linewidth=0)
+        axes.axhline(0, color="0.7", linewidth=0.8)
+        axes.set_ylabel(panel)
+        if named:
+            axes.set_xticks(x, ticks, rotation=60, ha="right", fontsize="small")
+    if any(name for panel in panels.values() for name in panel):
+        grid[0, 0].legend(fontsize="small")
+    grid[-1, 0].set_xlabel(xlabel)
+    return drawn
