@@ -45,6 +45,7 @@ ROOMS = [
     "backend",
     "graph",
     "registry",
+    "reprs",
     "typing",
     "words",
     "foreign",

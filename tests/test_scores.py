@@ -218,6 +218,18 @@ def test_wrong_scores(model: keras.Model) -> None:
         Score(Source(model), SUM).gradients([X], np.full((5, 3), np.nan, np.float32))
 
 
+def test_an_operator_in_another_library_names_the_line(model: keras.Model) -> None:
+    def squares(m: Any, x: Any, y: Any) -> Any:
+        return np.sum(np.square(m(x)), axis=-1)
+
+    line = squares.__code__.co_firstlineno + 1
+    with pytest.raises(
+        GradientError, match=rf"line {line}: .*Write keras\.ops\.square\(m\(x\)\)\."
+    ) as raised:
+        Score(Source(model), squares).values([X], WEIGHTS)
+    assert "The operator 'squares'" in str(raised.value)
+
+
 # ---- finite or loud ------------------------------------------------------------------------------------
 
 PICTURES = random(2, 6, 6, 1)

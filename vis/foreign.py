@@ -88,7 +88,7 @@ def foreign_arrays(
 def called(function: Any) -> str:
     """Return what a function, or an object that is called like one, is called in messages."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    return repr(name.replace("<locals>.", ""))
+    return repr(name.split("<locals>.")[-1])
 
 
 def described(value: Any) -> str:

@@ -86,6 +86,10 @@ class Registry(Generic[T]):
         """Return the registered names in order of registration."""
         return list(self._objects)
 
+    def name_of(self, thing: T) -> str | None:
+        """Return the first name of a registered object, or None."""
+        return next((name for name, held in self._objects.items() if held is thing), None)
+
     @property
     def _article(self) -> str:
         return "an" if self.kind[0] in "aeiou" else "a"

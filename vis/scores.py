@@ -19,6 +19,7 @@ from keras import ops
 from vis import backend, checks, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, LayerError
+from vis.foreign import called, described, foreign_arrays
 from vis.source import Source
 from vis.traces import Trace, cached, check_numbers, evaluated
 
@@ -205,13 +206,13 @@ class Score:
 
     def _of_each(self, scores: npt.NDArray[Any], arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         if len(scores) != len(arrays[0]):
-            raise self._no_score(scores.shape)
+            raise self._no_score(f"{len(scores)} scores for {len(arrays[0])} samples")
         return checks.finite(scores, "The score of the samples")
 
-    def _no_score(self, shape: tuple[Any, ...]) -> GradientError:
+    def _no_score(self, received: str) -> GradientError:
         return GradientError(
-            "An operator returns the score of each sample, (batch,), in keras.ops. Received from "
-            f"{self.operator!r}: shape {shape}. Sum over the other axes."
+            "An operator returns the score of each sample, (batch,), a tensor of keras.ops. Received from "
+            f"{called(self.operator)}: {received}. Sum over the other axes."
         )
 
     def _fitted(
@@ -320,11 +321,11 @@ class Score:
                 outputs, values = probe.run(asked, kernels=kernels)
                 return outputs if layer is None else values[0]
 
-            score = operator(model, inputs, *targets)
-            shape = tuple(getattr(score, "shape", ("no tensor",)))
-            numbers = len(shape) == 1 and not isinstance(shape[0], str)
-            if not numbers or keras.backend.standardize_dtype(score.dtype) == "string":
-                raise self._no_score(shape)
+            with foreign_arrays("The operator", operator, GradientError):
+                score = operator(model, inputs, *targets)
+            numbers = ops.is_tensor(score) and keras.backend.standardize_dtype(score.dtype) != "string"
+            if not numbers or len(score.shape) != 1:
+                raise self._no_score(described(score))
             watched = self.explained(given) if watch is None else values[-1:]
             if kind == "scores":
                 watched = []

@@ -391,7 +391,7 @@ def test_the_output_layer_acts(model: keras.Model, name: str) -> None:
     """Whether named by its index, its name or itself, or by the earlier name of the argument."""
     explain = EXPLAINERS[name]
     if name.startswith("smooth "):
-        with pytest.raises(InputError, match="brings its output_layer"):
+        with pytest.raises(InputError, match="keeps its own settings"):
             explain(model, output_layer=-2)
         return
     shorter = keras.Model(model.inputs, model.get_layer("dense").output)

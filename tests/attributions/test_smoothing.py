@@ -272,7 +272,7 @@ def test_wrong_calls(network: keras.Model) -> None:
         {"output_layer_index": -1},
     ]
     for given in brought:
-        with pytest.raises(InputError, match="brings its output_layer"):
+        with pytest.raises(InputError, match="keeps its own settings"):
             SmoothGrad(Saliency(network), **given)
     with pytest.raises(NotImplementedError):
         Smoothed(network).explain(random(1, 6, 5, 2), 0)

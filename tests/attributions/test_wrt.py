@@ -213,7 +213,7 @@ def _in_float32(config: Any) -> Any:
 def test_what_cannot_be_read(model: keras.Model, layers: dict[str, Any]) -> None:
     with pytest.raises(LayerError, match="embeddings"):
         Saliency(model, wrt="embeddings")
-    with pytest.raises(InputError, match="brings its"):
+    with pytest.raises(InputError, match="Pass wrt to Saliency"):
         SmoothGrad(Saliency(model, wrt="embedding"), wrt="embedding")
     with pytest.raises(GradientError, match="scores"):
         Saliency(model, "embedding", wrt=layers["scores"])(TOKENS[:, :1], 0)

@@ -1,5 +1,6 @@
 """Losses of one's own, through the whole gradient."""
 
+import re
 from typing import Any
 
 import keras
@@ -153,3 +154,33 @@ def test_a_loss_is_printed_by_its_name() -> None:
             raise NotImplementedError
 
     assert str(Named()) == "a name"
+
+
+class Written(Loss):
+    """A loss of a layer by a function."""
+
+    name = "written"
+
+    def __init__(self, layer: Any, function: Any) -> None:
+        self.layer, self.function = layer, function
+
+    def build_loss(self) -> Any:
+        return self.function(self.layer.output)
+
+
+@pytest.mark.parametrize(
+    ("function", "advice"),
+    [
+        (lambda x: -np.mean(x), "which calls NumPy on .* Write keras.ops.mean(x)."),
+        (lambda x: -tf.reduce_mean(x, axis=-1), "which calls TensorFlow on .* keras.ops.mean(x, axis=-1)."),
+        (lambda x: -x.mean(), "has no 'mean'. Write keras.ops.mean(x)."),
+    ],
+    ids=["NumPy", "TensorFlow", "a method"],
+)
+def test_a_loss_in_another_library_names_the_line(model: keras.Model, function: Any, advice: str) -> None:
+    pattern = re.escape(f"{__file__}, line {function.__code__.co_firstlineno}: ") + ".*"
+    pattern += re.escape(advice).replace(r"\.\*", ".*")
+    with pytest.raises(
+        GradientError, match=f"The loss 'Written.build_loss' is written in keras.ops.*{pattern}"
+    ):
+        input_gradient(Source(model), [(Written(model.layers[0], function), 1)], [X])

@@ -395,7 +395,7 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
     }
     for what, made in results.items():
         row(about, f"a grad_modifier that returns {what}", ModifierError,
-            ("A gradient modifier returns finite values in the shape", "Received from"),
+            ("A gradient modifier returns finite numbers in the shape", "Received from"),
             lambda d, made=made: call(net(), -1, 1, IMAGE, grad_modifier=made))
     row(about, "an unknown backprop_modifier", ModifierError,
         ("Unknown backprop modifier: 'gided'", "Did you mean 'guided'", "Valid names"),
@@ -490,7 +490,7 @@ NONSENSE: dict[str, tuple[Any, tuple[str, ...]]] = {
     "None": (None, ("build_loss() of the loss 'mine' must return an expression", "Received: None")),
     "a number": (1.5, ("must return an expression of keras.ops", "Received: 1.5 of type float")),
     "a string": ("end", ("must return an expression of keras.ops", "Received: 'end' of type str")),
-    "an array": (IMAGE, ("must return an expression of keras.ops", "ndarray")),
+    "an array": (IMAGE, ("must return an expression of keras.ops", "an array of NumPy, of shape")),
     "a tensor with a value": (lambda: ops.zeros(3), ("must return an expression of keras.ops", "Received:")),
     "a tuple": (lambda: (net().layers[-1].output,), ("must return an expression of keras.ops", "tuple")),
     "a layer": (lambda: net().layers[-1], ("must return an expression of keras.ops", "Dense")),
@@ -797,7 +797,7 @@ row("vis.backprop_modifiers.BackpropModifier", "training a modified model", Mode
     ("runs in inference mode only", "Received: training=True", "Train the original"),
     lambda d: vis.backprop_modifiers.get("guided")(net())(X, training=True))
 row("vis.grad_modifiers.applied", "a modifier that returns NaN", ModifierError,
-    ("returns finite values in the shape", "Received from"),
+    ("returns finite numbers in the shape", "Received from"),
     lambda d: grad_modifiers.applied(lambda g: g * np.nan, IMAGE))
 
 for jitter in (-1, np.nan, np.inf, "a", None, [], [[1, 2]], [1, -1]):
@@ -969,11 +969,15 @@ RETURNED: dict[str, tuple[Any, tuple[str, ...]]] = {
     ),
     "a float": (
         lambda model, inputs, targets: 1.0,
-        ("An operator returns the score of each sample", "no tensor"),
+        ("An operator returns the score of each sample", "1.0 of type float"),
+    ),
+    "an array": (
+        lambda model, inputs, targets: np.ones(2),
+        ("An operator returns the score of each sample", "an array of NumPy, of shape (2,)"),
     ),
     "None": (
         lambda model, inputs, targets: None,
-        ("An operator returns the score of each sample", "no tensor"),
+        ("An operator returns the score of each sample", "None of type NoneType"),
     ),
     "scores of another number": (
         lambda model, inputs, targets: ops.concatenate([model(inputs)[:, 0]] * 2),
@@ -1061,7 +1065,7 @@ row("vis.attributions.Saliency", "an unknown backprop_modifier", ModifierError,
 row("vis.attributions.Saliency", "an unknown grad_modifier", ModifierError,
     ("Unknown gradient modifier", "'absolute'"), lambda d: Saliency(net(), grad_modifier="absolut"))
 row("vis.attributions.Saliency", "a grad_modifier that returns another shape", ModifierError,
-    ("finite values in the shape", "Received from"),
+    ("finite numbers in the shape", "Received from"),
     lambda d: Saliency(net(), grad_modifier=lambda g: g[:1]).explain(X, Y))
 row("vis.attributions.Saliency", "tokens", InputError, ("no gradient with respect to an integer", "wrt='"),
     lambda d: Saliency(tokens()).explain(np.zeros((2, 5), int), 0))
@@ -1153,7 +1157,7 @@ for name, least in (("SmoothGrad", 1), ("SquareGrad", 1), ("VarGrad", 2)):
             ("seed is a whole number of at least 0", f"Received: {seed!r}"),
             lambda d, make=make, seed=seed: make(net(), seed=seed))
     row(about, "an explainer and a layer", InputError,
-        ("brings its output_layer", "Give them to the explainer"),
+        ("is smoothed keeps its own settings", "Pass output_layer to Saliency"),
         lambda d, make=make: make(Saliency(net()), -1))
 for name in ("patch_size", "patch_stride"):
     for value in (0, -1, 1.5, "a", True, (3, 0)):
@@ -1171,7 +1175,7 @@ row("vis.attributions.Occlusion", "patch_stride is larger than patch_size", Inpu
     ("patch_stride is at most patch_size", "patch_stride=3, patch_size=2"),
     lambda d: attributions.Occlusion(net(), patch_size=2, patch_stride=3))
 row("vis.attributions.Occlusion", "a number in second position", LayerError,
-    ("Xplique the batch size. Received: 2", "patch_size=2, batch_size=2 or output_layer=2"),
+    ("in Xplique it is the batch size. Received: 2", "patch_size=2, batch_size=2 or output_layer=2"),
     lambda d: attributions.Occlusion(net(), 2))
 for value in (np.nan, np.inf, "grey", None, True):
     row("vis.attributions.Occlusion", f"occlusion_value is {value!r}", InputError,
@@ -1182,7 +1186,7 @@ row("vis.attributions.Occlusion", "two inputs", InputError, ("Occlusion covers o
 for name in ("Explainer", "ClassActivation"):
     row(f"vis.attributions.{name}", "itself", TypeError, "abstract",
         lambda d, name=name: getattr(attributions, name)(net()))
-row("vis.attributions.Smoothed", "an explainer and a layer", InputError, "brings its output_layer",
+row("vis.attributions.Smoothed", "an explainer and a layer", InputError, "keeps its own settings",
     lambda d: attributions.Smoothed(Saliency(net()), -1))
 row("vis.attributions.ModifiedGradient", "a string", ModelError, "Expected a keras.Model",
     lambda d: Modified("model.keras"))

@@ -137,7 +137,7 @@ def test_a_modified_model_is_explained_by_its_own_rule() -> None:
         ({"grad_modifier": "abs"}, errors.ModifierError, "Valid names: absolute, invert"),
         ({"grad_modifier": 1}, errors.ModifierError, "Not a gradient modifier"),
         ({"grad_modifier": lambda g: g[0]}, errors.ModifierError, "shape (2, 3) for (2, 2, 3)"),
-        ({"grad_modifier": np.log}, errors.ModifierError, "values not finite"),
+        ({"grad_modifier": np.log}, errors.ModifierError, "values NaN or infinite"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the logarithm of zero is the point

@@ -9,33 +9,49 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import advice, inputs, maps, models
+from vis import advice, backprop_modifiers, inputs, maps, models
+from vis.attributions import operators
 from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, weighs
 from vis.attributions.batches import Arrays, batches
+from vis.attributions.operators import OperatorLike
+from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import EmptyMapWarning, InputError, warn
+from vis.reprs import TypedRepr
 from vis.scores import Score
+from vis.typing import Data, Layer, Map, Maps, Targets
+from vis.words import Reducer
+
+__all__ = ["Attribution", "Explained", "Explainer"]
 
 
-@dataclass(frozen=True)
-class Attribution:
-    """What an explainer finds for a batch: an array per input, or one of a map per sample; and the scores of
-    the samples, `(batch,)`, where they were met on the way.
+@dataclass(frozen=True, repr=False)
+class Attribution(TypedRepr):
+    """What an explainer finds for a batch.
+
+    Args:
+        maps: an array for each input, `(batch, ...)`, or a single one.
+        scores: the scores of the samples, `(batch,)`, if they were computed on the way.
     """
 
     maps: Arrays
     scores: npt.NDArray[Any] | None = None
 
 
-@dataclass(frozen=True)
-class Explained:
-    """The maps of a batch in flat order, with what they explain: the targets; the scores and the predicted
-    classes if asked for.
+@dataclass(frozen=True, repr=False)
+class Explained(TypedRepr):
+    """The maps of a batch with what they explain.
+
+    Args:
+        maps: an array for each input in flat order, `(batch, ...)`, or a single one.
+        targets: the weights of the outputs, or what the operator was given, `(batch, ...)`.
+        scores: the scores of the samples, `(batch,)`; None if nobody asked for them.
+        predictions: the predicted classes, `(batch,)`; None if nobody asked for them.
     """
 
     maps: Arrays
@@ -44,7 +60,7 @@ class Explained:
     predictions: npt.NDArray[np.int64] | None = None
 
 
-class Explainer(ABC):
+class Explainer(TypedRepr, ABC):
     """Explains the outputs of a model for batches and data sets.
 
     Subclass it and implement `attribute`.
@@ -54,18 +70,18 @@ class Explainer(ABC):
         output_layer: the layer whose output is explained: an index, a name, a path, a call such as
             `"encoder:1"`, a symbolic tensor, or the layer; None for the model's output.
         batch_size: the largest number of samples that the model is given at once; None for all.
-        operator: what makes one score of a sample's output: a task's name or a function
-            `operator(model, inputs, targets)`, see `vis.attributions.operators`; None for the outputs
-            weighed by the targets.
+        operator: how a sample's output becomes one score: the name of a task or a function
+            `operator(model, inputs, targets)`, see `vis.attributions.operators`; None for the sum of the
+            outputs weighted by the targets.
         reducer: how the channels of an image become one: `"max"`, `"mean"`, `"min"`, `"sum"`, or None to
             keep them.
-        backprop_modifier: the derivative of activations, see `vis.visualize_saliency`.
+        backprop_modifier: which derivative activations have, see `vis.visualize_saliency`.
         output_layer_index: an earlier name of `output_layer`.
-        wrt: the layer whose output is attributed, in place of the inputs, such as the embedding of tokens,
+        wrt: the layer whose output is attributed instead of the inputs, such as the embedding of tokens,
             named in the same ways; None for the inputs.
-        fold_layers: whether batch normalizations after convolutions and dense layers are folded into their
-            kernels, at each call from the weights as they are then, and zero paddings before convolutions
-            into those. It is faster and rounds in another way: a ReLU at zero may switch.
+        fold_layers: whether to fold batch normalizations into the convolutions and dense layers before them,
+            and zero paddings into the convolutions after them, at each call with the weights of that moment.
+            It is faster and rounds differently: a ReLU at zero may switch.
 
     Raises:
         ModelError, LayerError, ModifierError, InputError: see `vis.errors`.
@@ -81,14 +97,14 @@ class Explainer(ABC):
 
     def __init__(
         self,
-        model: Any,
-        output_layer: Any = None,
+        model: keras.Model,
+        output_layer: Layer | None = None,
         batch_size: int | None = 64,
-        operator: Any = None,
-        reducer: str | None = "mean",
-        backprop_modifier: Any = None,
-        output_layer_index: Any = None,
-        wrt: Any = None,
+        operator: OperatorLike = None,
+        reducer: Reducer | None = "mean",
+        backprop_modifier: BackpropModifierLike = None,
+        output_layer_index: Layer | None = None,
+        wrt: Layer | None = None,
         fold_layers: bool = False,
     ) -> None:
         if output_layer is not None and output_layer_index is not None:
@@ -101,7 +117,7 @@ class Explainer(ABC):
         models.warn_of_softmax(end.name, models.squashings(model, score.layer))
         self._explain(score, batch_size, reducer)
 
-    def _explain(self, score: Score, batch_size: int | None, reducer: str | None) -> None:
+    def _explain(self, score: Score, batch_size: int | None, reducer: Reducer | None) -> None:
         if batch_size is not None:
             batch_size = whole("batch_size", batch_size)
         if reducer is not None and reducer not in [*maps.REDUCERS]:
@@ -111,25 +127,54 @@ class Explainer(ABC):
         self.batch_size = batch_size
         self.reducer = reducer
 
+    @property
+    def output_layer(self) -> str | None:
+        """The path of the layer whose output is explained, or None for the model's output."""
+        return path_in(self.model, self.score.layer)
+
+    @property
+    def wrt(self) -> str | None:
+        """The path of the layer whose output is attributed, or None for the inputs."""
+        return path_in(self.model, self.score.wrt)
+
+    def _arguments(self) -> dict[str, Any]:
+        modifier = self.score.modifier
+        operator = operators.name_of(self.score.operator)
+        known = modifier is not None and modifier.name in backprop_modifiers.names()
+        return {
+            "operator": None if operator == "classification" else operator or self.score.operator,
+            "backprop_modifier": modifier.name
+            if modifier is not None and known and backprop_modifiers.get(modifier.name) == modifier
+            else modifier,
+            "output_layer_index": None,
+            "fold_layers": self.score.fold,
+        }
+
     @abstractmethod
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         """Return the attribution of each value of each input, for one batch.
 
         Args:
-            arrays: the inputs in flat order, each `(batch, ...)`, and behind them what else the scores depend
-                on, see `Score.begin`. What is attributed is `self.score.explained(arrays)`.
+            arrays: the inputs in flat order, each `(batch, ...)`, followed by what else the scores depend on,
+                see `Score.begin`. What is attributed is `self.score.explained(arrays)`.
             targets: the weights of the outputs, `(batch, ...)`, or what the operator takes.
         """
 
-    def explain(self, inputs: Any, targets: Any = None) -> Any:
+    @overload
+    def explain(self, inputs: npt.NDArray[Any], targets: Targets = None) -> Map: ...
+
+    @overload
+    def explain(self, inputs: Data, targets: Targets = None) -> Maps: ...
+
+    def explain(self, inputs: Data, targets: Targets = None) -> Maps:
         """Return the attributions of inputs.
 
         Args:
             inputs: what `Model.predict` takes: an array, a tensor, or the structure of several that the model
                 takes, with a batch axis: `(N, W)`, `(N, T, W)`, `(N, H, W, C)`, `(N, D, H, W, C)`; or a
                 `tf.data.Dataset`, a `keras.utils.PyDataset` or another iterator, of inputs, of pairs
-                `(inputs, targets)` or of triples with the weights of a training, which are left aside, one
-                by one or in batches.
+                `(inputs, targets)` or of triples with sample weights, which are ignored, one by one or in
+                batches.
             targets: which output of each sample, see `vis.attributions.targets.as_weights`: weights in the
                 shape of the outputs, such as one-hot rows `(N, outputs)`; a label per sample, `(N,)` or
                 `(N, 1)`; an int for all; of outputs with positions, a label per position, `(N, H, W)` for
@@ -154,26 +199,38 @@ class Explainer(ABC):
         self._warn_of_empty(parts, np.array(idle, bool))
         return self._packed(parts, inputs)
 
-    def __call__(self, inputs: Any, targets: Any = None) -> Any:
+    @overload
+    def __call__(self, inputs: npt.NDArray[Any], targets: Targets = None) -> Map: ...
+
+    @overload
+    def __call__(self, inputs: Data, targets: Targets = None) -> Maps: ...
+
+    def __call__(self, inputs: Data, targets: Targets = None) -> Maps:
         """Return the attributions of inputs: another way to write `explain`."""
         return self.explain(inputs, targets)
 
-    def explained(self, inputs: Any, targets: Any = None, scores: bool = False) -> Iterator[Explained]:
-        """Yield what is found for each batch, as soon as it is.
+    def explained(self, inputs: Data, targets: Targets = None, scores: bool = False) -> Iterator[Explained]:
+        """Yield the maps of each batch as soon as they are computed.
 
-        Args and raises: as `explain`; and whether the scores and the predicted classes are wanted, too.
+        Args:
+            inputs: as `explain`.
+            targets: as `explain`.
+            scores: whether the scores and the predicted classes of the samples are wanted, too.
+
+        Raises:
+            InputError, FilterError, LayerError, GradientError: as `explain`.
         """
         pick = pick_of(self.score)
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
             yield self.explain_arrays(arrays, given, scores)
 
-    def explain_arrays(self, arrays: Arrays, given: Any, scores: bool = False) -> Explained:
-        """Return what is found for one batch.
+    def explain_arrays(self, arrays: Arrays, given: Targets, scores: bool = False) -> Explained:
+        """Return the maps of one batch.
 
         Args:
             arrays: the inputs in flat order, each `(batch, ...)`.
             given: its targets, as `explain` takes them.
-            scores: whether the scores and the predicted classes are wanted, too.
+            scores: whether the scores and the predicted classes of the samples are wanted, too.
         """
         if not len(arrays[0]):
             arrays = self.score.begin(arrays)
@@ -193,17 +250,17 @@ class Explainer(ABC):
         return Explained(reduced, weights, values, predictions)
 
     def empty(self, arrays: Arrays) -> Arrays:
-        """Return the attributions of a batch of no sample."""
+        """Return the attributions of an empty batch."""
         return [np.zeros(array.shape) for array in self.score.explained(arrays)]
 
     def fixed(self) -> Explainer:
-        """Return this explainer for a run in which no weight changes: what is folded is folded now, once."""
+        """Return this explainer for a run in which no weight changes: it folds layers once, now."""
         other = copy.copy(self)
         other.score = self.score.fixed()
         return other
 
     def settings(self) -> dict[str, Any]:
-        """Return what the attributions depend on, beside the model's weights, in plain values."""
+        """Return all that the attributions depend on besides the model's weights, as plain values."""
         score = self.score
         said = {
             "method": type(self).__name__,
@@ -221,24 +278,24 @@ class Explainer(ABC):
 
     def write(
         self,
-        inputs: Any,
+        inputs: Data,
         path: str | os.PathLike[str],
-        targets: Any = None,
+        targets: Targets = None,
         resume: bool = True,
         progress: bool = True,
         *,
         source: dict[str, Any] | None = None,
     ) -> None:
-        """Explain inputs of any number into a chunked Zarr group, with constant memory.
+        """Explain any number of inputs into a chunked Zarr group, with constant memory.
 
-        See `vis.attributions.store.write`.
+        Args and raises: see `vis.attributions.store.write`.
         """
         from vis.attributions import store
 
         store.write(self, inputs, path, targets, resume, progress, source=source)
 
     def at_once(self) -> int | None:
-        """Return the largest number of samples of a batch, or None for all."""
+        """Return the largest number of samples in a batch, or None for all."""
         symbols = self.score.source.symbols
         fixed = None if symbols is None else keras.tree.flatten(symbols)[0].shape[0]
         return self.batch_size if fixed is None else int(fixed)
@@ -284,13 +341,23 @@ class Explainer(ABC):
                     EmptyMapWarning,
                 )
 
-    def _packed(self, parts: Arrays, given: Any) -> Any:
+    def _packed(self, parts: Arrays, given: Data) -> Maps:
         symbols = self.score.source.symbols
         if self.score.wrt is not None:
             return parts[0]
         if len(parts) == 1 and (symbols is None or len(keras.tree.flatten(symbols)) > 1):
             return parts[0]  # one map, whatever the number of inputs
-        return inputs.packed(symbols, parts, given if isinstance(given, dict) else None)
+        maps_of: Maps = inputs.packed(symbols, parts, given if isinstance(given, dict) else None)
+        return maps_of
+
+
+def path_in(model: keras.Model, point: Any) -> str | None:
+    """Return what names a layer, or a call of one, in a model."""
+    if point is None:
+        return None
+    operation = models.operation_of(point)
+    path = models.paths_of(models.unmodified(model)[0]).get(id(operation), operation.name)
+    return f"{path}{point.name.removeprefix(operation.name)}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,42 +1,49 @@
-"""Class activation maps: the positions of a layer, weighed by what they do for the score."""
+"""Class activation maps: the feature maps of a layer, weighted by their effect on the score."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from vis import class_maps, models
-from vis.attributions.base import Attribution, Explainer
+from vis.attributions.base import Attribution, Explainer, path_in
 from vis.attributions.batches import Arrays
+from vis.attributions.operators import OperatorLike
+from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import GradientError
 from vis.models import Weighed
+from vis.typing import Layer
+
+__all__ = ["ClassActivation", "GradCAM", "GradCAMPlusPlus", "LayerCAM"]
 
 
 class ClassActivation(Explainer):
     """A map over the positions of a layer, laid over the input that it sees; no value is negative.
 
-    Each position stands where the centre of its receptive field lies; between them the map is linear, beyond
-    the outermost ones constant as far as these see, and zero where the layer sees nothing.
+    Each spatial position of the layer lies at the centre of its receptive field. Between these the map is
+    interpolated linearly; outside the outermost ones it is constant as far as their receptive fields reach,
+    and zero where the layer sees nothing.
 
     Args:
-        model, output_layer, batch_size, operator, backprop_modifier, fold_layers: see
+        model, output_layer, batch_size, operator, backprop_modifier, output_layer_index, fold_layers: see
             `Explainer`.
-        conv_layer: the layer whose positions are weighed, named as `output_layer`; None for the last one
+        conv_layer: the layer whose feature maps are weighted, named as `output_layer`; None for the last one
             before the output that every path from the input crosses and whose output has more than one
             position, for each input that has positions.
-        grid: `(height, width)` of the tokens of a transformer, where the model's computation does not tell;
-            they stand last, behind class and register tokens.
+        grid: `(height, width)` of the tokens of a transformer, where the model's computation does not tell.
+            These tokens come last, after class and register tokens.
 
     Returns from `explain`:
         `(N, H, W, 1)`, `(N, T, 1)` or `(N, D, H, W, 1)`. If the layer sees several inputs, or several inputs
-        with positions have a layer each, a map per input in their structure, zeros for an input without
+        with positions have a layer each, a map per input in their structure, with zeros for an input without
         positions.
 
     Raises:
-        LayerError: if no layer has positions, or the one named has none that lie over an input.
+        LayerError: if no layer has positions, or those of the named layer do not lie over an input.
 
     Warns:
         StretchedMapWarning: if an operation between the input and the layer could not be followed.
@@ -46,16 +53,16 @@ class ClassActivation(Explainer):
 
     def __init__(
         self,
-        model: Any,
-        output_layer: Any = None,
+        model: keras.Model,
+        output_layer: Layer | None = None,
         batch_size: int | None = 64,
-        operator: Any = None,
-        conv_layer: Any = None,
-        backprop_modifier: Any = None,
-        output_layer_index: Any = None,
+        operator: OperatorLike = None,
+        conv_layer: Layer | None = None,
+        backprop_modifier: BackpropModifierLike = None,
+        output_layer_index: Layer | None = None,
         fold_layers: bool = False,
         *,
-        grid: Any = None,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(
             model,
@@ -74,6 +81,9 @@ class ClassActivation(Explainer):
             points = [layer.point for layer in self._weighed([])]
             self.conv_layer = points[0] if len(points) == 1 else points
 
+    def _arguments(self) -> dict[str, Any]:
+        return {**super()._arguments(), "conv_layer": path_in(self.model, self._named)}
+
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         laid = class_maps.Laid(arrays)
         for layer in self._weighed(arrays):
@@ -91,7 +101,7 @@ class ClassActivation(Explainer):
         return laid.result(trailing=True)
 
     def _weighed(self, arrays: Arrays) -> list[Weighed]:
-        """Return what is weighed for inputs of the sizes of `arrays`, or of those that the model tells."""
+        """Return the layers for inputs of the sizes of `arrays`, or of those that the model tells."""
         source = self.score.source
         specs = source.sized(arrays) if arrays else source.specs([])
         with source.tried(specs):
@@ -104,10 +114,10 @@ class ClassActivation(Explainer):
 
     @abstractmethod
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the map over the positions, `(batch, ...)`, before what is negative is cut off.
+        """Return the map over the positions, `(batch, ...)`, before its negative values become 0.
 
         Args:
-            gradient: of the score by the features, `(batch, ..., channels)`.
+            gradient: of the score with respect to the features, `(batch, ..., channels)`.
             features: the output of the layer, of the same shape.
         """
 
@@ -129,7 +139,7 @@ class GradCAM(ClassActivation):
 class GradCAMPlusPlus(ClassActivation):
     """Grad-CAM++: `max(sum_k w_k A_k, 0)`, `w_k = sum_p a_k(p) max(g_k(p), 0)`.
 
-    `a = g^2 / (2 g^2 + g^3 sum_p A)`, 0 where `g` is, with `g = dS / dA`: the closed form for the
+    `a = g^2 / (2 g^2 + g^3 sum_p A)`, or 0 where `g = 0`, with `g = dS / dA`: the closed form for the
     exponential of the score.
 
     Args: see `ClassActivation`.

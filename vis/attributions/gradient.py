@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from vis import grad_modifiers
 from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
+from vis.attributions.operators import OperatorLike
+from vis.backprop_modifiers.base import BackpropModifierLike
+from vis.grad_modifiers.base import GradModifierLike
+from vis.typing import Layer
+from vis.words import BackpropModifierName, Reducer
+
+__all__ = [
+    "DeconvNet",
+    "GradientExplainer",
+    "GradientInput",
+    "GuidedBackprop",
+    "ModifiedGradient",
+    "Saliency",
+]
 
 
 class GradientExplainer(Explainer):
@@ -23,7 +38,12 @@ class GradientExplainer(Explainer):
         return Attribution(self.made_of(gradients, arrays), found.scores)
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
-        """Return what is made of the gradients of a batch of inputs; the gradients themselves by default."""
+        """Return the attributions for the gradients of a batch; the gradients themselves by default.
+
+        Args:
+            gradients: of each input, `(batch, ...)`.
+            arrays: the inputs, of the same shapes.
+        """
         return gradients
 
 
@@ -31,8 +51,9 @@ class Saliency(GradientExplainer):
     """How strongly each value of an input changes the score: `max_c |dS / dx_c|`.
 
     Args:
-        model, output_layer, batch_size, operator, backprop_modifier, options: see `Explainer`.
-        reducer: how the channels become one.
+        model, output_layer, batch_size, operator, backprop_modifier, output_layer_index, wrt, fold_layers:
+            see `Explainer`.
+        reducer: how the channels of an image become one.
         grad_modifier: what is done to the gradient of each sample, see `vis.visualize_saliency`.
 
     Reference:
@@ -41,17 +62,34 @@ class Saliency(GradientExplainer):
 
     def __init__(
         self,
-        model: Any,
-        output_layer: Any = None,
+        model: keras.Model,
+        output_layer: Layer | None = None,
         batch_size: int | None = 64,
-        operator: Any = None,
-        reducer: str | None = "max",
-        backprop_modifier: Any = None,
-        grad_modifier: Any = "absolute",
-        **options: Any,
+        operator: OperatorLike = None,
+        reducer: Reducer | None = "max",
+        backprop_modifier: BackpropModifierLike = None,
+        grad_modifier: GradModifierLike = "absolute",
+        *,
+        output_layer_index: Layer | None = None,
+        wrt: Layer | None = None,
+        fold_layers: bool = False,
     ) -> None:
-        super().__init__(model, output_layer, batch_size, operator, reducer, backprop_modifier, **options)
+        super().__init__(
+            model,
+            output_layer,
+            batch_size,
+            operator,
+            reducer,
+            backprop_modifier,
+            output_layer_index,
+            wrt,
+            fold_layers,
+        )
         self.grad_modifier = grad_modifiers.get(grad_modifier)
+
+    def _arguments(self) -> dict[str, Any]:
+        name = grad_modifiers.name_of(self.grad_modifier)
+        return {**super()._arguments(), "grad_modifier": name}
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
         # Sample by sample: a modifier of one's own may look at all that it is given. In place: a fresh array
@@ -76,20 +114,36 @@ class GradientInput(GradientExplainer):
 
 
 class ModifiedGradient(GradientExplainer):
-    """Explains by the gradient under one backprop modifier. Subclass it and name that."""
+    """Explains by the gradient under one backprop modifier. Subclass it and name the modifier.
 
-    modifier: str
+    Args: see `Explainer`.
+    """
+
+    modifier: BackpropModifierName | str
 
     def __init__(
         self,
-        model: Any,
-        output_layer: Any = None,
+        model: keras.Model,
+        output_layer: Layer | None = None,
         batch_size: int | None = 64,
-        operator: Any = None,
-        reducer: str | None = "mean",
-        **options: Any,
+        operator: OperatorLike = None,
+        reducer: Reducer | None = "mean",
+        *,
+        output_layer_index: Layer | None = None,
+        wrt: Layer | None = None,
+        fold_layers: bool = False,
     ) -> None:
-        super().__init__(model, output_layer, batch_size, operator, reducer, self.modifier, **options)
+        super().__init__(
+            model,
+            output_layer,
+            batch_size,
+            operator,
+            reducer,
+            self.modifier,
+            output_layer_index,
+            wrt,
+            fold_layers,
+        )
 
 
 class DeconvNet(ModifiedGradient):

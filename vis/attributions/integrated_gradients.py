@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -14,27 +14,37 @@ from vis.attributions.asked import pick_of, targets_of
 from vis.attributions.base import Attribution, whole
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.gradient import GradientExplainer
+from vis.attributions.operators import OperatorLike
 from vis.attributions.sampled import average
+from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import InputError
+from vis.typing import Data, Inputs, Layer, Targets
+from vis.words import IntegrationMethod, Reducer
 
-METHODS = ("gauss-legendre", "trapezoid")
+__all__ = ["IntegratedGradients"]
+
+METHODS = get_args(IntegrationMethod)
 
 
 class IntegratedGradients(GradientExplainer):
     """What each value of an input contributes to the score's rise from a baseline.
 
-    `(x - x0) int_0^1 dS/dx (x0 + a (x - x0)) da`, the integral by a sum over `steps` points. The
-    attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` gives.
-    Steps that the model masks in `x` are masked all the way, and stay as they are.
+    `(x - x0) int_0^1 dS/dx (x0 + a (x - x0)) da`, with the integral as a sum over `steps` points. The
+    attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` returns.
+    Time steps that the model masks in `x` are masked along the whole path, and stay as they are.
 
     Args:
-        model, output_layer, operator, reducer, backprop_modifier, options: see `Explainer`.
-        batch_size: the largest number of points that the model is given at once; on a CPU small batches are
-            the faster ones, on a GPU large ones.
+        model, output_layer, operator, reducer, backprop_modifier, output_layer_index, wrt, fold_layers: see
+            `Explainer`.
+        batch_size: the largest number of points that the model is given at once; small batches are faster on
+            a CPU, large ones on a GPU.
         steps: the number of points.
-        baseline: `x0`: a number, or one input, in the structure of several if the model takes that.
+        baseline: `x0`: a number, or one input, in the structure of the model's inputs if it has several.
         method: `"gauss-legendre"`, exact for polynomials up to the degree `2 steps - 1`, or
             `"trapezoid"`, even steps from 0 to 1, at least 2.
+
+    Raises:
+        InputError: if `steps`, `baseline` or `method` is not of these.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, equation (1).
@@ -42,18 +52,31 @@ class IntegratedGradients(GradientExplainer):
 
     def __init__(
         self,
-        model: Any,
-        output_layer: Any = None,
+        model: keras.Model,
+        output_layer: Layer | None = None,
         batch_size: int | None = 16,
-        operator: Any = None,
-        reducer: str | None = "mean",
+        operator: OperatorLike = None,
+        reducer: Reducer | None = "mean",
         steps: int = 50,
-        baseline: Any = 0.0,
-        method: str = "gauss-legendre",
-        backprop_modifier: Any = None,
-        **options: Any,
+        baseline: Inputs = 0.0,
+        method: IntegrationMethod = "gauss-legendre",
+        backprop_modifier: BackpropModifierLike = None,
+        *,
+        output_layer_index: Layer | None = None,
+        wrt: Layer | None = None,
+        fold_layers: bool = False,
     ) -> None:
-        super().__init__(model, output_layer, batch_size, operator, reducer, backprop_modifier, **options)
+        super().__init__(
+            model,
+            output_layer,
+            batch_size,
+            operator,
+            reducer,
+            backprop_modifier,
+            output_layer_index,
+            wrt,
+            fold_layers,
+        )
         if method not in METHODS:
             raise InputError(f"method is one of {', '.join(METHODS)}. Received: {method!r}.")
         self.steps = whole("steps", steps, 2 if method == "trapezoid" else 1)
@@ -63,7 +86,7 @@ class IntegratedGradients(GradientExplainer):
                 raise InputError(
                     f"The baseline is a finite number, or inputs of such. Received: {baseline!r}."
                 )
-        self.baseline = baseline
+        self.baseline: Any = baseline
         known = self._known_shapes()
         if known is not None:
             self._baselines(known)
@@ -87,10 +110,12 @@ class IntegratedGradients(GradientExplainer):
         ]
         return Attribution([step * part for step, part in zip(steps, summed, strict=True)])
 
-    def residuals(self, inputs: Any, targets: Any = None) -> npt.NDArray[np.float64]:
+    def residuals(self, inputs: Data, targets: Targets = None) -> npt.NDArray[np.float64]:
         """Return how far the attributions of each sample are from adding up: `S(x) - S(x0) - sum`, `(N,)`.
 
-        Args: as `explain`.
+        Args:
+            inputs: as `explain`.
+            targets: as `explain`.
         """
         found = []
         pick = pick_of(self.score)
@@ -110,7 +135,7 @@ class IntegratedGradients(GradientExplainer):
         return np.concatenate(found)
 
     def _starts(self, arrays: Arrays) -> Arrays:
-        """Return where the path of each sample starts: at the baseline, but for masked steps, which stay."""
+        """Return where the path of each sample starts: at the baseline, except for masked time steps."""
         explained = self.score.explained(arrays)
         baselines = self._baselines([array.shape[1:] for array in explained])
         both = zip(self.score.steps(arrays), baselines, explained, strict=True)
@@ -129,7 +154,7 @@ class IntegratedGradients(GradientExplainer):
 
     def _baselines(self, shapes: Sequence[tuple[int | None, ...]]) -> Arrays:
         """Return the baseline of each input: a number, or of its shape, in which None is any size."""
-        if np.ndim(self.baseline) == 0 and not isinstance(self.baseline, dict):
+        if not isinstance(self.baseline, dict) and np.ndim(self.baseline) == 0:
             return [np.asarray(self.baseline, np.float64) for _ in shapes]
         symbols = None if self.score.wrt is not None else self.score.source.symbols
         given = [self.baseline] if symbols is None else inputs.in_order(symbols, self.baseline)

@@ -14,21 +14,25 @@ import numpy.typing as npt
 from vis import models
 from vis.attributions.base import Attribution, Explainer, whole
 from vis.attributions.batches import Arrays
+from vis.attributions.operators import OperatorLike
 from vis.errors import InputError, LayerError
+from vis.typing import Layer
+
+__all__ = ["Occlusion"]
 
 _P = ParamSpec("_P")
 
 
 def _no_number_second(init: Callable[_P, None]) -> Callable[_P, None]:
-    """Refuse a number in second position: of a layer here, of the batch size in Xplique."""
+    """Refuse a number as the second argument: it is the layer here, and the batch size in Xplique."""
 
     @functools.wraps(init)
     def checked(*args: _P.args, **kwargs: _P.kwargs) -> None:
         model, second = args[1:3] if len(args) > 2 else (None, None)
         if isinstance(second, int | np.integer) and second >= 1:
             hint = (
-                f"Occlusion takes the layer in second position, Xplique the batch size. Received: {second}. "
-                f"Name what it is: patch_size={second}, batch_size={second} or output_layer={second}."
+                f"The second argument of Occlusion is the layer; in Xplique it is the batch size. Received: "
+                f"{second}. Name it: patch_size={second}, batch_size={second} or output_layer={second}."
             )
             try:
                 models.find_layer(model, second)
@@ -43,23 +47,25 @@ def _no_number_second(init: Callable[_P, None]) -> Callable[_P, None]:
 class Occlusion(Explainer):
     """How much the score falls when a patch is covered: the mean of `S(x) - S(x covered)` over the patches.
 
-    Each value of a map is the mean over all patches that cover it. Patches stand at the multiples of the
-    stride, the last one flush with the end, so that none is cut. The channels of images and volumes are
-    covered together, steps and features of sequences are both axes of a patch. No gradient is needed.
+    Each value of a map is the mean over all patches that cover it. Patches start at the multiples of the
+    stride; the last one ends with the input, so that none is cut. All channels of images and volumes are
+    covered together; of sequences, a patch covers time steps and features. No gradient is needed.
 
     Args:
-        model, output_layer, batch_size, operator: see `Explainer`; the model has one input.
-        patch_size: the sides of a patch, an int or one per axis: of `(H, W)`, `(D, H, W)`, of the steps and
-            features `(T, W)`, or of the features. A side longer than its axis covers all of it.
-        patch_stride: from one patch to the next, at most the side; None for `patch_size`.
-        occlusion_value: what covers.
+        model, output_layer, batch_size, operator, output_layer_index, fold_layers: see `Explainer`; the model
+            has one input.
+        patch_size: the sides of a patch, one int or an int per axis of `(H, W)`, `(D, H, W)`, `(T, W)` (time
+            steps and features) or `(W,)`. A side longer than its axis covers all of it.
+        patch_stride: the distance from one patch to the next, at most the side; None for `patch_size`.
+        occlusion_value: the value that a covered input has.
 
     Returns from `explain`:
         `(N, H, W, 1)`, `(N, T, W)`, `(N, W)`.
 
     Raises:
-        InputError: if a size, a stride or the value is none, or a stride is larger than its side.
-        LayerError: for a positive number in second position, which is the batch size in Xplique.
+        InputError: if a size or a stride is no positive whole number, a stride is larger than its side, or
+            the value is not finite.
+        LayerError: for a positive number as the second argument, which is the batch size in Xplique.
 
     Reference:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014.
@@ -70,14 +76,14 @@ class Occlusion(Explainer):
     @_no_number_second
     def __init__(
         self,
-        model: Any,
-        output_layer: Any = None,
+        model: keras.Model,
+        output_layer: Layer | None = None,
         batch_size: int | None = 64,
-        operator: Any = None,
-        patch_size: Any = 3,
-        patch_stride: Any = None,
+        operator: OperatorLike = None,
+        patch_size: int | Sequence[int] = 3,
+        patch_stride: int | Sequence[int] | None = None,
         occlusion_value: float = 0.0,
-        output_layer_index: Any = None,
+        output_layer_index: Layer | None = None,
         fold_layers: bool = False,
     ) -> None:
         super().__init__(
@@ -102,6 +108,10 @@ class Occlusion(Explainer):
         if not number or not np.isfinite(occlusion_value):
             raise InputError(f"occlusion_value is a finite number. Received: {occlusion_value!r}.")
         self.occlusion_value = float(occlusion_value)
+
+    def _arguments(self) -> dict[str, Any]:
+        stride = None if self.patch_stride == self.patch_size else self.patch_stride
+        return {**super()._arguments(), "patch_stride": stride}
 
     def empty(self, arrays: Arrays) -> Arrays:
         sizes, channels = self._sizes([array.shape for array in arrays])
@@ -164,7 +174,7 @@ def _of_each(name: str, given: Any, sizes: list[int] | None) -> list[int]:
 
 
 def _patches(sizes: list[int], sides: list[int], strides: list[int]) -> list[tuple[slice, ...]]:
-    """Return the patches, each a slice per axis of a batch; the last along an axis ends where that does."""
+    """Return the patches, each a slice per axis of a batch; the last one along an axis ends with it."""
     axes = [[slice(None)]]
     for size, side, stride in zip(sizes, sides, strides, strict=True):
         last = max(size - side, 0)

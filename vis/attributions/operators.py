@@ -2,13 +2,13 @@
 
 | name | score |
 |---|---|
-| `classification`, `regression` | the outputs weighed by the targets, summed |
+| `classification`, `regression` | the sum of the outputs weighted by the targets |
 | `semantic segmentation` | the same, divided by the number of targets that are not zero |
-| `object detection` | how well detections cover the target boxes: overlap x confidence x likeness of class |
+| `object detection` | how well detections cover the target boxes: overlap x confidence x class similarity |
 
-An operator is a function `operator(model, inputs, targets) -> (batch,)` in `keras.ops`; `model` gives the
-output of the model, or of the `output_layer`, for the inputs. Of a single output of several classes, it is
-given a class, or one per sample, as one-hot rows; all other targets as they are, in float32, with a row per
+An operator is a function `operator(model, inputs, targets) -> (batch,)` in `keras.ops`; `model(inputs)` is
+the output of the model, or of the `output_layer`. If there is a single output with several classes, a class,
+or one per sample, comes as one-hot rows; all other targets come as they are, in float32, with a row per
 sample.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, cast
 
 import keras
 from keras import ops
@@ -24,8 +24,24 @@ from keras import ops
 from vis.errors import InputError
 from vis.registry import Registry
 from vis.scores import Operator, single_output
+from vis.typing import Tensor
+from vis.words import OperatorName
 
-Model = Callable[[Any], Any]
+__all__ = [
+    "Operator",
+    "OperatorLike",
+    "detection",
+    "get",
+    "names",
+    "register",
+    "segmentation",
+    "weighted_sum",
+]
+
+# What an option `operator` takes.
+OperatorLike: TypeAlias = OperatorName | str | Operator | None
+F = TypeVar("F", bound=Operator)
+_Model = Callable[[Any], Tensor]
 _EPSILON = 1e-7
 
 
@@ -41,11 +57,20 @@ def _wrap(thing: Any, name: str) -> Operator:
 
 
 _registry: Registry[Operator] = Registry("operator", _wrap)
-register = _registry.register
 names = _registry.names
+name_of = _registry.name_of
 
 
-def get(identifier: str | Operator | None) -> Operator:
+def register(*names: str) -> Callable[[F], F]:
+    """Return a decorator that registers an operator under each of `names` and returns it.
+
+    Raises:
+        ModifierError: if a name is taken by another one, or it is no function of three arguments.
+    """
+    return cast("Callable[[F], F]", _registry.register(*names))
+
+
+def get(identifier: OperatorLike) -> Operator:
     """Return the operator for a task's name, a function, or None (classification).
 
     Raises:
@@ -55,12 +80,12 @@ def get(identifier: str | Operator | None) -> Operator:
 
 
 @register("classification", "regression")
-def weighted_sum(model: Model, inputs: Any, targets: Any) -> Any:
+def weighted_sum(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
     """Return the sum of the outputs times the targets: with a one-hot target, that output.
 
     Args:
         model: gives outputs `(batch, ...)`.
-        inputs: what it is given.
+        inputs: what the model is called with.
         targets: of the outputs' shape.
     """
     outputs = single_output(model(inputs))
@@ -71,14 +96,14 @@ def weighted_sum(model: Model, inputs: Any, targets: Any) -> Any:
 
 
 @register("semantic segmentation")
-def segmentation(model: Model, inputs: Any, targets: Any) -> Any:
-    """Return the mean of the outputs over a zone.
+def segmentation(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
+    """Return the mean of the outputs over a region.
 
     Args:
         model: gives outputs `(batch, height, width, classes)`.
-        inputs: what it is given.
-        targets: of the outputs' shape: 1 where the zone's class is asked for, 0 elsewhere; -1 where it is
-            asked for less of it.
+        inputs: what the model is called with.
+        targets: of the outputs' shape: 1 for the class and the positions of the region, 0 elsewhere; -1 asks
+            for less of a class.
     """
     axes = tuple(range(1, len(targets.shape)))
     counts = ops.sum(ops.cast(ops.not_equal(targets, 0), targets.dtype), axis=axes)
@@ -87,7 +112,7 @@ def segmentation(model: Model, inputs: Any, targets: Any) -> Any:
 
 
 @register("object detection")
-def detection(model: Model, inputs: Any, targets: Any) -> Any:
+def detection(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
     """Return how well the detections cover the target boxes.
 
     For each target box the largest of `IoU x confidence x cosine(classes, target classes)` over all
@@ -96,7 +121,7 @@ def detection(model: Model, inputs: Any, targets: Any) -> Any:
     Args:
         model: gives detections `(batch, objects, 5 + classes)`: a box `(left, top, right, bottom)`, a
             confidence, and a number per class.
-        inputs: what it is given.
+        inputs: what the model is called with.
         targets: boxes in the same form, `(batch, boxes, 5 + classes)` or `(batch, 5 + classes)`.
 
     Reference:
@@ -104,7 +129,7 @@ def detection(model: Model, inputs: Any, targets: Any) -> Any:
     """
     found = single_output(model(inputs))
     if keras.backend.standardize_dtype(found.dtype) != "float64":
-        found = ops.cast(found, "float32")  # half precision has no room for the smallest lengths
+        found = ops.cast(found, "float32")  # half precision cannot hold the smallest lengths
     if len(found.shape) != 3 or targets.shape[-1] != found.shape[-1] or len(targets.shape) not in (2, 3):
         raise InputError(
             "The operator of object detection takes detections (batch, objects, 5 + classes), and targets of "

@@ -1,7 +1,7 @@
-"""Explanations on many machines, by Ray Data (`pip install "keras-vis3[ray]"`).
+"""Explanations on many machines, with Ray Data (`pip install "keras-vis3[ray]"`).
 
-The explainer is made once per worker, by a function that is sent there: it loads the model from a path that
-all machines see. A worker that is lost is replaced, and its batches are done again.
+Each worker makes the explainer once, by a function that is sent to it and that loads the model from a path
+which all machines see. A lost worker is replaced, and its batches are explained again.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from vis.attributions import store
 from vis.attributions.base import Explainer
 from vis.errors import InputError
 
+__all__ = ["ExplainBatches", "explain", "write"]
+
 Make = Callable[[], Explainer]
 Batch = dict[str, npt.NDArray[Any]]
 
 
 class ExplainBatches:
-    """What `ray.data.Dataset.map_batches` calls: it takes the inputs of each batch and adds their maps.
+    """What `ray.data.Dataset.map_batches` calls: it replaces the inputs of each batch by their maps.
 
     ```python
     dataset.map_batches(ExplainBatches, fn_constructor_kwargs={"make": make}, batch_size=64, concurrency=8)
     ```
 
     Args:
-        make: returns the explainer; it is called once per worker.
-        inputs: the column of the inputs, which is left out of what comes back.
+        make: a function that returns the explainer; each worker calls it once.
+        inputs: the column of the inputs, which is not among the results.
         targets: the column of the targets; None for the predicted classes.
     """
 
@@ -41,7 +43,14 @@ class ExplainBatches:
         self.targets = targets
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return the other columns of a batch with the columns `maps`, `targets`, `predictions`, `scores`."""
+        """Return the other columns of a batch with the columns `maps`, `targets`, `predictions`, `scores`.
+
+        Args:
+            batch: the columns by their names.
+
+        Raises:
+            InputError: if the inputs or targets are not among them.
+        """
         missing = [name for name in (self.inputs, self.targets) if name is not None and name not in batch]
         if missing:
             raise InputError(
@@ -71,7 +80,7 @@ def explain(
         batch_size: the number of samples that a worker is given at once.
     """
     ray = _ray()
-    # The data set keeps the context of its making; where that is, its maps keep its order.
+    # A data set keeps the context that it was made in; only there does this keep the maps in order.
     dataset.context.execution_options.preserve_order = True
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from vis import models
 from vis.attributions.gradient import Saliency
+from vis.typing import Map
+
+__all__ = ["compute_saliency_maps"]
 
 
-def compute_saliency_maps(X: Any, y: Any, model: Any) -> npt.NDArray[np.float32]:
+def compute_saliency_maps(X: npt.ArrayLike, y: npt.ArrayLike, model: keras.Model) -> Map:
     """Return a saliency map of the correct class of each image: `max_c |dS_y / dx_c|`.
 
-    `S` are the unnormalised scores: of a model that ends in a softmax, what comes before it.
+    `S` are the class scores before a softmax, the logits.
 
     Args:
         X: images, `(N, H, W, C)`.
@@ -30,5 +32,5 @@ def compute_saliency_maps(X: Any, y: Any, model: Any) -> npt.NDArray[np.float32]
     Reference:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 3.1.
     """
-    maps: npt.NDArray[np.float32] = Saliency(models.linear_outputs(model)).explain(X, y)
+    maps: Map = Saliency(models.linear_outputs(model)).explain(np.asarray(X), y)
     return maps[..., 0] if maps.ndim == 4 else maps

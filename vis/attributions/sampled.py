@@ -1,7 +1,7 @@
-"""Averages over many changed inputs, with a memory that does not grow with their number.
+"""Averages over many changed inputs, in memory that does not grow with their number.
 
-The changes belong to their number and not to the sample: each sample of a batch is changed in the same way,
-so its map does not depend on its neighbours or on the batch size.
+A change depends on its number and not on the sample: each sample of a batch is changed in the same way, so
+its map does not depend on its neighbours or on the batch size.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Moments:
         self.squares: Arrays = []
 
     def add(self, parts: Arrays, weights: npt.NDArray[np.float64], squares: bool) -> None:
-        """Add attributions `(changes, batch, ...)`, weighed by `(changes,)`."""
+        """Add attributions `(changes, batch, ...)`, weighted by `(changes,)`."""
         if not self.sums:
             self.sums = [np.zeros(part.shape[1:]) for part in parts]
             self.squares = [np.zeros(part.shape[1:]) for part in parts] if squares else []
@@ -55,7 +55,7 @@ def average(
     Args:
         attribute: attributes a batch.
         arrays: what an explainer attributes, each `(batch, ...)`.
-        targets: those of the batch, `(batch, ...)`.
+        targets: of the batch, `(batch, ...)`.
         change: changes an input.
         weights: of the changes.
         batch_size: the largest number of samples that the model is given at once; None for all.

@@ -5,18 +5,25 @@ from __future__ import annotations
 import copy
 import math
 from types import EllipsisType
-from typing import Any
+from typing import Any, get_args
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from vis.attributions.base import Attribution, Explainer, whole
 from vis.attributions.batches import Arrays
 from vis.attributions.gradient import GradientExplainer
+from vis.attributions.operators import OperatorLike
 from vis.attributions.sampled import average
+from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import InputError
+from vis.typing import Layer
+from vis.words import NoiseScale, Reducer
 
-NOISE_SCALES = ("range", "absolute")
+__all__ = ["SmoothGrad", "Smoothed", "SquareGrad", "VarGrad"]
+
+NOISE_SCALES = get_args(NoiseScale)
 
 
 class Smoothed(Explainer):
@@ -24,16 +31,21 @@ class Smoothed(Explainer):
 
     Args:
         model: a Keras model, whose gradient is taken, or any explainer.
-        output_layer, operator, backprop_modifier, options: see `Explainer`; an explainer brings its own, so
-            that none may be given.
-        batch_size: the largest number of copies that the model is given at once; on a CPU small batches are
-            the faster ones, on a GPU large ones.
-        reducer: see `Explainer`; by default that of the explainer, or the mean of a model's gradient.
+        output_layer, operator, backprop_modifier, output_layer_index, wrt, fold_layers: see `Explainer`; with
+            an explainer, give them to that.
+        batch_size: the largest number of copies that the model is given at once; small batches are faster on
+            a CPU, large ones on a GPU.
+        reducer: see `Explainer`; `...` for that of the explainer, or the mean for a model.
         nb_samples: the number of noisy copies.
-        noise: the standard deviation of the noise, as `noise_scale` says.
-        seed: of the noise, which each sample of a batch gets alike but for its scale.
-        noise_scale: `"range"`: `noise` is a fraction of the maximum minus the minimum of each sample, of each
-            input by itself, or of what the layer `wrt` returns; `"absolute"`: it has the input's units.
+        noise: the standard deviation of the noise, in the unit of `noise_scale`.
+        seed: of the noise; all samples of a batch get the same noise, each at its own scale.
+        noise_scale: `"range"`: `noise` is a fraction of the maximum minus the minimum of each sample, for
+            each input by itself, or for the output of the layer `wrt`; `"absolute"`: it is in the input's
+            units.
+
+    Raises:
+        InputError: if `nb_samples`, `noise`, `seed` or `noise_scale` is not of these, or an explainer comes
+            with options of its own.
     """
 
     at_least = 1
@@ -41,29 +53,49 @@ class Smoothed(Explainer):
 
     def __init__(
         self,
-        model: Any,
-        output_layer: Any = None,
+        model: keras.Model | Explainer,
+        output_layer: Layer | None = None,
         batch_size: int | None = 16,
-        operator: Any = None,
-        reducer: str | EllipsisType | None = ...,
+        operator: OperatorLike = None,
+        reducer: Reducer | EllipsisType | None = ...,
         nb_samples: int = 50,
         noise: float = 0.2,
         seed: int = 0,
-        backprop_modifier: Any = None,
+        backprop_modifier: BackpropModifierLike = None,
         *,
-        noise_scale: str = "range",
-        **options: Any,
+        output_layer_index: Layer | None = None,
+        wrt: Layer | None = None,
+        fold_layers: bool = False,
+        noise_scale: NoiseScale = "range",
     ) -> None:
         if isinstance(model, Explainer):
-            if options or any(given is not None for given in (output_layer, operator, backprop_modifier)):
+            options = {
+                "output_layer": output_layer,
+                "operator": operator,
+                "backprop_modifier": backprop_modifier,
+                "output_layer_index": output_layer_index,
+                "wrt": wrt,
+                "fold_layers": fold_layers or None,
+            }
+            given = [name for name, value in options.items() if value is not None]
+            if given:
+                kind = type(model).__name__
                 raise InputError(
-                    "An explainer that is smoothed brings its output_layer, operator, backprop_modifier and "
-                    "other options along. Received: some here. Give them to the explainer."
+                    f"An explainer that is smoothed keeps its own settings. Received: {given[0]}="
+                    f"{options[given[0]]!r} beside {kind}(...). Pass {given[0]} to {kind}."
                 )
             self.explainer = model
         else:
             self.explainer = GradientExplainer(
-                model, output_layer, batch_size, operator, backprop_modifier=backprop_modifier, **options
+                model,
+                output_layer,
+                batch_size,
+                operator,
+                "mean",
+                backprop_modifier,
+                output_layer_index,
+                wrt,
+                fold_layers,
             )
         chosen = self.explainer.reducer if isinstance(reducer, EllipsisType) else reducer
         self._explain(self.explainer.score, batch_size, chosen)
@@ -80,6 +112,14 @@ class Smoothed(Explainer):
         self.noise = float(noise)
         self.noise_scale = noise_scale
         self.seed = whole("seed", seed, 0)
+
+    def _arguments(self) -> dict[str, Any]:
+        own = type(self.explainer) is GradientExplainer
+        given = {**super()._arguments(), "model": self.model if own else self.explainer}
+        if not own:
+            given |= dict.fromkeys(("output_layer", "operator", "backprop_modifier", "wrt"))
+            given["fold_layers"] = False
+        return {**given, "reducer": ... if self.reducer == self.explainer.reducer else self.reducer}
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         weights = np.full(self.nb_samples, 1 / self.nb_samples)
@@ -113,11 +153,16 @@ class Smoothed(Explainer):
         return self.explainer.empty(arrays)
 
     def made_of(self, mean: npt.NDArray[Any], square: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the statistic, given the means of the attributions and of their squares."""
+        """Return the statistic.
+
+        Args:
+            mean: the mean of the attributions over the copies, `(batch, ...)`.
+            square: the mean of their squares, of the same shape.
+        """
         raise NotImplementedError
 
     def _deviation(self, array: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-        """Return the standard deviation of the noise of each sample: none where its steps are masked."""
+        """Return the standard deviation of the noise of each sample: 0 where its time steps are masked."""
         if self.noise_scale == "absolute" or array.dtype.kind == "O":  # text is kept as it is
             return self.noise * steps
         axes: Any = {"axis": tuple(range(1, array.ndim)), "keepdims": True, "where": steps}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis.errors import ModifierError
+from vis.foreign import called, foreign_arrays
 from vis.registry import Registry
 from vis.words import GradModifierName
 
@@ -27,6 +28,11 @@ def _wrap(thing: Any, name: str) -> GradModifier:
 
 _registry: Registry[GradModifier] = Registry("gradient modifier", _wrap)
 names = _registry.names
+
+
+def name_of(modifier: GradModifier) -> str | GradModifier | None:
+    """Return what `get` takes for a gradient modifier: None, its name, or itself."""
+    return None if modifier is identity else _registry.name_of(modifier) or modifier
 
 
 def register(*names: str) -> Callable[[F], F]:
@@ -61,14 +67,20 @@ def applied(modify: GradModifier, gradient: npt.NDArray[Any], spare: bool = Fals
         spare: whether the gradient may be written to, so that it need not be copied.
 
     Raises:
-        ModifierError: if the result has another shape or is not finite.
+        ModifierError: if the result has another shape or is not finite, or NumPy is not what it is written
+            in.
     """
-    modified = np.asarray(modify(gradient if spare else gradient.copy()))
-    numbers = modified.dtype.kind in "fiub"
-    if not numbers or modified.shape != gradient.shape or not np.isfinite(modified).all():
-        bad = np.count_nonzero(~np.isfinite(modified)) if numbers else modified.size
-        raise ModifierError(
-            "A gradient modifier returns finite values in the shape that it was given. Received from "
-            f"{modify!r}: shape {modified.shape} for {gradient.shape}, {bad} values not finite."
-        )
-    return modified
+    with foreign_arrays("The gradient modifier", modify, ModifierError, "numpy"):
+        modified = np.asarray(modify(gradient if spare else gradient.copy()))
+    if modified.dtype.kind not in "fiub":
+        wrong = f"an array of type {modified.dtype}"
+    elif modified.shape != gradient.shape:
+        wrong = f"shape {modified.shape} for {gradient.shape}"
+    elif not np.isfinite(modified).all():
+        wrong = f"{np.count_nonzero(~np.isfinite(modified))} of {modified.size} values NaN or infinite"
+    else:
+        return modified
+    raise ModifierError(
+        "A gradient modifier returns finite numbers in the shape that it was given. Received from "
+        f"{called(modify)}: {wrong}."
+    )

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy.typing as npt
 
-class InputModifier:
+from vis.reprs import TypedRepr
+
+__all__ = ["InputModifier"]
+
+
+class InputModifier(TypedRepr):
     """Changes the input before and after each step of the optimizer: override `pre`, `post` or both.
 
     ```python
@@ -15,9 +21,10 @@ class InputModifier:
     ```
 
     Both take an array with its batch axis and return one of the same shape; neither changes its argument.
+    Keep each argument of `__init__` in an attribute of its name, and the `repr` shows it.
     """
 
-    def pre(self, inp: Any) -> Any:
+    def pre(self, inp: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the input that the step starts from; `inp` itself by default.
 
         Args:
@@ -25,7 +32,7 @@ class InputModifier:
         """
         return inp
 
-    def post(self, inp: Any) -> Any:
+    def post(self, inp: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the input that the step ends with; `inp` itself by default.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,13 +14,16 @@ from vis import checks
 from vis.errors import InputError
 from vis.input_modifiers.base import InputModifier
 from vis.models import check_data_format
+from vis.words import DataFormat
+
+__all__ = ["Jitter"]
 
 
 class Jitter(InputModifier):
     """Moves the image by a random number of pixels before each step, which makes its details crisper.
 
     `pre(x) = roll(x, (d_1, ..., d_k))` over the k image axes, each `d_i` drawn evenly from the integers
-    `-n_i` to `n_i`: what leaves at one end comes in at the other. The samples of a batch move together.
+    `-n_i` to `n_i`: what leaves at one end comes back at the other. The samples of a batch move together.
 
     Args:
         jitter: one number for all image axes, or one per image axis. Below 1 it is a fraction of the
@@ -30,8 +34,8 @@ class Jitter(InputModifier):
             unless set otherwise), and channels last for sequences.
 
     Raises:
-        InputError: if `jitter` has a negative, infinite or missing value or is no number, the seed is none,
-            or the `data_format` is unknown.
+        InputError: if `jitter` is not a finite number of at least 0, or several, the seed is not a seed, or
+            the `data_format` is unknown.
 
     Reference:
         Mordvintsev, Olah, Tyka: Inceptionism: Going Deeper into Neural Networks, 2015, and its code.
@@ -39,9 +43,9 @@ class Jitter(InputModifier):
 
     def __init__(
         self,
-        jitter: Any = 0.05,
+        jitter: float | Sequence[float] = 0.05,
         seed: int | np.random.Generator | None = None,
-        data_format: str | None = None,
+        data_format: DataFormat | None = None,
     ) -> None:
         try:
             values = np.asarray(jitter, np.float64)
@@ -55,9 +59,10 @@ class Jitter(InputModifier):
         check_data_format(data_format, "keras.config")
         self.jitter = tuple(values.tolist()) if values.ndim else float(values)
         self.data_format = data_format
+        self.seed = seed
         self._random = checks.generator(seed)
 
-    def pre(self, inp: Any) -> npt.NDArray[Any]:
+    def pre(self, inp: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a copy of the input, moved.
 
         Args:
@@ -91,6 +96,6 @@ class Jitter(InputModifier):
 
 
 def _pixels(value: float, length: int) -> int:
-    """Return the farthest move along an axis."""
+    """Return the longest move along an axis."""
     # The little more makes 0.29 of 100 pixels 29, although the product is 28.999999999999996.
     return math.floor(value * length + 1e-9) if value < 1 else math.floor(value)

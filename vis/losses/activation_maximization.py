@@ -14,6 +14,9 @@ from keras import ops
 from vis.errors import FilterError, LayerError
 from vis.losses.base import Evaluate, Loss
 from vis.models import POINTS, filter_axis, lasting, output_shape
+from vis.typing import Filters, Tensor
+
+__all__ = ["ActivationMaximization"]
 
 
 class ActivationMaximization(Loss):
@@ -23,16 +26,16 @@ class ActivationMaximization(Loss):
     output: `(batch, filters)`, `(batch, steps, filters)`, `(batch, height, width, filters)` or with the
     filters where the layer's `data_format` puts them. A filter named twice counts twice.
 
-    Which filters are chosen is a run-time input: one compiled gradient serves all of them.
+    The choice of filters is a run-time input: one compiled gradient serves all of them.
 
     Args:
         layer: a layer of a Keras model, another operation of its graph, or a symbolic tensor.
         filter_indices: an index, several (list, tuple, array), or None for all; negative ones count
             from the end.
-        each: ask each sample of the batch for one filter, in their order, in place of the sum of them.
+        each: ask each sample of the batch for one of the filters, in their order, instead of for their sum.
 
     Raises:
-        LayerError: if `layer` is no layer.
+        LayerError: if `layer` is not a layer.
         FilterError: if an index is outside the layer's filters.
 
     Reference:
@@ -43,7 +46,12 @@ class ActivationMaximization(Loss):
     name = "ActivationMax Loss"
     parameter_ranks = (2,)
 
-    def __init__(self, layer: Any, filter_indices: Any = None, each: bool = False) -> None:
+    def __init__(
+        self,
+        layer: keras.Layer | keras.Operation | keras.KerasTensor,
+        filter_indices: Filters = None,
+        each: bool = False,
+    ) -> None:
         if not isinstance(layer, POINTS):
             raise LayerError(
                 "ActivationMaximization takes a layer, such as model.get_layer('conv1'). "
@@ -63,7 +71,11 @@ class ActivationMaximization(Loss):
         count = None if shape is None else shape[filter_axis(self.layer, len(shape))]
         return len(selection(None, count, self.layer))
 
-    def build_loss(self) -> Any:
+    def _arguments(self) -> dict[str, Any]:
+        indices = self.filter_indices
+        return {"filter_indices": indices[0] if indices is not None and len(indices) == 1 else indices}
+
+    def build_loss(self) -> keras.KerasTensor:
         (output,) = self.symbols()
         (selection,) = self.parameters([tuple(output.shape)])
         return self._loss(output, ops.convert_to_tensor(selection))
@@ -71,7 +83,7 @@ class ActivationMaximization(Loss):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "build_loss" in vars(cls):
-            # An expression of its own takes the place of the run-time parameters.
+            # An expression of its own replaces the run-time parameters.
             for name in (
                 "parameter_ranks",
                 "trace_objects",
@@ -88,7 +100,7 @@ class ActivationMaximization(Loss):
     def trace_settings(self) -> Hashable:
         return lasting(self.layer)[1]
 
-    def symbols(self) -> list[Any]:
+    def symbols(self) -> list[keras.KerasTensor]:
         return [self.layer if isinstance(self.layer, keras.KerasTensor) else self.layer.output]
 
     def parameters(self, shapes: Sequence[tuple[int | None, ...]]) -> list[npt.NDArray[Any]]:
@@ -100,10 +112,10 @@ class ActivationMaximization(Loss):
         of_samples = np.eye(len(chosen), dtype=np.float32)
         return [of_samples if self.filter_indices is None else of_samples[self.filter_indices]]
 
-    def term(self, model: Any) -> tuple[list[Any], Evaluate]:
+    def term(self, model: keras.Model) -> tuple[list[Any], Evaluate]:
         return [self.layer], lambda values, parameters: self._loss(values[0], parameters[0])
 
-    def _loss(self, output: Any, selection: Any) -> Any:
+    def _loss(self, output: Tensor, selection: Tensor) -> Tensor:
         if keras.backend.standardize_dtype(output.dtype) in ("float16", "bfloat16"):
             output = ops.cast(output, "float32")
         rank = len(output.shape)
@@ -113,12 +125,13 @@ class ActivationMaximization(Loss):
         return -ops.sum(activation * ops.cast(selection, activation.dtype), axis=-1)
 
 
-def as_indices(filter_indices: Any, layer: Any) -> list[int] | None:
+def as_indices(filter_indices: Filters, layer: Any) -> list[int] | None:
     """Return filter indices as a list of ints, or None for all."""
     if filter_indices is None:
         return None
-    several = isinstance(filter_indices, list | tuple | set | range) or np.ndim(filter_indices) > 0
-    items = list(filter_indices) if several else [filter_indices]
+    given: Any = filter_indices
+    several = isinstance(given, list | tuple | set | range) or np.ndim(given) > 0
+    items = list(given) if several else [given]
     try:
         indices = [operator.index(item) for item in items]
         if any(isinstance(item, bool) for item in items):

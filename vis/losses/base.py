@@ -1,8 +1,8 @@
 """What is asked of a model: a number per sample, lower is better.
 
-This is the only place that states the sign. A loss is minimised by going down its gradient, so what should
-be raised, such as an activation, enters it with a minus; `visualize_saliency` weighs its loss with -1, so
-that positive gradients mean "raise the output".
+The sign is stated here alone. A loss is minimised, so what should rise, such as an activation, enters it with
+a minus; `visualize_saliency` gives its loss the weight -1, so that positive gradients mean "raise the
+output".
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ import keras
 import numpy.typing as npt
 
 from vis.errors import GradientError
+from vis.foreign import described, foreign_arrays
 from vis.models import held_operations, upstream
+from vis.reprs import TypedRepr
+from vis.typing import Tensor
 from vis.weak import WeakTable
 
+__all__ = ["Loss"]
+
 # evaluate(values of the points, parameters) -> the loss, in keras.ops
-Evaluate = Callable[[Sequence[Any], Sequence[Any]], Any]
+Evaluate = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
 _expressions: WeakTable[Any] = WeakTable()
 
 
-class Loss(ABC):
+class Loss(TypedRepr, ABC):
     """A loss over symbolic tensors of a model. Subclass it and implement `build_loss`.
+
+    Keep each argument of `__init__` in an attribute of its name, and the `repr` of the loss shows it.
 
     ```python
     class MeanActivation(Loss):
@@ -41,7 +48,7 @@ class Loss(ABC):
     name = "Unnamed Loss"
 
     @abstractmethod
-    def build_loss(self) -> Any:
+    def build_loss(self) -> keras.KerasTensor:
         """Return a `keras.ops` expression over symbolic tensors such as `layer.output`.
 
         It is called once per loss object. The expression has one value per sample, `(batch,)`; one
@@ -56,7 +63,7 @@ class Loss(ABC):
         """The number of samples that the loss is for, or None for any."""
         return None
 
-    # The rest is how a compiled gradient sees a loss; a loss of one's own needs none of it.
+    # The rest is how a compiled gradient sees a loss; a loss of your own needs none of it.
 
     parameter_ranks: tuple[int, ...] = ()
 
@@ -68,16 +75,16 @@ class Loss(ABC):
         """Return what else a trace of this loss depends on."""
         return None
 
-    def symbols(self) -> list[Any]:
+    def symbols(self) -> list[keras.KerasTensor]:
         """Return the symbolic tensors that the loss is written over."""
         return [self._expression()]
 
     def parameters(self, shapes: Sequence[tuple[int | None, ...]]) -> list[npt.NDArray[Any]]:
-        """Return the run-time parameters, given the shapes of the points that `term` named."""
+        """Return the run-time parameters, given the shapes of the points that `term` returned."""
         return []
 
-    def term(self, model: Any) -> tuple[list[Any], Evaluate]:
-        """Return the points of `model` to read, and the function of their values and the parameters."""
+    def term(self, model: keras.Model) -> tuple[list[Any], Evaluate]:
+        """Return the points of `model` to read, and the loss as a function of values and parameters."""
         expression = self._expression()
         held = held_operations(model)
         leaves = _leaves(expression, held)
@@ -101,12 +108,12 @@ class Loss(ABC):
         # Each keras.ops call on a layer's output links a node to that layer: build it once per loss.
         expression = _expressions.get([self])
         if expression is None:
-            expression = self.build_loss()
+            with foreign_arrays("The loss", self.build_loss, GradientError):
+                expression = self.build_loss()
             if not isinstance(expression, keras.KerasTensor) or expression.dtype == "string":
                 raise GradientError(
                     f"build_loss() of the loss {self.name!r} must return an expression of keras.ops over "
-                    f"symbolic tensors such as layer.output, of numbers. Received: {expression!r} of type "
-                    f"{type(expression).__name__}."
+                    f"symbolic tensors such as layer.output, of numbers. Received: {described(expression)}."
                 )
             _expressions.put([self], expression)
         return expression

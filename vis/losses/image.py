@@ -11,9 +11,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from vis.errors import InputError
+from vis.errors import GradientError, InputError
+from vis.foreign import foreign_arrays
 from vis.losses.base import Evaluate, Loss
 from vis.models import check_data_format, filter_axis, held_operations, input_channel_axis
+from vis.typing import Tensor
+from vis.words import DataFormat
+
+__all__ = ["ImageLoss"]
 
 
 class ImageLoss(Loss):
@@ -27,13 +32,15 @@ class ImageLoss(Loss):
         data_format: `"channels_last"`, `"channels_first"`, or None for that of the model.
 
     Raises:
-        InputError: if `img_input` is no symbolic tensor of at least `lowest_rank` axes, or the
+        InputError: if `img_input` is not a symbolic tensor of at least `lowest_rank` axes, or the
             `data_format` is unknown.
     """
 
     lowest_rank = 2
 
-    def __init__(self, img_input: Any, settings: tuple[Hashable, ...], data_format: str | None) -> None:
+    def __init__(
+        self, img_input: keras.KerasTensor, settings: tuple[Hashable, ...], data_format: DataFormat | None
+    ) -> None:
         if not isinstance(img_input, keras.KerasTensor):
             raise InputError(
                 f"{type(self).__name__} is written over one symbolic image, such as model.input. "
@@ -50,8 +57,11 @@ class ImageLoss(Loss):
         self.data_format = data_format
         self._settings = settings
 
+    def _arguments(self) -> dict[str, Any]:
+        return {"img_input": self.img}
+
     @abstractmethod
-    def value(self, image: Any, channels: int) -> Any:
+    def value(self, image: Tensor, channels: int) -> Tensor:
         """Return the loss of each sample, `(batch,)`.
 
         Args:
@@ -59,7 +69,7 @@ class ImageLoss(Loss):
             channels: the axis of the channels, counted from the front.
         """
 
-    def build_loss(self) -> Any:
+    def build_loss(self) -> keras.KerasTensor:
         return _PerSample(self._evaluate(None))(self.img)
 
     def trace_objects(self) -> list[Any]:
@@ -68,10 +78,10 @@ class ImageLoss(Loss):
     def trace_settings(self) -> Hashable:
         return (self._settings, self.data_format, keras.config.image_data_format())
 
-    def symbols(self) -> list[Any]:
+    def symbols(self) -> list[keras.KerasTensor]:
         return [self.img]
 
-    def term(self, model: Any) -> tuple[list[Any], Evaluate]:
+    def term(self, model: keras.Model) -> tuple[list[Any], Evaluate]:
         if id(self.img._keras_history.operation) not in held_operations(model):
             return super().term(model)
         evaluate = self._evaluate(model)
@@ -83,7 +93,8 @@ class ImageLoss(Loss):
         channels = self._channel_axis(model, rank) % rank
 
         def evaluate(image: Any) -> Any:
-            return self.value(ops.cast(image, _float(image.dtype)), channels)
+            with foreign_arrays("The loss", self.value, GradientError):
+                return self.value(ops.cast(image, _float(image.dtype)), channels)
 
         return evaluate
 

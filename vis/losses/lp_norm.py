@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import keras
 import numpy as np
 from keras import ops
 
 from vis.errors import InputError
 from vis.losses.image import ImageLoss, sample_size, smallest
+from vis.typing import Tensor
+from vis.words import DataFormat
+
+__all__ = ["LPNorm"]
 
 # From here on the p-th power of all but the largest value is 0, in float64 too.
 _AS_GOOD_AS_INFINITE = 1e18
@@ -31,14 +34,16 @@ class LPNorm(ImageLoss):
         data_format: accepted as `TotalVariation` accepts it; the norm does not depend on it.
 
     Raises:
-        InputError: if `img_input` is no symbolic image, or `p` is not a number of at least 1.
+        InputError: if `img_input` is not a symbolic image, or `p` is not a number of at least 1.
 
     Reference:
         Mahendran, Vedaldi: Understanding Deep Image Representations by Inverting Them, 2015, section 2.2,
         `R_alpha = |x|_alpha^alpha` with alpha = 6; the root and the division by `N` are keras-vis's.
     """
 
-    def __init__(self, img_input: Any, p: float = 6.0, data_format: str | None = None) -> None:
+    def __init__(
+        self, img_input: keras.KerasTensor, p: float = 6.0, data_format: DataFormat | None = None
+    ) -> None:
         number = isinstance(p, int | float | np.number) and not isinstance(p, bool)
         if not number or not p >= 1:
             raise InputError(f"p is a number from 1 to infinity. Received: {p!r}. Pass 6, or float('inf').")
@@ -46,7 +51,7 @@ class LPNorm(ImageLoss):
         self.name = f"L-{self.p} Norm Loss"
         super().__init__(img_input, (self.p,), data_format)
 
-    def value(self, image: Any, channels: int) -> Any:
+    def value(self, image: Tensor, channels: int) -> Tensor:
         everything = tuple(range(1, len(image.shape)))
         magnitudes = ops.abs(image)
         if self.p >= _AS_GOOD_AS_INFINITE:
@@ -55,7 +60,7 @@ class LPNorm(ImageLoss):
         zero = largest < smallest(image)
         scale = ops.where(zero, 1.0, largest)
         total = ops.sum(ops.power(magnitudes / scale, self.p), axis=everything, keepdims=True)
-        # The root has no derivative at 0; what is put in its place has one, and is put aside again.
+        # The root has no derivative at 0; what replaces it has one, and is dropped again.
         root = ops.power(ops.where(zero, 1.0, total), 1 / self.p)
         norm = ops.where(zero, 0.0, scale * root)
         return ops.sum(norm, axis=everything) / sample_size(image)

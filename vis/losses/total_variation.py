@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from vis.errors import InputError
 from vis.losses.image import ImageLoss, sample_size, smallest
+from vis.typing import Tensor
+from vis.words import DataFormat
+
+__all__ = ["TotalVariation"]
 
 
 class TotalVariation(ImageLoss):
@@ -31,7 +35,7 @@ class TotalVariation(ImageLoss):
         data_format: `"channels_last"`, `"channels_first"`, or None for that of the model.
 
     Raises:
-        InputError: if `img_input` is no symbolic image, or `beta` is not a finite number above 0.
+        InputError: if `img_input` is not a symbolic image, or `beta` is not a finite number above 0.
 
     Reference:
         Mahendran, Vedaldi: Understanding Deep Image Representations by Inverting Them, 2015, section 2.2,
@@ -40,7 +44,9 @@ class TotalVariation(ImageLoss):
 
     lowest_rank = 3
 
-    def __init__(self, img_input: Any, beta: float = 2.0, data_format: str | None = None) -> None:
+    def __init__(
+        self, img_input: keras.KerasTensor, beta: float = 2.0, data_format: DataFormat | None = None
+    ) -> None:
         number = isinstance(beta, int | float | np.number) and not isinstance(beta, bool)
         if not number or not 0 < beta < math.inf:
             raise InputError(
@@ -50,13 +56,13 @@ class TotalVariation(ImageLoss):
         self.name = f"TV({self.beta}) Loss"
         super().__init__(img_input, (self.beta,), data_format)
 
-    def value(self, image: Any, channels: int) -> Any:
+    def value(self, image: Tensor, channels: int) -> Tensor:
         everything = tuple(range(1, len(image.shape)))
         axes = [axis for axis in everything if axis != channels and image.shape[axis] != 1]
         if not axes:
             return ops.sum(ops.zeros_like(image), axis=everything)
 
-        def pixels(moved: int | None) -> Any:
+        def pixels(moved: int | None) -> Tensor:
             index = [slice(None)] * len(image.shape)
             for axis in axes:
                 index[axis] = slice(1, None) if axis == moved else slice(None, -1)
@@ -69,7 +75,7 @@ class TotalVariation(ImageLoss):
         flat = largest < smallest(image)
         scale = ops.where(flat, 1.0, largest)
         squares = ops.sum(ops.square(steps / scale), axis=0)
-        # A flat pixel has no derivative here; what is put in its place has one, and is put aside below.
+        # A flat pixel has no derivative here; what replaces it has one, and is dropped below.
         length = scale * ops.sqrt(ops.where(flat, 1.0, squares))
         powers = ops.where(flat, 0.0, ops.power(length, self.beta))
         return ops.sum(powers, axis=everything) / sample_size(image)

@@ -11,16 +11,21 @@ import numpy.typing as npt
 from keras import ops
 
 from vis.errors import InputError
+from vis.reprs import TypedRepr
+from vis.typing import Tensor
+
+__all__ = ["RandomAffine"]
 
 
-@dataclass(frozen=True)
-class RandomAffine:
+@dataclass(frozen=True, repr=False)
+class RandomAffine(TypedRepr):
     """Moves, turns and scales the image at random before the model sees it, anew at each step.
 
-    `y(p) = x(c + R(a) (p - c) / s + d)` with `p` a place in pixels, `c` the middle of the image, `R(a)` the
-    rotation by the angle `a`, `s` the scale and `d` the move, drawn evenly from their limits. Between pixels
-    the values are interpolated linearly; outside, the image is mirrored at its edge pixels. All samples of a
-    batch are seen the same way. Only what survives this can raise a filter, and fine noise does not.
+    `y(p) = x(c + R(a) (p - c) / s + d)` with `p` a position in pixels, `c` the middle of the image, `R(a)`
+    the rotation by the angle `a`, `s` the scale and `d` the move, drawn evenly within their limits. Between
+    pixels the values are interpolated linearly; outside, the image is mirrored at its edge pixels. All
+    samples of a batch are transformed alike. A filter rises only by what survives this, and fine noise does
+    not.
 
     Args:
         jitter: the longest move along each image axis, as a fraction of that axis, 0 to 1.
@@ -71,7 +76,7 @@ class RandomAffine:
         turn = np.stack([cos, -sin, sin, cos], axis=-1).reshape(steps, 2, 2)
         return np.concatenate([turn, moves[..., None]], axis=-1).astype(np.float32)
 
-    def apply(self, image: Any, matrix: Any, channels: int) -> Any:
+    def apply(self, image: Tensor, matrix: Tensor, channels: int) -> Tensor:
         """Return the image as one step sees it, in `keras.ops`.
 
         Args:
@@ -85,14 +90,14 @@ class RandomAffine:
         _check_axes(len(image.shape) - 2, tuple(image.shape))
         last = ops.moveaxis(image, channels, -1)
         _, height, width, depth = last.shape
-        # Half precision has too few digits for places.
+        # Half precision has too few digits for points.
         dtype = keras.backend.result_type(image.dtype, "float32")
         matrix = ops.cast(matrix, dtype)
         middle = np.array([[(height - 1) / 2], [(width - 1) / 2]])
         grid = np.mgrid[:height, :width].reshape(2, -1) - middle
-        places = ops.matmul(matrix[:, :2], ops.convert_to_tensor(grid, dtype=dtype))
-        places = places + matrix[:, 2:] + ops.convert_to_tensor(middle, dtype=dtype)
-        rows, columns = _corners(places[0], height), _corners(places[1], width)
+        points = ops.matmul(matrix[:, :2], ops.convert_to_tensor(grid, dtype=dtype))
+        points = points + matrix[:, 2:] + ops.convert_to_tensor(middle, dtype=dtype)
+        rows, columns = _corners(points[0], height), _corners(points[1], width)
         flat = ops.reshape(last, (-1, height * width, depth))
         # Gathered, so that the gradient is the exact adjoint.
         seen = sum(
@@ -111,11 +116,11 @@ def _check_axes(count: int, received: tuple[int | None, ...]) -> None:
         )
 
 
-def _corners(places: Any, length: int) -> list[tuple[Any, Any]]:
-    """Return the two pixels around each place along an axis, mirrored into it, and their weights."""
+def _corners(points: Any, length: int) -> list[tuple[Any, Any]]:
+    """Return the two pixels around each point along an axis, mirrored into it, and their weights."""
     period = max(2 * (length - 1), 1)
-    inside = ops.mod(places, period)
-    inside = ops.minimum(inside, period - inside) if length > 1 else ops.zeros_like(places)
+    inside = ops.mod(points, period)
+    inside = ops.minimum(inside, period - inside) if length > 1 else ops.zeros_like(points)
     first = ops.floor(inside)
     share = inside - first
     low = ops.cast(first, "int32")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -13,10 +13,15 @@ import numpy.typing as npt
 from vis.errors import InputError
 from vis.parameterizations.affine import RandomAffine
 from vis.registry import Registry
+from vis.reprs import TypedRepr
+from vis.typing import Tensor
+from vis.words import ParameterizationName
+
+__all__ = ["Canvas", "Parameterization", "ParameterizationLike", "get", "names", "register"]
 
 
-@dataclass(frozen=True)
-class Canvas:
+@dataclass(frozen=True, repr=False)
+class Canvas(TypedRepr):
     """The images that are made: `(samples, ...)`, with their channel axis and the range of their values."""
 
     shape: tuple[int, ...]
@@ -39,10 +44,13 @@ class Canvas:
         return [axis for axis in range(1, len(self.shape)) if axis != self.channels]
 
 
-class Parameterization(ABC):
+class Parameterization(TypedRepr, ABC):
     """How an image is made of the numbers that the optimizer changes.
 
     Parameterizations that are equal share their compiled descent, so make yours a frozen dataclass.
+
+    Raises:
+        InputError: if `transformation` is neither a `RandomAffine` nor None.
     """
 
     transformation: RandomAffine | None = None
@@ -62,14 +70,14 @@ class Parameterization(ABC):
 
     @abstractmethod
     def start(self, canvas: Canvas, random: np.random.Generator) -> npt.NDArray[Any]:
-        """Return the parameters of a random start, with the samples as their first axis."""
+        """Return the parameters of a random start, with the samples on their first axis."""
 
     @abstractmethod
     def parameters(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the parameters of an image, or of the nearest that there is."""
 
     @abstractmethod
-    def image(self, canvas: Canvas, parameters: Any) -> Any:
+    def image(self, canvas: Canvas, parameters: Tensor) -> Tensor:
         """Return the image of parameters, in `keras.ops`."""
 
     @abstractmethod
@@ -88,6 +96,8 @@ def _wrap(thing: Any, name: str) -> Parameterization:
     return thing
 
 
+# What an option `parameterization` takes.
+ParameterizationLike: TypeAlias = ParameterizationName | str | Parameterization
 _registry: Registry[Parameterization] = Registry("parameterization", _wrap)
 register = _registry.register
 names = _registry.names

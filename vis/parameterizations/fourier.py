@@ -13,15 +13,18 @@ from keras import ops
 from vis import maps
 from vis.parameterizations.affine import RandomAffine
 from vis.parameterizations.base import Canvas, Parameterization, register
+from vis.typing import Tensor
+
+__all__ = ["Fourier"]
 
 # Square root of the covariance of the colours of natural images, as Olah et al. give it in their code.
 _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 _COLOURS /= np.linalg.norm(_COLOURS, axis=0).max()
-# A picture of the whole range would lie infinitely far away.
+# The ends of the range would need infinite coefficients.
 _EDGE = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fourier(Parameterization):
     """The optimizer changes coefficients of waves in decorrelated colours; plain pixels give noise.
 
@@ -64,7 +67,7 @@ class Fourier(Parameterization):
             values = _along(np, values, hartley(canvas.shape[axis]), axis)
         return values / _scale(canvas)
 
-    def image(self, canvas: Canvas, parameters: Any) -> Any:
+    def image(self, canvas: Canvas, parameters: Tensor) -> Tensor:
         def constant(array: npt.NDArray[np.float64]) -> Any:
             return ops.convert_to_tensor(array, dtype=parameters.dtype)
 
@@ -85,9 +88,9 @@ class Fourier(Parameterization):
 
 def hartley(length: int) -> npt.NDArray[np.float64]:
     """Return the orthonormal Hartley transform, `(length, length)`; it is its own inverse."""
-    places = np.arange(length)
+    points = np.arange(length)
     # Taken modulo the length first, the angles keep their digits.
-    angles = 2 * np.pi * (np.outer(places, places) % length) / length
+    angles = 2 * np.pi * (np.outer(points, points) % length) / length
     return np.asarray((np.cos(angles) + np.sin(angles)) / np.sqrt(length))
 
 

@@ -12,9 +12,12 @@ import numpy.typing as npt
 from vis import maps
 from vis.parameterizations.affine import RandomAffine
 from vis.parameterizations.base import Canvas, Parameterization, register
+from vis.typing import Tensor
+
+__all__ = ["Pixels"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pixels(Parameterization):
     """The optimizer changes the pixels themselves, as keras-vis does.
 
@@ -39,7 +42,7 @@ class Pixels(Parameterization):
     def parameters(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return image
 
-    def image(self, canvas: Canvas, parameters: Any) -> Any:
+    def image(self, canvas: Canvas, parameters: Tensor) -> Tensor:
         return parameters
 
     def picture(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:

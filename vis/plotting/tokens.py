@@ -144,7 +144,9 @@ def _texts(words: Any, values: Any, reducer: str) -> Iterator[tuple[list[str], n
             array = array[0]
         yield _checked(given, array, np.shape(values), reducer)
         return
-    count = len(values) if isinstance(values, list | tuple) else len(np.atleast_1d(checks.real(values, "A map")))
+    count = (
+        len(values) if isinstance(values, list | tuple) else len(np.atleast_1d(checks.real(values, "A map")))
+    )
     if len(given) != count:
         raise InputError(f"There is a map for each text. Received: {len(given)} texts and {count} maps.")
     for text, found in zip(given, values, strict=True):
@@ -306,7 +308,9 @@ def _draw(
         axes.figure.colorbar(scale, cax=bar, orientation="horizontal", extend=ends(scale))
         bar.tick_params(labelsize="x-small", length=2)
         bar.locator_params(nbins=4)
-        axes.text(start + wide + 10, below + 12, drawable(label), fontsize="small", va="center", parse_math=False)
+        axes.text(
+            start + wide + 10, below + 12, drawable(label), fontsize="small", va="center", parse_math=False
+        )
     if missing:
         note = f"{MISSING} is a character that the font lacks"
         axes.text(width - margin, below + 12, note, fontsize="small", ha="right", va="center", color="0.4")
