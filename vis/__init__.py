@@ -9,6 +9,38 @@ from typing import TYPE_CHECKING, Any
 from vis.version import __version__
 
 if TYPE_CHECKING:
+    from vis import attributions as attributions
+    from vis import backprop_modifiers as backprop_modifiers
+    from vis import callbacks as callbacks
+    from vis import errors as errors
+    from vis import grad_modifiers as grad_modifiers
+    from vis import input_modifiers as input_modifiers
+    from vis import losses as losses
+    from vis import maps as maps
+    from vis import metrics as metrics
+    from vis import models as models
+    from vis import optimizer as optimizer
+    from vis import parameterizations as parameterizations
+    from vis import plotting as plotting
+    from vis import regularizers as regularizers
+    from vis import typing as typing
+    from vis import utils as utils
+    from vis import visualization as visualization
+    from vis.attributions import (
+        DeconvNet,
+        Explainer,
+        GradCAM,
+        GradCAMPlusPlus,
+        GradientInput,
+        GuidedBackprop,
+        IntegratedGradients,
+        LayerCAM,
+        Occlusion,
+        Saliency,
+        SmoothGrad,
+        SquareGrad,
+        VarGrad,
+    )
     from vis.backprop_modifiers import BackpropModifier
     from vis.losses import ActivationMaximization, Loss
     from vis.models import linear_outputs
@@ -26,7 +58,20 @@ if TYPE_CHECKING:
 __all__ = [
     "ActivationMaximization",
     "BackpropModifier",
+    "DeconvNet",
+    "Explainer",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "GradientInput",
+    "GuidedBackprop",
+    "IntegratedGradients",
+    "LayerCAM",
     "Loss",
+    "Occlusion",
+    "Saliency",
+    "SmoothGrad",
+    "SquareGrad",
+    "VarGrad",
     "__version__",
     "get_num_filters",
     "linear_outputs",
@@ -40,6 +85,21 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "vis.attributions": [
+        "DeconvNet",
+        "Explainer",
+        "GradCAM",
+        "GradCAMPlusPlus",
+        "GradientInput",
+        "GuidedBackprop",
+        "IntegratedGradients",
+        "LayerCAM",
+        "Occlusion",
+        "Saliency",
+        "SmoothGrad",
+        "SquareGrad",
+        "VarGrad",
+    ],
     "vis.backprop_modifiers": ["BackpropModifier"],
     "vis.losses": ["ActivationMaximization", "Loss"],
     "vis.models": ["linear_outputs"],
@@ -70,17 +130,20 @@ _MODULES = (
     "parameterizations",
     "plotting",
     "regularizers",
+    "typing",
     "utils",
     "visualization",
 )
 
 
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        return getattr(importlib.import_module(_EXPORTS[name]), name)
-    if name in _MODULES:
-        return importlib.import_module(f"vis.{name}")
-    raise AttributeError(f"module 'vis' has no attribute {name!r}")
+if not TYPE_CHECKING:  # where it would hide that a name does not exist
+
+    def __getattr__(name: str) -> Any:
+        if name in _EXPORTS:
+            return getattr(importlib.import_module(_EXPORTS[name]), name)
+        if name in _MODULES:
+            return importlib.import_module(f"vis.{name}")
+        raise AttributeError(f"module 'vis' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

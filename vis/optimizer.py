@@ -17,38 +17,48 @@ from keras import ops
 from vis import advice, backend, checks, grad_modifiers, inputs, maps, models, parameterizations
 from vis.callbacks import OptimizerCallback, Print
 from vis.errors import EmptyMapWarning, GradientError, InputError, warn
+from vis.grad_modifiers.base import GradModifierLike
 from vis.gradients import checked_losses, compiled_descent, gradient_and_value
 from vis.input_modifiers import InputModifier
 from vis.parameterizations import Canvas, Parameterization
+from vis.parameterizations.base import ParameterizationLike
+from vis.reprs import TypedRepr
 from vis.source import Losses, as_source
+from vis.typing import Layer
+
+__all__ = ["Optimizer"]
 
 # Steps in one go where nobody listens: few enough for a progress bar, many enough to cost nothing.
 _STEPS = 20
 
 
-class Optimizer:
+class Optimizer(TypedRepr):
     """Changes an input so that a weighted sum of losses falls.
 
     `z <- z - update(m(g / |g|))` with `g = d(sum_i weight_i loss_i(x(z))) / dz`, `m` the gradient modifier,
-    `x(z)` the parameterization of the input, by default `x = z`, and the update of a Keras optimizer, by
-    default, on pixels, RMSprop with a learning rate of 1 and a decay of 0.95.
+    `x(z)` the parameterization of the input, by default `x = z`, and the update of a Keras optimizer: on
+    pixels, by default, RMSprop with a learning rate of 1 and a decay of 0.95.
 
     Args:
-        input_tensor: the model's symbolic input, `model.input`, or the model itself, which a modified
-            model needs.
+        input_tensor: the model's symbolic input, `model.input`, or the model itself, which a modified model
+            needs.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         input_range: the values `(low, high)` of the picture that `minimize` returns.
-        wrt_tensor: a symbolic tensor other than the input, or a layer: its gradient and value are returned
-            after one step, in which nothing moves.
+        wrt_tensor: a symbolic tensor other than the input, or a layer. Its gradient and value are returned
+            after one evaluation, and the input stays as it is.
         norm_grads: divide the gradient of each sample by its Euclidean norm.
+
+    Raises:
+        InputError: if the model has several inputs, or its only one takes integers.
+        ModelError, LayerError: if `input_tensor` or `wrt_tensor` is not part of a Keras model.
     """
 
     def __init__(
         self,
-        input_tensor: Any,
+        input_tensor: keras.Model | keras.KerasTensor | Sequence[keras.KerasTensor],
         losses: Losses,
         input_range: tuple[float, float] = (0, 255),
-        wrt_tensor: Any = None,
+        wrt_tensor: Layer | None = None,
         norm_grads: bool = True,
     ) -> None:
         self.source = as_source(input_tensor)
@@ -71,17 +81,20 @@ class Optimizer:
                 f"Received: the input {self.input.name!r}. Optimize a part of the model that takes floats."
             )
 
+    def _arguments(self) -> dict[str, Any]:
+        return {"input_tensor": self.source.model}
+
     def minimize(
         self,
-        seed_input: Any = None,
+        seed_input: npt.ArrayLike | None = None,
         max_iter: int = 200,
         input_modifiers: Sequence[InputModifier] | None = None,
-        grad_modifier: Any = None,
+        grad_modifier: GradModifierLike = None,
         callbacks: Sequence[OptimizerCallback] | None = None,
         verbose: bool = True,
         optimizer: keras.optimizers.Optimizer | None = None,
         seed: int | None = None,
-        parameterization: Any = "pixels",
+        parameterization: ParameterizationLike = "pixels",
         samples: int | None = None,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Return the input that had the best loss as a picture, and the last gradient and value.
@@ -91,15 +104,15 @@ class Optimizer:
             max_iter: the number of steps, at least 1.
             input_modifiers: what is done to the pixels around each step.
             grad_modifier: what is done to the gradient, see `vis.grad_modifiers`.
-            callbacks: what listens to each step.
+            callbacks: objects that are told of each step.
             verbose: print the losses of each step.
-            optimizer: a Keras optimizer; it is not changed. One that looks at the whole variable, such as
+            optimizer: a Keras optimizer; it is not changed. One that depends on the whole variable, such as
                 one with `clipnorm`, makes `samples` depend on each other.
             seed: makes the random start and the random transformations the same.
             parameterization: what is changed, `"pixels"` or `"fourier"`, or a
                 `vis.parameterizations.Parameterization`.
-            samples: how many inputs to optimize side by side, from the same start, each for its own value
-                of the losses; None for one input.
+            samples: how many inputs to optimize side by side, from the same start, each for its own value of
+                the losses; None for one input.
 
         Returns:
             The best input as a picture without its batch axis, or `samples` pictures: on pixels normalised
@@ -107,18 +120,18 @@ class Optimizer:
             (`vis.utils.utils.deprocess_input`). The gradient by what is changed (or by `wrt_tensor`) and the
             value of the input (or of `wrt_tensor`) at the last step, with their batch axis.
 
-        A sample for which the loss of a layer never moves, such as a filter whose activation is off at the
-        start, first descends the losses of layers alone until they move, where an activation that passes no
-        gradient at all passes what turns it on, and then from there all losses. A backprop modifier of the
-        model's stays as it is.
+        If the loss of a layer never moves for a sample, for example because the filter is zero at the start,
+        a second descent uses the losses of layers alone, and activations that pass no gradient at all pass
+        what turns them on; when the losses move, all of them are descended from there. A model that has a
+        backprop modifier keeps it, and gets no second descent.
 
         Raises:
             InputError: if `max_iter` or `samples` is below 1, `seed_input` does not fit, or input modifiers
-                meet a parameterization that has no pixels to modify.
+                come with a parameterization that has no pixels to modify.
             GradientError: if a loss is not finite.
 
         Warns:
-            EmptyMapWarning: if no step has lowered the loss of a sample, or the loss of a layer never moves.
+            EmptyMapWarning: if no step lowers the loss of a sample, or the loss of a layer never moves.
         """
         max_iter = _count("max_iter", max_iter)
         samples = None if samples is None else _count("samples", samples)

@@ -82,7 +82,7 @@ def variable(name: str) -> str:
 
 
 def _array(value: npt.NDArray[Any]) -> str:
-    if value.size <= _SHORT and value.dtype.kind in "fiub":
+    if 0 < value.size <= _SHORT and value.dtype.kind in "fiub":
         kind = "" if value.dtype in (bool, np.int64, np.float64) else f", dtype='{value.dtype}'"
         written = np.array2string(value, separator=", ", threshold=_SHORT)
         return f"np.array({re.sub(_BREAK, ' ', written)}{kind})"

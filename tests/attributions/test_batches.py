@@ -243,7 +243,7 @@ def test_the_true_values_of_a_regression_are_no_targets() -> None:
     explainer = GradientExplainer(model)
     for values in (TABLE[:, :1], TABLE[:, 0] * 90):
         data = DATA.from_tensor_slices((TABLE, values)).batch(2)
-        with pytest.raises(InputError, match="true values of a regression are no targets; leave them out"):
+        with pytest.raises(InputError, match=r"true values of a regression are not targets\. Leave them out"):
             explainer.explain(data)
         kernel = np.asarray(model.layers[-1].kernel)[:, 0]
         np.testing.assert_allclose(explainer.explain(data.map(lambda x, y: x)), np.tile(kernel, (7, 1)))
@@ -394,7 +394,7 @@ def test_targets_of_several_outputs(structure: str) -> None:
                 np.testing.assert_allclose(explainer.explain(TABLE, targets), wanted, rtol=1e-6)
     explainer = GradientExplainer(model, operator=lambda model, x, targets: model(x)[0][:, 0])
     with pytest.raises(
-        InputError, match=r"Targets in a dict.*output_layer; an operator of one's own takes one"
+        InputError, match=r"Targets in a dict.*output_layer; an operator of your own takes one"
     ):
         explainer.explain(TABLE, of_both[0])
 

@@ -910,7 +910,7 @@ TARGETS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
     "none of them": ([], InputError, (*COUNTED, "0 targets")),
     "rows of another length": (np.ones((4, 2)), InputError, FORMS),
     "rows of three axes": (np.ones((4, 3, 1)), InputError, FORMS),
-    "ragged": ([[1, 0, 0], [1]], InputError, ("The targets are no array", "Received: list")),
+    "ragged": ([[1, 0, 0], [1]], InputError, ("The targets are not an array", "Received: list")),
     "weights of NaN": (np.full((4, 3), np.nan), InputError, ("NaN", "target")),
     "infinite weights": (np.full((4, 3), np.inf), InputError, ("infinite", "target")),
     "a dict": ({"class": 1}, InputError, ("have the names of the model's outputs", "Received: 'class'")),

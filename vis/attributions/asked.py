@@ -1,4 +1,4 @@
-"""What is asked of a model: which output of each sample, in whatever form a user names it."""
+"""What is asked of a model: the score that an explainer explains, and the targets of a batch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ import numpy.typing as npt
 from vis import backprop_modifiers, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, Pick
+from vis.attributions.operators import OperatorLike
 from vis.attributions.targets import as_weights, predicted
+from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import GradientError, InputError, LayerError, ModelError
 from vis.scores import Score
 from vis.source import Source
+from vis.typing import Layer
 
 
 def asked(
-    model: Any,
-    output_layer: Any = None,
-    operator: Any = None,
-    backprop_modifier: Any = None,
-    wrt: Any = None,
+    model: keras.Model,
+    output_layer: Layer | None = None,
+    operator: OperatorLike = None,
+    backprop_modifier: BackpropModifierLike = None,
+    wrt: Layer | None = None,
     fold_layers: bool = False,
 ) -> Score:
-    """Return the score of what is asked.
+    """Return the score that is explained.
 
     Args and raises: see `vis.attributions.Explainer`.
     """
@@ -45,12 +48,12 @@ def asked(
 
 
 def weighs(score: Score) -> bool:
-    """Tell whether the targets of a score weigh the outputs, and so come as labels in all their forms."""
+    """Tell whether the targets of a score are weights of the outputs, and so may come as labels."""
     return score.operator in (operators.weighted_sum, operators.segmentation)
 
 
 def pick_of(score: Score) -> Pick:
-    """Return what chooses, among the targets of a model's outputs, those of the output that is explained."""
+    """Return a function that chooses the targets of the explained output among those of all outputs."""
     return partial(_picked, score)
 
 
@@ -59,11 +62,12 @@ def _picked(score: Score, targets: Any, from_data: bool) -> Any:
 
     Args:
         score: what is asked.
-        targets: those, or a dict by the names of the model's outputs or layers, or one for each output.
-        from_data: whether they are what a model is trained on.
+        targets: of the explained output; or a dict by the names of the model's outputs or layers; or a list
+            with those of each output.
+        from_data: whether they come with the inputs, as in a training.
 
     Raises:
-        InputError: if they do not tell which are meant, or are no labels of what is explained.
+        InputError: if it is not clear which are meant, or they are not labels of the explained output.
     """
     if targets is None:
         return None
@@ -83,7 +87,7 @@ def _picked(score: Score, targets: Any, from_data: bool) -> Any:
             raise InputError(
                 f"Targets in a dict have the names of the model's outputs, {', '.join(map(repr, keys))}. "
                 f"Received: {', '.join(map(repr, given))}. Choose an output by output_layer; an operator of "
-                "one's own takes one array."
+                "your own takes one array."
             )
         targets = given[known[0]]
     if from_data and weighs(score):
@@ -94,8 +98,8 @@ def _picked(score: Score, targets: Any, from_data: bool) -> Any:
             if strange.size:
                 raise InputError(
                     "The targets of a single output in a data set are labels, 0 and 1. Received: "
-                    f"{strange[0]:.6g}. The true values of a regression are no targets; leave them out, as "
-                    "with dataset.map(lambda x, y: x), and the output itself is explained."
+                    f"{strange[0]:.6g}. The true values of a regression are not targets. Leave them out, for "
+                    "example with dataset.map(lambda x, y: x), to explain the output itself."
                 )
     return targets
 
@@ -114,7 +118,7 @@ def _one_each(targets: Any, outputs: int) -> bool:
 
 
 def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
-    """Return what the operator of a score is given as the targets of a batch.
+    """Return the targets of a batch as the operator of a score takes them.
 
     Args:
         score: what is asked.
@@ -127,7 +131,7 @@ def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
             return predicted(score.outputs(arrays))
         shape = _output_shape(score, arrays)
     except LayerError:
-        # An operator of one's own makes one score of several outputs, and may need no targets.
+        # An operator of the user's own may make one score of several outputs, and need no targets.
         if weighed:
             raise
         shape = None
@@ -175,7 +179,7 @@ def predictions_of(
 
 
 def _names_outputs(array: npt.NDArray[Any], count: int, shape: tuple[int, ...]) -> bool:
-    """Tell whether targets of an operator of one's own are classes of outputs, or positions in them."""
+    """Tell whether targets of a user's own operator are classes of outputs, or positions in them."""
     forms = ((count,), (count, 1)) if shape and shape[-1] > 1 else ()
     positions = ((count, len(shape)),) if len(shape) > 1 else ()
     return array.dtype.kind in "iu" and (array.ndim == 0 or array.shape in (*forms, *positions))

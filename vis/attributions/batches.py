@@ -29,8 +29,8 @@ def batches(
         source: the model.
         inputs: what `Model.predict` takes: arrays with a batch axis, in the structure of the model's inputs;
             or a `tf.data.Dataset`, a `keras.utils.PyDataset`, or another iterator, of inputs, of pairs
-            `(inputs, targets)` or of triples with the weights of a training, which are left aside, one by
-            one or in batches.
+            `(inputs, targets)` or of triples with sample weights, which are ignored, one by one or in
+            batches.
         targets: an int for all samples, or an array with a row per sample; None if `inputs` brings them, or
             for the predicted class.
         batch_size: the largest number of samples in a batch; None for all at once.
@@ -85,7 +85,9 @@ def has_rows(targets: Any) -> bool:
     try:
         return targets is not None and np.ndim(targets) > 0
     except ValueError as error:
-        raise InputError(f"The targets are no array: {error}. Received: {type(targets).__name__}.") from None
+        raise InputError(
+            f"The targets are not an array: {error}. Received: {type(targets).__name__}."
+        ) from None
 
 
 def check_targets(targets: Any, count: int) -> None:
@@ -121,10 +123,10 @@ def is_batch(source: Source, item: Any) -> bool:
 
 
 def _items(stream: Any) -> Iterator[Any]:
-    """Return what a stream holds. Of one that says its length, no more: it may begin again, without end."""
+    """Return what a stream holds, as many items as it says that it has: it may begin again, without end."""
     # An infinite `tf.data.Dataset` has the cardinality -1, an infinite `PyDataset` no number of batches.
     if getattr(stream, "num_batches", 0) is None or int(getattr(stream, "cardinality", int)()) == -1:
-        raise InputError("The data set never ends. Received: an infinite one. Pass a part: dataset.take(n).")
+        raise InputError("The data set never ends. Received: an infinite one. Pass some: dataset.take(n).")
     if has_items(stream):
         return (stream[number] for number in range(len(stream)))
     try:
@@ -180,7 +182,7 @@ def _parts(source: Source, stream: Any, batch_size: int | None, pick: Pick | Non
 
 
 def _pair(source: Source, element: Any) -> tuple[Any, Any]:
-    """Return inputs and targets of an item: inputs, a pair, or a triple with the weights of a training."""
+    """Return inputs and targets of an item: inputs, a pair, or a triple with sample weights."""
     symbols = [] if source.symbols is None else keras.tree.flatten(source.symbols)
     parts = list(element) if isinstance(element, list | tuple) else [element]
     first: Any = parts[0] if parts else None
@@ -205,7 +207,7 @@ def _pair(source: Source, element: Any) -> tuple[Any, Any]:
 
 
 def _least_rank(symbols: list[Any]) -> int:
-    """Return the least number of axes of a sample of the only input, whose last axis of 1 may be left out."""
+    """Return the smallest number of axes of a sample of the only input: a last axis of 1 may be missing."""
     shape = symbols[0].shape if symbols else (None, None)
     return len(shape) - 1 - (len(shape) > 1 and shape[-1] == 1)
 

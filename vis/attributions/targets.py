@@ -1,4 +1,4 @@
-"""Which output of each sample is explained, in whatever form a user names it."""
+"""Which output of each sample is explained: labels, positions and weights, all as weights."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import numpy.typing as npt
 
 from vis.errors import FilterError, InputError
 
+__all__ = ["as_weights", "predicted"]
 
-def as_weights(targets: Any, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+
+def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Return the weight of each output of each sample, `(count, *shape)`.
 
-    Labels are numbers from 0, integers or whole floats, as Keras's losses take them; nothing is broadcast.
+    Labels count from 0 and are integers or whole floats, as Keras's losses take them; nothing is broadcast.
 
     Args:
-        targets: one of: weights, `(count, *shape)`, such as one-hot rows; a class for all samples, an int, a
-            negative one counting from the last; a label per sample, `(count,)` or `(count, 1)`; a label per
-            position, `(count, *shape[:-1])`, with or without a last axis of 1, which weighs as its one-hot
-            rows do; a position per sample, `(count, axes)`, an index per axis of the outputs. A class of
-            outputs with positions is their mean over the positions. Of a single output, 0 and 1 both ask for
-            it, and other numbers weigh it: -1 asks for less of it. Of one channel with positions, a label per
-            position is its weight.
+        targets: one of: weights, `(count, *shape)`, such as one-hot rows; a class for all samples, an int,
+            where a negative one counts from the last; a label per sample, `(count,)` or `(count, 1)`; a label
+            per position, `(count, *shape[:-1])`, with or without a last axis of 1, which has the weights of
+            its one-hot rows; a position per sample, `(count, axes)`, an index per axis of the outputs. A
+            class of outputs with positions is its mean over the positions. If there is a single output, 0 and
+            1 both ask for it, and other numbers are its weight: -1 asks for less of it. If there is one
+            channel with positions, a label per position is its weight.
         count: the number of samples.
         shape: the outputs of one sample: `(classes,)`, `(steps, classes)`, `(height, width, classes)`, or
             `()`.
 
     Raises:
-        InputError: if the targets have another form, or one that can be read in two ways.
+        InputError: if the targets have another form, or one with two meanings.
         FilterError: if a class or an index is outside the outputs.
     """
     array = _numbers(targets)
@@ -105,8 +107,8 @@ def _weights(array: npt.NDArray[Any], of_one: bool) -> npt.NDArray[np.float32]:
     if of_one and not np.isin(array, (-1, 0, 1)).all():
         wrong = int(array[~np.isin(array, (-1, 0, 1))][0])
         raise FilterError(
-            f"Target {wrong} is out of range: there is a single output, whose labels are 0 and 1. The true "
-            "values of a regression are no targets: leave them out; weights are floats."
+            f"Target {wrong} is out of range: there is a single output, with the labels 0 and 1. The true "
+            "values of a regression are not targets: leave them out. Weights are floats."
         )
     return array.astype(np.float32)
 
@@ -138,8 +140,8 @@ def _check_labels(labels: npt.NDArray[Any], size: int) -> None:
         at = f", at {where[1:]}" if where[1:] else ""
         raise FilterError(
             f"Target {int(labels[where])} is out of range: there are {size} outputs, so labels are 0 to "
-            f"{size - 1}. It is that of sample {where[0]} of a batch{at}; "
-            "where it stands for no class, leave it out, or pass weights that are zero there."
+            f"{size - 1}. It belongs to sample {where[0]} of a batch{at}. "
+            "If it means no class, leave it out, or pass weights that are zero there."
         )
 
 
