@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from vis import maps
+from vis.errors import InputError
 
 floats = st.floats(-(2.0**127), 2.0**127, width=32)
 
@@ -108,3 +109,47 @@ def test_a_picture_of_fractions_is_none_of_bytes(input_range: Any, dtype: Any) -
     picture = maps.as_picture(values, input_range)
     assert picture.dtype == dtype
     np.testing.assert_allclose(picture, np.rint(values) if dtype == np.uint8 else values, rtol=1e-6)
+
+
+def slow_strongest(row: list[float]) -> float:
+    best = row[0]
+    for value in row[1:]:
+        if abs(value) > abs(best) or (abs(value) == abs(best) and value > best):
+            best = value
+    return best
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9), elements=floats))
+def test_the_strongest_channel_agrees_with_loops(array: np.ndarray) -> None:
+    for axis in range(array.ndim):
+        rows = np.moveaxis(array, axis, -1)
+        expected = [slow_strongest(row.tolist()) for row in rows.reshape(-1, rows.shape[-1])]
+        found = maps.strongest_channel(array, axis)
+        assert found.dtype == np.float32
+        assert found.ravel().tolist() == expected
+        np.testing.assert_array_equal(maps.strongest_channel(abs(array), axis), abs(array).max(axis))
+
+
+def test_the_strongest_channel_of_bytes_and_vectors() -> None:
+    assert maps.strongest_channel(np.array([[3, 255]], np.uint8)).tolist() == [255]
+    assert maps.strongest_channel(np.array([1.0, -5.0])).tolist() == [1.0, -5.0]
+    assert maps.strongest_channel(np.zeros((2, 0, 3), np.float32)).shape == (2, 0)
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 20), elements=floats))
+def test_signed_agrees_with_exact_fractions(array: np.ndarray) -> None:
+    exact = [Fraction(value) for value in array.tolist()]
+    largest = max(map(abs, exact))
+    expected = [float(value / largest) if largest else 0.0 for value in exact]
+    found = maps.scaled(array, "signed")
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-45)
+    assert np.array_equal(found == 0, np.asarray(expected, np.float32) == 0)
+    assert np.abs(found).max() == (1 if largest else 0)
+    assert np.array_equal(maps.scaled(array, None), array)
+    assert np.array_equal(maps.scaled(array, "minmax"), maps.normalize(array))
+
+
+@pytest.mark.parametrize("normalization", ["minmax", "signed"])
+def test_values_that_are_not_finite_are_counted(normalization: Any) -> None:
+    with pytest.raises(InputError, match="Received: 2 of 3 values NaN or infinite"):
+        maps.scaled(np.array([np.nan, 1, -np.inf]), normalization)

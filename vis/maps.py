@@ -1,18 +1,21 @@
-"""Arrays to maps and pictures: channel reduction and normalisation. No colour, no model."""
+"""Arrays to maps and pictures: reducing channels, normalizing values. No colour, no model."""
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from vis import checks
-from vis.errors import InputError
+from vis.errors import GradientError, InputError, did_you_mean
 
-# How the channels of a place become one: what joins two of them, and whether the result is a mean.
+# How the values of a map are scaled; None leaves them as they are.
+Normalization = Literal["minmax", "signed"]
+
+# How the channels of a position become one: what joins two of them, and whether the result is a mean.
 REDUCERS = {
     "max": (np.maximum, False),
     "mean": (np.add, True),
@@ -54,11 +57,43 @@ def reduce_channels(
     if not gradients.size:
         return np.zeros(np.delete(gradients.shape, channel_axis), gradients.dtype)
     if 0 < count < 8:
-        # A few channels, one whole picture after the other, are joined ten times as fast as place by place.
+        # A few channels are joined ten times as fast picture by picture as position by position.
         reduced = functools.reduce(join, np.moveaxis(gradients, channel_axis, 0))
     else:
         reduced = join.reduce(gradients, axis=channel_axis)
     return np.asarray(reduced / reduced.dtype.type(count) if is_mean else reduced)
+
+
+def strongest_channel(values: npt.NDArray[Any], channel_axis: int = -1) -> npt.NDArray[Any]:
+    """Return the value of largest magnitude over the channels, with its sign.
+
+    `v_c` with `c = argmax_c |v_c|`; of `v` and `-v`, the positive one. Where no value is negative, this is
+    the maximum. A vector `(features,)` has no channels and comes back as it is.
+
+    Args:
+        values: as the gradients of `reduce_channels`.
+        channel_axis: the position of the channels.
+    """
+    values = values if values.dtype.kind == "f" else values.astype(np.float64)
+    high = reduce_channels(values, channel_axis, "max")
+    low = reduce_channels(values, channel_axis, "min")
+    return np.where(high >= -low, high, low)
+
+
+def checked_normalization(normalize: Any) -> Normalization | None:
+    """Return how values are scaled.
+
+    Raises:
+        InputError: for anything other than "minmax", "signed" and None.
+    """
+    known = get_args(Normalization)
+    if normalize is None or (isinstance(normalize, str) and normalize in known):
+        return normalize  # type: ignore[return-value]
+    near = did_you_mean(normalize, known) if isinstance(normalize, str) else ""
+    raise InputError(
+        'normalize is "minmax" (0 to 1), "signed" (-1 to 1, zero stays zero) or None (the values as they '
+        f"are). Received: {normalize!r}.{near}"
+    )
 
 
 def normalize(
@@ -76,17 +111,14 @@ def normalize(
         max_value: the largest value of the result.
 
     Raises:
-        InputError: if they are no numbers, or not finite.
+        InputError: if a value is no finite number.
     """
-    values = checks.real(array, "What is normalised").astype(np.float64)
+    values = checks.real(array, "What is normalized").astype(np.float64)
     if not values.size:
         return np.asarray(values, np.float32)
     low, high = values.min(), values.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        bad = int(np.count_nonzero(~np.isfinite(values)))
-        raise InputError(
-            f"What is normalised is finite. Received: {bad} of {values.size} values NaN or infinite."
-        )
+        raise _not_finite(values)
     if low == high:
         return np.full(values.shape, min_value, np.float32)
     # Halves keep the range finite even for values near the largest float64. In place: fresh memory is slow.
@@ -97,6 +129,45 @@ def normalize(
         values *= max_value - min_value
         values += min_value
     return values.astype(np.float32)
+
+
+def scaled(array: npt.ArrayLike, normalization: Normalization | None) -> npt.NDArray[np.float32]:
+    """Return a map in the range that a normalization asks for.
+
+    | normalization | value | range |
+    |---|---|---|
+    | `"minmax"` | `(a - min a) / (max a - min a)`, 0 for a constant map | 0 to 1 |
+    | `"signed"` | `a / max abs(a)`, 0 for a map of zeros | -1 to 1 |
+    | None | `a` | all real numbers |
+
+    Raises:
+        InputError: if a value is no finite number.
+        GradientError: for None, if a value is too large for float32.
+    """
+    if normalization == "minmax":
+        return normalize(array)
+    values = checks.real(array, "What is normalized").astype(np.float64)
+    if normalization == "signed":
+        largest = np.abs(values).max(initial=0.0)
+        if not np.isfinite(largest):
+            raise _not_finite(values)
+        return np.asarray(values / largest if largest else values, np.float32)
+    with np.errstate(over="ignore"):
+        raw = values.astype(np.float32)
+    if not np.isfinite(raw).all():
+        raise GradientError(
+            f"A value of the map is too large for float32: {np.abs(values).max():.3g}. "
+            'Pass normalize="signed", which divides by it.'
+        )
+    return raw
+
+
+def _not_finite(values: npt.NDArray[Any]) -> InputError:
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    return InputError(
+        "Only finite values can be normalized. "
+        f"Received: {bad} of {values.size} values NaN or infinite. Replace or remove them."
+    )
 
 
 def unit(gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -124,8 +195,8 @@ def upsample(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any
 @functools.lru_cache(64)
 def _weights(old: int, new: int) -> npt.NDArray[np.float64]:
     """Return the weights of the old cells in each new one, `(new, old)`: linear between the middles."""
-    places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(old)), 0)
+    positions = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    weights = np.maximum(1 - np.abs(positions[:, None] - np.arange(old)), 0)
     weights.setflags(write=False)
     return np.asarray(weights)
 

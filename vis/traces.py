@@ -102,13 +102,15 @@ def check_numbers(arrays: Sequence[npt.NDArray[Any]], model: Any, kinds: str = "
     text = any(array.dtype.kind == "O" for array in arrays)
     types = ", ".join("string" if array.dtype.kind == "O" else str(array.dtype) for array in arrays)
     path = models.first_float_layer(models.unmodified(model)[0]) if isinstance(model, keras.Model) else None
-    layer = "the first layer that makes floats of them" if path is None else f"the layer {path!r}"
-    tensor = ".".join(f"get_layer({name!r})" for name in path.split("/")) if path else "get_layer(...)"
+    layer = (
+        "the output of the first layer that makes floats of them: pass that layer as wrt"
+        if path is None
+        else f"the output of the layer {path!r}: wrt={path!r}"
+    )
     raise InputError(
         f"The model takes {'strings' if text else 'integers'}, and there is no "
         f"{'map of a string' if text else 'gradient with respect to an integer'}. Received: inputs of type "
-        f"{types}. Explain the output of {layer}: wrt={path or '...'!r} for Saliency and other explainers "
-        f"that take it, wrt_tensor=model.{tensor}.output for a function."
+        f"{types}. Explain {layer}."
     )
 
 

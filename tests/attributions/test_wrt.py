@@ -108,7 +108,7 @@ def test_integrated_gradients_are_complete(model: keras.Model) -> None:
 
 
 def test_an_integer_gradient_says_how(model: keras.Model) -> None:
-    with pytest.raises(InputError, match="wrt='embedding' for Saliency and other explainers"):
+    with pytest.raises(InputError, match="Explain the output of the layer 'embedding': wrt='embedding'"):
         Saliency(model)(TOKENS)
 
 

@@ -434,7 +434,7 @@ row("vis.visualize_saliency", "wrt_tensor behind the layer", GradientError,
     ("No path leads from the loss", "Choose a layer after it"),
     lambda d: vis.visualize_saliency(net(), "conv", 1, IMAGE, wrt_tensor=net().layers[-1].output))
 row("vis.visualize_saliency", "tokens", InputError,
-    ("no gradient with respect to an integer", "int32", "wrt_tensor=model.get_layer('"),
+    ("no gradient with respect to an integer", "int32", "wrt='"),
     lambda d: vis.visualize_saliency(tokens(), -1, 1, np.arange(5)))
 row("vis.visualize_saliency", "tokens that are no whole numbers", InputError,
     ("takes whole numbers (int32)", "Received: float64", "token or category numbers"),
@@ -564,12 +564,12 @@ row("vis.visualize_saliency_with_losses", "a loss of another model", LayerError,
 for what, layer, words in (
     ("no name", "cnov", ("no layer 'cnov'", "Did you mean 'conv'")),
     ("no index", 99, ("index 99 is out of range",)),
-    ("None", None, ("Name a layer by", "Received: None")),
+    ("None", None, ("needs a layer", "Received: conv_layer=None")),
 ):
-    row("vis.visualize_cam_with_losses", f"penultimate_layer is {what}", LayerError, words,
+    row("vis.visualize_cam_with_losses", f"conv_layer is {what}", LayerError, words,
         lambda d, layer=layer: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, layer))
 row("vis.visualize_cam_with_losses", "a name beside a symbolic input", LayerError,
-    ("penultimate_layer is a layer or a symbolic tensor", "Received: 'conv'", "pass the model"),
+    ("conv_layer is a layer or a symbolic tensor", "Received: 'conv'", "pass the model"),
     lambda d: vis.visualize_cam_with_losses(other().inputs, [(good_loss(), -1)], IMAGE, "conv"))
 row("vis.visualize_cam_with_losses", "a layer of another model", LayerError, ("foreign", "model 'net'"),
     lambda d: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, other().layers[-1]))
@@ -580,9 +580,9 @@ row("vis.visualize_cam", "a layer behind the output", GradientError,
     ("No path leads from the loss", "'conv'", "Choose a layer"),
     lambda d: vis.visualize_cam(behind(), "first", 1, IMAGE, "conv"))
 row("vis.visualize_cam", "no convolution", LayerError,
-    ("has more than one position", "'vector'", "penultimate_layer_idx"),
+    ("has an output with more than one position", "'vector'", "conv_layer"),
     lambda d: vis.visualize_cam(vector(), -1, 1, np.ones(4)))
-row("vis.visualize_cam", "an unknown penultimate layer", LayerError,
+row("vis.visualize_cam", "an unknown conv_layer", LayerError,
     ("has no layer 'convv'", "Did you mean 'conv'"),
     lambda d: vis.visualize_cam(net(), -1, 1, IMAGE, "convv"))
 row("vis.visualize_cam", "no input with as many positions", LayerError,

@@ -24,7 +24,7 @@ ADVICE = {
     "FilterError": "valid indices are",
     "LayerError": "Name the layer|Choose a layer|Choose a convolution|Build a model that ends in",
     "GradientError": "Choose a layer",
-    "InputError": "wrt_tensor=|must have shape|Replace or remove them|make an explainer",
+    "InputError": "wrt=|must have shape|Replace or remove them|make an explainer",
 }
 
 

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from tests.laying import laid
 from vis import errors
+from vis.attributions import GradCAM
 from vis.losses import ActivationMaximization, Loss
 from vis.maps import upsample
 from vis.models import linear_outputs
@@ -20,7 +21,7 @@ from vis.visualization.cam import class_activation
 CENTRES = [(1, 1, 1), (2, 2, 2), (2, 2, 2)]
 
 
-def slow_cam(
+def slow_cam_raw(
     features: np.ndarray, gradient: np.ndarray, size: tuple[int, int], centres: tuple[int, int, int]
 ) -> np.ndarray:
     """Equations (1) and (2) with loops, laid over the input one value at a time."""
@@ -31,7 +32,13 @@ def slow_cam(
         for i in range(height):
             for j in range(width):
                 heat[i, j] += weight * float(features[i, j, k])
-    large = laid(np.where(heat > 0, heat, 0), size, *centres)
+    return laid(np.where(heat > 0, heat, 0), size, *centres)
+
+
+def slow_cam(
+    features: np.ndarray, gradient: np.ndarray, size: tuple[int, int], centres: tuple[int, int, int]
+) -> np.ndarray:
+    large = slow_cam_raw(features, gradient, size, centres)
     return (large - large.min()) / (large.max() - large.min())
 
 
@@ -54,6 +61,10 @@ IMAGE = np.random.default_rng(0).random((12, 10, 3)).astype(np.float32)
 
 
 def tape_cam(network: keras.Model, index: int, filters: list[int], image: np.ndarray) -> np.ndarray:
+    return slow_cam(*tape_features(network, index, filters, image), image.shape[:2], CENTRES[index])
+
+
+def tape_features(network: keras.Model, index: int, filters: list[int], image: np.ndarray) -> Any:
     """Split the network by hand after the layer with an index."""
     features = tf.constant(image[None])
     for layer in network.layers[: index + 1]:
@@ -64,9 +75,7 @@ def tape_cam(network: keras.Model, index: int, filters: list[int], image: np.nda
         for layer in network.layers[index + 1 :]:
             outputs = layer(outputs)
         total = sum(outputs[0, f] for f in filters)
-    return slow_cam(
-        features[0].numpy(), tape.gradient(total, features)[0].numpy(), image.shape[:2], CENTRES[index]
-    )
+    return features[0].numpy(), tape.gradient(total, features)[0].numpy()
 
 
 @pytest.mark.parametrize("filters", [[0], [2], [0, 2]])
@@ -111,19 +120,97 @@ def test_negative_gradients_do_not_light_up() -> None:
 
 def test_class_activation_by_hand() -> None:
     features = np.array([[1.0, 2.0], [3.0, 4.0]])  # two positions, two channels
-    gradient = np.array([[2.0, -1.0], [0.0, -3.0]])  # means 1 and -2, largest magnitude 3
+    gradient = np.array([[2.0, -1.0], [0.0, -3.0]])  # means 1 and -2
     assert class_activation(gradient, features).tolist() == [0, 0]
-    np.testing.assert_allclose(class_activation(-gradient, features), [(-1 + 4) / 3, (-3 + 8) / 3])
+    np.testing.assert_allclose(class_activation(-gradient, features), [-1 + 4, -3 + 8])
     assert class_activation(np.zeros((2, 2)), features).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
-def test_the_scale_of_the_gradient_does_not_matter(scale: float) -> None:
-    rng = np.random.default_rng(0)
-    gradient, features = rng.normal(size=(2, 3, 4, 5))
-    np.testing.assert_allclose(
-        class_activation(gradient * scale, features), class_activation(gradient, features)
+@pytest.mark.parametrize("normalize", ["minmax", "signed"])
+def test_the_scale_of_the_output_does_not_matter(network: keras.Model, scale: float, normalize: Any) -> None:
+    end = network.layers[-1].output
+
+    class Scaled(Loss):
+        name = "scaled"
+
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def build_loss(self) -> Any:
+            return self.factor * end[:, 2]
+
+    found, expected = (
+        visualize_cam_with_losses(
+            network, [(Scaled(factor), 1)], IMAGE, conv_layer="second", normalize=normalize
+        )
+        for factor in (scale, 1.0)
     )
+    assert expected.any()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("filters", [[0], [0, 2]])
+def test_each_normalization_agrees_with_the_oracle(network: keras.Model, filters: list[int]) -> None:
+    features, gradient = tape_features(network, 1, filters, IMAGE)
+    raw = slow_cam_raw(features, gradient, IMAGE.shape[:2], CENTRES[1])
+    found = visualize_cam(network, -1, filters, IMAGE, conv_layer="second", normalize=None)
+    assert found.dtype == np.float32 and found.max() > 0
+    np.testing.assert_allclose(found, raw, rtol=1e-4, atol=1e-7)
+    signed = visualize_cam(network, -1, filters, IMAGE, conv_layer="second", normalize="signed")
+    np.testing.assert_allclose(signed, raw / raw.max(), atol=1e-5)
+    assert signed.max() == 1
+    explained = GradCAM(network, conv_layer="second").explain(IMAGE[None], np.eye(3)[filters].sum(0)[None])
+    np.testing.assert_allclose(found, explained[0, ..., 0], rtol=1e-5, atol=1e-7)
+
+
+def constant_model() -> keras.Model:
+    """Return a model whose only feature map is the same everywhere for an input of ones."""
+    return keras.Sequential(
+        [
+            layers.Input((3, 4, 1)),
+            layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(2.0), name="conv"),
+            layers.Flatten(),
+            layers.Dense(1, kernel_initializer=keras.initializers.Constant(3.0)),
+        ]
+    )
+
+
+def test_a_constant_map_is_zeros_in_minmax_only() -> None:
+    model, image = constant_model(), np.ones((3, 4, 1))
+    with pytest.warns(errors.EmptyMapWarning, match="nowhere positive, or the same everywhere"):
+        assert not visualize_cam(model, -1, 0, image).any()
+    assert visualize_cam(model, -1, 0, image, normalize=None).tolist() == [[6.0] * 4] * 3  # 3 x 2
+    assert visualize_cam(model, -1, 0, image, normalize="signed").tolist() == [[1.0] * 4] * 3
+    with pytest.warns(errors.EmptyMapWarning, match="is nowhere positive. grad_modifier='negate' shows"):
+        assert not visualize_cam(model, -1, 0, -image, normalize=None).any()
+
+
+def test_the_convolutional_layer_has_one_name_and_an_older_one(network: keras.Model) -> None:
+    expected = visualize_cam(network, -1, 0, IMAGE, "second")
+    losses = [(ActivationMaximization(network.layers[-1], 0), -1)]
+    second = network.get_layer("second")
+    for found in (
+        visualize_cam(network, -1, 0, IMAGE, conv_layer="second"),
+        visualize_cam(network, -1, 0, IMAGE, penultimate_layer_idx=1),
+        visualize_cam_with_losses(network, losses, IMAGE, conv_layer="second"),
+        visualize_cam_with_losses(network, losses, IMAGE, penultimate_layer=second),
+        visualize_cam_with_losses(network.inputs, losses, IMAGE, conv_layer=second.output),
+    ):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(errors.LayerError, match="conv_layer and penultimate_layer_idx are two names of one"):
+        visualize_cam(network, -1, 0, IMAGE, 1, conv_layer=1)
+    with pytest.raises(errors.LayerError, match="conv_layer and penultimate_layer are two names of one"):
+        visualize_cam_with_losses(network, losses, IMAGE, second, conv_layer="first")
+    with pytest.raises(errors.LayerError, match="needs a layer whose feature maps it weights"):
+        visualize_cam_with_losses(network, losses, IMAGE)
+
+
+@pytest.mark.parametrize("wrong", ["min-max", "sign", 1, False, ["minmax"], np.array(["minmax", "signed"])])
+def test_a_wrong_normalization_is_refused_first(network: keras.Model, wrong: Any) -> None:
+    with pytest.raises(errors.InputError, match=r'normalize is "minmax".*Received: ') as caught:
+        visualize_cam(network, "no layer", 0, IMAGE, normalize=wrong)
+    assert ("Did you mean" in str(caught.value)) is isinstance(wrong, str)
 
 
 @pytest.mark.parametrize("shape", [(7,), (5, 9), (3, 4, 5)])
@@ -256,9 +343,7 @@ def test_wrong_calls(network: keras.Model) -> None:
         visualize_cam(network, -1, 0, IMAGE, 3)
     with pytest.raises(errors.LayerError, match=r"no layer 'secnd'\. Did you mean 'second'"):
         visualize_cam(network, -1, 0, IMAGE, "secnd")
-    with pytest.raises(
-        errors.LayerError, match=r"penultimate_layer is a layer or a symbolic tensor.*Received: 1"
-    ):
+    with pytest.raises(errors.LayerError, match=r"conv_layer is a layer or a symbolic tensor.*Received: 1"):
         loss = ActivationMaximization(network.layers[-1], 0)
         visualize_cam_with_losses(network.inputs, [(loss, -1)], IMAGE, 1)
     with pytest.raises(errors.GradientError, match="No path leads from the loss"):

@@ -262,7 +262,7 @@ def text_model(mask_zero: bool) -> keras.Model:
 
 
 def test_integer_tokens_have_no_gradient() -> None:
-    with pytest.raises(InputError, match=r"no gradient with respect to an integer.*wrt_tensor="):
+    with pytest.raises(InputError, match=r"no gradient with respect to an integer.*wrt="):
         visualize_saliency(text_model(mask_zero=False), -1, 0, TOKENS)
 
 

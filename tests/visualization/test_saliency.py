@@ -41,6 +41,192 @@ def test_a_map_by_hand(model: keras.Model, modifier: Any, expected: list[list[fl
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("modifier", "raw"),
+    [  # the values of largest magnitude of [1, -4, 2], [0, 0, 0], [-1, -1, -3], [2, 0, 1], modified
+        ("absolute", [[4, 0], [3, 2]]),
+        (None, [[-4, 0], [-3, 2]]),
+        ("negate", [[4, 0], [3, -2]]),
+        ("relu", [[2, 0], [0, 2]]),
+        (lambda g: -(g**3), [[64, 0], [27, -8]]),
+        (lambda g: np.sign(g).astype(int), [[1, 0], [-1, 1]]),  # of 1 and -1, the positive one
+        (lambda g: g > 0, [[1, 0], [0, 1]]),
+    ],
+)
+def test_signed_and_raw_maps_by_hand(model: keras.Model, modifier: Any, raw: list[list[float]]) -> None:
+    found = visualize_saliency(model, -1, 0, IMAGE, grad_modifier=modifier, normalize=None)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, raw, rtol=1e-6)
+    signed = visualize_saliency(model, -1, 0, IMAGE, grad_modifier=modifier, normalize="signed")
+    assert signed.dtype == np.float32
+    np.testing.assert_allclose(signed, np.array(raw) / np.abs(raw).max(), rtol=1e-6)
+    losses = [(ActivationMaximization(model.layers[-1], 0), -1)]
+    for expected, normalize in ((found, None), (signed, "signed")):
+        other = visualize_saliency_with_losses(
+            model, losses, IMAGE, grad_modifier=modifier, normalize=normalize
+        )
+        assert np.array_equal(other, expected)
+
+
+def differences(network: keras.Model, filters: list[int], inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the gradient of the sum of outputs by each value of each input, from central differences."""
+    step, found = 1e-5, []
+    for number, array in enumerate(inputs):
+        gradient = np.zeros(array.shape)
+        for at in np.ndindex(array.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = [each.copy() for each in inputs]
+                moved[number][at] += sign * step
+                output = np.asarray(network([each[None] for each in moved]))[0]
+                ends.append(sum(float(output[index]) for index in filters))
+            gradient[at] = (ends[0] - ends[1]) / (2 * step)
+        found.append(gradient)
+    return found
+
+
+SLOW_MODIFIERS = {
+    None: lambda g: g,
+    "absolute": abs,
+    "negate": lambda g: -g,
+    "relu": lambda g: g if g > 0 else 0.0,
+    "invert": lambda g: 1 / (g + (1e-7 if g >= 0 else -1e-7)),
+    "small_values": lambda g: 1 / (abs(g) + 1e-7),
+}
+
+
+def slow_map(gradient: np.ndarray, modifier: str | None, normalize: str | None, keep: bool) -> np.ndarray:
+    """One value at a time, from the formulas."""
+    values = np.array([SLOW_MODIFIERS[modifier](float(g)) for g in gradient.ravel()])
+    rows = values.reshape(-1, gradient.shape[-1])
+    if not keep and gradient.ndim > 1:
+        strongest = max if normalize == "minmax" else (lambda row: max(row, key=abs))
+        rows = np.array([strongest(list(row)) for row in rows])
+    numbers = rows.ravel()
+    if normalize == "minmax":
+        numbers = (numbers - min(numbers)) / (max(numbers) - min(numbers))
+    elif normalize == "signed":
+        numbers = numbers / max(abs(number) for number in numbers)
+    return numbers.reshape(gradient.shape if keep or gradient.ndim < 2 else gradient.shape[:-1])
+
+
+@pytest.fixture(scope="module")
+def two_inputs() -> tuple[keras.Model, list[np.ndarray], list[np.ndarray]]:
+    keras.utils.set_random_seed(4)
+    picture, table = (layers.Input((3, 4, 2), dtype="float64"), layers.Input((3,), dtype="float64"))
+    kinds = {"activation": "tanh", "dtype": "float64"}
+    x = layers.Flatten(dtype="float64")(layers.Conv2D(3, 2, **kinds)(picture))
+    x = layers.Concatenate(dtype="float64")([x, layers.Dense(4, **kinds)(table)])
+    network = keras.Model([picture, table], layers.Dense(3, **kinds)(x))
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(3, 4, 2)), rng.normal(size=3)]
+    return network, arrays, differences(network, [0, 2], arrays)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("normalize", ["minmax", "signed", None])
+@pytest.mark.parametrize("modifier", list(SLOW_MODIFIERS))
+def test_each_normalization_agrees_with_the_oracle(
+    two_inputs: Any, modifier: str | None, normalize: Any, keep: bool
+) -> None:
+    network, arrays, gradients = two_inputs
+    found = visualize_saliency(
+        network, -1, [0, 2], arrays, grad_modifier=modifier, keepdims=keep, normalize=normalize
+    )
+    for one, gradient in zip(found, gradients, strict=True):
+        expected = slow_map(gradient, modifier, normalize, keep)
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
+        if normalize == "signed":
+            assert np.abs(one).max() == 1
+
+
+def constant_gradient(dtype: str = "float32", value: float = -3.0) -> keras.Model:
+    model = keras.Sequential(
+        [
+            layers.Input((2, 2, 1), dtype=dtype),
+            layers.Flatten(dtype=dtype),
+            layers.Dense(1, use_bias=False, dtype=dtype),
+        ]
+    )
+    model.set_weights([np.full((4, 1), value)])
+    return model
+
+
+def test_a_constant_map_is_zeros_in_minmax_only() -> None:
+    model, image = constant_gradient(), np.ones((2, 2, 1))
+    with pytest.warns(errors.EmptyMapWarning, match="gradient is constant.*or normalize=None, which returns"):
+        assert not visualize_saliency(model, -1, 0, image).any()
+    raw = visualize_saliency(model, -1, 0, image, grad_modifier=None, normalize=None)
+    assert raw.tolist() == [[-3, -3], [-3, -3]]
+    signed = visualize_saliency(model, -1, 0, image, grad_modifier=None, normalize="signed")
+    assert signed.tolist() == [[-1, -1], [-1, -1]]
+
+
+@pytest.mark.parametrize("normalize", ["minmax", "signed", None])
+def test_a_modifier_that_leaves_nothing_is_named(normalize: Any) -> None:
+    model, image = constant_gradient(), np.ones((2, 2, 1))
+    with pytest.warns(errors.EmptyMapWarning, match="modified gradient is zero. Try another grad_modifier"):
+        found = visualize_saliency(model, -1, 0, image, grad_modifier="relu", normalize=normalize)
+    assert found.shape == (2, 2) and not found.any()
+
+
+@pytest.mark.parametrize("normalize", ["minmax", "signed", None])
+def test_a_gradient_of_zero_is_named(normalize: Any) -> None:
+    model, image = constant_gradient(value=0.0), np.ones((2, 2, 1))
+    with pytest.warns(errors.EmptyMapWarning, match="The gradient is zero: the output does not depend"):
+        assert not visualize_saliency(model, -1, 0, image, normalize=normalize).any()
+
+
+def test_raw_values_that_float32_does_not_hold() -> None:
+    image = np.ones((2, 2, 1))
+    large, small = constant_gradient("float64", 1e200), constant_gradient("float64", 1e-200)
+    with pytest.raises(
+        errors.GradientError, match=r'too large for float32: 1e\+200. Pass normalize="signed"'
+    ):
+        visualize_saliency(large, -1, 0, image, normalize=None)
+    with pytest.warns(errors.EmptyMapWarning, match="too small for float32"):
+        assert not visualize_saliency(small, -1, 0, image, normalize=None).any()
+    for model in (large, small):
+        assert visualize_saliency(model, -1, 0, image, normalize="signed").tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("wrong", ["min-max", "sign", 1, False, ["minmax"], np.array(["minmax", "signed"])])
+def test_a_wrong_normalization_is_refused_first(model: keras.Model, wrong: Any) -> None:
+    losses = [(ActivationMaximization(model.layers[-1], 0), -1)]
+    with pytest.raises(errors.InputError, match=r'normalize is "minmax".*Received: ') as caught:
+        visualize_saliency(model, "no layer", 0, IMAGE, normalize=wrong)
+    assert ("Did you mean" in str(caught.value)) is isinstance(wrong, str)
+    with pytest.raises(errors.InputError, match='normalize is "minmax"'):
+        visualize_saliency_with_losses(model, losses, IMAGE, normalize=wrong)
+
+
+def test_wrt_is_a_tensor_a_layer_or_a_name() -> None:
+    keras.utils.set_random_seed(3)
+    entry = layers.Input((5,))
+    hidden = layers.Dense(4, "tanh", name="hidden")
+    model = keras.Model(entry, layers.Dense(2, "tanh")(hidden(entry)))
+    vector = np.linspace(-1, 1, 5)
+    losses = [(ActivationMaximization(model.layers[-1], 1), -1)]
+    expected = visualize_saliency(model, -1, 1, vector, hidden.output)
+    assert expected.shape == (4,) and expected.any()
+    for wrt in (hidden.output, hidden, "hidden", 1):
+        for argument in ("wrt", "wrt_tensor"):
+            assert np.array_equal(visualize_saliency(model, -1, 1, vector, **{argument: wrt}), expected)
+            found = visualize_saliency_with_losses(model, losses, vector, **{argument: wrt})
+            assert np.array_equal(found, expected)
+    found = visualize_saliency_with_losses(model.inputs, losses, vector, wrt=hidden.output)
+    assert np.array_equal(found, expected)
+    with pytest.raises(errors.LayerError, match=r"wrt is a layer or a symbolic tensor.*Received: 'hidden'"):
+        visualize_saliency_with_losses(model.inputs, losses, vector, wrt="hidden")
+    for call in (
+        lambda: visualize_saliency(model, -1, 1, vector, "hidden", wrt="hidden"),
+        lambda: visualize_saliency_with_losses(model, losses, vector, "hidden", wrt=hidden),
+    ):
+        with pytest.raises(errors.LayerError, match="wrt and wrt_tensor are two names of one argument"):
+            call()
+
+
 def test_small_values_and_invert(model: keras.Model) -> None:
     found = visualize_saliency(model, -1, 0, IMAGE, grad_modifier="small_values")
     # A gradient of zero gives 1e7, beside which all others vanish.
@@ -160,7 +346,7 @@ def test_integers_have_no_gradient() -> None:
             layers.Dense(1),
         ]
     )
-    with pytest.raises(errors.InputError, match=r"wrt_tensor=model\.get_layer"):
+    with pytest.raises(errors.InputError, match="wrt='words'"):
         visualize_saliency(model, -1, 0, [1, 2, 3, 4])
     with pytest.raises(errors.InputError, match=r"takes whole numbers \(int32\)"):
         visualize_saliency(model, -1, 0, [1.5, 2, 3, 4])

@@ -1,4 +1,4 @@
-"""Grad-CAM: the positions of a layer, weighed by what their channels do for the output."""
+"""Grad-CAM: the feature maps of a layer, weighted by how they change the output."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vis import backprop_modifiers, class_maps, grad_modifiers, inputs, maps, models
 from vis.attributions import operators
+from vis.errors import LayerError
 from vis.gradients import gradient_and_value
 from vis.graph import Positions
 from vis.models import Weighed
@@ -19,6 +20,7 @@ from vis.visualization.preparation import (
     arrays_of,
     asked,
     built,
+    either,
     warn_if_empty,
 )
 from vis.weak import WeakTable
@@ -35,34 +37,45 @@ def visualize_cam(
     backprop_modifier: Any = None,
     grad_modifier: Any = None,
     *,
+    conv_layer: Any = None,
     grid: Any = None,
+    normalize: maps.Normalization | None = "minmax",
 ) -> Any:
-    """Return the Grad-CAM map of where `seed_input` speaks for `filter_indices`.
+    """Return the Grad-CAM map of what in `seed_input` raises the activation of `filter_indices`.
 
-    `M = normalize(laid(max(sum_k a_k F_k, 0)))` with `F_k` the channels of the penultimate layer and
-    `a_k = mean_p dA / dF_k(p)` their weights: the gradient of the activation A of the filters, modified,
-    averaged over the positions p, and divided by its largest magnitude. `laid` puts each position where the
-    centre of its receptive field lies in the input, with linear interpolation between them, the outermost
-    values as far as these positions see, and zero where the layer sees nothing; `normalize` is the linear map
-    to [0, 1].
+    `M = normalize(upsample(max(sum_k a_k F_k, 0)))`, with `F_k` the channels of the convolutional layer's
+    output and `a_k = mean_p m(dA / dF_k)(p)` their weights: the gradient of the activation A of the filters,
+    modified by `m` and averaged over the positions p. `upsample` puts each position where the centre of its
+    receptive field lies in the input, with linear interpolation between them, the outermost values as far as
+    these positions see, and zero where the layer sees nothing.
+
+    | normalize | value | range |
+    |---|---|---|
+    | `"minmax"`, as keras-vis | `(v - min v) / (max v - min v)` | 0 to 1 |
+    | `"signed"` | `v / max v`: zero stays zero | 0 to 1 |
+    | None | `v`, in units of the output | 0 and above |
+
+    No value is negative: `grad_modifier="negate"` shows what lowers the activation.
 
     Args:
         model: a Keras model, see `visualize_saliency`.
         layer_idx: the layer whose filters are explained, named as in `visualize_saliency`.
         filter_indices: an index, several, or None for all.
         seed_input: one input with or without its batch axis.
-        penultimate_layer_idx: the layer whose positions are weighed, named in the same ways; by default the
-            last one before `layer_idx`, in nested models too, that every path from the input crosses and
-            whose output has more than one position.
+        penultimate_layer_idx: keras-vis's name of `conv_layer`.
         backprop_modifier: the derivative of activations, see `visualize_saliency`.
-        grad_modifier: what is done to the gradient by the penultimate layer, see `visualize_saliency`.
+        grad_modifier: what is done to the gradient by the convolutional layer, see `visualize_saliency`.
+        conv_layer: the layer whose feature maps are weighted, named as `layer_idx`; by default the last one
+            before `layer_idx`, in nested models too, that every path from the input crosses and whose output
+            has more than one position.
         grid: `(height, width)` of the tokens of a transformer, where the model's computation does not tell;
             they stand last, behind class and register tokens.
+        normalize: how values are scaled, see above.
 
     Returns:
-        float32 values in [0, 1], `(height, width)`, `(length,)` or `(depth, height, width)`. If the layer
-        sees several inputs, or several inputs with positions have a layer each, a map per input in their
-        structure, each normalised by itself, zeros for an input without positions.
+        float32 values, `(height, width)`, `(length,)` or `(depth, height, width)`. If the layer sees several
+        inputs, or several inputs with positions have a layer each, a map of each input in their structure,
+        normalized by itself, zeros for an input without positions.
 
     Raises:
         LayerError: if there is no layer with positions before `layer_idx`, or the one named has none.
@@ -75,23 +88,27 @@ def visualize_cam(
     Reference:
         Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
     """
+    conv_layer = either(conv_layer, penultimate_layer_idx, "conv_layer", "penultimate_layer_idx")
+    normalization = maps.checked_normalization(normalize)
     source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
-    named = None if penultimate_layer_idx is None else models.find_layer(model, penultimate_layer_idx)
+    named = None if conv_layer is None else models.find_layer(model, conv_layer)
     arrays = arrays_of(source, seed_input)
     specs, sizes = source.sized(arrays), class_maps.checked_grid(grid)
     with source.tried(specs):
-        layers = class_maps.weighed(source.anchor(), specs, named, loss.layer, sizes, "penultimate_layer_idx")
-    return _cam(source, [(loss, -1.0)], seed_input, arrays, layers, modifier, grad_modifier)
+        layers = class_maps.weighed(source.anchor(), specs, named, loss.layer, sizes, "conv_layer")
+    return _cam(source, [(loss, -1.0)], seed_input, arrays, layers, modifier, grad_modifier, normalization)
 
 
 def visualize_cam_with_losses(
     input_tensor: Any,
     losses: Losses,
     seed_input: Any,
-    penultimate_layer: Any,
+    penultimate_layer: Any = None,
     grad_modifier: Any = None,
     *,
+    conv_layer: Any = None,
     grid: Any = None,
+    normalize: maps.Normalization | None = "minmax",
 ) -> Any:
     """Return the Grad-CAM map of a weighted sum of losses.
 
@@ -102,21 +119,35 @@ def visualize_cam_with_losses(
         input_tensor: the model's symbolic input, or the model itself.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         seed_input: one input, see `visualize_saliency`.
-        penultimate_layer: the layer whose positions are weighed.
-        grad_modifier: what is done to the gradient, see `visualize_saliency`.
+        penultimate_layer: keras-vis's name of `conv_layer`.
+        grad_modifier: what is done to the gradient, see `visualize_cam`.
+        conv_layer: the layer whose feature maps are weighted, a layer or a symbolic tensor; where
+            `input_tensor` is a model, also the name of one. It must be named: losses do not tell where to
+            look for it.
         grid: of tokens, see `visualize_cam`.
+        normalize: how values are scaled, see `visualize_cam`.
 
     Returns:
         As `visualize_cam`.
 
     Raises:
         LayerError, ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
+
+    Warns:
+        As `visualize_cam`.
     """
+    conv_layer = either(conv_layer, penultimate_layer, "conv_layer", "penultimate_layer")
+    if conv_layer is None:
+        raise LayerError(
+            "visualize_cam_with_losses needs a layer whose feature maps it weights. Received: "
+            "conv_layer=None. Pass the last convolutional layer, conv_layer=model.get_layer('...')."
+        )
+    normalization = maps.checked_normalization(normalize)
     source = built(as_source(input_tensor), seed_input)
-    penultimate = source.point(penultimate_layer, "penultimate_layer")
+    point = source.point(conv_layer, "conv_layer")
     arrays = arrays_of(source, seed_input)
-    layers = [_named(source, losses, arrays, penultimate, class_maps.checked_grid(grid))]
-    return _cam(source, losses, seed_input, arrays, layers, None, grad_modifier)
+    layers = [_named(source, losses, arrays, point, class_maps.checked_grid(grid))]
+    return _cam(source, losses, seed_input, arrays, layers, None, grad_modifier, normalization)
 
 
 def _named(
@@ -130,13 +161,13 @@ def _named(
     specs = source.sized(arrays)
     if source.is_model:
         with source.tried(specs):
-            return class_maps.weighed(source.anchor(), specs, layer, None, grid, "penultimate_layer")[0]
+            return class_maps.weighed(source.anchor(), specs, layer, None, grid, "conv_layer")[0]
     # A model over symbolic inputs is made for each call: it is read once.
     about, key = [source.anchor(), layer], (tuple(specs), grid)
     over = _over.get(about, key)
     if over is None:
         model = source.graph(losses)
-        (found,) = class_maps.weighed(model, specs, layer, None, grid, "penultimate_layer")
+        (found,) = class_maps.weighed(model, specs, layer, None, grid, "conv_layer")
         over = _over.put(about, found.over, key)
     return Weighed(layer, over)
 
@@ -149,13 +180,14 @@ def _cam(
     layers: Sequence[Weighed],
     modifier: backprop_modifiers.BackpropModifier | None,
     grad_modifier: Any,
+    normalization: maps.Normalization | None,
 ) -> Any:
     modify = grad_modifiers.get(grad_modifier)
     found = [
         (layer, *gradient_and_value(source, losses, arrays, layer.point, modifier)[:2]) for layer in layers
     ]
 
-    # Nothing speaks where the model masks its input.
+    # A map is zero where the model masks its input.
     score = Score(source, operators.get(None))
     steps = score.steps(score.begin(arrays)) if source.is_model else []
 
@@ -166,16 +198,17 @@ def _cam(
         made = whole.result(trailing=False)
         if len(made) == len(steps):
             made = [maps.unmasked(array, kept) for array, kept in zip(made, steps, strict=True)]
-        return [maps.normalize(array[0]) for array in made]
+        return [maps.scaled(array[0], normalization) for array in made]
 
     results = laid(modify)
     if not any(result.any() for result in results):
-        reason = "The weighed features are negative, or the same everywhere. "
+        same = ", or the same everywhere" if normalization == "minmax" else ""
+        reason = f"The weighted sum of the feature maps is nowhere positive{same}. "
         negate = grad_modifiers.get("negate")
         # Said only where it shows something.
         if modify is not negate and any(result.any() for result in laid(negate)):
-            reason += "What speaks against the output is shown by grad_modifier='negate'. "
-        reason += "Try another penultimate layer."
+            reason += "grad_modifier='negate' shows what lowers the output. "
+        reason += "Try another conv_layer."
         gradients = np.concatenate([gradient.ravel() for _, gradient, _ in found])
         warn_if_empty(results[0], gradients, source, losses, reason)
     return results[0] if len(results) == 1 else inputs.packed(source.symbols, results, seed_input)
@@ -186,7 +219,7 @@ def _heat(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray
 
 
 def class_activation(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return `max(sum_k a_k F_k, 0)` with `a_k = mean_p g_k(p) / max |g|`.
+    """Return `max(sum_k a_k F_k, 0)` with `a_k = mean_p g_k(p)`.
 
     Args:
         gradient: g, `(..., channels)`.
@@ -198,9 +231,6 @@ def class_activation(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> 
     Reference:
         Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
     """
-    g = gradient.astype(np.float64)
-    largest = np.abs(g).max()
-    # The largest magnitude, not the largest value: its sign would turn a map of negative gradients.
-    weights = (g / largest if largest else g).mean(axis=tuple(range(g.ndim - 1)))
+    weights = gradient.astype(np.float64).mean(axis=tuple(range(gradient.ndim - 1)))
     heat: npt.NDArray[np.float64] = np.maximum(features.astype(np.float64) @ weights, 0.0)
     return heat

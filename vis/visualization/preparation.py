@@ -1,4 +1,4 @@
-"""What the verbs have in common: the model and the input made ready, and what is said of the result."""
+"""What the functions share: preparing the model, the input and the arguments, and warning of empty maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vis import advice, backprop_modifiers, inputs, models
 from vis.backprop_modifiers import BackpropModifier
-from vis.errors import EmptyMapWarning, warn
+from vis.errors import EmptyMapWarning, LayerError, warn
 from vis.losses import ActivationMaximization
 from vis.source import Losses, Source
 
@@ -33,11 +33,25 @@ def built(source: Source, seed_input: Any) -> Source:
 def asked(
     model: Any, layer_idx: Any, filter_indices: Any, backprop_modifier: Any, seed_input: Any
 ) -> tuple[Source, ActivationMaximization, BackpropModifier | None]:
-    """Return what a verb is asked for: the source, the loss of the filters, and the backprop modifier."""
+    """Return the source of gradients, the loss of the filters, and the backprop modifier."""
     models.check_model(model)
     loss = ActivationMaximization(models.find_layer(model, layer_idx), filter_indices)
     modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
     return built(Source(model), seed_input), loss, modifier
+
+
+def either(new: Any, old: Any, name: str, alias: str) -> Any:
+    """Return what is given for an argument that has an older name, too.
+
+    Raises:
+        LayerError: if it is given under both names.
+    """
+    if new is not None and old is not None:
+        raise LayerError(
+            f"{name} and {alias} are two names of one argument. Received: {name}={new!r} and "
+            f"{alias}={old!r}. Pass {name} alone."
+        )
+    return old if new is None else new
 
 
 def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from vis.visualization.preparation import (
     arrays_of,
     asked,
     built,
+    either,
     warn_if_empty,
 )
 
@@ -35,33 +37,47 @@ def visualize_saliency(
     backprop_modifier: Any = None,
     grad_modifier: Any = "absolute",
     keepdims: bool = False,
+    *,
+    wrt: Any = None,
+    normalize: maps.Normalization | None = "minmax",
 ) -> Any:
-    """Return the map of where `seed_input` raises or lowers the activation of `filter_indices`.
+    """Return the map of where a change of `seed_input` changes the activation of `filter_indices`.
 
-    `M = normalize(max_c m(dA / dx))` with `A` the activation of the filters (mean over positions, summed
-    over filters), `m` the gradient modifier, the maximum over the channels, and `normalize` the linear
-    map of its range to [0, 1]. A constant map becomes zeros.
+    `M = normalize(reduce_c(m(dA / dx)))`, with `A` the activation of the filters (mean over positions, summed
+    over filters), `m` the gradient modifier, and for each `normalize`:
+
+    | normalize | `reduce_c`, over the channels of a position | `normalize` | range |
+    |---|---|---|---|
+    | `"minmax"`, as keras-vis | the largest value | `(v - min v) / (max v - min v)` | 0 to 1 |
+    | `"signed"` | the value of largest magnitude, with its sign | `v / max abs(v)` | -1 to 1 |
+    | None | the value of largest magnitude, with its sign | `v` | all real numbers |
+
+    `"minmax"` moves zero wherever the smallest value is negative, and turns a constant map into zeros. Take
+    `"signed"` or None to read the modifiers that keep a sign: `None`, `"negate"`, `"invert"`. Values of None
+    are in units of the output per unit of the input, as far as the modifier leaves them so.
 
     Args:
         model: a Keras model: functional, sequential or subclassed, nested or not. It is not changed.
         layer_idx: the layer: an index, a name, a path into nested models such as `"backbone/conv5"`, a call
             such as `"encoder:1"`, a symbolic tensor, or the layer itself, see `vis.models.find_layer`. For
-            class saliency take the logits: a softmax mixes the classes, see
-            `vis.utils.utils.linear_outputs`.
+            class saliency take the logits: a softmax mixes the classes, see `vis.linear_outputs`.
         filter_indices: an index, several, or None for all; negative ones count from the end.
         seed_input: one input with or without its batch axis: `(height, width, channels)`,
             `(1, height, width, channels)`, `(steps, channels)`, `(features,)`, ...; for a model with
             several inputs a list or dict of them.
-        wrt_tensor: what to differentiate by instead of the input, a symbolic tensor or named as `layer_idx`.
+        wrt_tensor: keras-vis's name of `wrt`.
         backprop_modifier: the derivative of activations: None, a name (`"guided"`, `"rectified"`), a
-            `BackpropModifier`, or a rule `rule(x, y, incoming, true)`.
+            `BackpropModifier`, or a rule `rule(x, y, grad, true_grad)`.
         grad_modifier: what is done to the gradient: None, a name (`"absolute"`, `"negate"`, `"relu"`,
             `"invert"`, `"small_values"`), or a function from an array to an array of the same shape.
         keepdims: keep the channels.
+        wrt: what to differentiate by in place of the input: a symbolic tensor, or a layer named as
+            `layer_idx`.
+        normalize: how values are scaled, see above.
 
     Returns:
-        float32 values in [0, 1]: `(height, width)`, with `keepdims` `(height, width, channels)`;
-        `(features,)` for a vector; the same structure as `seed_input` for several inputs.
+        float32 values: `(height, width)`, with `keepdims` `(height, width, channels)`; `(features,)` for a
+        vector; for several inputs a map of each, normalized by itself, in the structure of `seed_input`.
 
     Raises:
         LayerError, FilterError, InputError, ModifierError, ModelError, GradientError: each says what was
@@ -75,8 +91,10 @@ def visualize_saliency(
     Reference:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 3.1.
     """
+    reading = _Reading.checked(grad_modifier, keepdims, normalize)
+    wrt = either(wrt, wrt_tensor, "wrt", "wrt_tensor")
     source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
-    return _saliency(source, [(loss, -1.0)], seed_input, wrt_tensor, modifier, grad_modifier, keepdims)
+    return _saliency(source, [(loss, -1.0)], seed_input, wrt, modifier, reading)
 
 
 def visualize_saliency_with_losses(
@@ -86,29 +104,40 @@ def visualize_saliency_with_losses(
     wrt_tensor: Any = None,
     grad_modifier: Any = "absolute",
     keepdims: bool = False,
+    *,
+    wrt: Any = None,
+    normalize: maps.Normalization | None = "minmax",
 ) -> Any:
-    """Return the map of where `seed_input` changes a weighted sum of losses.
+    """Return the map of where a change of `seed_input` changes a weighted sum of losses.
 
-    As `visualize_saliency`, with the gradient of `sum_i weight_i loss_i`. A loss is lower for what is
-    wanted, so a weight of -1 makes positive gradients mean "more of it".
+    As `visualize_saliency`, with the gradient of `sum_i weight_i loss_i` in place of `dA / dx`. A loss is
+    lower for what is wanted, so a weight of -1 makes positive gradients mean "more of it".
 
     Args:
         input_tensor: the model's symbolic input, `model.input` (a list or dict for several), or the
             model itself, which a modified model and losses over layers of nested models need.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         seed_input: one input, see `visualize_saliency`.
-        wrt_tensor: a symbolic tensor or a layer to differentiate by instead of the input.
+        wrt_tensor: keras-vis's name of `wrt`.
         grad_modifier: what is done to the gradient, see `visualize_saliency`.
         keepdims: keep the channels.
+        wrt: what to differentiate by in place of the input: a symbolic tensor or a layer; where
+            `input_tensor` is a model, also the name of one.
+        normalize: how values are scaled, see `visualize_saliency`.
 
     Returns:
         As `visualize_saliency`.
 
     Raises:
-        ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
+        LayerError, ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
+
+    Warns:
+        As `visualize_saliency`.
     """
+    reading = _Reading.checked(grad_modifier, keepdims, normalize)
+    wrt = either(wrt, wrt_tensor, "wrt", "wrt_tensor")
     source = built(as_source(input_tensor), seed_input)
-    return _saliency(source, losses, seed_input, wrt_tensor, None, grad_modifier, keepdims)
+    return _saliency(source, losses, seed_input, wrt, None, reading)
 
 
 def _saliency(
@@ -117,12 +146,10 @@ def _saliency(
     seed_input: Any,
     wrt: Any,
     modifier: backprop_modifiers.BackpropModifier | None,
-    grad_modifier: Any,
-    keepdims: bool,
+    reading: _Reading,
 ) -> Any:
-    modify = grad_modifiers.get(grad_modifier)
     arrays = arrays_of(source, seed_input)
-    wrt = None if wrt is None else source.point(wrt, "wrt_tensor")
+    wrt = None if wrt is None else source.point(wrt, "wrt")
     # The channel axis of each gradient, counted from the end.
     axes = [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
     gradients = input_gradient(source, losses, arrays, wrt, modifier)
@@ -132,19 +159,54 @@ def _saliency(
     else:
         pairs = zip(gradients, arrays, strict=True)
         gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
-    made = [_map(g, axis, modify, keepdims) for g, axis in zip(gradients, axes, strict=True)]
+    made = [reading.map(g, axis) for g, axis in zip(gradients, axes, strict=True)]
     for g, axis, found in zip(gradients, axes, made, strict=True):
         if not found.any():
-            reason = "gradient is constant: no value counts more than another. Try a layer before it"
-            # Where the gradient itself has a map, it is the modifier that leaves nothing of it.
-            if _map(g, axis, grad_modifiers.get(None), keepdims).any():
-                reason = "modified gradient is constant. Try another grad_modifier"
-            warn_if_empty(found, g, source, losses, f"The {reason}.")
+            warn_if_empty(found, g, source, losses, reading.why_empty(g, axis))
     return made[0] if wrt is not None else inputs.packed(source.symbols, made, seed_input)
 
 
-def _map(
-    gradient: Any, channel_axis: int, modify: grad_modifiers.GradModifier, keepdims: bool
-) -> npt.NDArray[np.float32]:
-    modified = grad_modifiers.applied(modify, gradient[0])
-    return maps.normalize(modified if keepdims else maps.reduce_channels(modified, channel_axis))
+@dataclass(frozen=True)
+class _Reading:
+    """How a gradient becomes a map.
+
+    Args:
+        modify: the gradient modifier.
+        keepdims: whether the channels are kept.
+        normalization: how the values are scaled.
+    """
+
+    modify: grad_modifiers.GradModifier
+    keepdims: bool
+    normalization: maps.Normalization | None
+
+    @classmethod
+    def checked(cls, grad_modifier: Any, keepdims: bool, normalize: Any) -> _Reading:
+        return cls(grad_modifiers.get(grad_modifier), keepdims, maps.checked_normalization(normalize))
+
+    def map(self, gradient: Any, channel_axis: int) -> npt.NDArray[np.float32]:
+        values = grad_modifiers.applied(self.modify, gradient[0])
+        if not self.keepdims:
+            # The maximum would drop what is strong and negative.
+            reduce = maps.reduce_channels if self.normalization == "minmax" else maps.strongest_channel
+            values = reduce(values, channel_axis)
+        return maps.scaled(values, self.normalization)
+
+    def why_empty(self, gradient: Any, channel_axis: int) -> str:
+        """Return why the map of a gradient that is not zero is zero everywhere, and what to try."""
+
+        def shows(**changes: Any) -> bool:
+            return bool(replace(self, **changes).map(gradient, channel_axis).any())
+
+        if not shows(normalization="signed"):
+            return "The modified gradient is zero. Try another grad_modifier."
+        if self.normalization is None:
+            return (
+                'Its values are too small for float32. Pass normalize="signed", which divides by the largest.'
+            )
+        # Where the gradient itself has a map, it is the modifier that leaves nothing of it.
+        if shows(modify=grad_modifiers.get(None)):
+            reason = "The modified gradient is constant. Try another grad_modifier"
+        else:
+            reason = "The gradient is constant: no value counts more than another. Try a layer before it"
+        return f"{reason}, or normalize=None, which returns its values."

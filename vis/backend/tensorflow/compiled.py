@@ -34,7 +34,7 @@ def translated() -> Iterator[None]:
             raise
         raise GradientError(
             f"An operation between the input and the loss has no gradient: {error}. Choose a layer "
-            "before it, or differentiate with respect to a tensor after it: wrt_tensor."
+            "before it, or differentiate with respect to a tensor after it: wrt."
         ) from error
     except ValueError as error:
         if type(error).__name__ != "InaccessibleTensorError":  # TensorFlow has no public name for it
