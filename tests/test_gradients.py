@@ -101,8 +101,8 @@ def test_losses_and_rules_need_not_be_hashable() -> None:
     class Scale:
         factor: float
 
-        def __call__(self, x: Any, y: Any, incoming: Any, true: Any) -> Any:
-            return self.factor * true
+        def __call__(self, x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+            return self.factor * true_grad
 
     model = network()
     (found,) = input_gradient(
@@ -126,7 +126,7 @@ def test_a_subclass_of_activation_maximization_may_have_its_own_expression() -> 
 
 def rule_about(model: keras.Model) -> Any:
     """A rule that holds its model."""
-    return lambda x, y, incoming, true: true + 0 * model.count_params()
+    return lambda x, y, grad, true_grad: true_grad + 0 * model.count_params()
 
 
 def test_rules_made_anew_leave_no_trace_and_no_model_behind() -> None:
@@ -190,7 +190,7 @@ def test_an_operation_without_a_gradient_is_named() -> None:
 
 def test_a_rule_returns_a_tensor_of_the_shape_of_x() -> None:
     for wrong in (lambda *_: None, lambda *_: 1.0, lambda x, *_: ops.concatenate([x, x], axis=-1)):
-        with pytest.raises(errors.ModifierError, match="returns a tensor of the shape of x"):
+        with pytest.raises(errors.ModifierError, match="returns the gradient by x: a tensor of floats"):
             visualize_saliency(network(), -1, 0, X, backprop_modifier=wrong)
 
 

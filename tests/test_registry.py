@@ -121,7 +121,7 @@ def test_what_is_defined_elsewhere_raises(things: Registry[object], name: str) -
     ("registry", "cell"),
     [
         (grad_modifiers, "def thing(g): return {value} * g"),
-        (backprop_modifiers, "def thing(x, y, incoming, true): return {value} * true"),
+        (backprop_modifiers, "def thing(x, y, grad, true_grad): return {value} * true_grad"),
         (operators, "def thing(model, inputs, targets): return {value}"),
         (
             parameterizations,

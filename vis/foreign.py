@@ -13,7 +13,7 @@ import inspect
 import linecache
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType, ModuleType, TracebackType
+from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any
 
 from vis.errors import ModifierError, VisError
@@ -91,6 +91,12 @@ def called(function: Any) -> str:
     return repr(name.split("<locals>.")[-1])
 
 
+def defined(function: Any) -> str:
+    """Return what a function is called in messages, with its file and line if it has any."""
+    code = _code(function)
+    return called(function) + (f" ({code.co_filename}, line {code.co_firstlineno})" if code else "")
+
+
 def described(value: Any) -> str:
     """Return what a value is, in words: "an array of NumPy, of shape (2, 3)"."""
     library = _library_of(value)
@@ -102,8 +108,7 @@ def described(value: Any) -> str:
 
 def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] | None:
     """Return the frame and the line of the user's code that a failure comes from: the innermost one."""
-    plain = inspect.isfunction(function) or inspect.ismethod(function)
-    own = getattr(inspect.unwrap(function if plain else type(function).__call__), "__code__", None)
+    own = _code(function)
     found = None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
@@ -113,6 +118,15 @@ def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] 
             found = (trace.tb_frame, trace.tb_lineno)
         trace = trace.tb_next
     return found
+
+
+def _code(function: Any) -> CodeType | None:
+    """Return the code of a function, or of an object that is called like one."""
+    plain = inspect.isfunction(function) or inspect.ismethod(function)
+    code: CodeType | None = getattr(
+        inspect.unwrap(function if plain else type(function).__call__), "__code__", None
+    )
+    return code
 
 
 def _found(failure: Exception, frame: FrameType, number: int, library: str) -> str | None:

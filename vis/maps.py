@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from vis import checks
 from vis.errors import GradientError, InputError, did_you_mean
-
-# How the values of a map are scaled; None leaves them as they are.
-Normalization = Literal["minmax", "signed"]
+from vis.words import Normalization
 
 # How the channels of a position become one: what joins two of them, and whether the result is a mean.
 REDUCERS = {

@@ -481,26 +481,26 @@ class _Found:
         )
 
 
-def _redirected(x: Any, y: Any, incoming: Any, true: Any) -> Any:
+def _redirected(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
     """Return the true gradient; of a sample for which that is zero everywhere, what turns activations on.
 
-    What comes in passes where its step leads from x to the other side of zero, times
+    The gradient by the output passes where its step leads from x to the other side of zero, times
     `exp(-8 d / mean d)` with `d = |x| - min |x|` over those: the positions that are nearly on lead. In the
     sum over all of them, a filter that looks for differences would see none.
 
     Reference:
         Olah, Mordvintsev, Schubert: Feature Visualization, 2017 ("redirected ReLU" of its code, Lucid).
     """
-    axes = tuple(range(1, len(true.shape)))
-    one = ops.ones_like(true)
-    alive = ops.any(ops.not_equal(true, 0), axis=axes, keepdims=True)
-    leads = ops.where(ops.greater(x, 0), ops.greater(incoming, 0), ops.less(incoming, 0))
+    axes = tuple(range(1, len(true_grad.shape)))
+    one = ops.ones_like(true_grad)
+    alive = ops.any(ops.not_equal(true_grad, 0), axis=axes, keepdims=True)
+    leads = ops.where(ops.greater(x, 0), ops.greater(grad, 0), ops.less(grad, 0))
     near = ops.min(ops.where(leads, ops.abs(x), one * np.inf), axis=axes, keepdims=True)
     gap = ops.where(leads, ops.abs(x) - near, 0 * one)
     count = ops.sum(ops.where(leads, one, 0 * one), axis=axes, keepdims=True)
     mean = ops.sum(gap, axis=axes, keepdims=True) / ops.maximum(count, 1)
     weight = ops.exp(-8 * gap / ops.where(ops.greater(mean, 0), mean, 1))
-    return ops.where(alive, true, ops.where(leads, weight * incoming, 0 * one))
+    return ops.where(alive, true_grad, ops.where(leads, weight * grad, 0 * one))
 
 
 def _count(name: str, value: Any) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy.typing as npt
@@ -23,7 +23,12 @@ from vis.errors import (
 )
 from vis.losses import Loss
 
-Losses = Sequence[tuple[Loss, float]]
+# Losses with their weights.
+Losses: TypeAlias = Sequence[tuple[Loss, float]]
+# A model, or the symbolic inputs of one in their structure.
+ModelOrInputs: TypeAlias = (
+    keras.Model | keras.KerasTensor | Sequence[keras.KerasTensor] | Mapping[str, keras.KerasTensor]
+)
 
 
 @dataclass(frozen=True)

@@ -812,7 +812,7 @@ def test_two_modifiers_on_one_model_do_not_mix() -> None:
         np.testing.assert_allclose(taped(made[name], X), by_hand(name, relu_slope(X), INCOMING))
 
 
-def test_rule_is_given_input_output_incoming_and_true_gradient() -> None:
+def test_a_rule_is_given_input_output_gradient_and_true_gradient() -> None:
     """A rule that returns each of its arguments in turn shows them."""
     site = next(site for site in SITES if site.name == "ReLU max_value=3 negative_slope=.1")
     model = between(site.build)
@@ -988,5 +988,5 @@ def test_parts_of_an_activation_used_elsewhere(function: Callable[[Any], Any]) -
     y = Written(function)(layers.ReLU()(entry + 8.0) - 8.0)
     incoming = np.resize(INCOMING * np.linspace(0.5, 2, WIDTH), y.shape[-1])
     model = keras.Model(entry, [y, fixed_dense(incoming[:, None])(y)])
-    true = backprop_modifiers.get(lambda x, y, incoming, true: true)(model)
+    true = backprop_modifiers.get(lambda x, y, grad, true_grad: true_grad)(model)
     np.testing.assert_allclose(taped(true, X), taped(model, X), rtol=1e-5, atol=1e-6)

@@ -1,5 +1,6 @@
-"""The rules themselves, the registry, and the known values; the places they reach are in tests/backend."""
+"""The rules themselves, the registry, and known values; tests/backend has the activations that they reach."""
 
+import re
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from keras import layers, ops
 from vis import backprop_modifiers
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import ModelError, ModifierError
+from vis.visualization import visualize_saliency
 
 
 def test_aliases_are_one_object() -> None:
@@ -19,16 +21,16 @@ def test_aliases_are_one_object() -> None:
 
 
 def test_rules_by_hand() -> None:
-    x, incoming = np.array([-1.0, -1.0, 2.0, 2.0]), np.array([3.0, -3.0, 3.0, -3.0])
-    true = np.where(x > 0, incoming, 0.0)
+    x, grad = np.array([-1.0, -1.0, 2.0, 2.0]), np.array([3.0, -3.0, 3.0, -3.0])
+    true_grad = np.where(x > 0, grad, 0.0)
     y = np.maximum(x, 0)
-    assert np.asarray(backprop_modifiers.guided.rule(x, y, incoming, true)).tolist() == [0, 0, 3, 0]
-    assert np.asarray(backprop_modifiers.rectified.rule(x, y, incoming, true)).tolist() == [3, 0, 3, 0]
+    assert np.asarray(backprop_modifiers.guided.rule(x, y, grad, true_grad)).tolist() == [0, 0, 3, 0]
+    assert np.asarray(backprop_modifiers.rectified.rule(x, y, grad, true_grad)).tolist() == [3, 0, 3, 0]
 
 
 def test_a_bare_rule_is_wrapped() -> None:
-    def doubled(x: Any, y: Any, incoming: Any, true: Any) -> Any:
-        return 2 * true
+    def doubled(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+        return 2 * true_grad
 
     modifier = backprop_modifiers.get(doubled)
     assert modifier == BackpropModifier("doubled", doubled)
@@ -37,7 +39,7 @@ def test_a_bare_rule_is_wrapped() -> None:
 
 @pytest.mark.parametrize("thing", [3, lambda x: x, max.__class__])
 def test_what_is_no_rule_is_refused(thing: Any) -> None:
-    with pytest.raises(ModifierError, match="rule\\(x, y, incoming, true\\)"):
+    with pytest.raises(ModifierError, match="rule\\(x, y, grad, true_grad\\)"):
         backprop_modifiers.get(thing)
 
 
@@ -90,17 +92,17 @@ def test_known_values(model: Any, x: list[float], vanilla: Any, guided: Any, rec
     assert gradient(built, x) == vanilla
 
 
-def test_a_rule_sees_input_output_incoming_and_true_gradient() -> None:
+def test_a_rule_sees_input_output_gradient_and_true_gradient() -> None:
     seen: dict[str, Any] = {}
 
-    def spy(x: Any, y: Any, incoming: Any, true: Any) -> Any:
-        seen.update(x=x, y=y, incoming=incoming, true=true)
-        return 10 * x + y + 100 * incoming + 1000 * true
+    def spy(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+        seen.update(x=x, y=y, grad=grad, true_grad=true_grad)
+        return 10 * x + y + 100 * grad + 1000 * true_grad
 
     inputs = layers.Input((2,))
     model = BackpropModifier("spy", spy)(keras.Model(inputs, 3 * ops.relu(inputs)))
     assert gradient(model, [2.0, -1.0]) == [10 * 2 + 2 + 100 * 3 + 1000 * 3, 10 * -1 + 0 + 100 * 3 + 0]
-    assert set(seen) == {"x", "y", "incoming", "true"}
+    assert set(seen) == {"x", "y", "grad", "true_grad"}
 
 
 def test_the_gradient_by_the_weights_follows_the_rule_too() -> None:
@@ -110,5 +112,120 @@ def test_the_gradient_by_the_weights_follows_the_rule_too() -> None:
     with tf.GradientTape() as tape:
         outputs = modified(x)
     kernel = tape.gradient(outputs, model.layers[0].kernel.value)
-    # The units' inputs are (1, -1); what comes in is (-1, 1), of which rectified passes (0, 1) on.
+    # The gradient by the units' outputs is (-1, 1), of which rectified keeps (0, 1).
     assert kernel.numpy().tolist() == [[0, -1], [0, 0]]
+
+
+def doubled(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+    return 2 * true_grad
+
+
+def test_a_repr_can_be_typed() -> None:
+    import vis
+
+    assert repr(backprop_modifiers.guided) == "vis.backprop_modifiers.get('guided')"
+    assert eval(repr(backprop_modifiers.deconv), {"vis": vis}) is backprop_modifiers.rectified
+    own = backprop_modifiers.get(doubled)
+    assert repr(own) == "BackpropModifier('doubled', doubled)"
+    assert eval(repr(own)) == own
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda x, y, grad, true_grad: ops.where(grad > 0, true_grad, 0.0),
+        lambda inputs, outputs, above, true: ops.where(above > 0, true, 0.0),
+        lambda *arguments: ops.where(arguments[2] > 0, arguments[3], 0.0),
+    ],
+    ids=["by name", "by other names", "by position"],
+)
+def test_a_rule_is_called_by_position(rule: Any) -> None:
+    """The line that messages recommend is guided backpropagation."""
+    x = [-1.0, 0.0]
+    found = gradient(backprop_modifiers.get(rule)(two_layers()), x)
+    assert found == gradient(backprop_modifiers.guided(two_layers()), x) == [0, 0]
+
+
+def numpy_rule(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+    return np.where(grad > 0, true_grad, 0)
+
+
+def numpy_inside(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+    return true_grad * np.sign(grad)
+
+
+def method_rule(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+    return grad.clip(0, 1)
+
+
+def python_rule(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+    return true_grad if grad > 0 else 0 * true_grad
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (numpy_rule, "which calls NumPy on a tensor .* Write keras.ops.where(grad > 0, true_grad, 0)."),
+        (numpy_inside, "which calls NumPy on a tensor .* Write keras.ops.sign(grad)."),
+        (method_rule, "has no 'clip'. Write keras.ops.clip(grad, 0, 1)."),
+        (python_rule, "Write keras.ops.where(condition, a, b)."),
+    ],
+)
+def test_a_rule_in_another_library_names_the_line(rule: Any, words: str) -> None:
+    line = rule.__code__.co_firstlineno + 1
+    modified = backprop_modifiers.get(rule)(two_layers())
+    for call in (
+        lambda: gradient(modified, [1.0, 0.0]),
+        lambda: visualize_saliency(two_layers(), -1, 0, [1.0, 0.0], backprop_modifier=rule),
+    ):
+        with pytest.raises(ModifierError) as raised:
+            call()
+        text = str(raised.value)
+        assert f"The rule {rule.__name__!r} is written in keras.ops." in text
+        assert f"{__file__}, line {line}: " in text
+        assert re.search(re.escape(words).replace(r"\.\*", ".*"), text), text
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (lambda x, y, g, t: None, "None of type NoneType"),
+        (lambda x, y, g, t: 0.0, "0.0 of type float"),
+        (lambda x, y, g, t: np.zeros((1, 2)), "an array of NumPy, of shape (1, 2)"),
+        (lambda x, y, g, t: g > 0, "a tensor of type bool"),
+        (lambda x, y, g, t: ops.cast(g, "int32"), "a tensor of type int32"),
+        (lambda x, y, g, t: ops.sum(g, axis=1), "a tensor of shape (None,) for the shape (None, 2)"),
+        (lambda x, y, g, t: ops.concatenate([g, g], axis=1), "of shape (None, 4) for the shape (None, 2)"),
+    ],
+)
+def test_what_a_rule_returns_is_checked(result: Any, words: str) -> None:
+    def rule(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+        return result(x, y, grad, true_grad)
+
+    with pytest.raises(ModifierError, match=r"A rule\(x, y, grad, true_grad\) returns") as raised:
+        visualize_saliency(two_layers(), -1, 0, [1.0, 0.0], backprop_modifier=rule)
+    text = str(raised.value)
+    assert words in text
+    assert (
+        f"'test_what_a_rule_returns_is_checked.rule' ({__file__}, line {rule.__code__.co_firstlineno})"
+        in text
+    )
+    assert "return keras.ops.where(grad > 0, true_grad, 0.0)" in text
+
+
+def test_the_line_that_messages_recommend_runs_in_half_precision() -> None:
+    def rule(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+        return ops.where(grad > 0, true_grad, 0.0)
+
+    entry = layers.Input((3,), dtype="float16")
+    model = keras.Model(entry, layers.ReLU(dtype="float16")(entry))
+    x = np.array([1.0, -1.0, 2.0], np.float16)
+    assert visualize_saliency(model, -1, None, x, backprop_modifier=rule).tolist() == [1, 0, 1]
+
+
+def test_another_failure_of_a_rule_is_raised_as_it_is() -> None:
+    def rule(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        visualize_saliency(two_layers(), -1, 0, [1.0, 0.0], backprop_modifier=rule)

@@ -407,9 +407,9 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
         ("reaches no activation of the model 'plain'", "ReLU", "backprop_modifier=None"),
         lambda d: call(plain(), -1, 1, IMAGE, backprop_modifier="guided"))
     rules = {
-        "None": lambda x, y, incoming, true: None,
-        "another shape": lambda x, y, incoming, true: ops.sum(true),
-        "a string": lambda x, y, incoming, true: "x",
+        "None": lambda x, y, grad, true_grad: None,
+        "another shape": lambda x, y, grad, true_grad: ops.sum(true_grad),
+        "a string": lambda x, y, grad, true_grad: "x",
     }
     for what, rule in rules.items():
         row(about, f"a backprop_modifier that returns {what}", ModifierError, ("rule", "Received", "shape"),
@@ -788,7 +788,7 @@ for name in ("guided", "rectified", "relu", "deconv"):
         ("reaches no activation of the model 'plain'", "ReLU"),
         lambda d, name=name: getattr(backprop_modifiers, name)(plain()))
 row("vis.BackpropModifier", "not on a model", ModelError, "Expected a keras.Model. Received: 3",
-    lambda d: vis.BackpropModifier("mine", lambda x, y, incoming, true: true)(3))
+    lambda d: vis.BackpropModifier("mine", lambda x, y, grad, true_grad: true_grad)(3))
 row("vis.BackpropModifier", "without a rule", TypeError, "missing 1 required",
     lambda d: vis.BackpropModifier("mine"))
 row("vis.BackpropModifier", "a rule that is none", ModifierError, ("rule", "Received: 3"),

@@ -319,7 +319,7 @@ def test_a_modified_model_is_explained_by_its_own_rule() -> None:
         ({"wrt_tensor": IMAGE}, errors.LayerError, "a symbolic tensor, or pass the layer itself. Received"),
         ({"backprop_modifier": "guided"}, errors.ModifierError, "reaches no activation of the model"),
         ({"backprop_modifier": "gided"}, errors.ModifierError, "Did you mean 'guided'"),
-        ({"backprop_modifier": lambda x: x}, errors.ModifierError, "rule(x, y, incoming, true)"),
+        ({"backprop_modifier": lambda x: x}, errors.ModifierError, "rule(x, y, grad, true_grad)"),
         ({"grad_modifier": "abs"}, errors.ModifierError, "Valid names: absolute, invert"),
         ({"grad_modifier": 1}, errors.ModifierError, "Not a gradient modifier"),
         ({"grad_modifier": lambda g: g[0]}, errors.ModifierError, "shape (2, 3) for (2, 2, 3)"),

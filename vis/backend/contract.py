@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-# rule(x, y, incoming, true) -> gradient with respect to x, written in keras.ops: the activation's input,
-# its output, the gradient that comes in from above, and the gradient that the activation would pass on.
+# rule(x, y, grad, true_grad) -> the gradient by x, written in keras.ops: the activation's input, its output,
+# the gradient by its output, and the gradient by its input that its true derivative gives.
 Rule = Callable[[Any, Any, Any, Any], Any]
 
 

@@ -1,9 +1,11 @@
 """Which derivative an activation has during backprop.
 
-| name | the gradient that an activation passes on |
+| name | the gradient by the input of an activation `y = f(x)`, given that by its output, `grad` |
 |---|---|
-| `guided` | its true gradient of the positive part of what comes in |
-| `rectified`, `relu`, `deconv` | the positive part of what comes in |
+| `guided` | `f'(x) max(grad, 0)` |
+| `rectified`, `relu`, `deconv` | `max(grad, 0)` |
+
+A rule of your own is a function `rule(x, y, grad, true_grad)` of tensors, with `true_grad = f'(x) grad`.
 """
 
 from vis.backprop_modifiers.base import BackpropModifier, get, names, register

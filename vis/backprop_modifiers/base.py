@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import keras
 
@@ -15,7 +16,7 @@ from vis.registry import Registry
 from vis.words import BackpropModifierName
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BackpropModifier:
     """A rule for the derivative of activations.
 
@@ -23,10 +24,11 @@ class BackpropModifier:
     variables, with the same predictions, whose gradient follows the rule under any differentiation.
 
     Args:
-        name: how it is called in messages.
-        rule: `rule(x, y, incoming, true)`, written in `keras.ops`, for each activation: its input, its
-            output, the gradient that comes in from above, and the gradient that the activation would
-            pass on by its true derivative, all of the shape of x. It returns the gradient for x.
+        name: what messages call it.
+        rule: `rule(x, y, grad, true_grad)`, written in `keras.ops`, called for each activation with its
+            input, its output, the gradient by its output, and the gradient by its input that its true
+            derivative gives. All four have the shape of x. It returns the gradient by x to use, a tensor
+            of floats of the same shape. The arguments are passed by position.
     """
 
     name: str
@@ -34,34 +36,64 @@ class BackpropModifier:
 
     def __post_init__(self) -> None:
         if not callable(self.rule):
-            raise ModifierError(f"A rule is a function rule(x, y, incoming, true). Received: {self.rule!r}.")
+            raise ModifierError(f"A rule is a function rule(x, y, grad, true_grad). Received: {self.rule!r}.")
 
     def __call__(self, model: keras.Model) -> keras.Model:
         """Return `model` modified.
 
         Raises:
-            ModifierError: if the rule reaches no activation of the model.
-            ModelError: if `model` is no built Keras model.
+            ModifierError: if the rule reaches no activation of the model, or does not return what it should.
+            ModelError: if `model` is not a built Keras model.
         """
         return models.modified(model, self.name, self.rule)
 
+    def __repr__(self) -> str:
+        if self.name in names() and get(self.name) is self:
+            return f"vis.backprop_modifiers.get({self.name!r})"
+        return f"BackpropModifier({self.name!r}, {getattr(self.rule, '__qualname__', repr(self.rule))})"
 
-def _wrap(thing: Any, name: str) -> BackpropModifier:
+
+# What `get` takes, and what an option `backprop_modifier` takes.
+_Named: TypeAlias = BackpropModifierName | str | BackpropModifier | Rule
+BackpropModifierLike: TypeAlias = _Named | None
+
+
+def _wrap(thing: BackpropModifier | Rule, name: str) -> BackpropModifier:
     if isinstance(thing, BackpropModifier):
         return thing
     if not callable(thing):
-        raise TypeError("a backprop modifier is a function rule(x, y, incoming, true)")
+        raise TypeError("a backprop modifier is a function rule(x, y, grad, true_grad)")
     try:
         inspect.signature(thing).bind(None, None, None, None)
     except (TypeError, ValueError):
-        raise TypeError("the function must take four arguments, rule(x, y, incoming, true)") from None
+        raise TypeError("the function must take four arguments, rule(x, y, grad, true_grad)") from None
     return BackpropModifier(name, thing)
 
 
 _registry: Registry[BackpropModifier] = Registry("backprop modifier", _wrap)
-register = _registry.register
 names = _registry.names
-get = _registry.get
 
-# What an option `backprop_modifier` takes.
-BackpropModifierLike: TypeAlias = BackpropModifierName | str | BackpropModifier | Rule | None
+
+def register(*names: str) -> Callable[[BackpropModifier | Rule], BackpropModifier]:
+    """Return a decorator that registers a rule under each of `names` and returns its backprop modifier.
+
+    ```python
+    @vis.backprop_modifiers.register("leaky_guided")
+    def leaky_guided(x, y, grad, true_grad):
+        return keras.ops.where(grad > 0, true_grad, 0.1 * true_grad)
+    ```
+
+    Raises:
+        ModifierError: if a name is taken by another one, or it is not a function of four arguments.
+    """
+    return _registry.register(*names)
+
+
+def get(identifier: _Named) -> BackpropModifier:
+    """Return the backprop modifier for a name, a backprop modifier, or a rule `rule(x, y, grad, true_grad)`.
+
+    Raises:
+        ModifierError: if the name is unknown (the valid ones and the nearest are listed), or it is not a
+            function of four arguments.
+    """
+    return _registry.get(identifier)

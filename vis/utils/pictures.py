@@ -74,7 +74,9 @@ def load_img(
     return picture[..., 0] if grayscale else picture
 
 
-def stitch_images(images: Sequence[npt.NDArray[Any]], margin: int = 5, cols: int = 5) -> npt.NDArray[Any]:
+def stitch_images(
+    images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], margin: int = 5, cols: int = 5
+) -> npt.NDArray[Any]:
     """Return pictures side by side in rows of at most `cols`, with black between them.
 
     Args:

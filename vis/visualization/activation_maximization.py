@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from vis import backprop_modifiers, models, parameterizations
+from vis.backprop_modifiers.base import BackpropModifierLike
+from vis.callbacks import OptimizerCallback
 from vis.errors import ModelError
+from vis.grad_modifiers.base import GradModifierLike
+from vis.input_modifiers import InputModifier
 from vis.losses import ActivationMaximization, Loss, LPNorm, TotalVariation
 from vis.optimizer import Optimizer
-from vis.source import Losses
+from vis.parameterizations import Parameterization
+from vis.source import Losses, ModelOrInputs
+from vis.typing import Filters, Inputs, Layer
+from vis.visualization.preparation import either
+from vis.words import ParameterizationName
 
 # The default weight of a regularizer, as an object of its own: 10 that somebody passes is a choice.
 _UNCHOSEN = float(10)
 
 
 def visualize_activation(
-    model: Any,
-    layer_idx: Any,
-    filter_indices: Any = None,
-    wrt_tensor: Any = None,
-    seed_input: Any = None,
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters = None,
+    wrt_tensor: Layer | None = None,
+    seed_input: Inputs | None = None,
     input_range: tuple[float, float] = (0, 255),
-    backprop_modifier: Any = None,
-    grad_modifier: Any = None,
+    backprop_modifier: BackpropModifierLike = None,
+    grad_modifier: GradModifierLike = None,
     act_max_weight: float = 1,
     lp_norm_weight: float | None = _UNCHOSEN,
     tv_weight: float | None = _UNCHOSEN,
     each: bool = False,
-    **optimizer_params: Any,
-) -> npt.NDArray[Any]:
+    *,
+    max_iter: int = 200,
+    input_modifiers: Sequence[InputModifier] | None = None,
+    callbacks: Sequence[OptimizerCallback] | None = None,
+    verbose: bool = False,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    seed: int | None = None,
+    parameterization: ParameterizationName | str | Parameterization = "pixels",
+    samples: int | None = None,
+    wrt: Layer | None = None,
+) -> npt.NDArray[np.uint8 | np.float32]:
     """Return a picture that maximizes the activation of `filter_indices`.
 
     ```python
@@ -40,7 +58,7 @@ def visualize_activation(
     visualize_activation(model, "conv3", range(8), each=True, parameterization="fourier")  # eight
     ```
 
-    Descends `act_max_weight L_act + lp_norm_weight L_lp + tv_weight L_tv`: minus the activation of the
+    Minimizes `act_max_weight L_act + lp_norm_weight L_lp + tv_weight L_tv`: minus the activation of the
     filters (see `ActivationMaximization`), the 6-norm and the total variation of the picture.
 
     Args:
@@ -48,23 +66,32 @@ def visualize_activation(
         layer_idx: the layer: an index, a name, a path into nested models, or the layer itself. For a
             class take the logits, see `vis.linear_outputs`.
         filter_indices: an index, several, or None for all; one picture for their sum, unless `each`.
-        wrt_tensor: as `vis.optimizer.Optimizer`.
+        wrt_tensor: keras-vis's name of `wrt`.
         seed_input: where to start; by default random values around the middle of `input_range`.
         input_range: the values `(low, high)` of the picture.
         backprop_modifier: the derivative of activations, see `visualize_saliency`.
         grad_modifier: what is done to the gradient, see `visualize_saliency`.
         act_max_weight: the weight of the activation.
-        lp_norm_weight: the weight of the norm; 0 or None for none. Unless chosen, 10 on pixels, and 0 on
+        lp_norm_weight: the weight of the norm; 0 or None for none. The default is 10 on pixels, and 0 on
             other parameterizations.
         tv_weight: the weight of the total variation, with the same defaults; 0 on inputs without image axes.
-        each: a picture for each filter, all optimized at once, in place of one for their sum.
-        **optimizer_params: what `Optimizer.minimize` takes: `max_iter`, `parameterization`, `optimizer`,
-            `seed`, `input_modifiers`, `callbacks`, `verbose`.
+        each: make a picture for each filter, all optimized at once, not one for their sum.
+        max_iter: the number of steps, at least 1.
+        input_modifiers: what is done to the pixels around each step, see `vis.input_modifiers`.
+        callbacks: what is called after each step, see `vis.callbacks`.
+        verbose: print the losses of each step.
+        optimizer: a Keras optimizer; it is not changed. By default the parameterization's.
+        seed: fixes the random start and the random transformations.
+        parameterization: what is changed, `"pixels"` or `"fourier"`, or a
+            `vis.parameterizations.Parameterization`.
+        samples: how many pictures to optimize side by side; by default one, or with `each` one for each
+            filter.
+        wrt: as `wrt_tensor` of `vis.optimizer.Optimizer`.
 
     Returns:
-        `(height, width, channels)`, with `each` `(filters, height, width, channels)`: uint8 if both ends of
-        the range are integers from 0 to 255, the higher one above 1, float32 otherwise; channels last
-        whatever the model's format.
+        `(height, width, channels)`, channels last whatever the model's format; with `each` or `samples`
+        `(samples, height, width, channels)`. uint8 if both ends of the range are integers from 0 to 255, the
+        higher one above 1; float32 otherwise.
 
     Raises:
         ModelError: for a subclassed model, which has no symbolic input.
@@ -72,12 +99,14 @@ def visualize_activation(
 
     Warns:
         SoftmaxWarning: if the layer ends in a softmax.
+        EmptyMapWarning: if no step lowers the loss.
 
     Reference:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 2; Mahendran,
         Vedaldi: Understanding Deep Image Representations by Inverting Them, 2015, for the regularizers;
         Olah, Mordvintsev, Schubert: Feature Visualization, 2017, for the Fourier parameterization.
     """
+    wrt = either(wrt, wrt_tensor, "wrt", "wrt_tensor")
     models.check_model(model)
     layer = models.find_layer(model, layer_idx)
     symbols = models.input_structure(model)
@@ -86,7 +115,7 @@ def visualize_activation(
             f"The model {model.name!r} has no symbolic input to optimize: it is subclassed or not built. "
             "Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
         )
-    unchosen = parameterizations.get(optimizer_params.get("parameterization", "pixels")).regularization
+    unchosen = parameterizations.get(parameterization).regularization
     image = model.inputs[0]
     if lp_norm_weight is _UNCHOSEN:
         lp_norm_weight = unchosen
@@ -96,40 +125,80 @@ def visualize_activation(
     losses: list[tuple[Loss, float]] = [(maximization, act_max_weight)]
     losses += [(LPNorm(image), lp_norm_weight)] if lp_norm_weight else []
     losses += [(TotalVariation(image), tv_weight)] if tv_weight else []
-    optimizer_params.setdefault("samples", maximization.samples)
     if backprop_modifier is not None:
         model = backprop_modifiers.get(backprop_modifier)(model)
     return visualize_activation_with_losses(
-        model, losses, wrt_tensor, seed_input, input_range, grad_modifier=grad_modifier, **optimizer_params
+        model,
+        losses,
+        seed_input=seed_input,
+        input_range=input_range,
+        grad_modifier=grad_modifier,
+        max_iter=max_iter,
+        input_modifiers=input_modifiers,
+        callbacks=callbacks,
+        verbose=verbose,
+        optimizer=optimizer,
+        seed=seed,
+        parameterization=parameterization,
+        samples=maximization.samples if samples is None else samples,
+        wrt=wrt,
     )
 
 
 def visualize_activation_with_losses(
-    input_tensor: Any,
+    input_tensor: ModelOrInputs,
     losses: Losses,
-    wrt_tensor: Any = None,
-    seed_input: Any = None,
+    wrt_tensor: Layer | None = None,
+    seed_input: Inputs | None = None,
     input_range: tuple[float, float] = (0, 255),
-    **optimizer_params: Any,
-) -> npt.NDArray[Any]:
+    *,
+    grad_modifier: GradModifierLike = None,
+    max_iter: int = 200,
+    input_modifiers: Sequence[InputModifier] | None = None,
+    callbacks: Sequence[OptimizerCallback] | None = None,
+    verbose: bool = False,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    seed: int | None = None,
+    parameterization: ParameterizationName | str | Parameterization = "pixels",
+    samples: int | None = None,
+    wrt: Layer | None = None,
+) -> npt.NDArray[np.uint8 | np.float32]:
     """Return a picture that minimizes a weighted sum of losses.
+
+    Minimizes `sum_i weight_i loss_i`, see `vis.optimizer.Optimizer`.
 
     Args:
         input_tensor: the model's symbolic input, or the model itself.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
-        wrt_tensor: as `vis.optimizer.Optimizer`.
+        wrt_tensor: keras-vis's name of `wrt`.
         seed_input: where to start; by default random values around the middle of `input_range`.
         input_range: the values `(low, high)` of the picture.
-        **optimizer_params: what `Optimizer.minimize` takes.
+        grad_modifier, max_iter, input_modifiers, callbacks, verbose, optimizer, seed, parameterization, wrt:
+            see `visualize_activation`.
+        samples: how many pictures to optimize side by side; None for one, without an axis of samples.
 
     Returns:
         As `visualize_activation`.
 
     Raises:
         ModelError, InputError, ModifierError, GradientError: see `vis.errors`.
+
+    Warns:
+        EmptyMapWarning: if no step lowers the loss.
     """
-    optimizer = Optimizer(input_tensor, losses, input_range, wrt_tensor)
-    picture = optimizer.minimize(seed_input, **{"verbose": False, **optimizer_params})[0]
-    rank = len(optimizer.input.shape)
+    maximizer = Optimizer(input_tensor, losses, input_range, either(wrt, wrt_tensor, "wrt", "wrt_tensor"))
+    picture = maximizer.minimize(
+        seed_input,
+        max_iter,
+        input_modifiers,
+        grad_modifier,
+        callbacks,
+        verbose,
+        optimizer,
+        seed,
+        parameterization,
+        samples,
+    )[0]
+    rank = len(maximizer.input.shape)
     # Counted from the end, whether or not there is an axis of samples.
-    return np.moveaxis(picture, models.input_channel_axis(optimizer.input, rank) % rank - rank, -1)
+    return np.moveaxis(picture, models.input_channel_axis(maximizer.input, rank) % rank - rank, -1)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, class_maps, grad_modifiers, inputs, maps, models
+from vis import class_maps, grad_modifiers, inputs, maps, models
 from vis.attributions import operators
+from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
 from vis.errors import LayerError
+from vis.grad_modifiers.base import GradModifierLike
 from vis.gradients import gradient_and_value
 from vis.graph import Positions
 from vis.models import Weighed
 from vis.scores import Score
-from vis.source import Losses, Source, as_source
+from vis.source import Losses, ModelOrInputs, Source, as_source
+from vis.typing import Filters, Inputs, Layer, Map, Maps
 from vis.visualization.preparation import (
     arrays_of,
     asked,
@@ -24,23 +28,52 @@ from vis.visualization.preparation import (
     warn_if_empty,
 )
 from vis.weak import WeakTable
+from vis.words import Normalization
 
 _over: WeakTable[dict[int, Positions]] = WeakTable()
 
 
+@overload
 def visualize_cam(
-    model: Any,
-    layer_idx: Any,
-    filter_indices: Any,
-    seed_input: Any,
-    penultimate_layer_idx: Any = None,
-    backprop_modifier: Any = None,
-    grad_modifier: Any = None,
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters,
+    seed_input: npt.NDArray[Any],
+    penultimate_layer_idx: Layer | None = ...,
+    backprop_modifier: BackpropModifierLike = ...,
+    grad_modifier: GradModifierLike = ...,
     *,
-    conv_layer: Any = None,
-    grid: Any = None,
-    normalize: maps.Normalization | None = "minmax",
-) -> Any:
+    conv_layer: Layer | None = ...,
+    grid: tuple[int, int] | None = ...,
+    normalize: Normalization | None = ...,
+) -> Map: ...
+@overload
+def visualize_cam(
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters,
+    seed_input: Inputs,
+    penultimate_layer_idx: Layer | None = ...,
+    backprop_modifier: BackpropModifierLike = ...,
+    grad_modifier: GradModifierLike = ...,
+    *,
+    conv_layer: Layer | None = ...,
+    grid: tuple[int, int] | None = ...,
+    normalize: Normalization | None = ...,
+) -> Maps: ...
+def visualize_cam(
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters,
+    seed_input: Inputs,
+    penultimate_layer_idx: Layer | None = None,
+    backprop_modifier: BackpropModifierLike = None,
+    grad_modifier: GradModifierLike = None,
+    *,
+    conv_layer: Layer | None = None,
+    grid: tuple[int, int] | None = None,
+    normalize: Normalization | None = "minmax",
+) -> Maps:
     """Return the Grad-CAM map of what in `seed_input` raises the activation of `filter_indices`.
 
     `M = normalize(upsample(max(sum_k a_k F_k, 0)))`, with `F_k` the channels of the convolutional layer's
@@ -99,17 +132,41 @@ def visualize_cam(
     return _cam(source, [(loss, -1.0)], seed_input, arrays, layers, modifier, grad_modifier, normalization)
 
 
+@overload
 def visualize_cam_with_losses(
-    input_tensor: Any,
+    input_tensor: ModelOrInputs,
     losses: Losses,
-    seed_input: Any,
-    penultimate_layer: Any = None,
-    grad_modifier: Any = None,
+    seed_input: npt.NDArray[Any],
+    penultimate_layer: Layer | None = ...,
+    grad_modifier: GradModifierLike = ...,
     *,
-    conv_layer: Any = None,
-    grid: Any = None,
-    normalize: maps.Normalization | None = "minmax",
-) -> Any:
+    conv_layer: Layer | None = ...,
+    grid: tuple[int, int] | None = ...,
+    normalize: Normalization | None = ...,
+) -> Map: ...
+@overload
+def visualize_cam_with_losses(
+    input_tensor: ModelOrInputs,
+    losses: Losses,
+    seed_input: Inputs,
+    penultimate_layer: Layer | None = ...,
+    grad_modifier: GradModifierLike = ...,
+    *,
+    conv_layer: Layer | None = ...,
+    grid: tuple[int, int] | None = ...,
+    normalize: Normalization | None = ...,
+) -> Maps: ...
+def visualize_cam_with_losses(
+    input_tensor: ModelOrInputs,
+    losses: Losses,
+    seed_input: Inputs,
+    penultimate_layer: Layer | None = None,
+    grad_modifier: GradModifierLike = None,
+    *,
+    conv_layer: Layer | None = None,
+    grid: tuple[int, int] | None = None,
+    normalize: Normalization | None = "minmax",
+) -> Maps:
     """Return the Grad-CAM map of a weighted sum of losses.
 
     As `visualize_cam`, with `A = sum_i weight_i loss_i`: a loss is lower for what is wanted, so it
@@ -175,13 +232,13 @@ def _named(
 def _cam(
     source: Source,
     losses: Losses,
-    seed_input: Any,
+    seed_input: Inputs,
     arrays: list[npt.NDArray[Any]],
     layers: Sequence[Weighed],
-    modifier: backprop_modifiers.BackpropModifier | None,
-    grad_modifier: Any,
-    normalization: maps.Normalization | None,
-) -> Any:
+    modifier: BackpropModifier | None,
+    grad_modifier: GradModifierLike,
+    normalization: Normalization | None,
+) -> Maps:
     modify = grad_modifiers.get(grad_modifier)
     found = [
         (layer, *gradient_and_value(source, losses, arrays, layer.point, modifier)[:2]) for layer in layers
@@ -211,7 +268,8 @@ def _cam(
         reason += "Try another conv_layer."
         gradients = np.concatenate([gradient.ravel() for _, gradient, _ in found])
         warn_if_empty(results[0], gradients, source, losses, reason)
-    return results[0] if len(results) == 1 else inputs.packed(source.symbols, results, seed_input)
+    packed: Maps = results[0] if len(results) == 1 else inputs.packed(source.symbols, results, seed_input)
+    return packed
 
 
 def _heat(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:

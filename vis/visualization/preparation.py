@@ -9,15 +9,16 @@ import keras
 import numpy.typing as npt
 
 from vis import advice, backprop_modifiers, inputs, models
-from vis.backprop_modifiers import BackpropModifier
+from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
 from vis.errors import EmptyMapWarning, LayerError, warn
 from vis.losses import ActivationMaximization
 from vis.source import Losses, Source
+from vis.typing import Filters, Inputs, Layer
 
 _building = threading.Lock()
 
 
-def built(source: Source, seed_input: Any) -> Source:
+def built(source: Source, seed_input: Inputs) -> Source:
     """Return `source` with its model built, from the seed's shape, if it never was."""
     model = source.model
     with _building:  # two threads must not both make its variables
@@ -31,7 +32,11 @@ def built(source: Source, seed_input: Any) -> Source:
 
 
 def asked(
-    model: Any, layer_idx: Any, filter_indices: Any, backprop_modifier: Any, seed_input: Any
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters,
+    backprop_modifier: BackpropModifierLike,
+    seed_input: Inputs,
 ) -> tuple[Source, ActivationMaximization, BackpropModifier | None]:
     """Return the source of gradients, the loss of the filters, and the backprop modifier."""
     models.check_model(model)
@@ -40,7 +45,7 @@ def asked(
     return built(Source(model), seed_input), loss, modifier
 
 
-def either(new: Any, old: Any, name: str, alias: str) -> Any:
+def either(new: Layer | None, old: Layer | None, name: str, alias: str) -> Layer | None:
     """Return what is given for an argument that has an older name, too.
 
     Raises:
@@ -54,7 +59,7 @@ def either(new: Any, old: Any, name: str, alias: str) -> Any:
     return old if new is None else new
 
 
-def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:
+def arrays_of(source: Source, seed_input: Inputs) -> list[npt.NDArray[Any]]:
     """Return the arrays of one input, with their batch axis, in the flat order of the source's inputs."""
     if source.symbols is None:
         return [inputs.unbuilt_input(source.model, seed_input)]
@@ -63,7 +68,7 @@ def arrays_of(source: Source, seed_input: Any) -> list[npt.NDArray[Any]]:
 
 def warn_if_empty(
     result: npt.NDArray[Any],
-    gradient: Any,
+    gradient: npt.NDArray[Any],
     source: Source,
     losses: Losses,
     otherwise: str,

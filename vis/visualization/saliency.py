@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, grad_modifiers, inputs, maps, models
+from vis import grad_modifiers, inputs, maps, models
+from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
+from vis.grad_modifiers.base import GradModifierLike
 from vis.gradients import input_gradient
-from vis.source import Losses, Source, as_source
+from vis.source import Losses, ModelOrInputs, Source, as_source
+from vis.typing import Filters, Inputs, Layer, Map, Maps
 from vis.visualization.cam import visualize_cam, visualize_cam_with_losses  # where keras-vis has them
 from vis.visualization.preparation import (
     arrays_of,
@@ -19,6 +23,7 @@ from vis.visualization.preparation import (
     either,
     warn_if_empty,
 )
+from vis.words import Normalization
 
 __all__ = [
     "visualize_cam",
@@ -28,19 +33,47 @@ __all__ = [
 ]
 
 
+@overload
 def visualize_saliency(
-    model: Any,
-    layer_idx: Any,
-    filter_indices: Any,
-    seed_input: Any,
-    wrt_tensor: Any = None,
-    backprop_modifier: Any = None,
-    grad_modifier: Any = "absolute",
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters,
+    seed_input: npt.NDArray[Any],
+    wrt_tensor: Layer | None = ...,
+    backprop_modifier: BackpropModifierLike = ...,
+    grad_modifier: GradModifierLike = ...,
+    keepdims: bool = ...,
+    *,
+    wrt: Layer | None = ...,
+    normalize: Normalization | None = ...,
+) -> Map: ...
+@overload
+def visualize_saliency(
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters,
+    seed_input: Inputs,
+    wrt_tensor: Layer | None = ...,
+    backprop_modifier: BackpropModifierLike = ...,
+    grad_modifier: GradModifierLike = ...,
+    keepdims: bool = ...,
+    *,
+    wrt: Layer | None = ...,
+    normalize: Normalization | None = ...,
+) -> Maps: ...
+def visualize_saliency(
+    model: keras.Model,
+    layer_idx: Layer,
+    filter_indices: Filters,
+    seed_input: Inputs,
+    wrt_tensor: Layer | None = None,
+    backprop_modifier: BackpropModifierLike = None,
+    grad_modifier: GradModifierLike = "absolute",
     keepdims: bool = False,
     *,
-    wrt: Any = None,
-    normalize: maps.Normalization | None = "minmax",
-) -> Any:
+    wrt: Layer | None = None,
+    normalize: Normalization | None = "minmax",
+) -> Maps:
     """Return the map of where a change of `seed_input` changes the activation of `filter_indices`.
 
     `M = normalize(reduce_c(m(dA / dx)))`, with `A` the activation of the filters (mean over positions, summed
@@ -97,17 +130,41 @@ def visualize_saliency(
     return _saliency(source, [(loss, -1.0)], seed_input, wrt, modifier, reading)
 
 
+@overload
 def visualize_saliency_with_losses(
-    input_tensor: Any,
+    input_tensor: ModelOrInputs,
     losses: Losses,
-    seed_input: Any,
-    wrt_tensor: Any = None,
-    grad_modifier: Any = "absolute",
+    seed_input: npt.NDArray[Any],
+    wrt_tensor: Layer | None = ...,
+    grad_modifier: GradModifierLike = ...,
+    keepdims: bool = ...,
+    *,
+    wrt: Layer | None = ...,
+    normalize: Normalization | None = ...,
+) -> Map: ...
+@overload
+def visualize_saliency_with_losses(
+    input_tensor: ModelOrInputs,
+    losses: Losses,
+    seed_input: Inputs,
+    wrt_tensor: Layer | None = ...,
+    grad_modifier: GradModifierLike = ...,
+    keepdims: bool = ...,
+    *,
+    wrt: Layer | None = ...,
+    normalize: Normalization | None = ...,
+) -> Maps: ...
+def visualize_saliency_with_losses(
+    input_tensor: ModelOrInputs,
+    losses: Losses,
+    seed_input: Inputs,
+    wrt_tensor: Layer | None = None,
+    grad_modifier: GradModifierLike = "absolute",
     keepdims: bool = False,
     *,
-    wrt: Any = None,
-    normalize: maps.Normalization | None = "minmax",
-) -> Any:
+    wrt: Layer | None = None,
+    normalize: Normalization | None = "minmax",
+) -> Maps:
     """Return the map of where a change of `seed_input` changes a weighted sum of losses.
 
     As `visualize_saliency`, with the gradient of `sum_i weight_i loss_i` in place of `dA / dx`. A loss is
@@ -143,27 +200,29 @@ def visualize_saliency_with_losses(
 def _saliency(
     source: Source,
     losses: Losses,
-    seed_input: Any,
-    wrt: Any,
-    modifier: backprop_modifiers.BackpropModifier | None,
+    seed_input: Inputs,
+    wrt: Layer | None,
+    modifier: BackpropModifier | None,
     reading: _Reading,
-) -> Any:
+) -> Maps:
     arrays = arrays_of(source, seed_input)
-    wrt = None if wrt is None else source.point(wrt, "wrt")
+    point = None if wrt is None else source.point(wrt, "wrt")
     # The channel axis of each gradient, counted from the end.
     axes = [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
-    gradients = input_gradient(source, losses, arrays, wrt, modifier)
-    if wrt is not None:
-        rank = len(gradients[0].shape) if gradients[0] is not None else 0
-        axes = [models.filter_axis(wrt, rank) % rank - rank]
+    found = input_gradient(source, losses, arrays, point, modifier)
+    if point is not None:
+        gradients = [g for g in found if g is not None]  # the only one; a missing path has raised
+        rank = gradients[0].ndim
+        axes = [models.filter_axis(point, rank) % rank - rank]
     else:
-        pairs = zip(gradients, arrays, strict=True)
+        pairs = zip(found, arrays, strict=True)
         gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
     made = [reading.map(g, axis) for g, axis in zip(gradients, axes, strict=True)]
-    for g, axis, found in zip(gradients, axes, made, strict=True):
-        if not found.any():
-            warn_if_empty(found, g, source, losses, reading.why_empty(g, axis))
-    return made[0] if wrt is not None else inputs.packed(source.symbols, made, seed_input)
+    for g, axis, result in zip(gradients, axes, made, strict=True):
+        if not result.any():
+            warn_if_empty(result, g, source, losses, reading.why_empty(g, axis))
+    packed: Maps = made[0] if point is not None else inputs.packed(source.symbols, made, seed_input)
+    return packed
 
 
 @dataclass(frozen=True)
@@ -178,10 +237,10 @@ class _Reading:
 
     modify: grad_modifiers.GradModifier
     keepdims: bool
-    normalization: maps.Normalization | None
+    normalization: Normalization | None
 
     @classmethod
-    def checked(cls, grad_modifier: Any, keepdims: bool, normalize: Any) -> _Reading:
+    def checked(cls, grad_modifier: GradModifierLike, keepdims: bool, normalize: Any) -> _Reading:
         return cls(grad_modifiers.get(grad_modifier), keepdims, maps.checked_normalization(normalize))
 
     def map(self, gradient: Any, channel_axis: int) -> npt.NDArray[np.float32]:
