@@ -96,5 +96,5 @@ def test_an_optional_input_may_be_empty() -> None:
     with pytest.raises(InputError, match="'image' must have shape"):
         Saliency(model).explain([images[:, :0], empty], 1)
     free = keras.Model(a := [keras.Input((None, 2)), keras.Input((None, 3))], layers.concatenate(a))
-    with pytest.raises(InputError, match="has values"):
+    with pytest.raises(InputError, match="must have values"):
         Saliency(free).explain([np.zeros((1, 0, 2)), np.zeros((1, 0, 3))], 0)

@@ -1,4 +1,4 @@
-"""What all class activation maps share: the layers that they weigh, and how a map is laid over an input."""
+"""What class activation maps share: the layers they are computed from, and laying a map over the input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Grid = tuple[int, int]
 # heat(gradient, features) -> (batch, *positions), both (batch, *positions, channels)
 Heat = Callable[[Array, Array], Array]
 
-# By what was read, with the layers held weakly: what is read lives as long as the model.
+# By the graph that was read. Layers are held weakly, so an entry lives as long as its model.
 _Known = list[tuple[Callable[[], Any], dict[int, Positions]]]
 _lock = threading.Lock()
 _found: weakref.WeakKeyDictionary[Graph, dict[Hashable, _Known]] = weakref.WeakKeyDictionary()
@@ -32,7 +32,7 @@ def checked_grid(grid: Any) -> Grid | None:
     """Return rows and columns of tokens, or None.
 
     Raises:
-        InputError: for anything else than two whole numbers of at least 1.
+        InputError: unless it is a pair of whole numbers of at least 1.
     """
     if grid is None:
         return None
@@ -41,7 +41,9 @@ def checked_grid(grid: Any) -> Grid | None:
     except (TypeError, ValueError):
         height = width = 0
     if min(height, width) < 1:
-        raise InputError(f"grid is a pair (height, width) of whole numbers. Received: {grid!r}.")
+        raise InputError(
+            f"grid is a pair (height, width) of whole numbers of at least 1. Received: {grid!r}."
+        )
     return height, width
 
 
@@ -53,9 +55,9 @@ def weighed(
     Args:
         model: the model.
         specs: its inputs in flat order.
-        named: the layer that a user has named, or None for those that the model's graph tells.
+        named: the layer that the user has named, or None for those that the model's graph shows.
         end: the layer whose output is explained, or None for the model's outputs.
-        grid: rows and columns of tokens, where the computation does not tell them.
+        grid: rows and columns of tokens, where the computation does not show them.
         argument: what the caller calls `named`, for messages.
 
     Raises:
@@ -75,12 +77,12 @@ def weighed(
 
 
 def _recalled(point: Any) -> Callable[[], Any]:
-    """Return what gives a point back; a call, which nothing else holds, is held."""
+    """Return a function that returns a point. A call, which nothing else holds, is held."""
     return (lambda: point) if isinstance(point, models.Call) else weakref.ref(point)
 
 
 class Laid:
-    """Maps over inputs, to which those of one layer after the other are added.
+    """Maps over inputs, summed layer by layer.
 
     Args:
         arrays: the inputs in flat order, each `(batch, ...)`.
@@ -102,16 +104,16 @@ class Laid:
             small = heat(found.moved(gradient), found.moved(features))
             if found.lost:
                 warn(
-                    f"The positions of the layer {layer.point.name!r} cannot be followed to an input of the "
+                    f"The positions of the layer {layer.point.name!r} cannot be followed to the input of "
                     f"shape {self._arrays[index].shape[1:]}, because of {found.lost}. The map is stretched "
-                    "over the whole input, which is wrong where something was cut off or padded. Choose an "
+                    "over the whole input, which is wrong if the input was cropped or padded. Choose an "
                     "earlier layer.",
                     StretchedMapWarning,
                 )
             self._add(index, placed(small, found, self._sizes(index, found)))
 
     def add_empty(self, layer: Weighed) -> None:
-        """Add the map of a layer for no sample."""
+        """Add the map of a layer for an empty batch."""
         for index, found in layer.over.items():
             self._add(index, np.zeros((0, *self._sizes(index, found))))
 
@@ -122,10 +124,10 @@ class Laid:
         self._maps[index] = self._maps[index] + large if index in self._maps else large
 
     def result(self, trailing: bool) -> list[Array]:
-        """Return one map if one input is seen, else one for each input, zeros where it is not seen.
+        """Return one map if the layers see one input, else one for each input, zeros for those not seen.
 
         Args:
-            trailing: whether the maps have an axis of one channel.
+            trailing: whether the maps end with an axis of one channel.
         """
         made = {index: array[..., None] if trailing else array for index, array in self._maps.items()}
         if len(made) == 1:
@@ -134,20 +136,20 @@ class Laid:
 
 
 def placed(small: Array, found: Positions, sizes: tuple[int, ...]) -> Array:
-    """Return a map over positions, `(batch, ...)`, laid over an input, `(batch, *sizes)`.
+    """Return a map over positions, `(batch, ...)`, as a map over an input, `(batch, *sizes)`.
 
-    Linear between the centres of positions; constant beyond the outermost ones as far as they see; zero where
-    nothing is seen.
+    Linear between the centres of receptive fields; constant beyond the outermost ones, as far as they see;
+    zero where nothing is seen.
 
     Args:
         small: the map.
         found: where its positions lie.
-        sizes: of the input, without its batch and channels.
+        sizes: those of the input, without its batch and channels.
     """
     if found.along is None:
         return maps.upsample(small, (len(small), *sizes))
     order = [row.dimension for row in found.along if row.dimension is not None]
-    # One axis per axis of the input, those that no position runs along of size 1.
+    # One axis for each axis of the input, of size 1 where the positions do not run along it.
     small = np.transpose(small, [0, *(dimension + 1 for dimension in order)])
     for axis, row in enumerate(found.along, start=1):
         if row.dimension is None:
@@ -162,14 +164,14 @@ def placed(small: Array, found: Positions, sizes: tuple[int, ...]) -> Array:
 def _weights(
     count: int, size: int, stride: float, offset: float, reach: float, bounds: tuple[float, float]
 ) -> npt.NDArray[np.float64]:
-    """Return the weights of positions on an axis of the input, `(size, count)`."""
+    """Return the weight of each position in each pixel along an axis of the input, `(size, count)`."""
     here = np.arange(size)
     last = offset + stride * (count - 1)
     low, high = min(offset, last) - reach, max(offset, last) + reach
     if not stride:
         low, high = -np.inf, np.inf
     low, high = max(low, bounds[0]), min(high, bounds[1])
-    # A pixel goes half its width to both sides.
+    # A pixel extends half its width to both sides.
     seen = (here + 0.5 > low + 1e-6) & (here - 0.5 < high - 1e-6) | (here == low) | (here == high)
     at = np.clip((here - offset) / stride, 0, count - 1) if stride else np.zeros(size)
     weights = np.maximum(1 - np.abs(at[:, None] - np.arange(count)), 0) * seen[:, None]

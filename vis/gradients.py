@@ -1,8 +1,8 @@
 """The compiled gradient of weighted losses: built once, called often.
 
-One trace serves every batch size, every filter index and every weight: they are run-time inputs. A trace
-belongs to what it was made of: the model, the losses' layers, what it is differentiated by, and the backprop
-modifier.
+One trace serves every batch size, every filter index and every weight: they are inputs at run time. A trace
+belongs to what it was made of: the model, the losses' layers, what they are differentiated by, and the
+backprop modifier.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def input_gradient(
         losses: pairs of a loss and its weight.
         arrays: the inputs in flat order, each with its batch axis.
         wrt: the layer, call or symbolic tensor to differentiate by; None for all inputs.
-        modifier: which derivative activations have.
+        modifier: the derivative of activations; None for the model's own modifier, if it has one.
 
     Returns:
-        For each input (or for `wrt` alone) its gradient, `(batch, ...)`, or None if the losses do not
+        For each input (or for `wrt` alone) the gradient, `(batch, ...)`, or None if the losses do not
         depend on it.
 
     Raises:
-        GradientError: if the losses depend on none of them, or they or a gradient are not finite.
-        FilterError, LayerError, ModifierError: as the losses, the model and the modifier say.
+        GradientError: if the losses depend on none of these, or a loss or gradient is not finite.
+        FilterError, LayerError, ModifierError: see the losses, the model and the modifier.
     """
     return _evaluate(source, losses, arrays, wrt, modifier).gradients
 
@@ -60,7 +60,7 @@ def gradient_and_value(
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any], list[float]]:
     """Return the gradient by `wrt` and the value of `wrt`, both `(batch, ...)`, and the sum of each loss.
 
-    Args and raises: as `input_gradient`, with `wrt` what is differentiated by.
+    Args and raises: as `input_gradient`; `wrt` is a layer, call or symbolic tensor.
     """
     evaluation = _evaluate(source, losses, arrays, wrt, modifier)
     (gradient,), (value, *terms) = evaluation.gradients, evaluation.values
@@ -81,7 +81,7 @@ def _evaluate(
             given = "one sample" if len(arrays[0]) == 1 else f"{len(arrays[0])} samples"
             raise InputError(
                 f"The loss {loss.name!r} is for {loss.samples} samples, one filter each. Received: {given}. "
-                "Leave each=True out."
+                "Leave out each=True."
             )
     if wrt is None:
         check_numbers(arrays, source.model)
@@ -99,7 +99,7 @@ def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
     """Return losses with their weights as a list of pairs.
 
     Raises:
-        GradientError: for anything else than pairs of a loss and a finite number, at least one.
+        GradientError: unless they are one or more pairs of a loss and a finite number.
     """
     try:
         pairs = [(loss, float(weight)) for loss, weight in losses]
@@ -150,7 +150,7 @@ def compiled_descent(
         array: the input, with its batch axis.
         kind: what distinguishes this descent from others on the same losses.
         compile_: compiles it, given the forward pass, its specs and the rule.
-        rule: the derivative of activations, a function that lasts; None for that of the model.
+        rule: the derivative of activations, a function that lives on; None for the model's own.
 
     Raises:
         GradientError, FilterError, LayerError, ModifierError: as `input_gradient`.
@@ -166,7 +166,7 @@ def compiled_descent(
 
 
 def _warn_of_softmax(losses: Losses, trace: Trace) -> None:
-    """Warn of each loss that is taken of a softmax."""
+    """Warn of each loss whose layer ends in a softmax."""
     for (loss, _), found in zip(losses, trace.squashings, strict=True):
         layer = getattr(loss, "layer", None)
         if isinstance(layer, models.POINTS):
@@ -224,8 +224,8 @@ def _compile(
         watched = given if wrt is None else values[-1:]
         found = iter(values)
         graph_so_far = backend.read_so_far(given, values)
-        ends, places = Squashings(graph_so_far), iter(graph_so_far.outputs)
-        found_ends[:] = [[ends.of(next(places)) for _ in group] for group in points]
+        ends, outputs = Squashings(graph_so_far), iter(graph_so_far.outputs)
+        found_ends[:] = [[ends.of(next(outputs)) for _ in group] for group in points]
         total: Any = 0.0
         of_samples: Any = 0.0
         found_terms = []
@@ -234,7 +234,7 @@ def _compile(
             shapes.append([tuple(value.shape) for value in read])
             value = _per_sample(evaluate(read, [next(rest) for _ in loss.parameter_ranks]), given)
             found_terms.append(value)
-            # In one type, whatever the types of the layers that the losses are about.
+            # In one type, whatever the types of the layers.
             weighted = weights[index] * ops.cast(value, weights.dtype)
             of_samples += weighted
             # One value for all samples counts once.
@@ -251,7 +251,7 @@ def _compile(
 
 
 def _per_sample(value: Any, given: list[Any]) -> Any:
-    """Return a loss summed within each sample, or, where the batch size is not known, over all."""
+    """Return a loss summed within each sample, or over all samples if the batch size is not known."""
     samples, rank = given[0].shape[0], len(value.shape)
     if samples is None or rank == 0 or value.shape[0] != samples:
         return ops.sum(value)

@@ -1,4 +1,4 @@
-"""One input of a model, in whatever form a user has it, made into arrays with a batch axis."""
+"""The inputs of a model, in whatever form a user has them, as arrays with a batch axis."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
         symbols: the model's symbolic inputs: a tensor, or a list or dict of them.
         inputs: the batch in the same structure (or a dict by the names of the inputs), each array with its
             batch axis and of any real type, or of strings where the model takes those. A last axis of 1 may
-            be left out, as `Model.predict` takes it.
+            be left out, as for `Model.predict`.
 
     Returns:
         For each input an array `(batch, ...)` of the type that the model takes.
@@ -60,21 +60,21 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
 
 def _all_checked(flat: list[Any], names: list[str], given: Any, several: bool) -> Arrays:
     values = _in_order(names, flat, given, several)
-    # One of several inputs may be empty, where a model can do without it; not all of them.
+    # Some of several inputs may be empty, if the model can do without them, but not all.
     arrays = [
         _checked(value, tuple(symbol.shape), symbol.dtype, name, several, optional=len(flat) > 1)
         for value, symbol, name in zip(values, flat, names, strict=True)
     ]
     if all(0 in array.shape[1:] for array in arrays):
         raise InputError(
-            f"One of the inputs {', '.join(map(repr, names))} has values. Received: the shapes "
-            f"{', '.join(str(array.shape) for array in arrays)}."
+            f"At least one of the inputs {', '.join(map(repr, names))} must have values. Received: the "
+            f"shapes {', '.join(str(array.shape) for array in arrays)}."
         )
     return arrays
 
 
 def _check_dict(symbols: Any, given: Any) -> None:
-    """Raise `InputError` if a model takes several inputs in a dict, and they come in another way."""
+    """Raise `InputError` if a model takes several inputs in a dict and is given something else."""
     if isinstance(symbols, dict) and len(symbols) > 1 and not isinstance(given, dict):
         raise InputError(
             f"The model takes a dict of inputs with the keys {', '.join(map(repr, symbols))}. Received: "
@@ -83,7 +83,7 @@ def _check_dict(symbols: Any, given: Any) -> None:
 
 
 def in_order(symbols: Any, given: Any) -> list[Any]:
-    """Return what is given for each input, in a list or a dict by their names, in the flat order of inputs.
+    """Return what a list, or a dict by the names of inputs, gives for each input, in their flat order.
 
     Raises:
         InputError: if it has another structure.
@@ -103,8 +103,8 @@ def packed(symbols: Any, values: list[Any], seed_input: Any) -> Any:
 def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
     """Return the one input, with its batch axis, of a model without a symbolic input.
 
-    What the model was built with tells whether the batch axis is there, or else what its first layer
-    takes; where neither does, a first axis of length 1 is the batch axis.
+    The shape that the model was built with, or else the input of its first layer, tells whether the batch
+    axis is there; if neither is known, a first axis of length 1 is the batch axis.
 
     Raises:
         InputError: as `one_input`.
@@ -113,15 +113,15 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
     several = isinstance(seed_input, list | tuple) and all(isinstance(x, np.ndarray) for x in seed_input)
     if isinstance(seed_input, dict) or (several and len(seed_input) > 1):
         raise ModelError(
-            f"The model {model.name!r} is subclassed, and its inputs are known by nothing but a call. "
-            "Received: several input arrays. Wrap it: inputs = [keras.Input(...), ...]; "
+            f"The model {model.name!r} is subclassed, so how it takes several inputs is known only when it "
+            "is called. Received: several input arrays. Wrap it: inputs = [keras.Input(...), ...]; "
             "keras.Model(inputs, model(inputs))."
         )
     value = np.asarray(seed_input)
     axes = rank(model)
     if axes is None:
         axes = value.ndim if value.shape[:1] == (1,) else value.ndim + 1
-    # Integers are tokens where something looks them up, and pixels elsewhere.
+    # Integers are tokens if a layer looks them up, and pixels otherwise.
     tokens = value.dtype.kind in "iu" and any(
         isinstance(layer, keras.layers.Embedding) for _, layer in models.walk(model)
     )
@@ -130,7 +130,7 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
 
 
 def unbuilt_batch(model: Any, inputs: Any) -> npt.NDArray[Any]:
-    """Return the batch of inputs of a model without a symbolic input; the first axis is that of the batch.
+    """Return a batch for a model without a symbolic input; its first axis is the batch axis.
 
     Raises:
         InputError: as `batch_of_inputs`.
@@ -141,7 +141,7 @@ def unbuilt_batch(model: Any, inputs: Any) -> npt.NDArray[Any]:
 
 
 def rank(model: Any) -> int | None:
-    """Return the number of axes of the input of a model without a symbolic one, or None if nothing tells."""
+    """Return the number of input axes of a model without a symbolic input, or None if it is not known."""
     shape = (model.get_build_config() or {}).get("input_shape")
     if shape:
         return len(shape)
@@ -158,7 +158,7 @@ def names(symbols: Any) -> list[str]:
 
 def _in_order(names: list[str], flat: list[Any], seed_input: Any, more: bool) -> list[Any]:
     if isinstance(seed_input, dict):
-        # As `Model.predict` does, a data set may leave more in its dicts than the model takes.
+        # A data set may have more in its dicts than the model takes, as for `Model.predict`.
         if not (set(names) <= set(seed_input) if more else set(names) == set(seed_input)):
             raise InputError(
                 f"The model takes the inputs {', '.join(map(repr, names))}. "
@@ -183,8 +183,8 @@ def _in_order(names: list[str], flat: list[Any], seed_input: Any, more: bool) ->
 
 
 def lacks_last_axis(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
-    """Tell whether the shape of a batch is that of an input without its last axis of 1."""
-    # A single picture without its batch axis is none; of a single number both are the same.
+    """Tell whether the shape of a batch is the model's without its last axis of 1."""
+    # A picture without its batch axis does not count; for a single number the two are the same.
     return shape[-1] == 1 and _fits(given, shape[:-1]) and (given == (1,) or not _fits(given, shape[1:]))
 
 
@@ -208,14 +208,14 @@ def _checked(
     several: bool = False,
     optional: bool = False,
 ) -> npt.NDArray[Any]:
-    """Return one array of the model's type with its batch axis; of several samples, if so.
+    """Return what is given for one input as an array of the model's type, with its batch axis.
 
     Args:
         value: what is given.
-        shape: that of the input, with its batch axis.
-        dtype: its type.
-        name: its name, for messages.
-        several: whether there are several samples, and the batch axis is there.
+        shape: the input's shape, with its batch axis.
+        dtype: the input's type.
+        name: the input's name, for messages.
+        several: whether `value` is a batch; otherwise it is one sample, with or without its batch axis.
         optional: whether an axis may be empty.
     """
     sizes = tuple("any" if size is None else size for size in shape[1:])
@@ -223,7 +223,9 @@ def _checked(
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise InputError(f"The input {name!r} is no array: {error}. Pass one of shape {wanted}.") from error
+        raise InputError(
+            f"The input {name!r} is not an array: {error}. Pass one of shape {wanted}."
+        ) from error
     text = dtype == "string"
     numbers = array.dtype.kind in "fiub" or array.dtype.name == "bfloat16"
     if not (_is_text(array) if text else numbers):
@@ -237,9 +239,10 @@ def _checked(
         array = array[None]
     if array.ndim == len(shape) and array.shape[0] > 1 and not several:
         raise InputError(
-            f"One input is explained at a time. Received: a batch of {array.shape[0]} for {name!r}, shape "
-            f"{array.shape}. For a batch make an explainer, vis.attributions.Saliency(model).explain(batch), "
-            "or call once per input: the gradient is compiled once."
+            f"This function explains one input at a time. Received: a batch of {array.shape[0]} for "
+            f"{name!r}, shape {array.shape}. For a batch make an explainer, "
+            "vis.attributions.Saliency(model).explain(batch), or call once per input: the gradient is "
+            "compiled only once."
         )
     fits = _fits(array.shape[1:], shape[1:]) and array.ndim == len(shape)
     if not fits or (0 in array.shape[1:] and not optional) or (not several and not len(array)):
@@ -263,6 +266,6 @@ def _checked(
     if cast.dtype.kind in "iu" and not np.array_equal(cast, given):
         raise InputError(
             f"The input {name!r} takes whole numbers ({dtype}). Received: {array.dtype} with values that are "
-            "none, or out of range. Pass token or category numbers."
+            "not whole, or out of range. Pass token or category numbers."
         )
     return np.repeat(cast, shape[0], axis=0) if shape[0] and not several else cast

@@ -27,7 +27,7 @@ def unmasked(values: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDAr
 
     Args:
         values: `(batch, ...)`.
-        steps: what is not masked, of the same first axes, or with sizes of 1 there.
+        steps: True where nothing is masked, with the same first axes, or sizes of 1 there.
     """
     if steps.all():
         return values
@@ -192,7 +192,7 @@ def upsample(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any
 
 @functools.lru_cache(64)
 def _weights(old: int, new: int) -> npt.NDArray[np.float64]:
-    """Return the weights of the old cells in each new one, `(new, old)`: linear between the middles."""
+    """Return the weights of the old cells in each new one, `(new, old)`: linear between their centres."""
     positions = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     weights = np.maximum(1 - np.abs(positions[:, None] - np.arange(old)), 0)
     weights.setflags(write=False)
@@ -203,7 +203,7 @@ def checked_range(input_range: Any) -> tuple[float, float]:
     """Return `(low, high)`.
 
     Raises:
-        InputError: unless the range is a pair of finite numbers, the higher one last.
+        InputError: unless the range is a pair of finite numbers, low < high.
     """
     try:
         low, high = (float(end) for end in input_range)
@@ -220,7 +220,7 @@ def checked_range(input_range: Any) -> tuple[float, float]:
 def deprocess_input(
     input_array: npt.ArrayLike, input_range: tuple[float, float] = (0, 255)
 ) -> npt.NDArray[Any]:
-    """Return an optimized input as a picture, with its rare extreme values cut off.
+    """Return an optimized input as a picture, with rare extreme values clipped.
 
     `low + (high - low) clip(0.5 + 0.1 (x - mean(x)) / std(x), 0, 1)`: values within five standard deviations
     of the mean spread over the range. A constant array becomes the middle of the range.
@@ -234,17 +234,20 @@ def deprocess_input(
         float32 otherwise: 0 to 1 are fractions, however they are written.
 
     Raises:
-        InputError: if the range is no pair of finite numbers, the higher one last, or a value is NaN or
-            infinite.
+        InputError: if the range is not a pair of finite numbers, low < high, the array is empty, or a value
+            is NaN or infinite.
     """
     low, high = checked_range(input_range)
     values = checks.real(input_array, "A picture").astype(np.float64)
-    if not values.size or not np.isfinite(values).all():
+    if not values.size:
+        raise InputError(f"A picture has at least one value. Received: an array of shape {values.shape}.")
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
         raise InputError(
-            "A picture has finite values. Received: an array of shape "
-            f"{values.shape} with {int(np.count_nonzero(~np.isfinite(values)))} that are NaN or infinite."
+            f"A picture has finite values only. Received: {bad} of {values.size} values NaN or infinite. "
+            "Replace or remove them."
         )
-    # The mean of equal values may differ from them by a rounding, and a deviation must not be made of that.
+    # Rounding can make the mean of equal values differ from them: that difference is not a deviation.
     if values.min() == values.max():
         share = np.full_like(values, 0.5)
     else:
@@ -254,7 +257,7 @@ def deprocess_input(
 
 
 def as_picture(values: npt.NDArray[Any], input_range: tuple[float, float]) -> npt.NDArray[Any]:
-    """Return values that lie in a range in the type of a picture of that range.
+    """Return values of a range as a picture, in the type that suits the range.
 
     Returns:
         uint8, rounded, if both ends of the range are integers from 0 to 255 and the higher one is above 1;

@@ -1,7 +1,7 @@
-"""A number per sample that is explained, and its compiled gradient.
+"""The score of each sample that an explainer explains, and its compiled gradient.
 
-A score is made once and called often: one trace serves every batch size and every target, which are run-time
-inputs, and the scores of two explainers that ask the same of the same model share it.
+A score is made once and called often. One trace serves every batch size and every target, which are inputs at
+run time, and two explainers with the same operator on the same model share it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Operator = Callable[[Callable[[Any], Any], Any, Any], Any]
 
 @dataclass(frozen=True)
 class Scored:
-    """The score of each sample, `(batch,)`; for each watched value its gradient; and those values.
+    """The score of each sample, `(batch,)`; the gradient by each watched value; and those values.
 
     A gradient is None where the score does not depend on the value.
     """
@@ -41,19 +41,18 @@ class Scored:
 
 @dataclass(frozen=True)
 class Score:
-    """What is asked of a model for each sample: an operator on its output.
+    """The score of each sample: an operator on the output of a model.
 
     Args:
-        source: the model; a modified one brings its modifier along.
+        source: the model, with its backprop modifier if it has one.
         operator: `operator(model, inputs, targets)` returns the score of each sample, `(batch,)`; the
             inputs have the structure of the model's.
-        layer: the layer, or the call of one, whose output the operator is given as the model's; None for the
-            model's own.
-        modifier: which derivative activations have.
-        wrt: the layer whose output is differentiated by, in place of the inputs; it stands behind them in the
+        layer: the layer, or the call of one, whose output the operator is given; None for the model's own.
+        modifier: the derivative of activations.
+        wrt: the layer whose output is differentiated by in place of the inputs; its value follows them in the
             arrays, see `begin`.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
-        kernels: those that `fixed` has found.
+        kernels: the folded kernels, see `fixed`.
     """
 
     source: Source
@@ -65,7 +64,7 @@ class Score:
     kernels: tuple[Any, ...] = field(default=(), compare=False, repr=False)
 
     def fixed(self) -> Score:
-        """Return this score for a run in which no weight changes: what is folded is folded now, once."""
+        """Return this score for a run in which no weight changes: layers are folded once, now."""
         if not self.fold:
             return self
         graph, _ = models.unmodified(self.source.model)
@@ -73,7 +72,7 @@ class Score:
 
     @cached_property
     def _start(self) -> Score:
-        """What `begin` asks of the model: the output of the layer `wrt`, and masks."""
+        """The score that gives `begin` the output of the layer `wrt`, and masks."""
         return replace(self, layer=self.wrt, wrt=None)
 
     @cached_property
@@ -89,10 +88,10 @@ class Score:
         return models.mask_makers(models.unmodified(self.source.model)[0])
 
     def begin(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Return all that the score of a batch depends on.
+        """Return everything that the score of a batch depends on.
 
-        That is the inputs; behind them the output of the layer `wrt` if there is one; and behind that, if the
-        model makes masks, those, and what `steps` returns. They stay as they are when inputs are changed.
+        These are the inputs; then the output of the layer `wrt`, if there is one; then, if the model makes
+        masks, the masks, and what `steps` returns. Masks stay the same when inputs are changed.
         """
         begun = list(arrays)
         if self.wrt is None:
@@ -107,22 +106,22 @@ class Score:
         return [*begun, *masks[:own], *steps] if own else begun
 
     def explained(self, arrays: Sequence[Any]) -> list[Any]:
-        """Return those of the arrays of `begin` that the gradients are of."""
+        """Return the arrays of `begin` that gradients are taken by."""
         return list(arrays[self.which])
 
     @property
     def which(self) -> slice:
-        """Which of the arrays of `begin` the gradients are of."""
+        """The arrays of `begin` that gradients are taken by."""
         inputs = self._inputs()
         return slice(0, inputs) if self.wrt is None else slice(inputs, inputs + 1)
 
     def steps(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Return which steps of what is explained are not masked, as arrays of booleans that broadcast."""
+        """Return which steps of the explained arrays are not masked, as arrays of booleans that broadcast."""
         given, explained = self._given(arrays), self.explained(arrays)
         return list(arrays[len(given) :]) or [np.ones((1,) * array.ndim, bool) for array in explained]
 
     def _given(self, arrays: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
-        """Return those of the arrays of `begin` that the model is run on: all but the steps."""
+        """Return the arrays of `begin` that the model runs on: all but the steps."""
         masked = len(arrays) > self._inputs() + (self.wrt is not None)
         return arrays[: len(arrays) - len(self.explained(arrays))] if masked else arrays
 
@@ -147,7 +146,7 @@ class Score:
         return self._fitted(trace, run, arrays, None).scores
 
     def _masks(self, arrays: Sequence[npt.NDArray[Any]]) -> tuple[list[Any], list[Any]]:
-        """Return what layers make masks of, and the masks; behind them the output of `layer` and its mask."""
+        """Return what layers make masks from, and the masks; then the output of `layer` and its mask."""
         trace = self._trace(self._given(arrays), None, None, (), "masks")
 
         def run(arrays: Sequence[npt.NDArray[Any]], _: Any) -> Scored:
@@ -178,13 +177,13 @@ class Score:
         """Return the scores of a batch with their gradients.
 
         Args:
-            arrays: what `begin` returns, or others in their place, each `(batch, ...)`.
+            arrays: what `begin` returns, or changed arrays of the same kind, each `(batch, ...)`.
             targets: what the operator is given, `(batch, ...)`.
             watch: a layer whose output is differentiated by, and returned; None for what `explained` returns.
 
         Raises:
-            GradientError: if the scores depend on nothing that is watched, or something is not finite.
-            LayerError, ModifierError: as the model and the modifier say.
+            GradientError: if the scores depend on nothing that is watched, or a value is not finite.
+            LayerError, ModifierError: see the model and the modifier.
         """
 
         if self.wrt is None and watch is None:
@@ -218,8 +217,10 @@ class Score:
     def _fitted(
         self, trace: Trace, run: Callable[..., Scored], arrays: Sequence[npt.NDArray[Any]], targets: Any
     ) -> Scored:
-        """Run on a batch; for a model of a fixed batch size, on parts of that, the last one filled up; for
-        one that draws random numbers, on each sample alone, so that all are given the same.
+        """Run on a batch.
+
+        For a model with a fixed batch size, run on parts of that size, the last one filled up. For a model
+        that draws random numbers, run on each sample alone, so that all get the same numbers.
         """
         arrays = self._given(arrays)
         fixed, count = self._specs(arrays)[0].shape[0], len(arrays[0])
@@ -229,7 +230,7 @@ class Score:
             return run(arrays, targets)
         found = []
         for start in range(0, count, step):
-            # What is missing is the last sample again.
+            # Missing samples are filled up with the last one.
             rows = np.minimum(np.arange(start, start + size), min(start + step, count) - 1)
             part = run([array[rows] for array in arrays], None if targets is None else targets[rows])
             found.append((part, min(step, count - start)))
@@ -247,7 +248,7 @@ class Score:
         if self._unrolled:
             pairs = zip(specs, arrays, strict=False)
             specs = [backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype) for spec, array in pairs]
-        # A dimension that varies with the input is part of no trace.
+        # A dimension that varies with the input is not part of the trace.
         varies = any(None in spec.shape[1:] for spec in specs)
         for array in arrays[len(specs) :]:
             shape: Any = (None,) * array.ndim if varies else array.shape
@@ -315,7 +316,7 @@ class Score:
                 return backend.Traced(ops.sum(ops.cast(single, "float64")), [], [single], 0.0, [])
 
             def model(asked: Any) -> Any:
-                """Return what has been computed already, or run the model on something else."""
+                """Return the output that is known already, or run the model on another input."""
                 if asked is inputs:
                     return answer
                 outputs, values = probe.run(asked, kernels=kernels)
@@ -339,17 +340,17 @@ class Score:
 
 
 def _unmasked(array: npt.NDArray[Any], made: list[tuple[Any, Any]]) -> npt.NDArray[np.bool_]:
-    """Return which steps of an array are not masked by all layers that take it as it is.
+    """Return which steps of an array are not masked by every layer that takes the array unchanged.
 
     Args:
         array: `(batch, ...)`.
-        made: what layers took, and the masks that they made of it.
+        made: the inputs of layers, each with the mask that the layer made from it.
     """
     counts = taken = np.zeros((len(array), *[1] * (array.ndim - 1)), bool)
     for received, mask in made:
         if received.shape != array.shape or mask.shape != array.shape[: mask.ndim]:
             continue
-        # Rounded, perhaps, to half precision.
+        # It may have been rounded to half precision.
         near = 0 if array.dtype.kind in "iub" else 1e-2
         axes = tuple(range(1, array.ndim))
         same = np.isclose(received, array, rtol=near).all(axis=axes, keepdims=True)
@@ -371,7 +372,7 @@ def single_output(output: Any) -> Any:
     tensors = keras.tree.flatten(output)
     if len(tensors) != 1:
         raise LayerError(
-            f"The model has {len(tensors)} outputs; one is explained at a time. Choose it by output_layer, "
-            "or pass an operator that makes one score of all."
+            f"The model has {len(tensors)} outputs; one is explained at a time. Choose it with output_layer, "
+            "or pass an operator that makes one score from all of them."
         )
     return tensors[0]

@@ -1,4 +1,4 @@
-"""Where gradients end: a model, or symbolic inputs of a graph."""
+"""What is differentiated: a model, or symbolic inputs of a graph."""
 
 from __future__ import annotations
 
@@ -33,11 +33,10 @@ ModelOrInputs: TypeAlias = (
 
 @dataclass(frozen=True)
 class Source:
-    """Where gradients end: a model, or symbolic inputs of a graph.
+    """What is differentiated: a model, or symbolic inputs of a graph.
 
     Args:
-        model: a Keras model (a modified one brings its modifier along), or one or several symbolic
-            inputs.
+        model: a Keras model, with its backprop modifier if it has one, or one or more symbolic inputs.
     """
 
     model: Any
@@ -59,14 +58,14 @@ class Source:
         return found
 
     def anchor(self) -> Any:
-        """Return the object whose life bounds that of the traces."""
+        """Return the object that traces live as long as."""
         if self.is_model:
             return models.unmodified(self.model)[0]
         return keras.tree.flatten(self.model)[0]._keras_history.operation
 
     @property
     def modifier(self) -> BackpropModifier | None:
-        """The modifier that a modified model brings along."""
+        """The backprop modifier of a modified model."""
         own = models.unmodified(self.model)[1] if self.is_model else None
         return BackpropModifier(*own) if own else None
 
@@ -79,14 +78,14 @@ class Source:
         return [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
 
     def sized(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
-        """Return the specs of `arrays` with the sizes that they have, but for the number of samples."""
+        """Return the specs of `arrays` with their own sizes, except the number of samples."""
         return [
             backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype)
             for spec, array in zip(self.specs(arrays), arrays, strict=False)
         ]
 
     def channel_axis(self, index: int, rank: int) -> int:
-        """Return the channel axis of one input, by its place in flat order, in arrays of some rank."""
+        """Return the channel axis of arrays of some rank for one input, by its index in flat order."""
         origin = self.model if self.symbols is None else keras.tree.flatten(self.symbols)[index]
         return models.input_channel_axis(origin, rank) % rank
 
@@ -94,12 +93,12 @@ class Source:
         """Return what is named inside the model: a layer, a call of one, or a symbolic tensor.
 
         Args:
-            named: as `vis.models.find_layer` takes it, for symbolic inputs a layer or tensor itself; or a
-                list of one (`model.input` is such a list where the model was made with one).
-            argument: what the caller calls it, for the message.
+            named: what `vis.models.find_layer` takes, or, for symbolic inputs, a layer or tensor; or a list
+                of one (`model.input` is such a list if the model was made with one).
+            argument: the caller's name for it, for the message.
 
         Raises:
-            LayerError: if there is no such layer, or it is named without the model.
+            LayerError: if there is no such layer, or if it is named and the model is not known.
         """
         thing = named[0] if isinstance(named, list | tuple) and len(named) == 1 else named
         if self.is_model:
@@ -114,7 +113,7 @@ class Source:
 
     @contextlib.contextmanager
     def tried(self, specs: Sequence[backend.Spec]) -> Iterator[None]:
-        """Say so if a model of unknown inputs cannot be run on those that it is given.
+        """Raise `InputError` if a model without symbolic inputs cannot run on the inputs it is given.
 
         Raises:
             InputError: for whatever its layers raise.
@@ -128,11 +127,11 @@ class Source:
                 raise
             shapes = ", ".join(str(spec.shape[1:]) for spec in specs)
             raise InputError(
-                f"The model {self.model.name!r} cannot be run on inputs of shape {shapes}: {error}"
+                f"The model {self.model.name!r} cannot run on inputs of shape {shapes}: {error}"
             ) from error
 
     def graph(self, losses: Losses) -> Any:
-        """Return the model that holds the losses."""
+        """Return the model that contains the layers of the losses."""
         if self.is_model:
             return models.unmodified(self.model)[0]
         symbols = [tensor for loss, _ in losses for tensor in loss.symbols()]
@@ -158,8 +157,8 @@ def as_source(model: Any) -> Source:
     if isinstance(model, keras.Model) or (given and all(map(_is_input, given))):
         if any(map(models.is_modified_too, given)):
             warn(
-                "The symbolic input belongs to a model and to a modified one made of it; the plain gradient "
-                "is taken. Pass the model that you mean, modified or not, in place of its input.",
+                "The symbolic input belongs to a model and to a modified model made from it. This uses the "
+                "plain gradient. Pass the model that you mean, modified or not, in place of its input.",
                 SharedInputWarning,
             )
         return Source(model)

@@ -1,7 +1,7 @@
-"""Compiled functions, kept as long as what they are about lives, and made anew when its settings change.
+"""Compiled functions, kept as long as the objects they are about, and compiled anew when settings change.
 
-A trace reads the variables of its model at each call and does not keep it alive; a layer's settings, such
-as its activation, are part of what it was traced from.
+A trace reads the variables of its model at each call and does not keep the model alive. A layer's settings,
+such as its activation, are fixed in the trace.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _traces: WeakTable[Trace] = WeakTable()
 
 
 class Trace:
-    """A compiled function, and what it was traced from as far as that can change.
+    """A compiled function, and the settings that it was traced with.
 
     Args:
         compile_: compiles the function.
-        probe: runs the model that it is traced from, which is not kept alive.
-        shapes: the shapes of what each loss reads.
-        squashings: what that ends in.
+        probe: runs the model that is traced, which is not kept alive.
+        shapes: the shapes of the tensors that each loss reads.
+        squashings: the softmax, sigmoid or other squashing function that each of these ends in, if any.
     """
 
     def __init__(
@@ -54,20 +54,27 @@ class Trace:
         self.scales = (2.0**15, 2.0**10, 2.0**5, 1.0) if half else (1.0,)
 
     def holds(self) -> bool:
-        """Tell whether the model is as it was, apart from its variables."""
+        """Tell whether the model is unchanged, apart from its variables."""
         return self._settings.hold()
 
 
 def cached(
     about: list[Any], key: Hashable, modifier: BackpropModifier | None, make: Callable[[], Trace]
 ) -> Trace:
-    """Return a trace, made if there is none that holds, and say what its backprop modifier reached.
+    """Return a trace that is still valid, or a new one, and report what its backprop modifier missed.
 
     Args:
         about: the objects that the trace is about; it lives as long as all of them.
-        key: what else distinguishes it.
+        key: what else distinguishes it from other traces.
         modifier: the backprop modifier of the trace.
-        make: makes the trace.
+        make: makes a new trace.
+
+    Raises:
+        ModifierError: if the modifier reaches no activation.
+
+    Warns:
+        RandomWarning: if the model draws random numbers.
+        PartialOverrideWarning: if the modifier misses some activations.
     """
     with _lock:
         trace = _traces.get(about, key)
@@ -75,10 +82,10 @@ def cached(
             trace = _traces.put(about, make(), key)
     if draws := trace.compiled.draws:
         warn(
-            f"The model {trace.name!r} draws random numbers on the way to what is explained: "
-            f"{', '.join(draws[:5])}{', ...' if len(draws) > 5 else ''}. This is about one draw, the same at "
-            "each call and for each sample, which are run one at a time. Explain a layer before them, such "
-            "as the mean that a sampling layer takes, or build the model without them.",
+            f"The model {trace.name!r} draws random numbers before the output that is explained: "
+            f"{', '.join(draws[:5])}{', ...' if len(draws) > 5 else ''}. The explanation is of one draw, the "
+            "same at each call and for each sample, and samples run one at a time. Explain a layer before "
+            "these, such as the mean that a sampling layer takes, or build the model without them.",
             RandomWarning,
         )
     if modifier and trace.compiled.coverage:
@@ -87,15 +94,15 @@ def cached(
 
 
 def check_numbers(arrays: Sequence[npt.NDArray[Any]], model: Any, kinds: str = "iuO") -> None:
-    """Say so if there is no number among the inputs of a model that a map could be of.
+    """Raise an error if no input of a model has values that can be differentiated by.
 
     Args:
         arrays: the inputs.
         model: the model, or its symbolic inputs.
-        kinds: the types of which there is no map, as NumPy's `dtype.kind`.
+        kinds: the types that have no map, as NumPy's `dtype.kind`.
 
     Raises:
-        InputError: naming the layer whose output is explained instead.
+        InputError: with the layer whose output to explain instead.
     """
     if not all(array.dtype.kind in kinds for array in arrays):
         return
@@ -120,11 +127,11 @@ def evaluated(
     wrt: Any,
     name: str,
 ) -> backend.Evaluation:
-    """Return what a compiled gradient gives, with the loss scaled as its precision needs.
+    """Run a compiled gradient, with the loss scaled as its precision requires.
 
     Args:
         trace: the compiled gradient.
-        given: makes what it takes, given the factor of the loss.
+        given: returns its arguments for a factor of the loss.
         wrt: what the loss is differentiated by; None for the inputs.
         name: the loss, for messages.
 
@@ -145,11 +152,11 @@ def evaluated(
 
 
 def _reason(gradients: list[Any], wrt: Any, name: str) -> Exception:
-    """Return the error for gradients of which there are none, or some are not finite."""
+    """Return the error for gradients that do not exist or are not finite."""
     if all(gradient is None for gradient in gradients):
         return GradientError(
             f"No path leads from the loss {name} to {'the input' if wrt is None else repr(wrt.name)}. "
-            "Choose a layer after it, and check that no operation on the way lacks a gradient "
+            "Choose a layer after it, and check that no operation between them lacks a gradient "
             "(argmax, rounding, a cast to integers)."
         )
     counts = [(int(np.count_nonzero(~np.isfinite(g))), g.size) for g in gradients if g is not None]

@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class WeakTable(Generic[T]):
-    """Values by the identities of one or several objects and a key; gone when any of the objects goes.
+    """Values by the identities of one or several objects and a key; dropped when any of the objects is freed.
 
-    The objects need not be hashable, and equal ones are not confused. A value must not hold its objects,
-    or none of them ever goes.
+    The objects need not be hashable, and equal ones are not confused. A value must not hold its objects, or
+    they are never freed.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class WeakTable(Generic[T]):
         """Store and return `value`."""
         full = (tuple(map(id, objects)), key)
 
-        # The references live in the entry: it goes before an identity can be used again.
+        # The references live in the entry, so it is dropped before an identity can be reused.
         def forget(_: object) -> None:
             self._entries.pop(full, None)
 

@@ -297,7 +297,7 @@ SEEDS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "dates": (lambda: np.zeros((6, 5, 3), "datetime64[s]"), REAL),
     "a plain object": (Bad, REAL),
     "a set": (lambda: {1.0, 2.0}, REAL),
-    "ragged lists": (ragged, ("is no array", "Pass one of shape (6, 5, 3)")),
+    "ragged lists": (ragged, ("is not an array", "Pass one of shape (6, 5, 3)")),
     "an empty list": (list, SHAPE),
     "a number": (lambda: 3.0, SHAPE),
     "a transposed picture": (lambda: IMAGE.transpose(1, 0, 2), SHAPE),
@@ -315,7 +315,7 @@ SEEDS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         lambda: {"picture": IMAGE},
         ("takes the inputs", "'picture'", "Name each input once"),
     ),
-    "a symbolic tensor": (lambda: net().inputs[0], ("is no array", "Pass one of shape (6, 5, 3)")),
+    "a symbolic tensor": (lambda: net().inputs[0], ("is not an array", "Pass one of shape (6, 5, 3)")),
 }
 
 
@@ -343,7 +343,7 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
         if not (random_start and what == "None"):
             row(about, f"seed_input is {what}", InputError, words,
                 lambda d, make=make: call(net(), -1, 1, make()))
-    row(about, "a batch", InputError, ("One input is explained at a time", "batch of 4", "explain(batch)"),
+    row(about, "a batch", InputError, ("explains one input at a time", "batch of 4", "explain(batch)"),
         lambda d: call(net(), -1, 1, X))
     models = {
         "a string": "model.keras",
@@ -929,7 +929,7 @@ BATCHES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "another shape": (lambda: X[:, :5], BATCH),
     "five axes": (lambda: X[None], BATCH),
     "an empty list": (list, BATCH),
-    "ragged lists": (ragged, ("is no array", "Pass one of shape (6, 5, 3)")),
+    "ragged lists": (ragged, ("is not an array", "Pass one of shape (6, 5, 3)")),
     "a dict of other names": (
         lambda: {"picture": X},
         ("takes the inputs", "'picture'", "Name each input once"),
@@ -1385,9 +1385,9 @@ row("vis.utils.utils.bgr2rgb", "four channels", InputError,
     ("blue, green and red", "Received: shape (6, 5, 4)"), lambda d: utils.bgr2rgb(np.zeros((6, 5, 4))))
 row("vis.utils.utils.bgr2rgb", "a number", InputError, ("Received: shape ()", "Pass (height, width, 3)"),
     lambda d: utils.bgr2rgb(3))
-row("vis.utils.utils.deprocess_input", "NaN", InputError, ("A picture has finite values", "1 that are NaN"),
+row("vis.utils.utils.deprocess_input", "NaN", InputError, ("A picture has finite values only", "1 of"),
     lambda d: utils.deprocess_input(with_value(np.nan)))
-row("vis.utils.utils.deprocess_input", "nothing", InputError, ("A picture has finite values", "shape (0,)"),
+row("vis.utils.utils.deprocess_input", "nothing", InputError, ("has at least one value", "shape (0,)"),
     lambda d: utils.deprocess_input([]))
 row("vis.utils.utils.deprocess_input", "a range backwards", InputError, ("input_range is a pair", "(1, 0)"),
     lambda d: utils.deprocess_input(IMAGE, (1, 0)))
@@ -1434,16 +1434,16 @@ for what, given in {
         lambda d, given=given: utils.lookup_imagenet_labels(given))
 for std in (-1, np.nan):
     row("vis.utils.utils.random_array", f"std is {std}", InputError,
-        ("A standard deviation is at least 0", f"Received: std={std!r}"),
+        ("std is a standard deviation of at least 0", f"Received: std={std!r}"),
         lambda d, std=std: utils.random_array((2, 2), std=std))
 row("vis.utils.utils.random_array", "std is a word", InputError, ("standard deviation", "'a'"),
     lambda d: utils.random_array((2, 2), std="a"))
 for shape in ((None, 3), "ab", (-1, 2), (1.5,)):
     row("vis.utils.utils.random_array", f"shape is {shape!r}", InputError,
-        ("A shape is a tuple of sizes", f"Received: {shape!r}"),
+        ("shape is a tuple of sizes", f"Received: {shape!r}"),
         lambda d, shape=shape: utils.random_array(shape))
 row("vis.utils.utils.slicer", "dots for the channels", InputError,
-    ("samples first and the channels second", "an Ellipsis in place 1 of 2", "slicer[:, channel, ...]"),
+    ("samples first and the channels second", "an Ellipsis as index 1 of 2", "slicer[:, channel, ...]"),
     lambda d: utils.slicer[..., 1])
 row("vis.utils.utils.stitch_images", "nothing", InputError, ("one shape", "0 of the shapes []"),
     lambda d: utils.stitch_images([]))
@@ -1454,7 +1454,8 @@ row("vis.utils.utils.stitch_images", "vectors", InputError, ("one shape", "(3,)"
     lambda d: utils.stitch_images([np.zeros(3)]))
 for option in ({"margin": -1}, {"cols": 0}, {"cols": 1.5}, {"margin": "a"}):
     row("vis.utils.utils.stitch_images", f"{option}", InputError,
-        "margin is an integer of at least 0, cols one of at least 1",
+        ("margin is an integer of at least 0, and cols one of at least 1",
+         f"{next(iter(option))}={next(iter(option.values()))!r}"),
         lambda d, option=option: utils.stitch_images([np.zeros((2, 2))], **option))
 row("vis.utils.utils.listify", "nothing", TypeError, "missing 1 required", lambda d: utils.listify())
 row("vis.utils.utils.reverse_enumerate", "a number", TypeError, "iterable",

@@ -28,7 +28,7 @@ def test_find_layer_idx() -> None:
 def test_find_layer_idx_of_a_nested_layer() -> None:
     inputs = layers.Input((4,))
     outer = keras.Model(inputs, keras.Sequential([layers.Dense(2, name="deep")], name="inner")(inputs))
-    with pytest.raises(LayerError, match="'inner/deep' lies inside a nested model"):
+    with pytest.raises(LayerError, match="'inner/deep' is inside a nested model"):
         utils.find_layer_idx(outer, "inner/deep")
 
 

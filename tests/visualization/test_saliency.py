@@ -314,7 +314,7 @@ def test_a_modified_model_is_explained_by_its_own_rule() -> None:
         ({"seed_input": "picture.png"}, errors.InputError, "must hold real numbers. Received: str"),
         ({"seed_input": None}, errors.InputError, "must hold real numbers. Received: NoneType"),
         ({"seed_input": IMAGE + 1j}, errors.InputError, "of type complex64"),
-        ({"seed_input": [[1, 2], [3]]}, errors.InputError, "is no array"),
+        ({"seed_input": [[1, 2], [3]]}, errors.InputError, "is not an array"),
         ({"seed_input": {"a": IMAGE}}, errors.InputError, "a dict with the keys 'a'"),
         ({"wrt_tensor": IMAGE}, errors.LayerError, "a symbolic tensor, or pass the layer itself. Received"),
         ({"backprop_modifier": "guided"}, errors.ModifierError, "reaches no activation of the model"),

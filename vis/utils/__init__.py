@@ -1,4 +1,4 @@
-"""keras-vis's helper names."""
+"""keras-vis's helpers, in `vis.utils.utils`."""
 
 from vis.utils import utils
 

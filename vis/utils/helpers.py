@@ -1,4 +1,4 @@
-"""keras-vis's small helpers: lists, defaults, random arrays and indices for both data formats."""
+"""keras-vis's small helpers: lists, defaults, random arrays, and indices for both data formats."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 def listify(value: Any) -> list[Any]:
     """Return a new list of what `value` holds.
 
-    A list, tuple, range or array gives a list of its items, None an empty list, anything else (a string, a
-    dict, a number, an array without axes) a list of it alone.
+    A list, tuple, range or array gives a list of its items, None an empty list, and anything else (a string,
+    a dict, a number, an array without axes) a list of one item.
     """
     if value is None:
         return []
@@ -30,7 +30,7 @@ def listify(value: Any) -> list[Any]:
 def reverse_enumerate(iterable: Iterable[T]) -> Iterator[tuple[int, T]]:
     """Yield `(index, item)` from the last item to the first: `"ab"` gives (1, "b"), (0, "a").
 
-    What can be read backwards is not copied; anything else, such as a generator, is read first.
+    A sequence is not copied; anything else, such as a generator, is read first.
     """
     if isinstance(iterable, Sized) and isinstance(iterable, Reversible):
         return zip(reversed(range(len(iterable))), reversed(iterable), strict=True)
@@ -38,7 +38,7 @@ def reverse_enumerate(iterable: Iterable[T]) -> Iterator[tuple[int, T]]:
 
 
 def add_defaults_to_kwargs(defaults: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Return `kwargs` with the `defaults` for the names that it lacks, as a new dict."""
+    """Return a new dict of `kwargs`, with the `defaults` for missing names."""
     return {**defaults, **kwargs}
 
 
@@ -48,28 +48,28 @@ def random_array(
     std: float = 20.0,
     seed: int | np.random.Generator | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return evenly distributed noise with a mean and a standard deviation.
+    """Return uniform noise with a given mean and standard deviation.
 
-    `x = mean + std (u - mean(u)) / std(u)` with `u` evenly distributed: the array itself, not just its
-    distribution, has this mean and deviation, and its values lie within about `mean - 1.8 std` and
-    `mean + 1.8 std`. An array of one value is the mean.
+    `x = mean + std (u - mean(u)) / std(u)` with `u` uniform: the array itself, not just its distribution, has
+    this mean and standard deviation, and its values lie between about `mean - 1.8 std` and `mean + 1.8 std`.
+    An array of one value is the mean.
 
     Args:
-        shape: the shape, without None.
+        shape: the shape; no size may be None.
         mean: the mean, in the units of the input.
         std: the standard deviation, at least 0.
-        seed: a seed, or a NumPy generator, for the same array each time; None for a new one.
+        seed: a seed or a NumPy generator, for the same array each time; None for a new one.
 
     Raises:
-        InputError: if the shape is no shape, or `std` is negative.
+        InputError: if the shape is not a tuple of sizes, or `std` is negative.
     """
     if not isinstance(std, int | float | np.number) or not std >= 0:
-        raise InputError(f"A standard deviation is at least 0. Received: std={std!r}.")
+        raise InputError(f"std is a standard deviation of at least 0. Received: std={std!r}.")
     try:
         noise = np.random.default_rng(seed).random(shape)
     except (TypeError, ValueError):
         raise InputError(
-            f"A shape is a tuple of sizes. Received: {shape!r}. Put a number for each axis of unknown length."
+            f"shape is a tuple of sizes. Received: {shape!r}. Replace None by a number."
         ) from None
     if noise.size < 2:
         return np.full_like(noise, mean)
@@ -79,21 +79,21 @@ def random_array(
 class _Slicer:
     """Indices written as (samples, channels, image axes...), for both data formats.
 
-    `array[slicer[:, 3, 1:, :-1]]` is channel 3 of an array whichever way `keras.config.image_data_format()`
-    says it is laid out: the index is `(:, 3, 1:, :-1)` for channels_first and `(:, 1:, :-1, ..., 3)` for
-    channels_last. Axes left out at the end are taken whole.
+    `array[slicer[:, 3, 1:, :-1]]` is channel 3 of an array whose axes have the order of
+    `keras.config.image_data_format()`: the index is `(:, 3, 1:, :-1)` for channels_first and
+    `(:, 1:, :-1, ..., 3)` for channels_last. Axes that the index leaves out are kept whole.
 
     Raises:
-        InputError: if an Ellipsis stands where the channels are indexed.
+        InputError: if an Ellipsis stands for the channels.
     """
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         items = index if isinstance(index, tuple) else (index,)
-        dots = [place for place, item in enumerate(items) if item is Ellipsis]
+        dots = [position for position, item in enumerate(items) if item is Ellipsis]
         if dots and dots[0] < 2 and len(items) > dots[0] + 1:
             raise InputError(
                 "slicer takes the samples first and the channels second. Received: "
-                f"an Ellipsis in place {dots[0] + 1} of {len(items)}. Write slicer[:, channel, ...]."
+                f"an Ellipsis as index {dots[0] + 1} of {len(items)}. Write slicer[:, channel, ...]."
             )
         if len(items) < 2 or dots == [1] or keras.config.image_data_format() == "channels_first":
             return items

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from vis.errors import InputError
 from vis.utils.helpers import listify
@@ -14,7 +16,7 @@ from vis.utils.helpers import listify
 _CLASSES = 1000
 
 
-def lookup_imagenet_labels(indices: Any) -> list[str]:
+def lookup_imagenet_labels(indices: int | Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[str]:
     """Return the names of ImageNet classes, such as `"tabby"` for 281.
 
     They are those of `keras.applications`, whose list (35 KB) is downloaded on first use.
@@ -23,7 +25,7 @@ def lookup_imagenet_labels(indices: Any) -> list[str]:
         indices: an index from 0 to 999, or several.
 
     Raises:
-        InputError: if an index is no such integer, or the list can be neither found nor downloaded.
+        InputError: if an index is not an integer from 0 to 999, or the list cannot be downloaded.
     """
     try:
         chosen = [operator.index(index) for index in listify(indices)]
@@ -36,6 +38,6 @@ def lookup_imagenet_labels(indices: Any) -> list[str]:
     except Exception as error:  # whatever a download ends in
         raise InputError(
             f"The names of ImageNet's classes could not be downloaded: {error}. Connect to the internet "
-            "once, or put imagenet_class_index.json in the folder models of Keras's home."
+            "once, or put imagenet_class_index.json in the folder 'models' of Keras's home folder."
         ) from error
     return [name for ((_, name, _),) in decoded]

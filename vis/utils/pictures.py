@@ -1,4 +1,4 @@
-"""keras-vis's helpers for pictures: arrays only, channels last unless said otherwise."""
+"""keras-vis's helpers for pictures: arrays, with the channels last unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vis import files
 from vis.errors import InputError, VisWarning
 
 
-def get_img_shape(img: Any) -> tuple[int | None, ...]:
+def get_img_shape(img: npt.ArrayLike | keras.KerasTensor) -> tuple[int | None, ...]:
     """Return the shape of images as `(samples, channels, image axes...)`, whatever the data format.
 
     Args:
@@ -27,7 +27,7 @@ def get_img_shape(img: Any) -> tuple[int | None, ...]:
             `keras.config.image_data_format()` is channels_first.
 
     Returns:
-        The sizes; None where a symbolic tensor's is unknown.
+        The sizes; None where the size of a symbolic tensor is unknown.
 
     Raises:
         InputError: if there is no image axis.
@@ -50,14 +50,15 @@ def load_img(
 
     Args:
         path: a file in any format that Pillow reads.
-        grayscale: whether to give the lightness alone.
-        target_size: `(height, width)` to resize to, bilinearly, in pixels; None for the picture's own.
+        grayscale: whether to return only the lightness.
+        target_size: `(height, width)` in pixels, to resize to bilinearly; None keeps the picture's own.
 
     Returns:
-        uint8 `(height, width, 3)`, RGB, or `(height, width)` if grayscale.
+        uint8 `(height, width, 3)`, RGB, or `(height, width)` with `grayscale`.
 
     Raises:
-        InputError: if the file is missing, damaged or no picture, or the size is no pair of pixels.
+        InputError: if the file is missing, damaged or not a picture, or the size is not a pair of integers of
+            at least 1.
     """
     size: tuple[int | None, int | None] = (None, None)
     if target_size is not None:
@@ -77,24 +78,21 @@ def load_img(
 def stitch_images(
     images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], margin: int = 5, cols: int = 5
 ) -> npt.NDArray[Any]:
-    """Return pictures side by side in rows of at most `cols`, with black between them.
+    """Return pictures side by side, in rows of at most `cols`, with black margins between them.
 
     Args:
         images: one or more pictures of the same shape and type, `(height, width, channels)` or
             `(height, width)`; a list or an array.
-        margin: the width of the black between them, in pixels.
+        margin: the width of the margins, in pixels.
         cols: the number of pictures in a row.
 
     Raises:
         InputError: if there is no picture, they differ in shape, or `margin` < 0 or `cols` < 1.
     """
-    try:
-        margin, cols = operator.index(margin), operator.index(cols)
-    except TypeError:
-        margin = cols = -1
-    if margin < 0 or cols < 1:
+    if not _is_count(margin, 0) or not _is_count(cols, 1):
         raise InputError(
-            f"margin is an integer of at least 0, cols one of at least 1. Received: {margin!r}, {cols!r}."
+            "margin is an integer of at least 0, and cols one of at least 1. "
+            f"Received: margin={margin!r}, cols={cols!r}."
         )
     pictures = [np.asarray(image) for image in images]
     shapes = sorted({picture.shape for picture in pictures})
@@ -114,6 +112,13 @@ def stitch_images(
     return sheet
 
 
+def _is_count(value: Any, least: int) -> bool:
+    try:
+        return operator.index(value) >= least
+    except TypeError:
+        return False
+
+
 def draw_text(
     img: npt.NDArray[np.uint8],
     text: str,
@@ -129,13 +134,13 @@ def draw_text(
         text: what to write.
         position: the upper left corner of the text, `(x, y)` in pixels.
         font: a TrueType or OpenType file, or the name of one that the system has, such as
-            `"FreeSans.ttf"`; None for Pillow's own. One that is not found is replaced by that, with a
+            `"FreeSans.ttf"`; None for Pillow's own, which also replaces a font that is not found, with a
             warning.
         font_size: the size of the letters in pixels.
         color: `(red, green, blue)`, 0 to 255; its lightness on a picture of one channel.
 
     Raises:
-        InputError: if `img` is no such picture, or the text, its size or its colour is none.
+        InputError: if `img` is not such a picture, or the text, its size or its colour is not valid.
     """
     picture = np.asarray(img)
     single = picture.ndim == 3 and picture.shape[-1] == 1
@@ -169,7 +174,7 @@ def _font(name: str | None, size: float) -> Any:
             return ImageFont.truetype(name, size)
         except OSError as error:
             warnings.warn(
-                f"There is no font {name!r}: {error}. Pillow's own is drawn instead. "
+                f"There is no font {name!r}: {error}. Pillow's own font is used instead. "
                 "Pass the path of a .ttf or .otf file, or font=None.",
                 VisWarning,
                 stacklevel=3,
@@ -178,7 +183,7 @@ def _font(name: str | None, size: float) -> Any:
 
 
 def bgr2rgb(img: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return a copy of a picture with its first and last channel exchanged: BGR to RGB, and back.
+    """Return a copy of a picture with its first and last channel swapped: BGR to RGB, or RGB to BGR.
 
     Args:
         img: `(..., 3)`, of any type.
@@ -189,7 +194,7 @@ def bgr2rgb(img: npt.ArrayLike) -> npt.NDArray[Any]:
     picture = np.asarray(img)
     if picture.shape[-1:] != (3,):
         raise InputError(
-            "A picture in blue, green and red has these as its last axis. "
+            "The last axis of a picture holds blue, green and red. "
             f"Received: shape {picture.shape}. Pass (height, width, 3)."
         )
     return np.ascontiguousarray(picture[..., ::-1])

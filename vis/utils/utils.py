@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import keras
 
 from vis.errors import LayerError
 from vis.maps import deprocess_input, normalize
@@ -12,36 +15,37 @@ from vis.utils.labels import lookup_imagenet_labels
 from vis.utils.pictures import bgr2rgb, draw_text, get_img_shape, load_img, stitch_images
 
 
-def find_layer_idx(model: Any, layer_name: str) -> int:
-    """Return the index in `model.layers` of the layer with a name.
+def find_layer_idx(model: keras.Model, layer_name: str) -> int:
+    """Return the index in `model.layers` of the layer with a given name.
 
     Raises:
-        LayerError: if the model has no such layer; the nearest names are listed.
+        LayerError: if the model has no such layer (the nearest names are listed), or if it is in a nested
+            model, which gives it no index.
     """
     layer = find_layer(model, layer_name)
     for index, candidate in enumerate(model.layers):
         if candidate is layer:
             return index
     raise LayerError(
-        f"The layer {layer_name!r} lies inside a nested model, so it has no index in {model.name!r}. "
-        "Pass the path itself where a layer is asked for."
+        f"The layer {layer_name!r} is inside a nested model, so it has no index in {model.name!r}. "
+        "Pass its path wherever an argument takes a layer."
     )
 
 
-def apply_modifications(model: Any, custom_objects: Any = None) -> Any:
-    """Return a copy of `model` in which the present activations of its layers are in force.
+def apply_modifications(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
+    """Return a copy of `model` that uses the current activations of its layers.
 
     ```python
     model.layers[-1].activation = keras.activations.linear
     model = apply_modifications(model)
     ```
 
-    The copy shares every variable with `model`; what is assigned to a layer later shows in one of them
-    only. Nothing is saved or loaded.
+    The copy shares every variable with `model`. An activation that is assigned later changes only one of
+    them. Nothing is saved or loaded.
 
     Args:
         model: a Keras model.
-        custom_objects: accepted for keras-vis's sake; nothing is deserialised, so nothing needs it.
+        custom_objects: ignored, since nothing is deserialized; keras-vis has it.
     """
     return shared_copy(model)
 

@@ -1,4 +1,4 @@
-"""Verbs, one input at a time, with keras-vis's signatures."""
+"""Functions that explain one input at a time, with keras-vis's signatures."""
 
 from vis.visualization.activation_maximization import (
     visualize_activation,

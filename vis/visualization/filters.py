@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import keras
 
 from vis.errors import LayerError
 from vis.models import filter_axis, output_shape
 
 
-def get_num_filters(layer: Any) -> int:
+def get_num_filters(layer: keras.Layer) -> int:
     """Return the number of filters (units, channels) in a layer's output.
 
     Args:
