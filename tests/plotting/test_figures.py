@@ -74,9 +74,10 @@ def test_one_panel_is_the_axes_themselves() -> None:
 def test_panels_divide_the_axes_of_the_user_and_stay_apart(layout: str | None, title: str) -> None:
     figure, axes = plt.subplots(2, 2, layout=layout, figsize=(9, 6))
     given = axes[1, 0]
+    current = plt.gca()
     before = set(figure.axes)
     assert plotting.plot_saliency(IMAGE, MAP * 3, title, ax=given) is given
-    assert plt.gca() is given
+    assert plt.gca() is current
     figure.canvas.draw()
     inside = [panel for panel in figure.axes if panel not in before]
     assert [panel.get_title() for panel in inside] == ["input", "saliency", "over input"]
@@ -109,8 +110,18 @@ def test_a_grid_within_axes() -> None:
     assert [panel.get_ylabel() for panel in figure.axes[1::2]] == ["x", "y"]
 
 
-@pytest.mark.parametrize("mask", [np.zeros((4, 6), bool), np.ones(3, bool)])
-def test_a_box_has_something_inside(mask: np.ndarray) -> None:
+@pytest.mark.parametrize("mask", [np.zeros((4, 6), bool), np.ones(3, bool), np.ones((8, 12), bool)])
+def test_a_box_is_that_of_its_image(mask: np.ndarray) -> None:
     _, axes = plt.subplots()
-    with pytest.raises(InputError, match="A box must be a mask"):
-        outline(axes, mask, "white")
+    with pytest.raises(InputError, match=r"A box must be a mask of the shape \(4, 6\)"):
+        outline(axes, mask, (4, 6), "white")
+
+
+def test_axes_within_axes() -> None:
+    figure, axes = plt.subplots()
+    inset = axes.inset_axes((0.5, 0.5, 0.4, 0.4))
+    plotting.plot_saliency(IMAGE, MAP, ax=inset)
+    assert plt.gca() is axes
+    area = inset.get_position()
+    for panel in figure.axes[1:]:
+        assert area.x0 - 1e-6 <= panel.get_position().x0 and panel.get_position().x1 <= area.x1 + 1e-6

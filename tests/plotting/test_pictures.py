@@ -110,6 +110,16 @@ def test_one_image_in_any_form(image: tuple[int, ...], shape: tuple[int, ...]) -
     assert np.array_equal(drawn(figure.axes[1]), plotting.colorize(values.reshape(4, 6)))
 
 
+def test_grey_pictures_without_an_axis_of_channels() -> None:
+    for shape in ((3, 8, 9), (8, 8, 8), (2, 8, 9)):
+        images, maps = np.random.default_rng(2).random((2, *shape))
+        figure = plotting.plot_maps(images, maps, clip_percentile=0)
+        panels = [axes for axes in figure.axes if axes.images]
+        assert len(panels) == 2 * shape[0]
+        for number, axes in enumerate(panels[1::2]):
+            assert np.array_equal(drawn(axes), plotting.colorize(maps[number]))
+
+
 def test_images_of_different_sizes() -> None:
     images, maps = [np.zeros((4, 6, 3)), np.zeros((5, 3))], [np.eye(4, 6), np.eye(5, 3)]
     figure = plotting.plot_maps(images, maps)
@@ -170,6 +180,18 @@ def test_a_dropped_sign_is_in_the_title() -> None:
     assert np.array_equal(drawn(signed.axes[1]), plotting.colorize(-MAPS[0], clip_percentile=1))
 
 
+@pytest.mark.parametrize("titles", [7, "7", ["7"], np.array([7])])
+def test_a_title_may_be_the_number_of_a_class(titles: Any) -> None:
+    assert texts(plotting.plot_maps(IMAGES[0], MAPS[0], titles)) == ["7", "map"]
+
+
+def test_a_box_of_one_image() -> None:
+    inside = np.eye(4, 6) > 0
+    for boxes in (inside, inside[None], inside[None, ..., None], [inside]):
+        figure = plotting.plot_maps(IMAGES[0], MAPS[0], boxes=boxes)
+        assert all(set(axes.lines[0].get_xdata()) == {-0.5, 3.5} for axes in figure.axes)
+
+
 @pytest.mark.parametrize("columns", [1, 2])
 def test_overlays_alone_with_a_title_each(columns: int) -> None:
     maps = {name: MAPS for name in "ab"[:columns]}
@@ -190,14 +212,18 @@ def test_overlays_alone_with_a_title_each(columns: int) -> None:
         (IMAGES, MAPS[:2], {}, "3 inputs and maps {'map': 2}"),
         (IMAGES[0], MAPS, {}, "1 inputs and maps {'map': 3}. Pass a mapping"),
         (IMAGES[0], IMAGES[0], {}, r"A map must have one value per position.*\(4, 6, 3\), with 3 channels"),
-        (IMAGES, IMAGES, {}, r"Map 0 of 'map' must have one value.*\(4, 6, 3\), with 3 channels"),
+        (IMAGES, IMAGES, {}, r"Map 0 must have one value.*\(4, 6, 3\), with 3 channels"),
         (IMAGES, MAPS[:, :3], {}, r"Image 0 and its map.*shape \(4, 6, 3\) and a map of shape \(3, 6\)"),
         (IMAGES, {"a": MAPS, "b": MAPS[:, :3]}, {}, r"'a': \(4, 6\), 'b': \(3, 6\)} of image 0"),
         (IMAGES, {}, {}, "no maps"),
         ([], [], {}, "0 inputs"),
+        (np.ones((8, 9)), np.ones((8, 9, 16)), {}, r"A map must have the axes.*\(8, 9, 16\)"),
+        (np.ones((8, 9, 3)), np.ones((8, 9, 16)), {}, r"A map must have the axes.*\(8, 9, 16\)"),
+        (IMAGES[0], MAPS[0], {"boxes": np.ones((6, 4), bool)}, r"mask of the shape \(4, 6\).*\(6, 4\)"),
+        (IMAGES, {"a": MAPS, "b": IMAGES}, {}, "Map 0 of 'b' must have one value"),
         (IMAGES, MAPS, {"titles": ["a"]}, "3 inputs and {'titles': 1}"),
         (IMAGES, MAPS, {"row_names": "ab"}, "3 inputs and {'row_names': 2}"),
-        (IMAGES, np.where(MAPS > 0.9, np.nan, MAPS), {}, r"Map \d of 'map' must be finite.*of 24 .* at \("),
+        (IMAGES, np.where(MAPS > 0.9, np.nan, MAPS), {}, r"Map \d must be finite.*of 24 .* at \("),
         (IMAGES, MAPS, {"size": 3}, r"size must be \(width, height\) in inches.*Received: 3"),
         (IMAGES, MAPS, {"size": (0, 3)}, "size must be"),
         (IMAGES, MAPS, {"ax": "a"}, "ax must be Matplotlib axes.*str"),

@@ -1494,7 +1494,7 @@ row("vis.plotting.plot_maps", "too few maps", InputError,
 row("vis.plotting.plot_maps", "several maps of one image", InputError, ("1 inputs", "Pass a mapping"),
     lambda d: plotting.plot_maps(IMAGE, X[..., 0]))
 row("vis.plotting.plot_maps", "maps with channels", InputError,
-    ("Map 0 of 'map'", "3 channels", "Reduce them"),
+    ("Map 0 must", "3 channels", "Reduce them"),
     lambda d: plotting.plot_maps(X, X))
 row("vis.plotting.plot_maps", "too few titles", InputError, ("one entry per input", "'titles': 1"),
     lambda d: plotting.plot_maps(X, X[..., 0], ["a"]))

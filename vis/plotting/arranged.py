@@ -79,7 +79,8 @@ def arranged(
             if panel.scale is not None and panel.bar:
                 bar(cell, panel.scale)
             if len(boxes):
-                outline(cell, boxes[number], "lime" if panel.scale is None else "white")
+                color = "lime" if panel.scale is None else "white"
+                outline(cell, boxes[number], panel.picture.shape[:2], color)
         if len(row_names):
             axes[0].set_ylabel(row_names[number])
     for cell in cells[len(groups) :].flat:

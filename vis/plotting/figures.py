@@ -78,6 +78,7 @@ def panels(
         ax.set_title(title)
         return ax, np.array([[ax]])
     ax.set_axis_off()
+    current = ax.figure.gca()
     parent, spec = ax.figure, ax.get_subplotspec()
     if spec is None:
         area = ax.get_position()
@@ -95,7 +96,7 @@ def panels(
         panel.set_anchor("N")
         # Axes of no grid are laid out by nobody: a layout would spread the panels over the figure.
         panel.set_in_layout(ax.get_subplotspec() is not None)
-    parent.sca(ax)
+    parent.sca(current)
     return ax, inside
 
 
@@ -135,13 +136,16 @@ def bar(axes: Axes, scale: Scale) -> None:
         inset.set_title(f"top {scale.cut:g} %", fontsize="x-small", loc="left", pad=3)
 
 
-def outline(axes: Axes, mask: npt.ArrayLike, color: str) -> None:
-    """Draw the bounding box of a mask, `(height, width)`."""
+def outline(axes: Axes, mask: npt.ArrayLike, shape: tuple[int, ...], color: str) -> None:
+    """Draw the bounding box of a mask over a picture of a shape."""
     inside = np.asarray(mask, bool)
-    if inside.ndim != 2 or not inside.any():
+    if inside.ndim == 3 and inside.shape[-1] == 1:
+        inside = inside[..., 0]
+    if inside.shape != shape or not inside.any():
         received = f"shape {inside.shape}, with {np.count_nonzero(inside)} positions inside"
         raise InputError(
-            f"A box must be a mask (height, width) with at least one position inside. Received: {received}."
+            f"A box must be a mask of the shape {shape} of its image, with at least one position inside. "
+            f"Received: {received}."
         )
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     left, top = columns[0] - 0.5, rows[0] - 0.5

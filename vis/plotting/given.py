@@ -36,7 +36,8 @@ def images_and_maps(
             "names of methods to their maps."
         )
     given = _read(images, "An image")
-    read = {name: _maps(name, _read(rows, f"A map of {name!r}"), given) for name, rows in maps.items()}
+    of = {name: f" of {name!r}" if len(maps) > 1 else "" for name in maps}
+    read = {name: _maps(_read(rows, f"A map{of[name]}"), given, of[name]) for name, rows in maps.items()}
     lengths = {name: len(rows) for name, rows in read.items()}
     first = next(iter(read.values()))
     several = _images(given, len(first), first[0].shape if first else ())
@@ -66,20 +67,25 @@ def _read(given: Batch, what: str) -> list[Any] | npt.NDArray[Any]:
     return checks.real(given, what)
 
 
-def _maps(name: str, given: Any, images: Any) -> list[npt.NDArray[np.float64]]:
+def _maps(given: Any, images: Any, of: str) -> list[npt.NDArray[np.float64]]:
     if isinstance(given, np.ndarray):
-        # (height, width, C) beside one image of that height and width is a map with channels, not a batch.
-        beside = images.shape[:2] if isinstance(images, np.ndarray) and images.ndim < 4 else None
-        with_channels = given.ndim == 3 and given.shape[:2] == beside and given.shape[1:] != beside
-        one = given.ndim < 3 or (given.ndim == 3 and given.shape[-1] == 1) or with_channels
+        one = given.ndim < 3 or (given.ndim == 3 and given.shape[-1] == 1) or _has_channels(given, images)
         given = [given] if one else list(given)
-    many = len(given) > 1
-    named = [f"Map {number} of {name!r}" if many else "A map" for number in range(len(given))]
-    return [one_map(row, what) for row, what in zip(given, named, strict=True)]
+    called = [f"Map {number}{of}" for number in range(len(given))] if len(given) > 1 else [f"A map{of}"]
+    return [one_map(row, what) for row, what in zip(given, called, strict=False)]
+
+
+def _has_channels(given: npt.NDArray[Any], images: Any) -> bool:
+    """Return whether three axes are those of one map with channels beside one image, not of several maps."""
+    if isinstance(images, list) or images.ndim not in (2, 3) or given.shape[:2] != images.shape[:2]:
+        return False
+    # (n, height, width) of both would be grey pictures; they are wider than an image has channels.
+    return images.ndim == 2 or given.shape[-1] != images.shape[-1] or given.shape[-1] <= 4
 
 
 def _images(given: Any, count: int, shape: tuple[int, ...]) -> list[Any]:
     if isinstance(given, list):
         return given
+    each = given.ndim == 3 and given.shape == (count, *shape) and count > 1
     one = given.ndim == 3 and (given.shape[:2] == shape or (count == 1 and given.shape[1:] == shape))
-    return [given] if given.ndim < 3 or one else list(given)
+    return [given] if given.ndim < 3 or (one and not each) else list(given)

@@ -114,7 +114,7 @@ def plot_maps(
         name: what the maps of a single method are called.
         row_names: a name for each image, at its left.
         title: stands above the figure.
-        boxes: a mask `(height, width)` for each image, whose bounding box is outlined.
+        boxes: a mask for each image, of its height and width, whose bounding box is outlined.
         inputs: draw the images themselves, before their maps.
         overlay: draw the maps over their images, see `overlay_map`.
         cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed maps, `DIVERGING`.
@@ -138,7 +138,9 @@ def plot_maps(
     look = Look(cmap, clip_percentile, signed, absolute)
     columns = dict(maps) if isinstance(maps, Mapping) else {name: maps}
     pictures, read = images_and_maps(images, columns)
-    above = [titles] if isinstance(titles, str) else list(() if titles is None else titles)
+    above = [] if titles is None else list(np.atleast_1d(np.asarray(titles, object)))
+    if isinstance(boxes, np.ndarray) and boxes.ndim == 2:
+        boxes = [boxes]
     _one_each(len(pictures), titles=above, row_names=row_names, boxes=boxes)
     every = {column: np.concatenate([row.ravel() for row in rows]) for column, rows in read.items()}
     shared = look.scale(np.concatenate([*every.values()]))
