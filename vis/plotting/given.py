@@ -80,7 +80,7 @@ def _has_channels(given: npt.NDArray[Any], images: Any) -> bool:
     if isinstance(images, list) or images.ndim not in (2, 3) or given.shape[:2] != images.shape[:2]:
         return False
     # (n, height, width) of both would be grey pictures; they are wider than an image has channels.
-    return images.ndim == 2 or given.shape[-1] != images.shape[-1] or given.shape[-1] <= 4
+    return bool(images.ndim == 2 or given.shape[-1] != images.shape[-1] or given.shape[-1] <= 4)
 
 
 def _images(given: Any, count: int, shape: tuple[int, ...]) -> list[Any]:
