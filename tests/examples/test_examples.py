@@ -135,6 +135,37 @@ def test_optimization_gif(tmp_path: Path) -> None:
         assert np.asarray(gif.convert("RGB"), np.float64).std() > 20
 
 
+def test_text_series_volumes(tmp_path: Path) -> None:
+    """Maps find the known answer, and what `docs/pictures-kinds.md` says of them is what is printed."""
+    printed = run("text_series_volumes", tmp_path)
+    right, words, opinions, signs = shares(printed, "text")
+    assert right > 0.95 and opinions > 2 * words and signs > 0.85
+    right, time, beat, lead = shares(printed, "series")
+    assert right > 0.95 and beat > 5 * time and lead > 0.65
+    for name, times in (("volume", 8), ("video", 3)):
+        right, area, inside = shares(printed, name)
+        assert right > 0.95 and inside > times * area
+    right, first, last = shares(printed, "table")
+    assert right > 0.93 and first > 5 * last
+    for name in ("text", "series", "volume", "video", "table"):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 200
+    with Image.open(tmp_path / "video.gif") as gif:
+        assert gif.n_frames == 8
+    docs = [EXAMPLES.parent / "docs" / f"{name}.md" for name in ("pictures", "pictures-kinds")]
+    page = " ".join(" ".join(path.read_text() for path in docs if path.exists()).split())
+    for name, claim in (
+        ("text", r"are N of the words and have N of the map .+? has the right sign in N of the cases"),
+        ("series", r"takes N of the time and has N of the map; its lead has N"),
+        ("volume", r"fills N of the volume and has N of the map"),
+        ("video", r"fills N of the frames and has N of the map"),
+        ("table", r"change the logit by N, the last 8 by N"),
+    ):
+        (quoted,) = re.findall(claim.replace("N", NUMBER), page)
+        numbers = shares(printed, name)[1:]
+        assert [float(number) for number in quoted] == pytest.approx(numbers, rel=0.25, abs=0.1), name
+
+
 def test_imagenet_network(tmp_path: Path) -> None:
     printed = run("imagenet_network", tmp_path, "--weights", "none")
     assert re.match(r"top class: class \d+, probability 0\.\d+", printed)

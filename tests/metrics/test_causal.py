@@ -204,5 +204,5 @@ def test_curves_are_drawn_as_medians() -> None:
     assert alone.get_suptitle() == "a title" and alone._repr_png_().startswith(b"\x89PNG")
     assert CURVE.plot(ax=axes) is axes
     for wrong in ({}, {"a": CURVE, "b": Curve(CURVE.fractions, CURVE.scores, "inserted")}):
-        with pytest.raises(InputError, match="change the same thing at the same fractions"):
+        with pytest.raises(InputError, match="only if they change the same way"):
             plot_curves(wrong)

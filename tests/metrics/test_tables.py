@@ -108,8 +108,8 @@ def test_hits_are_counted(hits: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        ({}, "the same measures for every method"),
-        ({"a": {}}, "the same measures for every method"),
+        ({}, "Every method must have the same measures"),
+        ({"a": {}}, "Every method must have the same measures"),
         ({"a": {"x": [1]}, "b": {"y": [1]}}, r"Received: \{'a': \['x'\], 'b': \['y'\]\}"),
         ({"a": {"x": 0.5}}, r"'x' of 'a', of shape \(\)"),
         ({"a": {"x": np.ones((2, 2))}}, r"'x' of 'a', of shape \(2, 2\)"),

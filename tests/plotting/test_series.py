@@ -150,7 +150,7 @@ def test_axes_of_the_user() -> None:
         ({"times": [0, 1, 1, 2]}, "increase"),
         ({"times": [0, 1, 2]}, r"shape \(3,\), for 4 steps"),
         ({"times": ["a", "b", "c", "d"]}, "real numbers"),
-        ({"channels": ["slow"]}, "2 channels, 1 names"),
+        ({"channels": ["slow"]}, "1 names for 2 channels"),
         ({"cmap": "Redz"}, "no colormap"),
     ],
 )

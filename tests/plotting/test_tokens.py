@@ -229,16 +229,16 @@ def test_a_notebook_gets_html_and_a_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "values", "message"),
     [
-        ("never a dull minute", VALUES, r"words is a list of words.*text\.split"),
+        ("never a dull minute", VALUES, r"words must be a list of words.*text\.split"),
         (WORDS, VALUES[:3], r"4 words and values of shape \(3,\)"),
         (WORDS, np.ones((1, 5, 1)), r"4 words and values of shape \(1, 5, 1\)"),
         (WORDS, np.ones((2, 4, 1)), r"4 words and values of shape \(2, 4, 1\)"),
-        ([WORDS, WORDS], VALUES[None], "2 texts and 1 maps"),
+        ([WORDS, WORDS], VALUES[None], "Pass one map for each text. Received: 2 texts and 1 maps"),
         ([WORDS, WORDS[:2]], np.ones((2, 4, 1)), r"2 words and values of shape \(4, 1\)"),
         ([], [], "at least one word"),
         ([[]], [[]], "at least one word"),
-        ([3, 5], [1, 2], "Words are strings|A text"),
-        (["a", 5], [1, 2], "Words are strings. Received: 5 of type int"),
+        ([3, 5], [1, 2], "Words must be strings"),
+        (["a", 5], [1, 2], "Words must be strings. Received: 5 of type int"),
         (WORDS, VALUES * np.nan, "finite"),
         (WORDS, ["a"] * 4, "real numbers"),
     ],
@@ -251,8 +251,8 @@ def test_what_is_refused(words: Any, values: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"reducer": "median"}, "reducer is one of max, mean, min, sum"),
-        ({"width": 0}, "width is that of the figure in inches"),
+        ({"reducer": "median"}, "reducer must be one of max, mean, min, sum"),
+        ({"width": 0}, "width must be that of the figure in inches"),
         ({"cmap": "redss"}, "no colormap 'redss'"),
         ({"clip_percentile": 100}, "clip_percentile"),
     ],

@@ -153,8 +153,8 @@ def test_an_animation_has_the_frames_in_their_order(tmp_path: Path) -> None:
         ({"values": MAP * np.nan}, "finite"),
         ({"volume": VOLUME * np.inf}, "finite"),
         ({"volume": "scan.nii"}, "real numbers"),
-        ({"axis": 3}, "axis is one of those of a volume"),
-        ({"axis": True}, "axis is one of those of a volume"),
+        ({"axis": 3}, "axis must be one of those of a volume"),
+        ({"axis": True}, "axis must be one of those of a volume"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, call: dict[str, Any], message: str) -> None:
@@ -169,13 +169,13 @@ def test_what_is_refused(tmp_path: Path, call: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"slices": 0}, "slices is how many"),
-        ({"slices": True}, "slices is how many"),
-        ({"slices": "all"}, "slices is how many"),
-        ({"slices": [0, 6]}, r"slices are numbers from 0 to 5. Received: \[6\]"),
-        ({"slices": [0.5]}, "slices are numbers from 0 to 5"),
-        ({"slices": []}, "slices are numbers from 0 to 5"),
-        ({"choose": "best"}, "choose is 'evenly' or 'most'"),
+        ({"slices": 0}, "slices must be how many"),
+        ({"slices": True}, "slices must be how many"),
+        ({"slices": "all"}, "slices must be how many"),
+        ({"slices": [0, 6]}, r"slices must be numbers from 0 to 5. Received: \[6\]"),
+        ({"slices": [0.5]}, "slices must be numbers from 0 to 5"),
+        ({"slices": []}, "slices must be numbers from 0 to 5"),
+        ({"choose": "best"}, "choose must be 'evenly' or 'most'"),
         ({"alpha": 2}, "alpha is an opacity"),
         ({"cmap": "infernoo"}, "no colormap"),
     ],
@@ -187,6 +187,6 @@ def test_options_that_are_refused(option: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("fps", [0, 51, "fast", np.nan, True])
 def test_animations_that_are_refused(tmp_path: Path, fps: Any) -> None:
-    with pytest.raises(InputError, match="fps is a number of frames per second"):
+    with pytest.raises(InputError, match="fps must be a number of frames per second"):
         save_gif(tmp_path / "video.gif", VOLUME, MAP, fps=fps)
     assert not list(tmp_path.iterdir())

@@ -1531,21 +1531,21 @@ row("vis.plotting.plot_spread", "no row per tick", InputError, ("here (2, N)", "
     lambda d: plotting.plot_spread(["x", "y"], {"panel": {"a": np.ones((3, 4))}}))
 
 WORDS = ["a", "dull", "day"]
-row("vis.plotting.plot_tokens", "a text", InputError, ("list of words", "text.split()"),
+row("vis.plotting.plot_tokens", "a text", InputError, ("must be a list of words", "text.split()"),
     lambda d: plotting.plot_tokens("a dull day", np.ones(3)))
 row("vis.plotting.plot_tokens", "too few values", InputError, ("for each word", "3 words", "shape (2,)"),
     lambda d: plotting.plot_tokens(WORDS, np.ones(2)))
-row("vis.plotting.plot_tokens", "an unknown reducer", InputError, ("reducer is one of", "'norm'"),
+row("vis.plotting.plot_tokens", "an unknown reducer", InputError, ("reducer must be one of", "'norm'"),
     lambda d: plotting.plot_tokens(WORDS, np.ones(3), reducer="norm"))
 row("vis.plotting.plot_series", "another length", InputError, ("series of shape (4,)", "map of shape (5,)"),
     lambda d: plotting.plot_series(np.zeros(4), np.zeros(5)))
-row("vis.plotting.plot_series", "equal times", InputError, ("times are finite, increase", "for 3 steps"),
+row("vis.plotting.plot_series", "equal times", InputError, ("must be finite and increase", "for 3 steps"),
     lambda d: plotting.plot_series(np.zeros(3), np.zeros(3), times=[0, 0, 1]))
 row("vis.plotting.plot_volume", "a batch", InputError, ("volume[i], values[i]", "(2, 3, 4, 5)"),
     lambda d: plotting.plot_volume(np.zeros((2, 3, 4, 5)), np.zeros((2, 3, 4, 5))))
 row("vis.plotting.plot_volume", "no such slice", InputError, ("numbers from 0 to 2", "[7]"),
     lambda d: plotting.plot_volume(np.zeros((3, 4, 5)), np.zeros((3, 4, 5)), slices=[0, 7]))
-row("vis.plotting.save_gif", "too fast", InputError, ("fps is a number of frames", "Received: 100"),
+row("vis.plotting.save_gif", "too fast", InputError, ("fps must be a number of frames", "Received: 100"),
     lambda d: plotting.save_gif(d / "a.gif", np.zeros((3, 4, 5)), np.zeros((3, 4, 5)), fps=100))
 row("vis.plotting.plot_features", "too few names", InputError, ("each feature a name", "3 names", "(4,)"),
     lambda d: plotting.plot_features(WORDS, np.zeros(4)))
@@ -1594,7 +1594,7 @@ for tolerance in (-1, np.nan, "a"):
         lambda d, tolerance=tolerance: metrics.pointing_game(HEAT, HEAT > 0, tolerance))
 for name in ("rank_correlation", "structural_similarity"):
     about, make = f"vis.metrics.{name}", getattr(metrics, name)
-    row(about, "maps of other shapes", InputError, ("The two maps of a sample have the same shape", "(4, 5, 5)"),
+    row(about, "maps of other shapes", InputError, ("two maps of a sample have the same shape", "(4, 5, 5)"),
         lambda d, f=make: f(HEAT, HEAT[:, :5]))
     row(about, "maps of NaN", InputError, "Maps are finite", lambda d, f=make: f(HEAT * np.nan, HEAT))
 check = metrics.sanity_check
@@ -1607,11 +1607,12 @@ row("vis.metrics.sanity_check", "a modified model", ModelError, ("modified model
 row("vis.metrics.plot_sanity", "nothing", InputError, "Received: 0 checks", lambda d: metrics.plot_sanity({}))
 row("vis.metrics.plot_curves", "nothing", InputError, ("drawn together", "Received: {}"),
     lambda d: metrics.plot_curves({}))
-row("vis.metrics.table", "nothing", InputError, ("the same measures for every method", "Received: {}"),
+row("vis.metrics.table", "nothing", InputError, ("must have the same measures", "Received: {}"),
     lambda d: metrics.table({}))
 row("vis.metrics.table", "a mean", InputError, ("one value for each sample", "'energy' of 'a'"),
     lambda d: metrics.table({"a": {"energy": 0.5}}))
-for name, words in {"Curve": "missing 2", "SanityCheck": "missing", "Table": "missing 2", "median": "missing 1"}.items():
+missing = {"Curve": "missing 2", "SanityCheck": "missing", "Table": "missing 2", "median": "missing 1"}
+for name, words in missing.items():
     row(f"vis.metrics.{name}", "nothing", TypeError, words, lambda d, name=name: getattr(metrics, name)())
 
 # ---- the command line ----------------------------------------------------------------------------------

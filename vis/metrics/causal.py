@@ -79,7 +79,7 @@ def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Any = None)
     kinds = {(curve.change, *curve.fractions.tolist()) for curve in curves.values()}
     if len(kinds) != 1:
         raise InputError(
-            "Curves are drawn together that change the same thing at the same fractions. "
+            "Curves are drawn together only if they change the same way, at the same fractions. "
             f"Received: {curves}. Draw deletion and insertion apart, with the same steps."
         )
     change, *fractions = kinds.pop()
@@ -200,7 +200,8 @@ def _curve(
     for arrays, given in batches(score.source, inputs, targets, max(1, batch_size // (steps + 1))):
         if len(arrays) != 1:
             raise InputError(
-                f"Deletion and insertion need a model of one input. Received: a model with {len(arrays)} inputs."
+                "Deletion and insertion need a model of one input. "
+                f"Received: a model with {len(arrays)} inputs."
             )
         (array,) = arrays
         checks.real(array, "The input")

@@ -31,7 +31,7 @@ def table(results: Mapping[str, Mapping[str, Curve | npt.ArrayLike]]) -> Table:
     measures = {tuple(row) for row in results.values()}
     if len(measures) != 1 or not (header := measures.pop()):
         found = {name: list(row) for name, row in results.items()}
-        raise InputError(f"A table has the same measures for every method. Received: {found}.")
+        raise InputError(f"Every method must have the same measures. Received: {found}.")
     columns = [_column({name: row[measure] for name, row in results.items()}, measure) for measure in header]
     return Table(["method", *header], list(zip(results, *columns, strict=True)))
 
@@ -44,7 +44,8 @@ def _column(results: Mapping[str, Any], measure: str) -> list[str]:
         values = result.area if isinstance(result, Curve) else checks.real(result, what)
         if values.ndim != 1:
             raise InputError(
-                f"A result has one value for each sample, (N,). Received: {what}, of shape {values.shape}."
+                "A result must have one value for each sample, (N,). "
+                f"Received: {what}, of shape {values.shape}."
             )
         if values.dtype == bool:
             cells[method] = f"{np.count_nonzero(values)} of {len(values)}"

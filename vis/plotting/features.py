@@ -59,7 +59,7 @@ def plot_features(
             unknown.
     """
     if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
-        raise InputError(f"top is how many features are drawn, at least 1. Received: {top!r}.")
+        raise InputError(f"top must be how many features are drawn, at least 1. Received: {top!r}.")
     look = Look(cmap, signed=signed, absolute=absolute)
     rows = look.drawn(_rows(names, finite(values, np.ndim(values))))
     labels = [f"feature {index}" for index in range(rows.shape[1])] if names is None else names
@@ -122,7 +122,7 @@ def _rows(names: Sequence[str] | None, values: npt.NDArray[np.float64]) -> npt.N
     if values.ndim != 2 or count not in (None, values.shape[1]):
         given = "no names" if count is None else f"{count} names"
         raise InputError(
-            "A map of features has the shape (features,) or (samples, features), and each feature a name. "
+            "A map must have the shape (features,) or (samples, features), and each feature a name. "
             f"Received: {given} and a map of shape {shape}."
         )
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,16 @@ def scale_of(values: npt.NDArray[np.float64], look: Look) -> Scale:
 def ends(scale: Scale) -> str:
     """Return which ends of a scale's colour bar are pointed: those that values lie beyond."""
     return ("both" if scale.signed else "max") if scale.cut else "neither"
+
+
+def bar_beside(panels: npt.NDArray[Any], scale: Scale, label: str) -> None:
+    """Draw one colour bar at the right of all panels; above it, how many percent may lie beyond its ends."""
+    beside = panels.ravel().tolist()
+    drawn = beside[0].figure.colorbar(
+        scale, ax=beside, label=label, extend=ends(scale), pad=0.02, aspect=30, fraction=0.05
+    )
+    if scale.cut:
+        drawn.ax.set_title(f"top {scale.cut:g} %", fontsize="x-small", loc="left", pad=3)
 
 
 def ink(rgb: npt.ArrayLike) -> npt.NDArray[np.bool_]:

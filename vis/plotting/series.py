@@ -15,7 +15,7 @@ from vis import checks
 from vis.errors import InputError
 from vis.plotting import figures
 from vis.plotting.colors import Look, finite
-from vis.plotting.paper import drawable, ends, scale_of
+from vis.plotting.paper import bar_beside, drawable, scale_of
 
 
 def plot_series(
@@ -69,7 +69,7 @@ def plot_series(
     count, length, width = curves.shape
     if len(channels) not in (0, width):
         raise InputError(
-            f"There is a name for each channel. Received: {width} channels, {len(channels)} names."
+            f"channels must be a name for each channel. Received: {len(channels)} names for {width} channels."
         )
     moments, dated = _times(times, length)
     scale = scale_of(found, look)
@@ -108,9 +108,7 @@ def plot_series(
             elif len(channels):
                 axes.set_ylabel(drawable(str(channels[channel])), parse_math=False)
     if colorbar:
-        grid[0, 0].figure.colorbar(
-            scale, ax=grid.ravel().tolist(), label=look.named(name), extend=ends(scale), pad=0.02
-        )
+        bar_beside(grid, scale, look.named(name))
     return drawn
 
 
@@ -130,8 +128,8 @@ def _together(
     fits = series.ndim == values.ndim == 3 and series.shape[:2] == values.shape[:2]
     if not fits or values.shape[2] not in (1, series.shape[2]) or not series.size:
         raise InputError(
-            "A series has the axes (T,), (T, channels) or (N, T, channels), and its map the same, with or "
-            f"without channels. Received: a series of shape {shapes[0]} and a map of shape {shapes[1]}."
+            "A series must have the axes (T,), (T, channels) or (N, T, channels), and its map the same, with "
+            f"or without channels. Received: a series of shape {shapes[0]} and a map of shape {shapes[1]}."
         )
     return series.astype(np.float64), values
 
@@ -148,7 +146,7 @@ def _times(times: Any, length: int) -> tuple[npt.NDArray[np.float64], bool]:
     )
     if found.shape != (length,) or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
         raise InputError(
-            "times are finite, increase, and number as many as the steps of the series. "
+            "times must be finite and increase, one for each step of the series. "
             f"Received: {given.dtype} of shape {given.shape}, for {length} steps. Sort the series by time."
         )
     return found, dated

@@ -110,7 +110,7 @@ def plot_tokens(
             infinite, or an option is unknown.
     """
     if reducer not in maps.REDUCERS:
-        raise InputError(f"reducer is one of {', '.join(maps.REDUCERS)}. Received: {reducer!r}.")
+        raise InputError(f"reducer must be one of {', '.join(maps.REDUCERS)}. Received: {reducer!r}.")
     look = Look(cmap, clip_percentile, signed, absolute)
     texts = [(given, look.drawn(found)) for given, found in _texts(words, values, reducer)]
     scale = scale_of(np.concatenate([found for _, found in texts]), look)
@@ -122,7 +122,7 @@ def plot_tokens(
         _draw(ax, tokens, scale, label, 72 * box.width, 72 * box.height)
         return ax
     if isinstance(width, bool) or not isinstance(width, int | float | np.number) or not 1 <= width <= 100:
-        raise InputError(f"width is that of the figure in inches, 1 to 100. Received: {width!r}.")
+        raise InputError(f"width must be that of the figure in inches, 1 to 100. Received: {width!r}.")
     figure = TokenFigure(figsize=(width, 1))
     _draw(figure.add_axes((0, 0, 1, 1)), tokens, scale, label, 72 * width, None, title)
     figure._html = _html(tokens, scale, label, title)
@@ -133,11 +133,11 @@ def _texts(words: Any, values: Any, reducer: str) -> Iterator[tuple[list[str], n
     """Yield the words of each text with their values, `(T,)`."""
     if isinstance(words, str):
         raise InputError(
-            f"words is a list of words. Received: {words[:40]!r}. Pass text.split(), or its tokens."
+            f"words must be a list of words. Received: {words[:40]!r}. Pass text.split(), or its tokens."
         )
     given = list(words)
     if not given:
-        raise InputError("A text has at least one word. Received: no words.")
+        raise InputError("A text must have at least one word. Received: no words.")
     if not all(isinstance(word, list | tuple | np.ndarray) for word in given):
         array = checks.real(values, "A map")
         while array.ndim > 1 and array.shape[0] == 1 and (array.ndim > 2 or len(given) != 1):
@@ -145,10 +145,12 @@ def _texts(words: Any, values: Any, reducer: str) -> Iterator[tuple[list[str], n
         yield _checked(given, array, np.shape(values), reducer)
         return
     count = (
-        len(values) if isinstance(values, list | tuple) else len(np.atleast_1d(checks.real(values, "A map")))
+        len(values)
+        if isinstance(values, list | tuple)
+        else np.atleast_1d(checks.real(values, "A map")).shape[0]
     )
     if len(given) != count:
-        raise InputError(f"There is a map for each text. Received: {len(given)} texts and {count} maps.")
+        raise InputError(f"Pass one map for each text. Received: {len(given)} texts and {count} maps.")
     for text, found in zip(given, values, strict=True):
         yield from _texts(list(text), found, reducer)
 
@@ -159,12 +161,12 @@ def _checked(
     wrong = [word for word in words if not isinstance(word, str)]
     if wrong:
         raise InputError(
-            f"Words are strings. Received: {wrong[0]!r} of type {type(wrong[0]).__name__}. "
+            f"Words must be strings. Received: {wrong[0]!r} of type {type(wrong[0]).__name__}. "
             "Pass what the tokens stand for: [vocabulary[token] for token in tokens]."
         )
     if array.ndim not in (1, 2) or len(array) != len(words):
         raise InputError(
-            "There is one value, or one row of channels, for each word. "
+            "Pass one value, or one row of channels, for each word. "
             f"Received: {len(words)} words and values of shape {shape}. Leave the padding out of both."
         )
     # Halves of surrogate pairs that stand alone cannot be written in any encoding.

@@ -18,7 +18,7 @@ from vis.errors import InputError
 from vis.plotting import figures
 from vis.plotting.colors import Look, Scale, finite
 from vis.plotting.over import ALPHA, as_picture, laid_over
-from vis.plotting.paper import ends
+from vis.plotting.paper import bar_beside
 
 
 def plot_volume(
@@ -88,9 +88,7 @@ def plot_volume(
     for axes, number, picture in zip(grid.flat, numbers, pictures, strict=False):
         figures.show(axes, picture, f"{unit} {number}")
     if colorbar:
-        grid[0, 0].figure.colorbar(
-            scale, ax=grid.ravel().tolist(), label=look.named(name), extend=ends(scale), shrink=0.8, pad=0.02
-        )
+        bar_beside(grid, scale, look.named(name))
     return drawn
 
 
@@ -130,7 +128,7 @@ def save_gif(
 
     number = isinstance(fps, int | float | np.number) and not isinstance(fps, bool)
     if not number or not 0.1 <= fps <= 50:
-        raise InputError(f"fps is a number of frames per second, 0.1 to 50. Received: {fps!r}.")
+        raise InputError(f"fps must be a number of frames per second, 0.1 to 50. Received: {fps!r}.")
     look = Look(cmap, clip_percentile, signed, absolute)
     stack, found = _stacks(video, values, axis)
     found = look.drawn(found)
@@ -148,7 +146,7 @@ def _stacks(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """Return a volume `(slices, height, width, channels)` and its map `(slices, height, width)`."""
     if isinstance(axis, bool) or axis not in (0, 1, 2):
-        raise InputError(f"axis is one of those of a volume (D, H, W): 0, 1 or 2. Received: {axis!r}.")
+        raise InputError(f"axis must be one of those of a volume (D, H, W): 0, 1 or 2. Received: {axis!r}.")
     stack, found = checks.real(volume, "A volume"), finite(values, np.ndim(values))
     shapes = stack.shape, found.shape
     for lay in _lays(found):
@@ -158,9 +156,9 @@ def _stacks(
                 whole = stack.reshape(*lay.shape, *channels)
                 return np.moveaxis(whole, axis, 0), np.moveaxis(lay, axis, 0)
     raise InputError(
-        "A volume has the axes (D, H, W) or (D, H, W, channels), and its map the same, with one channel or "
-        f"none. Received: a volume of shape {shapes[0]} and a map of shape {shapes[1]}. Of a batch, pass one "
-        "sample: volume[i], values[i]."
+        "A volume must be (D, H, W) or (D, H, W, channels), and its map the same, with one channel or "
+        f"none. Received: a volume of shape {shapes[0]} and a map of shape {shapes[1]}. Pass one sample of a "
+        "batch: volume[i], values[i]."
     )
 
 
@@ -178,16 +176,16 @@ def _chosen(
     """Return the numbers of the slices that are drawn, in their order, and which they are in words."""
     count = len(values)
     if choose not in ("evenly", "most"):
-        raise InputError(f"choose is 'evenly' or 'most'. Received: {choose!r}.")
+        raise InputError(f"choose must be 'evenly' or 'most'. Received: {choose!r}.")
     if isinstance(slices, Sequence | np.ndarray) and not isinstance(slices, str):
         numbers = list(slices)
         wrong = [number for number in numbers if not isinstance(number, int | np.integer)]
         wrong = wrong or [number for number in numbers if not 0 <= number < count]
         if wrong or not numbers:
-            raise InputError(f"slices are numbers from 0 to {count - 1}. Received: {wrong or slices}.")
+            raise InputError(f"slices must be numbers from 0 to {count - 1}. Received: {wrong or slices}.")
         return numbers, ""
     if isinstance(slices, bool) or not isinstance(slices, int | np.integer) or slices < 1:
-        raise InputError(f"slices is how many, at least 1, or their numbers. Received: {slices!r}.")
+        raise InputError(f"slices must be how many, at least 1, or their numbers. Received: {slices!r}.")
     if slices >= count:
         return list(range(count)), ""
     if choose == "evenly":
