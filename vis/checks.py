@@ -134,6 +134,39 @@ def existing(path: str | Path) -> Path:
     return Path(path)
 
 
+def pictures_in(folder: str | Path) -> list[Path]:
+    """Return the pictures in a folder and in the folders inside it, sorted; hidden ones are left out."""
+    from PIL import Image, ImageFile
+
+    readers = {
+        suffix: Image.OPEN.get(kind, (None,))[0] for suffix, kind in Image.registered_extensions().items()
+    }
+    # Of some formats Pillow knows the name, and reads them with other programs.
+    stubs = ImageFile.StubImageFile
+    known = {
+        suffix
+        for suffix, reader in readers.items()
+        if reader and not (isinstance(reader, type) and issubclass(reader, stubs))
+    }
+    found = (path for path in Path(folder).rglob("*") if path.suffix.lower() in known)
+    inside = ((path, path.relative_to(folder).parts) for path in found)
+    return sorted(path for path, parts in inside if path.is_file() and not any(p[0] == "." for p in parts))
+
+
+def pictures(path: str | Path) -> list[Path]:
+    """Return the picture that a path names, or those in the folder that it names.
+
+    Raises:
+        InputError: if there is nothing, or no picture in the folder.
+    """
+    if not Path(path).is_dir():
+        return [image_file(path)]
+    found = pictures_in(path)
+    if not found:
+        raise InputError(f"There is no picture in the folder {str(path)!r}.")
+    return found
+
+
 def _file(path: str | Path, kind: str, advice: str, error: type[VisError]) -> Path:
     path = Path(path)
     hint = _missing(path)

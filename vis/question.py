@@ -1,8 +1,9 @@
-"""One way from a model in a file and a picture to what is explained: that of every command."""
+"""What every command does with a model in a file and with pictures before anything is explained."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ class Question:
     Args:
         model: the file.
         layer: an index as text, a name or a path; None for the model's output.
-        probabilities: explain the model as it is, in place of the one before its softmax.
-        input_range: the values of black and white, or None for those that it seems to take.
+        probabilities: explain the model as it is, not its logits.
+        input_range: the values of black and white, or None for those that are read from the model.
         safe_mode: see `vis.files.load_model`.
         preprocess: see `vis.files.prepared`; None for values in the range.
         fit: see `vis.files.load_image`.
@@ -63,6 +64,7 @@ class Question:
         self._range_is_known = input_range is not None
         if input_range is not None:
             input_range = maps.checked_range(input_range)
+        self._path, self._probabilities = model, probabilities
         self._network = files.load_model(model, safe_mode)
         height, width, channels = describe.image_shape(self._network)
         self.any_size = height is None or width is None
@@ -93,6 +95,18 @@ class Question:
     def picture(self, path: Path) -> npt.NDArray[np.float32]:
         """Return a picture as the model sees it, in values from 0 to 255."""
         return files.load_image(path, self.shape, self.fit)
+
+    def source(self) -> dict[str, Any]:
+        """Return how pictures become inputs and what is explained, in plain values, to be kept with maps."""
+        return {
+            "model": os.path.abspath(self._path),
+            "shape": list(self.shape),
+            "fit": self.fit,
+            "input_range": None if self._preprocess is not None else list(self.input_range),
+            "preprocess": self._preprocess,
+            "probabilities": self._probabilities,
+            "layer": self.name,
+        }
 
     def prepared(self, picture: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Return the model's input of a picture of values from 0 to 255."""

@@ -11,19 +11,25 @@ import click
 
 # The options that do what arguments do.
 _OPTIONS = {
-    "backprop_modifier": "--backprop",
+    "backprop_modifier": "--backprop-modifier",
+    "baseline": "--baseline",
     "batch_size": "--batch-size",
-    "filter_indices": "--filter",
+    "conv_layer": "--conv-layer",
+    "filter_indices": "--target",
     "fit": "--fit",
-    "grad_modifier": "--grad",
+    "grad_modifier": "--grad-modifier",
     "input_range": "--input-range",
     "layer_idx": "--layer",
     "max_iter": "--steps",
+    "nb_samples": "--samples",
+    "noise": "--noise",
     "output_layer": "--layer",
     "parameterization": "--parameterization",
-    "penultimate_layer_idx": "--penultimate",
+    "patch_size": "--patch-size",
+    "penultimate_layer_idx": "--conv-layer",
     "safe_mode": "--safe-mode",
     "seed": "--seed",
+    "steps": "--steps",
     "targets": "--target",
 }
 _LOGITS = r"(?:model = )?vis\.linear_outputs(?:\(model\))?"

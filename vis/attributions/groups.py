@@ -51,10 +51,14 @@ class Part:
 
 @dataclass
 class State:
-    """How far a run has come: the rows done, digests of the first inputs and targets, what was skipped."""
+    """How far a run has come: the rows done, digests of the first inputs and targets, what was skipped.
+
+    `first` is the number of rows that the digests are of; groups of earlier versions do not tell it.
+    """
 
     samples: int = 0
     complete: bool = False
+    first: int = 0
     inputs: str = ""
     targets: str = ""
     skipped: list[list[Any]] = field(default_factory=list)
@@ -88,14 +92,14 @@ class Group:
             with self._told():
                 self._open()
 
-    def check_inputs(self, inputs: str, targets: str) -> None:
+    def check_inputs(self, inputs: str, targets: str, first: int) -> None:
         for what, here in (("inputs", inputs), ("targets", targets)):
             if self.state.samples and getattr(self.state, what) != here:
                 raise InputError(
                     f"{str(self._folder)!r} holds explanations of other {what}. Choose another path, or "
                     "remove it."
                 )
-        self.state.inputs, self.state.targets = inputs, targets
+        self.state.inputs, self.state.targets, self.state.first = inputs, targets, first
 
     def put(self, part: Part, arrays: dict[str, npt.NDArray[Any]] | None) -> None:
         """Write a batch, or, without arrays, rows of nothing, as soon as its chunk is full."""
@@ -138,7 +142,7 @@ class Group:
         with self._told():
             end = _put(self._arrays, parts)
             skipped = [item for part, _ in parts for item in part.skipped]
-            state = replace(self.state, samples=end, skipped=self.state.skipped + skipped)
+            state = replace(self.state, samples=end, complete=False, skipped=self.state.skipped + skipped)
             _save(self._folder, state, self._source)
             self.state = state
 

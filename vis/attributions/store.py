@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis.attributions.ahead import read_ahead
 from vis.attributions.asked import pick_of
 from vis.attributions.base import Explained, Explainer, checked, whole
 from vis.attributions.batches import (
@@ -52,7 +54,8 @@ def write(
         explainer: explains.
         inputs: as `Explainer.explain`; arrays on disk are read part by part. Of an object with a length
             and an item per sample, such as `vis.files.ImageFolder`, an item that raises `InputError` is
-            skipped, and its row is NaN.
+            skipped, and its row is NaN. If it has an attribute `workers` of 2 or more, so many threads read
+            its items ahead.
         path: the group's folder.
         targets: as `Explainer.explain`.
         resume: continue what is there; else, a path that exists is refused.
@@ -77,10 +80,12 @@ def write(
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
     items = is_stream(inputs) and has_items(inputs) and _of_samples(explainer.score.source, inputs)
     total = len(inputs) if items else _length(inputs)
-    with group.kept(), shown(total=total, initial=done) as bar:
-        for part in _parts(explainer, inputs, targets, group.batch, done, items):
+    first = group.state.first or done
+    parts = contextlib.closing(_parts(explainer, inputs, targets, group.batch, done, items, first))
+    with group.kept(), shown(total=total, initial=done) as bar, parts as coming:
+        for part in coming:
             if part.start == 0:
-                group.check_inputs(digest(part.arrays), _digest_of_targets(part))
+                group.check_inputs(digest(part.arrays), _digest_of_targets(part), part.rows)
             if part.start >= done:
                 found = explainer.explain_arrays(part.arrays, part.given, scores=True) if part.kept else None
                 group.put(part, None if found is None else _named(explainer, found, part.given))
@@ -172,19 +177,30 @@ def _of_samples(source: Source, inputs: Any) -> bool:
 
 
 def _parts(
-    explainer: Explainer, inputs: Any, targets: Any, chunk: int, done: int, items: bool
-) -> Iterator[Part]:
-    """Yield the chunks: the first one, and those that are not done; of a stream, all."""
+    explainer: Explainer, inputs: Any, targets: Any, chunk: int, done: int, items: bool, first: int
+) -> Generator[Part, None, None]:
+    """Yield the chunks: the first, as it was when the run began, and what is not done; of a stream, all."""
     source, pick = explainer.score.source, pick_of(explainer.score)
     if items or not is_stream(inputs):
         count, read = (len(inputs), None) if items else sized(source, inputs)
         targets = pick(targets, False)
         check_targets(targets, count)
         each = has_rows(targets)
-        for start in [*([0] if done else []), *range(done, count, chunk)]:
-            part = slice(start, min(start + chunk, count))
-            given = np.asarray(targets[part]) if each else targets
-            yield _items(explainer, inputs, part, given) if read is None else _whole(start, read(part), given)
+        # What is added to a run that had ended within a chunk first fills that chunk.
+        ends = [*range(done - done % chunk + chunk, count, chunk), count] if done < count else []
+        parts = [slice(*pair) for pair in itertools.pairwise([done, *ends])]
+        if done:
+            parts.insert(0, slice(0, min(first, chunk, count)))
+        numbers = itertools.chain.from_iterable(range(part.start, part.stop) for part in parts)
+        workers = int(getattr(inputs, "workers", 1)) if items else 1
+        with contextlib.closing(read_ahead(inputs.__getitem__, numbers, workers, chunk)) as coming:
+            for part in parts:
+                given = np.asarray(targets[part]) if each else targets
+                yield (
+                    _items(explainer, coming, part, given)
+                    if read is None
+                    else _whole(part.start, read(part), given)
+                )
         return
     start, waiting = 0, _Waiting()
     for arrays, given in batches(source, inputs, targets, chunk, pick):
@@ -228,12 +244,12 @@ class _Waiting:
         return [array[:rows] for array in arrays], given[:rows] if each else given
 
 
-def _items(explainer: Explainer, inputs: Any, part: slice, given: Any) -> Part:
-    """Read the items of a chunk; what cannot be read is skipped."""
+def _items(explainer: Explainer, coming: Iterator[Callable[[], Any]], part: slice, given: Any) -> Part:
+    """Read the items of a chunk, each by the next function; what cannot be read is skipped."""
     read, kept, skipped = [], [], []
     for number in range(part.start, part.stop):
         try:
-            read.append(inputs[number])
+            read.append(next(coming)())
             kept.append(number - part.start)
         except InputError as error:
             warn(f"Sample {number} is skipped: {error}", SkippedWarning)

@@ -1,6 +1,6 @@
-"""The command `vis`. Whatever is wrong ends in one line on stderr and exit code 2.
+"""The command `vis`. Whatever is wrong is told in one line on stderr, and the exit code is 2.
 
-A file per command; each imports Keras when it runs, so that `--help` answers at once.
+Each command has a file and imports Keras when it runs, so that `--help` answers at once.
 """
 
 from vis.cli import demo, draw, explain, layers, show

@@ -15,9 +15,40 @@ from vis import wording
 from vis.errors import InputError, VisError, VisWarning
 from vis.version import __version__
 
+# No line is longer, however wide the terminal is.
+_WIDTH = 80
+
+
+class Option(click.Option):
+    """An option that is still understood under the names that it had before."""
+
+    def __init__(self, *names: Any, formerly: tuple[str, ...] = (), **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.formerly = formerly
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        for name in self.formerly:
+            click.Option.add_to_parser(_Former(self, name), parser, ctx)
+
+
+class _Former(click.Option):
+    """An option under a name that it had before, as the parser meets it."""
+
+    def __init__(self, option: Option, name: str) -> None:
+        self.__dict__.update(vars(option))
+        self.opts = [name]
+        self.now = option.opts[-1]
+
 
 class Command(click.Command):
-    """A command that says what is wrong in the words of its options."""
+    """A command that says what is wrong in the words of its options, and ends its help with an example."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, found = self.make_parser(ctx).parse_args(args=list(args))
+        for old in dict.fromkeys(option for option in found if isinstance(option, _Former)):
+            say(f"{old.opts[0]} is now called {old.now}.")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -26,7 +57,27 @@ class Command(click.Command):
             raise click.ClickException(wording.on_command_line(str(error), ctx)) from error
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class Group(click.Group):
+    """Commands whose first sentences are shown whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, self.commands[name].get_short_help_str(1000)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class Stopped(click.ClickException):
+    """The user has stopped a command, which says how far it has come."""
+
+    exit_code = 130
+
+
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH},
+    epilog="Each command has a --help of its own, with an example.",
+)
 @click.version_option(__version__, prog_name="vis")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -58,6 +109,22 @@ def start_tensorflow() -> None:
         os.close(null)
 
 
+def on_terminal() -> bool:
+    """Tell whether someone watches stderr, so that progress is worth showing."""
+    return sys.stderr.isatty()
+
+
+def say(message: str) -> None:
+    """Write a line to stderr; a progress bar that stands there is drawn anew below it."""
+    bar = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    line = f"vis: {_one_line(message)}"
+    if bar is None or not on_terminal():
+        click.echo(line, err=True)
+    else:
+        with bar.external_write_mode(file=sys.stderr):
+            click.echo(line, err=True)
+
+
 def _one_line(message: str) -> str:
     return " ".join(message.split())
 
@@ -65,26 +132,24 @@ def _one_line(message: str) -> str:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, VisWarning):
         told = wording.on_command_line(str(message), click.get_current_context(silent=True))
-        click.echo(f"vis: warning: {_one_line(told)}", err=True)
+        say(f"warning: {told}")
 
 
 def main() -> None:
-    """Run the command and exit: 0, or 2 with one line on stderr."""
+    """Run the command and exit: 0; 2 with the reason in one line on stderr; 130 if it was stopped."""
     started = time.monotonic()
     warnings.showwarning = _show_warning
     try:
         cli.main(standalone_mode=False, prog_name="vis")
     except click.exceptions.Abort:
-        click.echo(f"vis: stopped after {time.monotonic() - started:.0f} s", err=True)
+        say(f"stopped after {time.monotonic() - started:.0f} s")
         sys.exit(130)
     except click.ClickException as error:
-        click.echo(f"vis: {_one_line(error.format_message())}", err=True)
-        sys.exit(2)
+        say(error.format_message())
+        sys.exit(error.exit_code if isinstance(error, Stopped) else 2)
     except (VisError, MemoryError, OSError, ImportError) as error:
-        click.echo(f"vis: {_one_line(str(error)) or type(error).__name__}", err=True)
+        say(_one_line(str(error)) or type(error).__name__)
         sys.exit(2)
     except Exception as error:  # what a model's own code raises when it is called
-        click.echo(
-            f"vis: the model could not be run: {type(error).__name__}: {_one_line(str(error))}", err=True
-        )
+        say(f"the model could not be run: {type(error).__name__}: {error}")
         sys.exit(2)

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from vis.cli.app import Command, cli, start_tensorflow
+from vis.cli.app import Command, cli, on_terminal, start_tensorflow
+from vis.cli.options import example, output_option
 from vis.errors import InputError
 
 
-@cli.command(cls=Command)
-@click.option("--output", type=click.Path(path_type=Path), default="demo", show_default=True)
+@cli.command(cls=Command, epilog=example("vis demo -o demo"))
+@output_option("The folder for what is drawn.  [default: demo]", default="demo")
 @click.option(
-    "--scenes", type=click.IntRange(min=6), default=200, show_default=True, help="Scenes to measure."
+    "--scenes",
+    type=click.IntRange(min=6),
+    metavar="N",
+    default=200,
+    help="Scenes to measure, at least 6.  [default: 200]",
 )
 def demo(output: Path, scenes: int) -> None:
-    """Explain a small trained network on digits placed on photographs, and measure the maps."""
+    """Explain a small trained network, and measure its maps.
+
+    The network names real digits that lie on real photographs. A table shows how well each method finds the
+    digit; pictures show the maps.
+    """
+    _now("Loading TensorFlow")
     start_tensorflow()
+    from tqdm import tqdm
+
     from vis import files
     from vis.demo import report, sanity
 
+    bar = partial(tqdm, disable=not on_terminal(), leave=False, unit="method")
     try:
-        result = report.measure(scenes)
+        result = report.measure(scenes, steps=partial(bar, desc=f"Explaining {scenes} scenes"))
     except ImportError as error:
         raise InputError(str(error)) from error
     click.echo(result.table())
     sheets = {"gallery": tuple(report.METHODS), "explainers": tuple(report.EXPLAINERS), **report.FAMILIES}
-    for name, methods in sheets.items():
+    for name, methods in bar(sheets.items(), desc="Drawing maps", unit="picture"):
         with files.written(output / f"{name}.png") as temporary:
             report.gallery(result, methods).savefig(temporary, format="png", dpi=110)
     click.echo(f"\nThe maps are in {', '.join(str(output / f'{name}.png') for name in sheets)}.")
+    _now("Drawing what the network takes for each digit")
     files.save_picture(output / "digits.png", report.digits())
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
-    checks = sanity.checks()
+    _now("Training another network for the sanity check")
+    checks = sanity.checks(steps=partial(bar, desc="Making its weights random, layer by layer"))
     with files.written(output / "sanity.png") as temporary:
         sanity.figure(checks).savefig(temporary, format="png", dpi=110)
     click.echo(
@@ -41,3 +57,9 @@ def demo(output: Path, scenes: int) -> None:
     )
     click.echo(sanity.table(checks))
     click.echo(f"\nThe check is drawn in {output / 'sanity.png'}.")
+
+
+def _now(doing: str) -> None:
+    """Say on a terminal what is done now."""
+    if on_terminal():
+        click.echo(f"{doing} ...", err=True)

@@ -2,102 +2,179 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vis.cli.app import start_tensorflow
-from vis.cli.options import ASKED_OPTIONS, FILTER_OPTIONS, IMAGES, PICTURE_OPTIONS, command, size_option
+from vis.cli.app import Stopped, say, start_tensorflow
+from vis.cli.methods import PARAMETERIZATIONS
+from vis.cli.options import (
+    ASKED_OPTIONS,
+    CONV_LAYER_OPTION,
+    FILTER_OPTIONS,
+    IMAGES,
+    PICTURE_OPTIONS,
+    Name,
+    command,
+    grad_option,
+    size_option,
+)
+from vis.errors import InputError
 
 # Pictures optimized side by side: enough to keep the cores busy, few enough for any memory.
 _AT_ONCE = 8
+# Pictures that are read before they are explained.
+_AHEAD = 8
 
 
-@command(IMAGES, *FILTER_OPTIONS, *ASKED_OPTIONS, *PICTURE_OPTIONS)
-@click.option("--grad", default="absolute", show_default=True, help="Gradient modifier.")
-def saliency(grad: str, **options: Any) -> None:
-    """Draw where each IMAGE changes the output of MODEL (.keras or .h5).
+@command(
+    IMAGES,
+    *FILTER_OPTIONS,
+    grad_option("absolute"),
+    *ASKED_OPTIONS,
+    *PICTURE_OPTIONS,
+    shown="vis saliency model.keras cat.jpg photos/ --target 3 -o maps",
+)
+def saliency(grad_modifier: str, **options: Any) -> None:
+    """Draw where each picture changes an output of a model.
 
-    Without --filter it is the predicted class, or all filters of a layer inside. Writes one PNG per
-    image: the input, the map, and the map over the input.
+    MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all drawn. Without
+    --target it is the predicted class that is explained, or all filters of the --layer. Each PNG shows the
+    input, the map, and the map over the input.
     """
     start_tensorflow()
     from vis.visualization import visualize_saliency
 
-    _draw("saliency", partial(visualize_saliency, grad_modifier=grad), grad, **options)
+    _draw("saliency", partial(visualize_saliency, grad_modifier=grad_modifier), grad_modifier, **options)
 
 
-@command(IMAGES, *FILTER_OPTIONS, *ASKED_OPTIONS, *PICTURE_OPTIONS)
-@click.option("--grad", help="Gradient modifier.")
-@click.option("--penultimate", help="Layer whose positions are weighed.  [default: the last before]")
-def cam(grad: str | None, penultimate: str | None, **options: Any) -> None:
-    """Draw where each IMAGE speaks for the output of MODEL (.keras or .h5), by Grad-CAM.
+@command(
+    IMAGES,
+    *FILTER_OPTIONS,
+    grad_option(None),
+    CONV_LAYER_OPTION,
+    *ASKED_OPTIONS,
+    *PICTURE_OPTIONS,
+    shown="vis cam model.keras photos/ --target 3 --conv-layer block5_conv3",
+)
+def cam(grad_modifier: str | None, conv_layer: str | None, **options: Any) -> None:
+    """Draw where each picture speaks for an output of a model, by Grad-CAM.
 
-    Without --filter it is the predicted class, or all filters of a layer inside. Writes one PNG per
-    image: the input, the map, and the map over the input.
+    MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all drawn. Without
+    --target it is the predicted class that is explained, or all filters of the --layer. Each PNG shows the
+    input, the map, and the map over the input.
     """
     start_tensorflow()
     from vis.describe import layer_key
     from vis.visualization import visualize_cam
 
-    weighed = None if penultimate is None else layer_key(penultimate)
-    draw = partial(visualize_cam, penultimate_layer_idx=weighed, grad_modifier=grad)
-    _draw("cam", draw, "Grad-CAM" if grad is None else f"Grad-CAM of {grad}", **options)
+    weighted = None if conv_layer is None else layer_key(conv_layer)
+    draw = partial(visualize_cam, penultimate_layer_idx=weighted, grad_modifier=grad_modifier)
+    _draw("cam", draw, "Grad-CAM" if grad_modifier is None else f"Grad-CAM of {grad_modifier}", **options)
 
 
 def _draw(
     kind: str,
     explain: Any,
     label: str,
-    images: tuple[Path, ...],
-    filters: tuple[int, ...],
-    backprop: str | None,
+    images: tuple[tuple[Path, list[Path]], ...],
+    targets: tuple[int, ...],
+    backprop_modifier: str | None,
     output: Path,
     save_array: bool,
     **asked: Any,
 ) -> None:
-    """Explain each image and write the pictures."""
+    """Explain each picture and write what is drawn of it."""
     import numpy as np
 
     from vis import files, plotting
+    from vis.attributions.ahead import read_ahead
     from vis.question import Question
 
     question = Question(**asked)
-    pictures = [question.picture(path) for path in images]
-    inputs = [*map(question.prepared, pictures)]
-    names = _distinct([path.stem for path in images])
-    for path, name, picture, array in zip(images, names, pictures, inputs, strict=True):
-        chosen = list(filters) or question.predicted(array)
-        drawn = explain(question.explained, question.layer, chosen, array, backprop_modifier=backprop)
-        which = "all filters" if chosen is None else ", ".join(map(str, chosen))
-        title = f"{question.name} [{which}], {backprop or 'vanilla'}, {label}"
-        figure = plotting.plot_saliency(np.rint(picture).astype(np.uint8), drawn, title, kind)
-        with files.written(output / f"{name}.{kind}.png") as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
-        if save_array:
-            with files.written(output / f"{name}.{kind}.npy") as temporary:
-                np.save(temporary, drawn, allow_pickle=False)
-        click.echo(f"{path}: {question.assumed(path, array)}")
-        click.echo(f"{path}: {title} -> {output / f'{name}.{kind}.png'}")
+    named = {path for given, found in images for path in found if not given.is_dir()}
+    for path in named:
+        question.picture(path)  # so that nothing is written if a name was wrong
+    paths = list(dict.fromkeys(path for _, found in images for path in found))
+    names = distinct([path.stem for path in paths])
+    coming = read_ahead(
+        lambda number: question.picture(paths[number]), range(len(paths)), min(os.cpu_count() or 1, 8), _AHEAD
+    )
+    with contextlib.closing(coming), _told_when_stopped(paths, output) as drawn:
+        for path, name, read in zip(paths, names, coming, strict=True):
+            try:
+                picture = read()
+                array = question.prepared(picture)
+            except InputError as error:
+                if path in named:
+                    raise
+                say(f"warning: {path} is skipped: {error}")
+                continue
+            chosen = list(targets) or question.predicted(array)
+            found = explain(
+                question.explained, question.layer, chosen, array, backprop_modifier=backprop_modifier
+            )
+            which = "all filters" if chosen is None else ", ".join(map(str, chosen))
+            title = f"{question.name} [{which}], {backprop_modifier or 'vanilla'}, {label}"
+            figure = plotting.plot_saliency(np.rint(picture).astype(np.uint8), found, title, kind)
+            with files.written(output / f"{name}.{kind}.png") as temporary:
+                figure.savefig(temporary, format="png", dpi=110)
+            if save_array:
+                with files.written(output / f"{name}.{kind}.npy") as temporary:
+                    np.save(temporary, found, allow_pickle=False)
+            drawn.append(path)
+            click.echo(f"{path}: {question.assumed(path, array)}")
+            click.echo(f"{path}: {title} -> {output / f'{name}.{kind}.png'}")
+    if not drawn:
+        raise InputError("None of the pictures could be read.")
 
 
-@command(*FILTER_OPTIONS, *ASKED_OPTIONS)
-@click.option("--steps", type=click.IntRange(min=1), default=200, show_default=True)
+@contextlib.contextmanager
+def _told_when_stopped(paths: list[Path], output: Path) -> Iterator[list[Path]]:
+    """Give a list for what is done; say how long it is when the user stops the command."""
+    done: list[Path] = []
+    try:
+        yield done
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped. {len(done)} of {len(paths)} pictures are drawn, in {output}.") from None
+
+
+@command(
+    *FILTER_OPTIONS,
+    *ASKED_OPTIONS,
+    shown="vis activation model.keras --layer conv3 --target 0 --target 5 -o filters",
+)
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same picture."
+    "--steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=200,
+    help="Steps of the optimization.  [default: 200]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    help="The same seed gives the same picture.  [default: 0]",
 )
 @click.option(
     "--parameterization",
+    type=Name("parameterization", PARAMETERIZATIONS),
+    metavar="NAME",
     default="fourier",
     show_default=True,
-    help="What is changed: fourier or pixels.",
+    help="What is optimized: waves (fourier), or pixels.",
 )
 @size_option(128)
 def activation(
-    filters: tuple[int, ...],
-    backprop: str | None,
+    targets: tuple[int, ...],
+    backprop_modifier: str | None,
     output: Path,
     save_array: bool,
     steps: int,
@@ -105,9 +182,10 @@ def activation(
     parameterization: str,
     **asked: Any,
 ) -> None:
-    """Draw a picture that a filter or class of MODEL (.keras or .h5) responds to most.
+    """Draw a picture that a class or filter of a model responds to most.
 
-    Writes one PNG per filter; without --filter, of all filters of the layer.
+    MODEL is a .keras or .h5 file. One PNG is written for each --target, or for each filter of the --layer
+    without one.
     """
     start_tensorflow()
     import numpy as np
@@ -121,7 +199,7 @@ def activation(
     # A model that takes any size is not told one by its input.
     shape = [side or 0 for side in question.shape]
     start = np.full(shape, (low + high) / 2, np.float32) if question.any_size else None
-    chosen = list(filters) or list(range(get_num_filters(question.layer)))
+    chosen = list(targets) or list(range(get_num_filters(question.layer)))
     for first in range(0, len(chosen), _AT_ONCE):
         some = chosen[first : first + _AT_ONCE]
         pictures = visualize_activation(
@@ -130,7 +208,7 @@ def activation(
             some,
             seed_input=start,
             input_range=(low, high),
-            backprop_modifier=backprop,
+            backprop_modifier=backprop_modifier,
             each=True,
             max_iter=steps,
             seed=seed,
@@ -147,11 +225,15 @@ def activation(
     click.echo(question.assumed())
 
 
-def _distinct(stems: list[str]) -> list[str]:
-    """Return names that differ, for images of the same name from different folders."""
-    taken: dict[str, int] = {}
+def distinct(stems: list[str]) -> list[str]:
+    """Return names that differ, for pictures of one name in several folders or formats."""
+    taken: set[str] = set()
     names = []
     for stem in stems:
-        taken[stem] = taken.get(stem, 0) + 1
-        names.append(stem if taken[stem] == 1 else f"{stem}-{taken[stem]}")
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name)
+        names.append(name)
     return names

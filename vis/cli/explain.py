@@ -1,76 +1,260 @@
-"""`vis explain`: a folder of pictures into a Zarr group."""
+"""`vis explain`: any number of pictures into a Zarr group."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vis.cli.app import check_zarr, start_tensorflow
-from vis.cli.options import ASKED_OPTIONS, PICTURE_OPTIONS, command, path_argument, size_option
-from vis.errors import InputError, did_you_mean
+from vis.cli.app import Stopped, check_zarr, on_terminal, start_tensorflow
+from vis.cli.methods import METHODS, OWN, converted, named_options
+from vis.cli.options import (
+    ASKED_OPTIONS,
+    BACKPROP_OPTION,
+    CONV_LAYER_OPTION,
+    IMAGES,
+    PICTURE_OPTIONS,
+    Name,
+    Pair,
+    Sides,
+    command,
+    grad_option,
+    output_option,
+    size_option,
+    target_option,
+)
+from vis.errors import InputError
 
-METHODS = {
-    "saliency": "Saliency",
-    "gradient-input": "GradientInput",
-    "integrated-gradients": "IntegratedGradients",
-    "smoothgrad": "SmoothGrad",
-    "squaregrad": "SquareGrad",
-    "vargrad": "VarGrad",
-    "deconvnet": "DeconvNet",
-    "guided": "GuidedBackprop",
-    "gradcam": "GradCAM",
-    "gradcam++": "GradCAMPlusPlus",
-    "layercam": "LayerCAM",
-    "occlusion": "Occlusion",
-}
+_METHOD_OPTIONS = (
+    grad_option(None),
+    BACKPROP_OPTION,
+    CONV_LAYER_OPTION,
+    click.option(
+        "--steps",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Points on the path, of integrated-gradients.  [default: 50]",
+    ),
+    click.option(
+        "--baseline",
+        type=float,
+        metavar="VALUE",
+        help="Where that path begins.  [default: 0]",
+    ),
+    click.option(
+        "--samples",
+        "nb_samples",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Noisy copies, of smoothgrad, squaregrad and vargrad.  [default: 50]",
+    ),
+    click.option(
+        "--noise",
+        type=click.FloatRange(min=0),
+        metavar="PART",
+        help="Their noise, as a part of the range of each picture's values.  [default: 0.2]",
+    ),
+    click.option(
+        "--patch-size",
+        type=Sides(),
+        metavar="SIDE",
+        help="What occlusion covers: 16, or 16x24 for height and width.  [default: 3]",
+    ),
+    click.option(
+        "--option",
+        "more",
+        type=Pair(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Any other option of the method, by its name in Python; may be repeated.",
+    ),
+)
 
 
 @command(
-    path_argument("folder", "folder"),
+    IMAGES,
+    output_option("The Zarr group to write.", required=True),
     click.option(
-        "-o", "--output", type=click.Path(path_type=Path), required=True, help="The Zarr group to write."
+        "--method",
+        type=Name("method", METHODS),
+        metavar="NAME",
+        default="saliency",
+        show_default=True,
+        help=f"One of {', '.join(METHODS)}.",
     ),
+    target_option("The class or filter that is explained.  [default: the predicted class]"),
+    *_METHOD_OPTIONS,
     *ASKED_OPTIONS,
     *PICTURE_OPTIONS,
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=64,
+        help="How many pictures the model is given at once.  [default: 64]",
+    ),
+    size_option(224),
+    click.option("--add", is_flag=True, help="Explain pictures that are new since the run was begun, too."),
+    shown="vis explain model.keras photos/ -o maps.zarr --method gradcam",
 )
-@click.option("--method", default="saliency", show_default=True, help=f"One of {', '.join(METHODS)}.")
-@click.option("--target", type=int, help="Filter or class.  [default: the predicted one]")
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
-@size_option(224)
 def explain(
-    folder: Path, output: Path, method: str, target: int | None, batch_size: int, **asked: Any
+    images: tuple[tuple[Path, list[Path]], ...],
+    output: Path,
+    method: str,
+    targets: tuple[int, ...],
+    more: tuple[tuple[str, str], ...],
+    batch_size: int,
+    add: bool,
+    **options: Any,
 ) -> None:
-    """Explain all pictures in FOLDER into a Zarr group, to be continued if it is interrupted.
+    """Explain any number of pictures into a Zarr group.
 
-    Row i of its arrays belongs to the picture in line i of the text file beside it, which lists the paths.
-    What cannot be read is reported and skipped.
+    MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all explained. What cannot
+    be read is reported and skipped. Row i of the arrays belongs to the picture in line i of the text file
+    beside the group. If a run is interrupted, the same command continues it.
     """
-    if method not in METHODS:
-        raise InputError(
-            f"Unknown method {method!r}.{did_you_mean(method, METHODS)} Valid names: {', '.join(METHODS)}."
+    own = {name: options.pop(name) for name in OWN}
+    chosen = named_options(method, own, more)
+    if len(targets) > 1:
+        raise click.UsageError(
+            f"vis explain explains one target at a time. Received: {', '.join(map(str, targets))}. Run it "
+            "for each of them, with another -o."
         )
     check_zarr()
+    folder, found = _listed(images)
+    listing = _Listing(output, folder, found, add)
     start_tensorflow()
-    from vis import attributions, files
+    from vis import attributions, describe, files
     from vis.question import Question
 
-    question = Question(**asked)
-    pictures = files.ImageFolder(folder, question.shape, question.prepared, question.fit)
-    explainer = getattr(attributions, METHODS[method])(question.explained, question.layer, batch_size)
-    paths = "".join(f"{path.relative_to(folder)}\n" for path in pictures.paths)
-    listing = output.with_name(f"{output.name}.txt")
-    if output.exists() and listing.exists() and listing.read_text() != paths:
-        raise InputError(f"The pictures in {str(folder)!r} have changed since {str(output)!r} was begun.")
-    had_listing, had_maps = listing.exists(), output.exists()
-    with files.written(listing) as temporary:
-        temporary.write_text(paths)
-    try:
-        explainer.write(pictures, output, target)
-    except BaseException:
-        if not had_listing and (had_maps or not output.exists()):
-            listing.unlink()  # nothing is explained that it could be about
-        raise
+    if chosen.get("conv_layer") is not None:
+        chosen["conv_layer"] = describe.layer_key(chosen["conv_layer"])
+    kind = getattr(attributions, METHODS[method].explainer)
+    chosen = converted(kind, chosen)
+    question = Question(**options)
+    pictures = files.ImageFolder(folder, question.shape, question.prepared, question.fit, paths=listing.paths)
+    explainer = kind(question.explained, question.layer, batch_size=batch_size, **chosen)
+    source = {**question.source(), "folder": os.path.abspath(folder)}
+    with listing.kept(), _told_when_stopped(output, len(pictures)):
+        explainer.write(
+            pictures, output, targets[0] if targets else None, progress=on_terminal(), source=source
+        )
     click.echo(question.assumed_of(pictures))
-    click.echo(f"{len(pictures)} pictures, {method} -> {output}")
+    count, skipped = len(pictures), len(_progress(output)["skipped"])
+    explained = f"{count - skipped} of {count} pictures" if skipped else f"{count} pictures"
+    click.echo(f"{explained} explained by {method} -> {output}, listed in {listing.path}")
+
+
+def _listed(images: tuple[tuple[Path, list[Path]], ...]) -> tuple[Path, list[Path]]:
+    """Return the folder that holds all pictures, and their paths within it, each once."""
+    if len(images) == 1 and images[0][0].is_dir():
+        folder = images[0][0]
+    else:
+        tops = [os.path.abspath(given if given.is_dir() else given.parent) for given, _ in images]
+        folder = Path(os.path.commonpath(tops))
+        images = tuple((given, [Path(os.path.abspath(path)) for path in found]) for given, found in images)
+    return folder, list(dict.fromkeys(path.relative_to(folder) for _, found in images for path in found))
+
+
+class _Listing:
+    """The text file beside a group, whose lines are the pictures of its rows.
+
+    Args:
+        output: the group.
+        folder: the pictures lie here.
+        found: what is there now.
+        add: whether pictures that are new are appended, in the order in which they come.
+
+    Raises:
+        InputError: if what is there is not what the group was begun with.
+    """
+
+    def __init__(self, output: Path, folder: Path, found: list[Path], add: bool) -> None:
+        self.path = output.with_name(f"{output.name}.txt")
+        self._output = output
+        self._before = self.path.read_text() if self.path.exists() else None
+        names = [str(path) for path in found]
+        if output.exists() and self._before is not None:
+            names = self._continued(self._before.splitlines(), names, add)
+        elif output.exists() and add:
+            raise InputError(
+                f"{str(self.path)!r} is missing, which says to which pictures the rows of {str(output)!r} "
+                "belong. Choose another -o."
+            )
+        self._text = "".join(f"{name}\n" for name in names)
+        self.paths = [folder / name for name in names]
+
+    def _continued(self, before: list[str], names: list[str], add: bool) -> list[str]:
+        output = str(self._output)
+        new = sorted(set(names) - set(before), key=names.index)
+        gone = [name for name in before if name not in set(names)]
+        if gone:
+            raise InputError(
+                f"{_some(gone)} missing since {output!r} was begun. Put them back, or choose another -o."
+            )
+        if new and not add:
+            raise InputError(
+                f"{_some(new)} new since {output!r} was begun. Add --add to explain what is new, too, or "
+                "choose another -o."
+            )
+        return before + new
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write the file; put back what was there if it ends up with no row that it could be about."""
+        from vis import files
+
+        existed = self._output.exists()
+        with files.written(self.path) as temporary:
+            temporary.write_text(self._text)
+        try:
+            yield
+        except BaseException:
+            if self._before is None and (existed or not self._output.exists()):
+                self.path.unlink()
+            elif self._before is not None and _done(self._output) <= self._before.count("\n"):
+                self.path.write_text(self._before)
+            raise
+
+
+def _some(names: list[str]) -> str:
+    """Return how many pictures, and the first of their names, with a verb."""
+    shown = f"{', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}"
+    return f"{len(names)} pictures ({shown}) are" if len(names) > 1 else f"The picture {shown} is"
+
+
+def _progress(output: Path) -> dict[str, Any]:
+    """Return what a group says of how far its run has come."""
+    from vis.attributions import groups
+
+    return dict(groups.opened(output).attrs["progress"])
+
+
+def _done(output: Path) -> int:
+    """Return how many rows of a group are finished."""
+    try:
+        return int(_progress(output)["samples"])
+    except (InputError, KeyError, TypeError, ValueError):
+        return 0
+
+
+@contextlib.contextmanager
+def _told_when_stopped(output: Path, count: int) -> Iterator[None]:
+    """When the user stops a run, say what is done and how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = _done(output)
+        again = shlex.join(["vis", *sys.argv[1:]])
+        kept = (
+            f"{done} of {count} pictures are explained and kept in {output}"
+            if done
+            else "nothing is kept yet"
+        )
+        raise Stopped(f"stopped: {kept}. To {'continue' if done else 'begin again'}: {again}") from None

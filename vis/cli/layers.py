@@ -10,13 +10,13 @@ from vis.cli.app import start_tensorflow
 from vis.cli.options import SAFE_OPTION, command
 
 
-@command(SAFE_OPTION)
+@command(SAFE_OPTION, shown="vis layers model.keras")
 def layers(model: Path, safe_mode: bool) -> None:
-    """List the layers of MODEL (.keras or .h5).
+    """List the layers of a model.
 
-    For each layer, other operation of the graph, and call of a layer that is called several times: its
-    index, its path for --layer, its type, output shape, number of filters and activation, and whether guided
-    backpropagation reaches that activation.
+    MODEL is a .keras or .h5 file. Each row is a layer, another operation of the graph, or one call of a layer
+    that is called several times: its index, its path for --layer, its type, output shape, number of filters
+    and activation, and whether guided backpropagation reaches that activation.
     """
     start_tensorflow()
     from vis import describe, files

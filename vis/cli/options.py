@@ -1,14 +1,68 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, each declared once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vis.cli.app import Command, cli
+from vis.cli import methods
+from vis.cli.app import Command, Option, cli
+from vis.errors import did_you_mean
+
+_option = partial(click.option, cls=Option)
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]
+    """One of some names; a misspelt one is told at once, with those that are near."""
+
+    name = "name"
+
+    def __init__(self, kind: str, known: Iterable[str] | Callable[[], Iterable[str]]) -> None:
+        self.kind = kind
+        self._known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        known = list(self._known() if callable(self._known) else self._known)
+        if known and value not in known:
+            self.fail(
+                f"Unknown {self.kind}: {value!r}.{did_you_mean(value, known)} "
+                f"Valid names: {', '.join(known)}.",
+                param,
+                ctx,
+            )
+        return value
+
+
+class Sides(click.ParamType):  # type: ignore[type-arg]
+    """One whole number, or one for each axis."""
+
+    name = "sides"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            sides = [int(part) for part in str(value).replace("x", ",").split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is no size: give 16, or 16x24 for height and width.", param, ctx)
+        return sides[0] if len(sides) == 1 else tuple(sides)
+
+
+class Pair(click.ParamType):  # type: ignore[type-arg]
+    """A name and its value, NAME=VALUE."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = value.partition("=")
+        if not name.strip() or not sign or not text.strip():
+            self.fail(f"{value!r} is not of the form NAME=VALUE.", param, ctx)
+        return name, text.strip()
 
 
 def path_argument(name: str, check: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -24,9 +78,19 @@ def path_argument(name: str, check: str, **attributes: Any) -> Callable[[Any], A
         from vis import checks
 
         look = getattr(checks, check)
-        return tuple(map(look, value)) if isinstance(value, tuple) else look(value)
+        return tuple((path, look(path)) for path in value) if isinstance(value, tuple) else look(value)
 
     return click.argument(name, type=click.Path(path_type=Path), callback=checked, **attributes)
+
+
+def output_option(help: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Return the option of where something is written, the same in every command."""
+    return _option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help=help, **attributes)
+
+
+def example(line: str) -> str:
+    """Return the end of a command's help: how it is used, in a line."""
+    return f"\b\nExample:\n  {line}"
 
 
 SAFE_OPTION = click.option(
@@ -37,28 +101,36 @@ SAFE_OPTION = click.option(
 )
 
 
-def command(*options: Any) -> Callable[[Any], Any]:
-    """Make a command of a function of a model and of options that several commands share."""
+def command(*options: Any, shown: str) -> Callable[[Any], Any]:
+    """Make a command of a function of a model and of options that several commands share.
+
+    Args:
+        options: of the command.
+        shown: the line of its example.
+    """
 
     def decorate(function: Any) -> Any:
         for option in reversed((path_argument("model", "model_file"), *options)):
             function = option(function)
-        return cli.command(cls=Command)(function)
+        return cli.command(cls=Command, epilog=example(shown))(function)
 
     return decorate
 
 
 ASKED_OPTIONS = (
-    click.option(
-        "--layer", help="Index, name, path or call (see `vis layers`).  [default: the model's output]"
+    _option(
+        "--layer",
+        metavar="LAYER",
+        help="What is explained: an index, name, path or call, see `vis layers`.  "
+        "[default: the model's output]",
     ),
-    click.option("--probabilities", is_flag=True, help="Take the softmax itself instead of the logits."),
-    click.option(
+    _option("--probabilities", is_flag=True, help="Explain the softmax itself, not the logits before it."),
+    _option(
         "--input-range",
         type=float,
         nargs=2,
         metavar="LOW HIGH",
-        help="Pixel values the model takes, for black and white.  [default: those it seems to take]",
+        help="The model's values for black and white.  [default: read from the model]",
     ),
     SAFE_OPTION,
 )
@@ -66,22 +138,38 @@ ASKED_OPTIONS = (
 
 def size_option(side: int) -> Callable[[Any], Any]:
     """Return the option of a size, by default a square."""
-    return click.option(
+    return _option(
         "--size",
         type=click.IntRange(min=1),
         nargs=2,
         default=(side, side),
-        show_default=True,
         metavar="HEIGHT WIDTH",
-        help="Of the pictures, if the model takes any size.",
+        help=f"The size of the pictures, if the model takes any.  [default: {side} {side}]",
     )
 
 
+def _preprocessings() -> list[str]:
+    """Return the modules of `keras.applications` that preprocess pictures, without importing Keras."""
+    spec = importlib.util.find_spec("keras")
+    roots = [Path(root) for root in (spec.submodule_search_locations or ())] if spec else []
+    found = [
+        init.parent.name
+        for root in roots
+        for inside in ("applications", "api/applications")
+        for init in sorted((root / inside).glob("*/__init__.py"))
+        if "preprocess_input" in init.read_text()
+    ]
+    return list(dict.fromkeys(found))
+
+
 PICTURE_OPTIONS = (
-    click.option(
-        "--preprocess", help="Use the preprocessing of this keras.applications module, e.g. resnet50."
+    _option(
+        "--preprocess",
+        type=Name("preprocessing", _preprocessings),
+        metavar="NAME",
+        help="Prepare the pictures as this module of keras.applications does, such as resnet50.",
     ),
-    click.option(
+    _option(
         "--fit",
         type=click.Choice(["crop", "pad", "stretch"]),
         default="crop",
@@ -89,10 +177,52 @@ PICTURE_OPTIONS = (
         help="What is done to a picture of another shape than the model takes.",
     ),
 )
-FILTER_OPTIONS = (
-    click.option("--filter", "filters", type=int, multiple=True, help="Filter or class; may be repeated."),
-    click.option("--backprop", help="Backprop modifier: guided or rectified."),
-    click.option("--output", type=click.Path(path_type=Path), default=".", help="Folder for the pictures."),
-    click.option("--save-array", is_flag=True, help="Write the array itself as .npy beside each picture."),
+
+
+def target_option(help: str) -> Callable[[Any], Any]:
+    """Return the option of the class or filter."""
+    return _option(
+        "--target", "targets", type=int, multiple=True, metavar="N", formerly=("--filter",), help=help
+    )
+
+
+BACKPROP_OPTION = _option(
+    "--backprop-modifier",
+    type=Name("backprop modifier", methods.BACKPROP_MODIFIERS),
+    metavar="NAME",
+    formerly=("--backprop",),
+    help="The gradient of activations: guided, or rectified.  [default: the true one]",
 )
-IMAGES = path_argument("images", "image_file", nargs=-1, required=True, metavar="IMAGE...")
+CONV_LAYER_OPTION = _option(
+    "--conv-layer",
+    metavar="LAYER",
+    formerly=("--penultimate",),
+    help="The layer whose feature maps are weighted.  "
+    "[default: the last with positions before what is explained]",
+)
+
+
+def grad_option(default: str | None, **attributes: Any) -> Callable[[Any], Any]:
+    """Return the option of the gradient modifier."""
+    return _option(
+        "--grad-modifier",
+        type=Name("gradient modifier", methods.GRAD_MODIFIERS),
+        metavar="NAME",
+        formerly=("--grad",),
+        default=default,
+        show_default=default is not None,
+        help=f"What is done to the gradient: {', '.join(methods.GRAD_MODIFIERS)}.",
+        **attributes,
+    )
+
+
+SAVE_ARRAY_OPTION = click.option(
+    "--save-array", is_flag=True, help="Write the array, too, as .npy beside each picture."
+)
+FILTER_OPTIONS = (
+    target_option("The class or filter that is explained; may be repeated for several."),
+    BACKPROP_OPTION,
+    output_option("The folder for what is drawn.  [default: this one]", default="."),
+    SAVE_ARRAY_OPTION,
+)
+IMAGES = path_argument("images", "pictures", nargs=-1, required=True, metavar="PICTURE...")

@@ -109,12 +109,13 @@ def pairs_seen(
     return images[chosen], labels[chosen], boxes[chosen]
 
 
-def measure(count: int, seed: int = 1) -> Result:
+def measure(count: int, seed: int = 1, *, steps: Callable[[tuple[str, ...]], Iterable[str]] = iter) -> Result:
     """Explain the true class of `count` test scenes with every method.
 
     Args:
         count: the number of scenes.
         seed: makes the scenes.
+        steps: goes through the names of the methods, such as `tqdm.tqdm`, which shows how far it is.
     """
     scenes = make_scenes(count, "test", seed)
     network = load_network()
@@ -122,7 +123,7 @@ def measure(count: int, seed: int = 1) -> Result:
     logits = models.linear_outputs(network)
     drawn: dict[str, Maps] = {}
     rows = []
-    for method in (*METHODS, *EXPLAINERS):
+    for method in steps((*METHODS, *EXPLAINERS)):
         if method in METHODS:
             drawn[method], seconds = _one_by_one(logits, scenes, METHODS[method])
         else:

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from vis import checks
 from vis.errors import InputError, did_you_mean
 from vis.files.reading import first_line
 from vis.files.writing import written
 
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+
+
+def _crop(picture: Image.Image, size: Size, box: Box) -> Image.Image:
+    left, top, right, bottom = box
+    scale = min((right - left) / size[0], (bottom - top) / size[1])
+    x, y = ((right - left - scale * size[0]) / 2, (bottom - top - scale * size[1]) / 2)
+    # Half a rounding error may not lead out of the picture.
+    middle = (left + max(x, 0), top + max(y, 0), min(right - x, right), min(bottom - y, bottom))
+    return picture.resize(size, Image.Resampling.BILINEAR, middle)
+
+
+def _pad(picture: Image.Image, size: Size, box: Box) -> Image.Image:
+    inside = _inside((box[2] - box[0], box[3] - box[1]), size)
+    padded = Image.new(picture.mode, size)
+    resized = picture.resize(inside, Image.Resampling.BILINEAR, box)
+    padded.paste(resized, (round((size[0] - inside[0]) / 2), round((size[1] - inside[1]) / 2)))
+    return padded
+
+
+def _stretch(picture: Image.Image, size: Size, box: Box) -> Image.Image:
+    return picture.resize(size, Image.Resampling.BILINEAR, box)
+
+
+def _inside(size: tuple[float, float], limits: Size) -> Size:
+    """Return the largest width and height of the same shape within limits."""
+    scale = min(limits[0] / size[0], limits[1] / size[1])
+    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
+
+
 # How a picture gets another shape.
-FITS: dict[str, Callable[[Image.Image, tuple[int, int], Image.Resampling], Image.Image]] = {
-    "crop": ImageOps.fit,
-    "pad": ImageOps.pad,
-    "stretch": Image.Image.resize,
+FITS: dict[str, Callable[[Image.Image, Size, Box], Image.Image]] = {
+    "crop": _crop,
+    "pad": _pad,
+    "stretch": _stretch,
 }
+# A JPEG is decoded at a half, a quarter or an eighth of its size, if that is still this much more than
+# what it is resized to; Pillow's own thumbnails keep this distance, too.
+_SPARE = 2
+# Where the right and the lower edge of a picture come to lie when it is turned upright.
+_RIGHT_TO_LEFT, _DOWN_TO_TOP, _TURNED = (2, 3, 6, 7), (3, 4, 7, 8), (5, 6, 7, 8)
 # More is no picture for a network, and a file of a few bytes can claim to have any number.
 MAX_PIXELS = 2**26
 
@@ -65,6 +102,11 @@ def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop
                     f"The image {str(path)!r} has the pixel type {picture.mode!r}, whose range is not known. "
                     "Save it with 8 or 16 bits per channel."
                 )
+            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+            width_, height_ = picture.size
+            upright = (height_, width_) if orientation in _TURNED else (width_, height_)
+            size = _fitting(upright, height, width)
+            box = _drafted(picture, _inside(upright, size) if fit == "pad" else size, orientation)
             picture = ImageOps.exif_transpose(picture)
             if picture.mode.startswith("I"):  # 16 bits; converting would cut them off at 255
                 picture = Image.fromarray((np.asarray(picture, np.float32) / 257).astype(np.uint8))
@@ -75,16 +117,39 @@ def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop
         raise InputError(f"{str(path)!r} is not a picture in a format that Pillow reads.") from None
     except Exception as error:  # the decoders raise whatever the bytes provoke
         raise InputError(f"The image {str(path)!r} could not be decoded: {first_line(error)}.") from error
-    size = _fitting(converted.size, height, width)
-    if converted.size != size:
-        converted = FITS[fit](converted, size, Image.Resampling.BILINEAR)
+    if upright != size:
+        converted = FITS[fit](converted, size, box)
     return np.asarray(converted, np.float32).reshape(size[1], size[0], -1)
+
+
+def _drafted(picture: Image.Image, wanted: Size, orientation: int) -> Box:
+    """Decode a JPEG at a part of its size, if that is large enough; return where it lies when it is upright.
+
+    Args:
+        picture: one that is not decoded yet.
+        wanted: the width and height that it is resized to, when it is upright.
+        orientation: how it is to be turned, as EXIF says it.
+    """
+    width, height = picture.size
+    if isinstance(picture, JpegImagePlugin.JpegImageFile):
+        least = wanted[::-1] if orientation in _TURNED else wanted
+        for scale in (8, 4, 2):
+            if min(width / least[0], height / least[1]) >= _SPARE * scale:
+                picture.draft(picture.mode, (width // scale, height // scale))
+                break
+    scale = max(1, round(width / picture.width))
+    # Its last column and row may stand for less than a whole pixel.
+    right, bottom = picture.width - width / scale, picture.height - height / scale
+    x, y = (bottom, right) if orientation in _TURNED else (right, bottom)
+    turned = picture.size[::-1] if orientation in _TURNED else picture.size
+    left, top = x * (orientation in _RIGHT_TO_LEFT), y * (orientation in _DOWN_TO_TOP)
+    return left, top, turned[0] - x + left, turned[1] - y + top
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return the height and width of the picture in a file, upright."""
     with Image.open(path) as picture:
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
         return picture.size if turned else (picture.height, picture.width)
 
 
@@ -97,13 +162,17 @@ def _fitting(size: tuple[int, int], height: int | None, width: int | None) -> tu
 
 
 class ImageFolder:
-    """The pictures in a folder and those inside it, in the order of their paths, read when asked for.
+    """The pictures in a folder and in the folders inside it, sorted by path, each read when asked for.
 
     Args:
         folder: the folder.
-        shape: `(height, width, channels)` that each gets.
-        prepare: what makes the model's input of a picture of float32 values from 0 to 255.
+        shape: `(height, width, channels)` of each picture that is returned.
+        prepare: makes the model's input from a picture of float32 values from 0 to 255. Several threads
+            call it at once.
         fit: see `load_image`.
+        paths: the pictures, in this order, in place of all those in the folder.
+        workers: how many threads read ahead while maps are computed; 1 for none. By default, one for each
+            core, at most 8.
 
     Raises:
         InputError: if there is no picture; and by the item, if one cannot be read.
@@ -115,10 +184,11 @@ class ImageFolder:
         shape: tuple[int | None, ...],
         prepare: Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]] = np.asarray,
         fit: str = "crop",
+        *,
+        paths: Sequence[str | Path] | None = None,
+        workers: int | None = None,
     ) -> None:
-        Image.init()
-        known = set(Image.EXTENSION)
-        self.paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in known)
+        self.paths = checks.pictures_in(folder) if paths is None else [*map(Path, paths)]
         if not self.paths:
             raise InputError(f"There is no picture in the folder {str(folder)!r}.")
         if None in shape:
@@ -126,6 +196,7 @@ class ImageFolder:
         self.picture_shape = shape
         self.prepare = prepare
         self.fit = fit
+        self.workers = min(os.cpu_count() or 1, 8) if workers is None else workers
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -1,0 +1,170 @@
+"""The explainers by the names of the command line, and which options each takes.
+
+The tables hold names alone, so that a misspelt one is told before Keras is imported. Tests hold them equal to
+what the library has.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from vis.errors import did_you_mean
+
+GRAD_MODIFIERS = ("absolute", "relu", "negate", "invert", "small_values")
+BACKPROP_MODIFIERS = ("guided", "rectified", "relu", "deconv")
+PARAMETERIZATIONS = ("fourier", "pixels")
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explainer of `vis.attributions`, and the arguments of its constructor that are options here."""
+
+    explainer: str
+    options: tuple[str, ...]
+
+
+_ANY = ("operator", "fold_layers")
+_GRADIENT = ("reducer", "wrt", *_ANY)
+_NOISE = ("nb_samples", "noise", "noise_scale", "seed", "backprop_modifier", *_GRADIENT)
+_POSITIONS = ("conv_layer", "grid", "backprop_modifier", *_ANY)
+METHODS = {
+    "saliency": Method("Saliency", ("grad_modifier", "backprop_modifier", *_GRADIENT)),
+    "gradient-input": Method("GradientInput", ("backprop_modifier", *_GRADIENT)),
+    "integrated-gradients": Method(
+        "IntegratedGradients", ("steps", "baseline", "method", "backprop_modifier", *_GRADIENT)
+    ),
+    "smoothgrad": Method("SmoothGrad", _NOISE),
+    "squaregrad": Method("SquareGrad", _NOISE),
+    "vargrad": Method("VarGrad", _NOISE),
+    "deconvnet": Method("DeconvNet", _GRADIENT),
+    "guided": Method("GuidedBackprop", _GRADIENT),
+    "gradcam": Method("GradCAM", _POSITIONS),
+    "gradcam++": Method("GradCAMPlusPlus", _POSITIONS),
+    "layercam": Method("LayerCAM", _POSITIONS),
+    "occlusion": Method("Occlusion", ("patch_size", "patch_stride", "occlusion_value", *_ANY)),
+}
+# The arguments that have an option of their own, and those that the command gives itself.
+OWN = {
+    "backprop_modifier": "--backprop-modifier",
+    "baseline": "--baseline",
+    "conv_layer": "--conv-layer",
+    "grad_modifier": "--grad-modifier",
+    "nb_samples": "--samples",
+    "noise": "--noise",
+    "patch_size": "--patch-size",
+    "steps": "--steps",
+}
+GIVEN = {"model": "MODEL", "output_layer": "--layer", "batch_size": "--batch-size"}
+
+
+def takers(argument: str) -> str:
+    """Return the methods that take an argument, in words."""
+    return ", ".join(name for name, method in METHODS.items() if argument in method.options)
+
+
+def named_options(method: str, own: Mapping[str, Any], more: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Return the arguments that the options of a command give to an explainer, by their names in Python.
+
+    Args:
+        method: one of `METHODS`.
+        own: the values of the options that have a name of their own; None for those that are not given.
+        more: the names and texts of the others.
+
+    Raises:
+        UsageError: for a name that is unknown, that this method does not take, or that is given twice.
+    """
+    chosen = {name: value for name, value in own.items() if value is not None}
+    for name in chosen:
+        _check(method, name, OWN[name])
+    spelled = {option.removeprefix("--").replace("-", "_"): name for name, option in OWN.items()}
+    for written, text in more:
+        name = written.strip().removeprefix("--").replace("-", "_")
+        name = spelled.get(name, name)
+        _check(method, name, f"--option {written}")
+        if name in chosen:
+            raise click.UsageError(f"{OWN.get(name, f'--option {name}')} is given twice. Give it once.")
+        chosen[name] = text
+    return chosen
+
+
+def _check(method: str, name: str, option: str) -> None:
+    valid = METHODS[method].options
+    if name in valid:
+        return
+    if name in GIVEN:
+        raise click.UsageError(f"{option} is no option. {GIVEN[name]} says it.")
+    others = takers(name)
+    if others:
+        what = f"{option} is an option of {others}, not of {method}."
+    else:
+        what = f"{option} is unknown.{did_you_mean(name, valid)}"
+    own = ", ".join(OWN[each] for each in valid if each in OWN)
+    more = ", ".join(each for each in valid if each not in OWN)
+    takes = f"{own}; and by --option NAME=VALUE {more}" if own else f"by --option NAME=VALUE {more}"
+    raise click.UsageError(f"{what} The method {method} takes {takes}.")
+
+
+def converted(explainer: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with each text as the type that the constructor of an explainer asks for.
+
+    Raises:
+        BadParameter: for a text that is no such value.
+    """
+    asked = _parameters(explainer)
+    return {
+        name: _value(name, text, asked[name]) if isinstance(text, str) else text
+        for name, text in options.items()
+    }
+
+
+def _parameters(explainer: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a constructor's arguments; what one class hands on is found in the next."""
+    found: dict[str, Any] = {}
+    for kind in inspect.getmro(explainer) if isinstance(explainer, type) else ():
+        if "__init__" in vars(kind):
+            parameters = inspect.signature(kind, eval_str=True).parameters.values()
+            found = {**{each.name: each.annotation for each in parameters}, **found}
+    return found
+
+
+def _value(name: str, text: str, asked: Any) -> Any:
+    kinds = _kinds(asked)
+    if type(None) in kinds and text.lower() == "none":
+        return None
+    if bool in kinds:
+        if text.lower() in ("true", "yes", "1", "false", "no", "0"):
+            return text.lower() in ("true", "yes", "1")
+    if int in kinds or float in kinds:
+        for kind in (int, float):
+            if kind in kinds:
+                try:
+                    return kind(text)
+                except ValueError:
+                    continue
+    if kinds <= {bool, int, float, type(None)}:
+        told = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
+        wanted = " or ".join(told[kind] for kind in told if kind in kinds and (kind, float) != (int, float))
+        raise click.UsageError(f"{OWN.get(name, f'--option {name}')} is {wanted}. Received: {text!r}.")
+    if kinds == {str} or kinds == {str, type(None)}:
+        return text
+    try:
+        return ast.literal_eval(text)  # a number, or several with commas
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _kinds(asked: Any) -> set[Any]:
+    """Return the plain types of which an annotation is a union; a Literal is of its values' types."""
+    if typing.get_origin(asked) in (typing.Union, types.UnionType):
+        return {kind for part in typing.get_args(asked) for kind in _kinds(part)}
+    if typing.get_origin(asked) is typing.Literal:
+        return {type(value) for value in typing.get_args(asked)}
+    return {asked}
