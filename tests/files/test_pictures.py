@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, JpegImagePlugin
 
 from vis import files
 from vis.errors import InputError
@@ -152,3 +152,119 @@ def test_preprocessing_by_name() -> None:
         files.prepared(picture[..., :1], "resnet50")
     with pytest.raises(InputError, match=r"no preprocessing 'resnet5'\. Did you mean"):
         files.prepared(picture, "resnet5")
+
+
+def in_full(path: Path, size: tuple[int, int], fit: str) -> np.ndarray:
+    """Return a picture that Pillow decodes whole, turns upright and fits."""
+    with Image.open(path) as picture:
+        whole = ImageOps.exif_transpose(picture).convert("RGB")
+    fits = {"crop": ImageOps.fit, "pad": ImageOps.pad, "stretch": Image.Image.resize}
+    return np.asarray(fits[fit](whole, size, Image.Resampling.BILINEAR), np.float32)
+
+
+def photo(path: Path, size: tuple[int, int], orientation: int = 1, **options: object) -> Path:
+    """Write a JPEG with smooth parts, edges and some grain, which differs in all of its corners."""
+    width, height = size
+    y, x = np.indices((height, width)) / max(size)
+    waves = [np.sin(9 * x + 3 * y), np.cos(7 * y - 2 * x), np.sin(5 * x * y + 1)]
+    disc = (x - 0.3) ** 2 + (y - 0.2) ** 2 < 0.02
+    grain = np.random.default_rng(0).normal(0, 4, (height, width, 3))
+    pixels = np.stack(waves, axis=-1) * 70 + 110 + 60 * disc[..., None] + grain
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    picture.save(path, exif=exif, quality=92, **options)
+    return path
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(640, 480), (487, 723), (801, 130)])
+def test_a_jpeg_that_is_decoded_in_part_is_the_picture(
+    tmp_path: Path, size: tuple[int, int], orientation: int, fit: str
+) -> None:
+    """Of sides that a half, a quarter or an eighth does not divide, too: nothing is shifted."""
+    path = photo(tmp_path / "photo.jpg", size, orientation)
+    for shape in ((16, 16), (12, 30), (40, 21)):
+        found = files.load_image(path, (*shape, 3), fit)
+        expected = in_full(path, shape[::-1], fit)
+        differences = np.abs(found - expected)
+        assert differences.mean() < 1.5 and differences.max() < 12
+
+
+def test_a_shift_of_a_fraction_of_a_pixel_would_be_seen(tmp_path: Path) -> None:
+    """A ramp, of which a decoder at an eighth invents the last columns."""
+    ramp = np.broadcast_to(np.linspace(0, 255, 1001)[None, :, None], (1001, 1001, 3))
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "ramp.jpg", quality=95)
+    found = files.load_image(tmp_path / "ramp.jpg", (40, 40, 3), "stretch")
+    np.testing.assert_allclose(found, in_full(tmp_path / "ramp.jpg", (40, 40), "stretch"), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "fit", "scale"),
+    [
+        ((4000, 3000), (224, 224), "crop", 4),
+        ((4000, 3000), (224, 224), "stretch", 4),
+        ((4000, 3000), (224, 224), "pad", 8),
+        ((640, 480), (224, 224), "crop", 1),
+        ((896, 896), (224, 224), "crop", 2),
+        ((895, 896), (224, 224), "crop", 1),
+        ((3584, 3584), (224, 224), "crop", 8),
+        ((9000, 500), (224, 224), "crop", 1),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_how_much_of_a_jpeg_is_decoded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    wanted: tuple[int, int],
+    fit: str,
+    scale: int,
+    turned: bool,
+) -> None:
+    """At least twice what it is resized to, so that nothing of that is lost."""
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    stored = size[::-1] if turned else size
+    Image.new("RGB", stored).save(tmp_path / "a.jpg", exif=exif)
+    asked: list[tuple[int, int]] = []
+    draft = JpegImagePlugin.JpegImageFile.draft
+    monkeypatch.setattr(
+        JpegImagePlugin.JpegImageFile,
+        "draft",
+        lambda picture, mode, at: (asked.append(at), draft(picture, mode, at))[1],
+    )
+    files.load_image(tmp_path / "a.jpg", (*wanted, 3), fit)
+    assert asked == ([] if scale == 1 else [(stored[0] // scale, stored[1] // scale)])
+
+
+@pytest.mark.parametrize("kind", ["gray", "CMYK", "progressive"])
+def test_jpegs_of_other_kinds(tmp_path: Path, kind: str) -> None:
+    path = photo(tmp_path / "photo.jpg", (640, 480), progressive=kind == "progressive")
+    if kind != "progressive":
+        with Image.open(path) as picture:
+            picture.convert({"gray": "L"}.get(kind, kind)).save(path, quality=92)
+    found = files.load_image(path, (24, 24, 3))
+    assert np.abs(found - in_full(path, (24, 24), "crop")).mean() < 1.5
+
+
+def test_a_size_that_is_free_is_that_of_the_picture(tmp_path: Path) -> None:
+    path = photo(tmp_path / "photo.jpg", (640, 480), 6)
+    found = files.load_image(path, (None, None, 3))
+    assert found.shape == (640, 480, 3)
+    assert np.array_equal(found, in_full(path, (480, 640), "stretch"))
+
+
+def test_the_pictures_of_a_folder(tmp_path: Path) -> None:
+    names = ["b.png", "a/c.jpg", ".thumbnails/b.png", "._b.png", "model.h5", "notes.txt", "d.JPEG"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("words")
+    (tmp_path / "folder.png").mkdir()
+    found = files.ImageFolder(tmp_path, (4, 4, 3))
+    assert [str(path.relative_to(tmp_path)) for path in found.paths] == ["a/c.jpg", "b.png", "d.JPEG"]
+    chosen = files.ImageFolder(tmp_path, (4, 4, 3), paths=[tmp_path / "d.JPEG", str(tmp_path / "b.png")])
+    assert [path.name for path in chosen.paths] == ["d.JPEG", "b.png"]
+    with pytest.raises(InputError, match="There is no picture in the folder"):
+        files.ImageFolder(tmp_path, (4, 4, 3), paths=[])

@@ -121,12 +121,12 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     (
         "on the command line, a last layer that is a model or an operation",
         "the same map as in Python",
-        ["cli/test_cli.py::test_whatever_the_last_layer_is"],
+        ["cli/test_draw.py::test_whatever_the_last_layer_is"],
     ),
     (
         "a model of two outputs on the command line",
         "an error that lists their layers, or the map of the chosen one",
-        ["cli/test_cli.py::test_a_model_of_several_outputs"],
+        ["cli/test_draw.py::test_a_model_of_several_outputs"],
     ),
     (
         "a model file with a custom layer or unknown options",
@@ -138,13 +138,13 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         "turned upright and cropped, not distorted, with a note",
         [
             "files/test_pictures.py::test_a_picture_is_upright",
-            "cli/test_cli.py::test_the_picture_is_explained_as_the_model_sees_it",
+            "cli/test_draw.py::test_the_picture_is_explained_as_the_model_sees_it",
         ],
     ),
     (
         "a folder instead of a file; a missing or misspelt name",
         "an error before TensorFlow is loaded",
-        ["cli/test_cli.py::test_a_wrong_name_is_told_before_tensorflow_is_loaded"],
+        ["cli/test_app.py::test_a_wrong_name_is_told_before_tensorflow_is_loaded"],
     ),
     (
         "advice in Python on the command line, or advice that leads in a circle",

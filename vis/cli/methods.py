@@ -151,7 +151,8 @@ def _value(name: str, text: str, asked: Any) -> Any:
                     continue
     if kinds <= {bool, int, float, type(None)}:
         told = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
-        wanted = " or ".join(told[kind] for kind in told if kind in kinds and (kind, float) != (int, float))
+        kinds = kinds - {int} if float in kinds else kinds
+        wanted = " or ".join(word for kind, word in told.items() if kind in kinds)
         raise click.UsageError(f"{OWN.get(name, f'--option {name}')} is {wanted}. Received: {text!r}.")
     if kinds == {str} or kinds == {str, type(None)}:
         return text

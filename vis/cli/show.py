@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from vis.cli.app import Command, check_zarr, cli, start_tensorflow
-from vis.cli.options import path_argument
+from vis.cli.options import example, path_argument
 from vis.errors import InputError
 
 
-@cli.command(cls=Command)
+@cli.command(cls=Command, epilog=example("vis show maps.zarr -o sheet.png"))
 @path_argument("maps", "existing")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="sheet.png", show_default=True)
 @click.option(
