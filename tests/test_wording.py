@@ -12,6 +12,7 @@ import pytest
 
 import vis
 from vis import attributions, cli, optimizer, visualization, wording
+from vis.cli import methods
 
 ROOT = Path(vis.__file__).parent
 COMMANDS = cli.cli.commands
@@ -29,7 +30,7 @@ def context(name: str, **given: Any) -> click.Context:
         (
             "saliency",
             "Try the logits (vis.linear_outputs), another filter or another grad_modifier.",
-            "Try another filter or another --grad.",
+            "Try another filter or another --grad-modifier.",
         ),
         (
             "explain",
@@ -44,17 +45,17 @@ def context(name: str, **given: Any) -> click.Context:
         (
             "cam",
             "What speaks against it is shown by grad_modifier='negate'.",
-            "What speaks against it is shown by --grad negate.",
+            "What speaks against it is shown by --grad-modifier negate.",
         ),
         (
             "explain",
             "Received: 3. What speaks against it is shown by grad_modifier='negate'.",
-            "Received: 3. In Python: What speaks against it is shown by grad_modifier='negate'.",
+            "Received: 3. What speaks against it is shown by --grad-modifier negate.",
         ),
         (
             "saliency",
             "Replace them by a ReLU, or take backprop_modifier=None.",
-            "Replace them by a ReLU, or leave --backprop out.",
+            "Replace them by a ReLU, or leave --backprop-modifier out.",
         ),
         (
             "layers",
@@ -64,7 +65,7 @@ def context(name: str, **given: Any) -> click.Context:
         (
             "cam",
             "Name the layer whose positions are weighed: penultimate_layer_idx.",
-            "Name the layer whose positions are weighed: --penultimate.",
+            "Name the layer whose positions are weighed: --conv-layer.",
         ),
         (
             "saliency",
@@ -90,6 +91,20 @@ def context(name: str, **given: Any) -> click.Context:
 )
 def test_advice_names_options(command: str, message: str, said: str) -> None:
     assert wording.on_command_line(message, context(command)) == said
+
+
+def test_an_option_that_the_method_does_not_take_is_not_advised() -> None:
+    message = "noise_scale is one of range, absolute. Take noise_scale='range' or another grad_modifier."
+    made = context("explain")
+    made.meta[wording.TAKEN] = methods.given_by("smoothgrad")
+    assert wording.on_command_line(message, made) == (
+        "--option noise_scale is one of range, absolute. "
+        "In Python: Take noise_scale='range' or another grad_modifier."
+    )
+    made.meta[wording.TAKEN] = methods.given_by("saliency")
+    assert wording.on_command_line("Take another grad_modifier or reducer='max'.", made) == (
+        "Take another --grad-modifier or --option reducer=max."
+    )
 
 
 def test_probabilities_are_left_out_where_they_were_asked_for() -> None:

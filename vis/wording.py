@@ -32,6 +32,8 @@ _OPTIONS = {
     "steps": "--steps",
     "targets": "--target",
 }
+# In the `meta` of a context: which option gives an argument in this call, or "" for none.
+TAKEN = "vis.taken"
 _LOGITS = r"(?:model = )?vis\.linear_outputs(?:\(model\))?"
 # A value, or the code that an error shows; an apostrophe stands behind a letter.
 _QUOTED = r"(?<!\w)'[^']*'|(?<!\w)\"[^\"]*\"|`[^`]*`"
@@ -62,12 +64,13 @@ def _said(sentence: str, context: click.Context | None) -> str:
         said = _replaced(
             _LOGITS, "leave --probabilities out" if given else "choose a --layer before it", said
         )
-    for name, option in _OPTIONS.items():
-        if option in has:
+    for name, option in {**_OPTIONS, **(context.meta.get(TAKEN, {}) if context else {})}.items():
+        if option.split(" ")[0] in has:
+            gives = f"{option}=" if " " in option else f"{option} "
             said = _replaced(rf"(?:\b(?:take|pass) )?\b{name}=None\b", f"leave {option} out", said)
-            said = _replaced(rf"\b{name}='(?P<value>\w+)'", rf"{option} \g<value>", said)
-            said = _replaced(rf"\b{name}=(?=\S)", f"{option} ", said)
-            said = _replaced(rf"\b{name}\b", option, said) if "_" in name else said
+            said = _replaced(rf"\b{name}='(?P<value>\w+)'", rf"{gives}\g<value>", said)
+            said = _replaced(rf"(?<!--option )\b{name}=(?=\S)", gives, said)
+            said = _replaced(rf"(?<!--option )\b{name}\b", option, said) if "_" in name else said
     if _is_python(said) and "in Python" not in said:
         return f"In Python: {sentence}"
     return said
@@ -81,7 +84,7 @@ def _replaced(pattern: str, new: str, sentence: str) -> str:
 
 
 def _is_python(sentence: str) -> bool:
-    bare = re.sub(_QUOTED, "''", sentence)
+    bare = re.sub(rf"{_QUOTED}|--option \w+=?", "''", sentence)
     words = re.findall(r"[a-z]+_\w+", bare)
     return bool(re.search(_PYTHON, bare)) or (bool(words) and not _arguments().isdisjoint(words))
 

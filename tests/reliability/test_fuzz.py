@@ -529,15 +529,31 @@ def desk(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 _PLACES = "model.keras model.h5 half.keras a.png half.png words.txt photos empty maps.zarr".split()
 _WORDS = [
     *("0", "1", "2", "-1", "3", "0.5", "nan", "inf", "-inf", "1e400", "x", "", " ", "-", "--", "--=", "-x"),
+    *("smoothgrad", "seed=1", "reducer=", "=", "8x8"),
     *("conv", "end", "-2", "conv/", "/", "guided", "rectified", "absolute", "fourier", "pixels", "resnet50"),
-    *("saliency", "gradcam", "occlusion", "\u00e9\u4e2d", "\U0001f600", "%s{}", "a" * 300, "\n", ".."),
+    *(
+        "saliency",
+        "gradcam",
+        "occlusion",
+        "smoothgrad",
+        "seed=1",
+        "reducer=",
+        "=",
+        "8x8",
+        "\u00e9\u4e2d",
+        "\U0001f600",
+        "%s{}",
+        "a" * 300,
+        "\n",
+        "..",
+    ),
 ]
 # What a command needs first, so that some of the rest is looked at.
 _NEEDED = {
     "layers": ["model.keras"],
     "saliency": ["model.keras", "a.png"],
     "cam": ["model.keras", "a.png"],
-    "activation": ["model.keras", "--filter", "1"],
+    "activation": ["model.keras", "--target", "1"],
     "explain": ["model.keras", "photos", "-o", "new.zarr"],
     "show": ["maps.zarr"],
     "demo": [],
@@ -555,7 +571,7 @@ def random_arguments(seed: int) -> list[str]:
         option
         for parameter in cli.cli.commands[name].params
         if isinstance(parameter, click.Option)
-        for option in (*parameter.opts, *parameter.secondary_opts)
+        for option in (*parameter.opts, *parameter.secondary_opts, *getattr(parameter, "formerly", ()))
     ]
     arguments = list(_NEEDED[name]) if random.integers(3) else []
     for _ in range(random.integers(0, 4)):

@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
+from vis import wording
 from vis.cli.app import Stopped, check_zarr, on_terminal, start_tensorflow
-from vis.cli.methods import METHODS, OWN, converted, named_options
+from vis.cli.methods import METHODS, OWN, converted, given_by, named_options
 from vis.cli.options import (
     ASKED_OPTIONS,
     BACKPROP_OPTION,
@@ -121,6 +122,7 @@ def explain(
     """
     own = {name: options.pop(name) for name in OWN}
     chosen = named_options(method, own, more)
+    click.get_current_context().meta[wording.TAKEN] = given_by(method)
     if len(targets) > 1:
         raise click.UsageError(
             f"vis explain explains one target at a time. Received: {', '.join(map(str, targets))}. Run it "

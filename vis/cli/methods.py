@@ -70,6 +70,13 @@ def takers(argument: str) -> str:
     return ", ".join(name for name, method in METHODS.items() if argument in method.options)
 
 
+def given_by(method: str) -> dict[str, str]:
+    """Return the option that gives each argument of the explainers; "" where a method does not take it."""
+    taken = METHODS[method].options
+    names = dict.fromkeys(name for each in METHODS.values() for name in each.options)
+    return {name: OWN.get(name, f"--option {name}") if name in taken else "" for name in names}
+
+
 def named_options(method: str, own: Mapping[str, Any], more: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     """Return the arguments that the options of a command give to an explainer, by their names in Python.
 
