@@ -18,6 +18,7 @@ ROOMS = [
     "wording",
     "question",
     "describe",
+    "reports",
     "demo",
     "utils",
     "metrics",

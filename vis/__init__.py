@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from vis.backprop_modifiers import BackpropModifier
     from vis.losses import ActivationMaximization, Loss
     from vis.models import linear_outputs
+    from vis.reports import report
     from vis.visualization import (
         get_num_filters,
         visualize_activation,
@@ -76,6 +77,7 @@ __all__ = [
     "get_num_filters",
     "linear_outputs",
     "overlay",
+    "report",
     "visualize_activation",
     "visualize_activation_with_losses",
     "visualize_cam",
@@ -103,6 +105,7 @@ _ROOMS = {
     "vis.backprop_modifiers": ["BackpropModifier"],
     "vis.losses": ["ActivationMaximization", "Loss"],
     "vis.models": ["linear_outputs"],
+    "vis.reports": ["report"],
     "vis.visualization": [
         "get_num_filters",
         "overlay",
@@ -130,6 +133,7 @@ _MODULES = (
     "parameterizations",
     "plotting",
     "regularizers",
+    "reports",
     "typing",
     "utils",
     "visualization",

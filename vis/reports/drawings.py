@@ -1,0 +1,185 @@
+"""Rows of a run as small pictures: the input, its map, the map over it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vis import files, maps, plotting
+from vis.errors import InputError
+from vis.plotting.over import as_picture
+from vis.reports.run import Row, Run
+
+Picture = npt.NDArray[np.uint8]
+# A series is drawn as a band of this many pixels, a volume by this many slices.
+_BAND, _SLICES = 32, 9
+_FITS = ("crop", "pad", "stretch")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are coloured, see `vis.plotting.colorize`."""
+
+    cmap: str | None = None
+    clip_percentile: float = 1
+    signed: bool | None = None
+    absolute: bool = False
+
+    def options(self) -> dict[str, Any]:
+        return vars(self)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn of a row.
+
+    Attributes:
+        panels: pictures by what they show, RGB.
+        problem: what could not be drawn, in words, or nothing.
+    """
+
+    panels: Mapping[str, Picture]
+    problem: str = ""
+
+
+class Inputs:
+    """The pictures that a run has explained, as the model saw them.
+
+    Args:
+        run: the run.
+        images: the folder of the pictures, or an array or a sequence with a picture for each row; None for
+            the folder that the run names.
+
+    Attributes:
+        problem: why there are none, or nothing.
+
+    Raises:
+        InputError: if `images` is no folder, or has too few pictures.
+    """
+
+    def __init__(self, run: Run, images: Any = None) -> None:
+        self._arrays: Any = None
+        self._folder: Path | None = None
+        self.problem = ""
+        if images is not None and not isinstance(images, str | os.PathLike):
+            if len(images) < run.count:
+                raise InputError(
+                    f"There is a picture for each map. Received: {len(images)} pictures for {run.count} maps."
+                )
+            self._arrays = images
+            return
+        said = run.source.get("folder") if images is None else images
+        if said is None:
+            self.problem = (
+                "The run does not say where its inputs lie, so the maps stand alone. Pass images (--images "
+                "FOLDER) to show the pictures, too."
+            )
+        elif not Path(said).is_dir():
+            if images is not None:
+                raise InputError(f"There is no folder of pictures {str(said)!r}.")
+            self.problem = (
+                f"The folder {str(said)!r} of the pictures is not there any more, so the maps stand alone. "
+                "Pass images (--images FOLDER) to say where it is now."
+            )
+        else:
+            self._folder = Path(said)
+        fit = run.source.get("fit")
+        self._fit = fit if fit in _FITS else "crop"
+
+    def picture(self, row: Row, shape: tuple[int, int]) -> Any:
+        """Return the picture of a row, `(height, width, channels)`, or None if there is none.
+
+        Args:
+            row: the row.
+            shape: the height and width of its map.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        if self._arrays is not None:
+            return np.asarray(self._arrays[row.number])
+        if self._folder is None:
+            return None
+        # A list of names that leads out of the folder is none of this library's.
+        if Path(row.name).is_absolute() or ".." in Path(row.name).parts:
+            raise InputError(f"{row.name!r} lies outside the folder of the pictures.")
+        picture = files.load_image(self._folder / row.name, (*shape, 3), self._fit)
+        return np.rint(picture).astype(np.uint8)
+
+
+def drawing(row: Row, inputs: Inputs, look: Look) -> Drawing:
+    """Return what is drawn of a row."""
+    panels: dict[str, Picture] = {}
+    problems = []
+    for name, held in row.maps.items():
+        title = "map" if name == "maps" else f"map of {name.removeprefix('maps_')}"
+        values = flat(held)
+        if values is None:
+            problems.append(f"A map of shape {held.shape} cannot be drawn.")
+            continue
+        coloured = plotting.colorize(values, **look.options())
+        if not _is_picture(held.shape) or len(row.maps) > 1:
+            panels[title] = coloured
+            continue
+        image = None
+        try:
+            image = inputs.picture(row, (values.shape[0], values.shape[1]))
+            if image is not None:
+                over = plotting.overlay_map(image, values, **look.options())
+                shown = as_picture(image, values.shape)
+                panels |= {"input": shown, title: coloured, f"{title} over input": over}
+        except InputError as error:
+            problems.append(str(error))
+        panels.setdefault(title, coloured)
+    return Drawing(panels, " ".join(problems))
+
+
+def flat(held: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+    """Return a map as values of a picture, or None if it is none that can be drawn.
+
+    A map of features or steps becomes a band from left to right, one of steps and channels has a row for
+    each channel, a volume is drawn by up to nine slices side by side. Channels of pictures are averaged.
+    """
+    if not held.size:
+        return None
+    if _is_picture(held.shape):
+        return _without_channels(held)
+    if held.ndim == 1 or (held.ndim == 2 and held.shape[1] == 1):
+        return _band(held.reshape(1, -1))
+    if held.ndim == 2:
+        return _band(held.T)
+    if held.ndim == 4:
+        chosen = np.unique(np.linspace(0, len(held) - 1, min(len(held), _SLICES)).round().astype(int))
+        return _tiled([held[number].mean(axis=-1) for number in chosen])
+    return None
+
+
+def _is_picture(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3
+
+
+def _without_channels(held: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    first = held.shape[0] == 1 and held.shape[-1] != 1
+    return np.asarray(maps.reduce_channels(held, 0 if first else -1, "mean"))
+
+
+def _band(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return rows, each as high as a band needs, whose steps are as wide as they are few."""
+    high, wide = max(1, _BAND // rows.shape[0]), max(1, 4 * _BAND // rows.shape[1])
+    return rows.repeat(high, axis=0).repeat(wide, axis=1)
+
+
+def _tiled(slices: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Return slices side by side, in rows of three."""
+    columns = min(3, len(slices))
+    blank = np.zeros_like(slices[0])
+    cells = [*slices, *[blank] * (-len(slices) % columns)]
+    return np.concatenate(
+        [np.concatenate(cells[start : start + columns], axis=1) for start in range(0, len(cells), columns)]
+    )

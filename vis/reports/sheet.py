@@ -1,0 +1,144 @@
+"""Contact sheets of a run: PNG pictures with captions, a page after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from vis import files
+from vis.attributions.base import whole
+from vis.errors import SkippedWarning, warn
+from vis.plotting.lettering import font
+from vis.reports.drawings import Inputs, drawing
+from vis.reports.labels import Labels
+from vis.reports.page import chosen, look_of
+from vis.reports.run import Row, Run
+
+# In pixels: between and around the cells, between the pictures of a cell, and a line of its caption.
+_GAP, _SEAM, _LINE = 14, 2, 15
+_GROUND, _INK, _SOFT, _EMPTY = "white", "#1b1d21", "#565c66", "#e4e4e0"
+
+
+def sheets(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] = "sheet.png",
+    *,
+    images: Any = None,
+    labels: Labels | None = None,
+    names: Sequence[str] | None = None,
+    first: int = 0,
+    count: int | None = 48,
+    columns: int = 8,
+    rows: int = 6,
+    size: int = 112,
+    cmap: str | None = None,
+    clip_percentile: float = 1,
+    signed: bool | None = None,
+    absolute: bool = False,
+) -> list[Path]:
+    """Write contact sheets of the maps of a run: the input and the map over it, with a caption.
+
+    The caption is the file name, and the predicted class, the target if it is another one, and the score.
+    Without the pictures, the maps stand alone.
+
+    Args:
+        path: the folder of the group that `Explainer.write` or `vis explain` has written.
+        output: the PNG file; with more cells than fit on one, `sheet-1.png`, `sheet-2.png` and so on.
+        images, labels, names, first, count, cmap, clip_percentile, signed, absolute: see `vis.report`.
+        columns, rows: the cells of a sheet.
+        size: the longest side of a picture in pixels. Smaller ones are enlarged by a whole number.
+
+    Returns:
+        the files.
+
+    Raises:
+        InputError: if there is no such run, an argument does not fit it, or a file cannot be written.
+
+    Warns:
+        SkippedWarning: if the pictures cannot be found, and the maps stand alone.
+    """
+    run = Run(path, names, labels)
+    columns, rows, size = whole("columns", columns), whole("rows", rows), whole("size", size)
+    inputs, drawn = Inputs(run, images), chosen(run, first, count)
+    if inputs.problem:
+        warn(inputs.problem, SkippedWarning)
+    look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
+    output, pages = Path(output), -(-len(drawn) // (columns * rows))
+    found = ((row, drawing(row, inputs, look).panels) for row in run.rows(drawn, only=True))
+    cells = (_cell(run, row, [*_shown(panels)], size) for row, panels in found)
+    written = []
+    for page in range(pages):
+        target = output if pages == 1 else output.with_stem(f"{output.stem}-{page + 1}")
+        files.save_picture(target, np.asarray(_sheet([*islice(cells, columns * rows)], columns)))
+        written.append(target)
+    return written
+
+
+def _shown(panels: Any) -> Iterator[Any]:
+    """Yield the pictures of a cell: the input and the map over it, or maps alone."""
+    over = [title for title in panels if title.endswith("over input")]
+    for title, picture in panels.items():
+        if not over or title == "input" or title in over:
+            yield picture
+
+
+def _cell(run: Run, row: Row, pictures: Sequence[Any], size: int) -> Image.Image:
+    scaled = [_fitted(Image.fromarray(picture), size) for picture in pictures]
+    if not scaled:
+        scaled = [Image.new("RGB", (size, size), _EMPTY)]
+    width = max(sum(each.width + _SEAM for each in scaled) - _SEAM, size)
+    cell = Image.new("RGB", (width, size + 2 * _LINE + 6), _GROUND)
+    x = 0
+    for each in scaled:
+        cell.paste(each, (x, size - each.height))
+        x += each.width + _SEAM
+    draw = ImageDraw.Draw(cell)
+    draw.text((0, size + 3), _cut(row.name, font(11), width, keep_end=True), _INK, font(11))
+    draw.text((0, size + 3 + _LINE), _cut(_told(run, row), font(11), width), _SOFT, font(11))
+    return cell
+
+
+def _told(run: Run, row: Row) -> str:
+    if row.skipped is not None:
+        return "skipped"
+    score = "" if row.score is None else f"{row.score:.4g}"
+    about = row.target if row.prediction is None else row.prediction
+    name = run.label(about) or ("" if about is None else str(about))
+    if row.equal is False:
+        name += f", not {run.label(row.target) or row.target}"
+    return "  ".join(part for part in (name, score) if part)
+
+
+def _fitted(picture: Image.Image, size: int) -> Image.Image:
+    """Return a picture with its longest side at most some size, enlarged by a whole number if it is small."""
+    times = size // max(picture.size)
+    if times > 1:
+        return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+    picture.thumbnail((size, size), Image.Resampling.BOX)
+    return picture
+
+
+def _cut(text: str, letters: ImageFont.FreeTypeFont, width: int, keep_end: bool = False) -> str:
+    """Return a line that is no wider than a cell; of a file name, the end tells more than the beginning."""
+    text = " ".join(text.split())
+    if letters.getlength(text) <= width:
+        return text
+    while text and letters.getlength(f"…{text}") > width:
+        text = text[1:] if keep_end else text[:-1]
+    return f"…{text}" if keep_end else f"{text}…"
+
+
+def _sheet(cells: Sequence[Image.Image], columns: int) -> Image.Image:
+    wide, high = max(cell.width for cell in cells), cells[0].height
+    across, down = min(columns, len(cells)), -(-len(cells) // columns)
+    sheet = Image.new("RGB", (across * (wide + _GAP) + _GAP, down * (high + _GAP) + _GAP), _GROUND)
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, columns)
+        sheet.paste(cell, (_GAP + column * (wide + _GAP), _GAP + row * (high + _GAP)))
+    return sheet
