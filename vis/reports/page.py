@@ -285,7 +285,7 @@ def _panels(found: Drawing, size: int) -> str:
 def _image(picture: Picture, title: str, size: int) -> str:
     """Return an element with a picture inside, smaller if it is larger than some size."""
     image = Image.fromarray(picture)
-    image.thumbnail((size, size), Image.Resampling.BOX)
+    image.thumbnail((size, size))
     # Few pixels are shown as they are, without what a lossy format adds to them.
     small = image.width * image.height <= 64 * 64
     kind, options = ("PNG", _EXACT) if small else ("JPEG", _LOSSY)

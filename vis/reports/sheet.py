@@ -120,7 +120,7 @@ def _fitted(picture: Image.Image, size: int) -> Image.Image:
     times = size // max(picture.size)
     if times > 1:
         return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
-    picture.thumbnail((size, size), Image.Resampling.BOX)
+    picture.thumbnail((size, size))
     return picture
 
 
