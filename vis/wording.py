@@ -14,6 +14,7 @@ _OPTIONS = {
     "backprop_modifier": "--backprop-modifier",
     "baseline": "--baseline",
     "batch_size": "--batch-size",
+    "clip_percentile": "--clip-percentile",
     "conv_layer": "--conv-layer",
     "filter_indices": "--target",
     "fit": "--fit",

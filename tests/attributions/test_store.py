@@ -140,6 +140,9 @@ def test_several_inputs_have_a_map_each(tmp_path: Path) -> None:
     held = group(tmp_path / "maps.zarr")
     images, tables = explainer(given, 1)
     np.testing.assert_array_equal(held["maps_image"][:], images)
+    np.testing.assert_array_equal(store.read(tmp_path / "maps.zarr", name="maps_table"), tables)
+    with pytest.raises(InputError, match=r"no array 'maps'.*'maps_image', 'maps_table'"):
+        store.read(tmp_path / "maps.zarr")
     np.testing.assert_array_equal(held["maps_table"][:], tables)
 
 
@@ -344,6 +347,12 @@ def test_reading(model: keras.Model, tmp_path: Path) -> None:
     explainer.write(X, tmp_path / "maps", Y, progress=False)
     np.testing.assert_array_equal(store.read(tmp_path / "maps", 4, 6), explainer(X, Y)[4:10])
     np.testing.assert_array_equal(store.read(tmp_path / "maps", 20), explainer(X, Y)[20:])
+    np.testing.assert_array_equal(store.read(tmp_path / "maps", 4, 6, name="targets"), Y[4:10])
+    for name in ("scores", "predictions"):
+        expected = group(tmp_path / "maps")[name][:]
+        np.testing.assert_array_equal(store.read(tmp_path / "maps", name=name), expected)
+    with pytest.raises(InputError, match=r"no array 'score'\. Did you mean 'scores'"):
+        store.read(tmp_path / "maps", name="score")
     with pytest.raises(InputError, match="has 22 maps"):
         store.read(tmp_path / "maps", 22)
     with pytest.raises(InputError, match="holds no explanations"):

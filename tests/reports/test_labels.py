@@ -74,8 +74,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_every_class_that_occurs_has_a_name() -> None:
     check_labels(NAMES, [0, 2])
-    words = (
-        r"There are 3 names, of the classes 0 to 2, and none for class 5; the largest class that occurs is 7"
-    )
+    words = r"classes 0 to 2 \(3 in all\), and none for class 5; the largest class that occurs is 7"
     with pytest.raises(InputError, match=words):
         check_labels(NAMES, [0, 5, 7])

@@ -219,7 +219,7 @@ def test_what_is_wrong(run: Callable[..., Path], tmp_path: Path) -> None:
         ({"first": 6}, "has 6 maps"),
         ({"count": 0}, "count is a whole number of at least 1"),
         ({"size": 0}, "size is a whole number of at least 1"),
-        ({"labels": ["a"]}, "There are 1 names"),
+        ({"labels": ["a"]}, "for the classes 0 to 0"),
         ({"output": tmp_path / "report.csv"}, "with a .csv beside it"),
         ({"clip_percentile": 100}, "clip_percentile"),
     ]:

@@ -12,11 +12,10 @@ import pytest
 import zarr
 from keras import layers
 
+from tests.reports.conftest import BROKEN, CLASSES, NAMES, TARGETS, model_of
 from vis.attributions import Saliency, groups
 from vis.errors import InputError
 from vis.reports.run import Run
-
-from tests.reports.conftest import BROKEN, CLASSES, NAMES, TARGETS, model_of
 
 N = len(NAMES)
 
@@ -108,7 +107,7 @@ def test_targets_in_other_forms(network: keras.Model, tmp_path: Path) -> None:
 def test_names(run: Callable[..., Path]) -> None:
     path = run()
     assert [row.name for row in Run(path, names=[*"abcdefg"]).rows(range(0))] == [*"abcdef"]
-    with pytest.raises(InputError, match=r"Received: 2 names for 6 maps"):
+    with pytest.raises(InputError, match=r"Received: 2 for 6 maps"):
         Run(path, names=["a", "b"])
     listing = path.with_name("maps.zarr.txt")
     listing.write_bytes(b"a\xff.png\n" + "\n".join(NAMES).encode())
@@ -116,7 +115,7 @@ def test_names(run: Callable[..., Path]) -> None:
     listing.write_text("one\x0btwo\u2028three\n" * 6)
     assert Run(path).name(5) == "one\x0btwo\u2028three", "only a line feed ends a name"
     listing.write_text("one\n")
-    with pytest.raises(InputError, match=r"'maps\.zarr\.txt' lists 1 names for 6 maps"):
+    with pytest.raises(InputError, match=r"'maps\.zarr\.txt' lists 1 for 6 maps"):
         Run(path)
 
 

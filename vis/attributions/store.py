@@ -27,7 +27,7 @@ from vis.attributions.batches import (
     sized,
 )
 from vis.attributions.groups import Group, Part, digest, opened
-from vis.errors import InputError, SkippedWarning, warn
+from vis.errors import InputError, SkippedWarning, did_you_mean, warn
 from vis.source import Source
 
 _BATCH = 64
@@ -125,22 +125,32 @@ def gather(
     group.finish()
 
 
-def read(path: str | os.PathLike[str], first: int = 0, count: int | None = None) -> npt.NDArray[np.float32]:
-    """Return maps that `write` has written, `(N, ...)`; of those that were skipped, zeros.
+def read(
+    path: str | os.PathLike[str], first: int = 0, count: int | None = None, *, name: str = "maps"
+) -> npt.NDArray[Any]:
+    """Return rows of an array that `write` has written, `(N, ...)`.
 
     Args:
         path: the group's folder.
         first: the first row.
         count: the number of rows, or None for all.
+        name: the array: `maps`, or `maps_NAME` of one of several inputs, float32, zeros for what was skipped;
+            or `scores` (NaN for what was skipped), `targets`, `predictions` (-1 for it), see `write`.
 
     Raises:
-        InputError: if there is no such group or row.
+        InputError: if there is no such group, array or row.
     """
     first = whole("first", first, 0)
     count = None if count is None else whole("count", count)
     try:
-        held = opened(path)["maps"]
-        rows = held[first : None if count is None else first + count]
+        arrays = dict(opened(path).arrays())
+        if arrays and name not in arrays:
+            raise InputError(
+                f"{os.fspath(path)!r} has no array {name!r}.{did_you_mean(name, arrays)} It has "
+                f"{', '.join(map(repr, sorted(arrays)))}."
+            )
+        held = arrays[name]
+        rows = np.asarray(held[first : None if count is None else first + count])
     except InputError:
         raise
     except Exception as error:  # whatever the bytes provoke
@@ -149,7 +159,7 @@ def read(path: str | os.PathLike[str], first: int = 0, count: int | None = None)
         ) from error
     if not len(rows):
         raise InputError(f"{os.fspath(path)!r} has {held.shape[0]} maps. Received: the first is {first}.")
-    return np.asarray(np.nan_to_num(rows, nan=0.0), np.float32)
+    return np.nan_to_num(rows, nan=0.0).astype(np.float32) if name.split("_")[0] == "maps" else rows
 
 
 def _digest_of_targets(part: Part) -> str:

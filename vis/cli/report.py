@@ -8,13 +8,25 @@ from typing import Any
 
 import click
 
-from vis.cli.app import Command, check_zarr, cli, start_tensorflow
-from vis.cli.options import path_argument
+from vis.cli.app import Command, check_zarr, cli, on_terminal, start_tensorflow
+from vis.cli.options import example, output_option, path_argument
+
+
+def count_option(name: str, default: int, help: str) -> Any:
+    """Return the option of a whole number of at least 1."""
+    kind = click.IntRange(min=1)
+    return click.option(f"--{name}", type=kind, metavar="N", default=default, show_default=True, help=help)
+
 
 # What `vis show` and `vis report` draw of a run, and how.
 RUN_OPTIONS = (
     click.option(
-        "--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first map drawn."
+        "--first",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=0,
+        show_default=True,
+        help="The first row that is drawn.",
     ),
     click.option(
         "--images",
@@ -32,6 +44,7 @@ RUN_OPTIONS = (
     click.option(
         "--clip-percentile",
         type=float,
+        metavar="PERCENT",
         default=1,
         show_default=True,
         help="Percent of each map's values that may lie beyond the end of the colours.",
@@ -45,38 +58,42 @@ RUN_OPTIONS = (
 )
 
 
-def output_option(name: str, words: str) -> Callable[[Any], Any]:
-    """Return the option of the file that is written."""
-    path = click.Path(path_type=Path)
-    return click.option("-o", "--output", type=path, default=name, show_default=True, help=words)
+def run_command(*options: Any, shown: str) -> Callable[[Any], Any]:
+    """Make a command of a function of a run, with the options above and some of its own.
+
+    Args:
+        options: its own.
+        shown: the line of its example.
+    """
+
+    def decorate(function: Any) -> Any:
+        for option in reversed((path_argument("maps", "existing"), *options, *RUN_OPTIONS)):
+            function = option(function)
+        return cli.command(cls=Command, epilog=example(shown))(function)
+
+    return decorate
 
 
-def run_command(function: Callable[..., None]) -> Any:
-    """Make a command of a function of a run, with the options above."""
-    for option in reversed((path_argument("maps", "existing"), *RUN_OPTIONS)):
-        function = option(function)
-    return cli.command(cls=Command)(function)
-
-
-@run_command
-@output_option("report.html", "The HTML file.")
-@click.option(
-    "--count", type=click.IntRange(min=1), default=1000, show_default=True, help="How many maps at most."
-)
-@click.option("--all", "everything", is_flag=True, help="Draw all maps, however many.")
-@click.option(
-    "--size", type=click.IntRange(min=16), default=144, show_default=True, help="Longest side of a picture."
+@run_command(
+    output_option(
+        "The HTML file to write, and the table beside it.", default="report.html", show_default=True
+    ),
+    count_option("count", 1000, "How many rows are drawn at most; the table has all."),
+    click.option("--all", "everything", is_flag=True, help="Draw all rows, however many."),
+    count_option("size", 144, "The longest side of a picture in pixels."),
+    shown="vis report maps.zarr -o report.html --labels imagenet_class_index.json",
 )
 def report(maps: Path, output: Path, count: int, everything: bool, **options: Any) -> None:
     """Write one HTML file with the MAPS that `vis explain` has written, to open offline or to mail.
 
-    It shows the input, its map and the map over the input, with file name, predicted class, score and target,
-    sorts and filters, and lists what was skipped. A table of all rows (.csv) is written beside it.
+    It shows each input, its map and the map over the input, with file name, predicted class, score and
+    target; the reader can sort and search. What was skipped is listed. A table of all rows (.csv) is written
+    beside it.
     """
     check_zarr()
     start_tensorflow()
     from vis.reports import report
 
-    report(maps, output, count=None if everything else count, **options)
+    report(maps, output, count=None if everything else count, progress=on_terminal(), **options)
     size = output.stat().st_size / 1e6
-    click.echo(f"{maps} -> {output} ({size:.1f} MB), {output.with_suffix('.csv')}")
+    click.echo(f"{maps} -> {output} ({size:.1f} MB) and {output.with_suffix('.csv')}")

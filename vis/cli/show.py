@@ -8,19 +8,16 @@ from typing import Any
 import click
 
 from vis.cli.app import check_zarr, start_tensorflow
-from vis.cli.report import output_option, run_command
+from vis.cli.options import output_option
+from vis.cli.report import count_option, run_command
 
 
-@run_command
-@output_option("sheet.png", "The PNG file.")
-@click.option(
-    "--count", type=click.IntRange(min=1), default=48, show_default=True, help="How many maps at most."
-)
-@click.option(
-    "--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Maps side by side."
-)
-@click.option(
-    "--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Rows of maps on one sheet."
+@run_command(
+    output_option("The PNG file to write.", default="sheet.png", show_default=True),
+    count_option("count", 48, "How many maps are drawn at most."),
+    count_option("columns", 8, "How many maps stand side by side."),
+    count_option("rows", 6, "How many rows of maps a sheet has."),
+    shown="vis show maps.zarr -o sheet.png --labels names.txt",
 )
 def show(maps: Path, output: Path, first: int, **options: Any) -> None:
     """Draw contact sheets of the MAPS that `vis explain` has written, with captions.
@@ -32,5 +29,5 @@ def show(maps: Path, output: Path, first: int, **options: Any) -> None:
     from vis.reports import sheets
 
     written = sheets(maps, output, first=first, **options)
-    shown = str(written[0]) if len(written) == 1 else f"{written[0]} to {written[-1].name}"
-    click.echo(f"{maps} from map {first} on -> {shown}")
+    names = str(written[0]) if len(written) == 1 else f"{written[0]} to {written[-1]}"
+    click.echo(f"{maps} from row {first} on -> {names}")

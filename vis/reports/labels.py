@@ -51,9 +51,9 @@ def check_labels(labels: Mapping[int, str], classes: Sequence[int]) -> None:
     missing = [number for number in classes if number not in labels]
     if missing:
         raise InputError(
-            f"There are {len(labels)} names, of the classes {min(labels)} to {max(labels)}, and none for "
-            f"class {missing[0]}; the largest class that occurs is {classes[-1]}. Pass the names of this "
-            "model's classes."
+            "Each class that occurs has a name. Received: names for the classes "
+            f"{min(labels)} to {max(labels)} ({len(labels)} in all), and none for class {missing[0]}; the "
+            f"largest class that occurs is {classes[-1]}. Pass the names of this model's classes."
         )
 
 

@@ -96,7 +96,7 @@ class Run:
         if self._names is not None and len(self._names) < self.count:
             where = f"{self.listing.name!r} lists" if names is None else "Received:"
             raise InputError(
-                f"There is a name for each map. {where} {len(self._names)} names for {self.count} maps in "
+                f"There is a name for each map. {where} {len(self._names)} for {self.count} maps in "
                 f"{str(path)!r}."
             )
         predictions = self._numbers("predictions", slice(0, self.count))
