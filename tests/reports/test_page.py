@@ -167,6 +167,12 @@ def test_a_part_of_the_rows(run: Callable[..., Path], tmp_path: Path) -> None:
     assert len(whole.cards()) == 5
 
 
+def test_a_run_that_names_no_folder(run: Callable[..., Path]) -> None:
+    page = Page(vis.report(run(source=False), progress=False))
+    (note,) = page.all("p", **{"class": "note"})
+    assert "does not say where its inputs lie, so the maps stand alone" in note["text"]
+
+
 def test_lost_pictures_are_told_and_the_maps_shown(run: Callable[..., Path], pictures: Path) -> None:
     path = run()
     pictures.rename(pictures.with_name("moved"))
@@ -208,8 +214,9 @@ def test_maps_that_are_none_of_pictures(tmp_path: Path, shape: tuple[int, ...]) 
     network = model_of(layers.Input(shape), layers.Flatten(), layers.Dense(2))
     x = np.random.default_rng(0).random((3, *shape)).astype(np.float32)
     Saliency(network).write(x, tmp_path / "maps", progress=False)
-    with pytest.warns(SkippedWarning, match="does not say where its inputs lie"):
-        page = Page(vis.report(tmp_path / "maps", progress=False))
+    page = Page(vis.report(tmp_path / "maps", progress=False))
+    assert "input" not in page.all("p", **{"class": "legend"})[0]["text"]
+    assert not page.all("p", **{"class": "note"})
     assert [image["alt"] for image in page.all("img")] == ["", *["map"] * 3]
 
 

@@ -58,6 +58,7 @@ class Inputs:
 
     Attributes:
         problem: why there are none, or nothing.
+        lost: whether the run names a folder, which is not there.
 
     Raises:
         InputError: if `images` is no folder, or has too few pictures.
@@ -66,7 +67,7 @@ class Inputs:
     def __init__(self, run: Run, images: Any = None) -> None:
         self._arrays: Any = None
         self._folder: Path | None = None
-        self.problem = ""
+        self.problem, self.lost = "", False
         if images is not None and not isinstance(images, str | os.PathLike):
             if len(images) < run.count:
                 raise InputError(
@@ -77,12 +78,17 @@ class Inputs:
         said = run.source.get("folder") if images is None else images
         if said is None:
             self.problem = (
-                "The run does not say where its inputs lie, so the maps stand alone. Pass images (--images "
-                "FOLDER) to show the pictures, too."
+                ""
+                if not run.of_pictures
+                else (
+                    "The run does not say where its inputs lie, so the maps stand alone. Pass images (--images "
+                    "FOLDER) to show the pictures, too."
+                )
             )
         elif not Path(said).is_dir():
             if images is not None:
                 raise InputError(f"There is no folder of pictures {str(said)!r}.")
+            self.lost = True
             self.problem = (
                 f"The folder {str(said)!r} of the pictures is not there any more, so the maps stand alone. "
                 "Pass images (--images FOLDER) to say where it is now."

@@ -81,7 +81,7 @@ def report(
         InputError: if there is no such run, an argument does not fit it, or a file cannot be written.
 
     Warns:
-        SkippedWarning: if the pictures cannot be found, and the maps stand alone.
+        SkippedWarning: if the folder of the pictures is not there any more, and the maps stand alone.
     """
     from tqdm import tqdm
 
@@ -93,14 +93,12 @@ def report(
     table_path = output.with_suffix(".csv")
     if table_path == output:
         raise InputError(f"The report is an HTML file, with a .csv beside it. Received: {str(output)!r}.")
-    if inputs.problem:
-        warn(inputs.problem, SkippedWarning)
     page = _Page(run, inputs, look, drawn, table_path.name)
     before, after = page.frame()
     bar = tqdm(total=run.count, unit="map", disable=not progress, delay=1, leave=False)
     with (
-        files.written(output) as temporary,
         files.written(table_path) as temporary_table,
+        files.written(output) as temporary,
         ThreadPoolExecutor() as threads,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as html,
         temporary_table.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as csv,
@@ -116,6 +114,8 @@ def report(
             html.writelines(threads.map(partial(page.card, size=size), shown))
             bar.update(len(batch))
         html.write(after)
+    if inputs.lost:
+        warn(inputs.problem, SkippedWarning)
     return output
 
 

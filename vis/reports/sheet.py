@@ -61,13 +61,11 @@ def sheets(
         InputError: if there is no such run, an argument does not fit it, or a file cannot be written.
 
     Warns:
-        SkippedWarning: if the pictures cannot be found, and the maps stand alone.
+        SkippedWarning: if the folder of the pictures is not there any more, and the maps stand alone.
     """
     run = Run(path, names, labels)
     columns, rows, size = whole("columns", columns), whole("rows", rows), whole("size", size)
     inputs, drawn = Inputs(run, images), chosen(run, first, count)
-    if inputs.problem:
-        warn(inputs.problem, SkippedWarning)
     look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
     output, pages = Path(output), -(-len(drawn) // (columns * rows))
     found = ((row, drawing(row, inputs, look).panels) for row in run.rows(drawn, only=True))
@@ -77,6 +75,8 @@ def sheets(
         target = output if pages == 1 else output.with_stem(f"{output.stem}-{page + 1}")
         files.save_picture(target, np.asarray(_sheet([*islice(cells, columns * rows)], columns)))
         written.append(target)
+    if inputs.lost:
+        warn(inputs.problem, SkippedWarning)
     return written
 
 
