@@ -13,11 +13,12 @@ from vis import models
 from vis.backend import Rule
 from vis.errors import ModifierError
 from vis.registry import Registry
+from vis.reprs import TypedRepr
 from vis.words import BackpropModifierName
 
 
 @dataclass(frozen=True, repr=False)
-class BackpropModifier:
+class BackpropModifier(TypedRepr):
     """A rule for the derivative of activations.
 
     Called with a model, it returns the modified model: a `keras.Model` over the same layers and
@@ -48,9 +49,8 @@ class BackpropModifier:
         return models.modified(model, self.name, self.rule)
 
     def __repr__(self) -> str:
-        if self.name in names() and get(self.name) is self:
-            return f"vis.backprop_modifiers.get({self.name!r})"
-        return f"BackpropModifier({self.name!r}, {getattr(self.rule, '__qualname__', repr(self.rule))})"
+        name = _registry.name_of(self)
+        return super().__repr__() if name is None else f"vis.backprop_modifiers.get({name!r})"
 
 
 # What `get` takes, and what an option `backprop_modifier` takes.

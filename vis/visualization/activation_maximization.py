@@ -18,7 +18,7 @@ from vis.losses import ActivationMaximization, Loss, LPNorm, TotalVariation
 from vis.optimizer import Optimizer
 from vis.parameterizations import Parameterization
 from vis.source import Losses, ModelOrInputs
-from vis.typing import Filters, Inputs, Layer
+from vis.typing import Filters, Layer
 from vis.visualization.preparation import either
 from vis.words import ParameterizationName
 
@@ -31,7 +31,7 @@ def visualize_activation(
     layer_idx: Layer,
     filter_indices: Filters = None,
     wrt_tensor: Layer | None = None,
-    seed_input: Inputs | None = None,
+    seed_input: npt.ArrayLike | None = None,
     input_range: tuple[float, float] = (0, 255),
     backprop_modifier: BackpropModifierLike = None,
     grad_modifier: GradModifierLike = None,
@@ -149,7 +149,7 @@ def visualize_activation_with_losses(
     input_tensor: ModelOrInputs,
     losses: Losses,
     wrt_tensor: Layer | None = None,
-    seed_input: Inputs | None = None,
+    seed_input: npt.ArrayLike | None = None,
     input_range: tuple[float, float] = (0, 255),
     *,
     grad_modifier: GradModifierLike = None,
