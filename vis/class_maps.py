@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vis import backend, maps, models
 from vis.errors import InputError, StretchedMapWarning, warn
 from vis.graph import Graph, Positions
-from vis.models import Weighed
+from vis.models import Weighted
 
 Array = npt.NDArray[Any]
 Grid = tuple[int, int]
@@ -47,10 +47,10 @@ def checked_grid(grid: Any) -> Grid | None:
     return height, width
 
 
-def weighed(
-    model: Any, specs: Sequence[backend.Spec], named: Any, end: Any, grid: Grid | None, argument: str
-) -> list[Weighed]:
-    """Return what a class activation map weighs.
+def weighted_layers(
+    model: Any, specs: Sequence[backend.Spec], named: Any, end: Any, grid: Grid | None
+) -> list[Weighted]:
+    """Return the layers whose feature maps a class activation map weights.
 
     Args:
         model: the model.
@@ -58,7 +58,6 @@ def weighed(
         named: the layer that the user has named, or None for those that the model's graph shows.
         end: the layer whose output is explained, or None for the model's outputs.
         grid: rows and columns of tokens, where the computation does not show them.
-        argument: what the caller calls `named`, for messages.
 
     Raises:
         LayerError: if no layer has positions, or the named one has none.
@@ -71,9 +70,9 @@ def weighed(
         known = _found.setdefault(graph, {})
         if key not in known:
             reading = models.Reading(models.unmodified(model)[0], graph, grid)
-            made = reading.default(end, argument) if named is None else [reading.named(named)]
+            made = reading.default(end, "conv_layer") if named is None else [reading.named(named)]
             known[key] = [(_recalled(layer.point), layer.over) for layer in made]
-    return [Weighed(point(), over) for point, over in known[key]]
+    return [Weighted(point(), over) for point, over in known[key]]
 
 
 def _recalled(point: Any) -> Callable[[], Any]:
@@ -92,7 +91,7 @@ class Laid:
         self._arrays = arrays
         self._maps: dict[int, Array] = {}
 
-    def add(self, layer: Weighed, gradient: Array, features: Array, heat: Heat) -> None:
+    def add(self, layer: Weighted, gradient: Array, features: Array, heat: Heat) -> None:
         """Add the map of a layer.
 
         Args:
@@ -112,7 +111,7 @@ class Laid:
                 )
             self._add(index, placed(small, found, self._sizes(index, found)))
 
-    def add_empty(self, layer: Weighed) -> None:
+    def add_empty(self, layer: Weighted) -> None:
         """Add the map of a layer for an empty batch."""
         for index, found in layer.over.items():
             self._add(index, np.zeros((0, *self._sizes(index, found))))

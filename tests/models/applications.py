@@ -1,4 +1,4 @@
-"""The layer that a class activation map weighs in each model of `keras.applications`; guided's reach.
+"""The layer that a class activation map weights in each model of `keras.applications`; guided's reach.
 
 `python -m tests.models.applications` prints the table of docs/explainers/class-activation.md.
 """
@@ -41,13 +41,13 @@ def row(name: str) -> Row:
     """Return the row of a model with random weights."""
     model = getattr(keras.applications, name)(weights=None, input_shape=(SIDE, SIDE, 3))
     graph = models.read(model)
-    (weighed,) = Reading(model, graph).default(None, "conv_layer")
-    ((_, found),) = weighed.over.items()
+    (weighted,) = Reading(model, graph).default(None, "conv_layer")
+    ((_, found),) = weighted.over.items()
     assert not found.lost, (name, found.lost)
     activations = find_activations(graph, graph.inputs, graph.outputs)
-    shape = models.output_shape(weighed.point)
+    shape = models.output_shape(weighted.point)
     assert shape is not None
-    return Row(name, weighed.point.name, shape[1:], len(activations.found), len(activations.missed))
+    return Row(name, weighted.point.name, shape[1:], len(activations.found), len(activations.missed))
 
 
 def main(chosen: Any = None) -> None:

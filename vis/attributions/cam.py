@@ -15,7 +15,7 @@ from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import GradientError
-from vis.models import Weighed
+from vis.models import Weighted
 from vis.typing import Layer
 
 __all__ = ["ClassActivation", "GradCAM", "GradCAMPlusPlus", "LayerCAM"]
@@ -78,7 +78,7 @@ class ClassActivation(Explainer):
         self._named = None if conv_layer is None else models.find_layer(model, conv_layer)
         self.conv_layer = self._named
         if conv_layer is None and self.score.source.symbols is not None:
-            points = [layer.point for layer in self._weighed([])]
+            points = [layer.point for layer in self._weighted([])]
             self.conv_layer = points[0] if len(points) == 1 else points
 
     def _arguments(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class ClassActivation(Explainer):
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         laid = class_maps.Laid(arrays)
-        for layer in self._weighed(arrays):
+        for layer in self._weighted(arrays):
             found = self.score.gradients(arrays, targets, layer.point)
             (gradient,), (features,) = found.gradients, found.values
             if gradient is None:
@@ -96,17 +96,17 @@ class ClassActivation(Explainer):
 
     def empty(self, arrays: Arrays) -> Arrays:
         laid = class_maps.Laid(arrays)
-        for layer in self._weighed(arrays):
+        for layer in self._weighted(arrays):
             laid.add_empty(layer)
         return laid.result(trailing=True)
 
-    def _weighed(self, arrays: Arrays) -> list[Weighed]:
+    def _weighted(self, arrays: Arrays) -> list[Weighted]:
         """Return the layers for inputs of the sizes of `arrays`, or of those that the model tells."""
         source = self.score.source
         specs = source.sized(arrays) if arrays else source.specs([])
         with source.tried(specs):
-            return class_maps.weighed(
-                source.anchor(), specs, self._named, self.score.layer, self.grid, "conv_layer"
+            return class_maps.weighted_layers(
+                source.anchor(), specs, self._named, self.score.layer, self.grid
             )
 
     def _positive(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:

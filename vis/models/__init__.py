@@ -23,7 +23,7 @@ from vis.models.folding import foldable, scaled_kernels
 from vis.models.linear import activation_name, linear_outputs, shared_copy
 from vis.models.masks import MaskMakers, Masks, makes_masks, mask_makers
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage
-from vis.models.positions import Reading, Weighed
+from vis.models.positions import Reading, Weighted
 from vis.models.probe import Probe, paths_of
 from vis.models.reading import read
 from vis.models.settings import Settings
@@ -36,7 +36,7 @@ __all__ = [
     "Probe",
     "Reading",
     "Settings",
-    "Weighed",
+    "Weighted",
     "activation_name",
     "check_data_format",
     "check_model",

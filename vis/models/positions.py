@@ -19,7 +19,7 @@ Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Weighted:
     """A layer that a class activation map is computed from.
 
     Args:
@@ -45,7 +45,7 @@ class Reading:
         self._paths = paths_of(model)
         self._geometries: dict[int, Geometry] = {}
 
-    def named(self, point: Any) -> Weighed:
+    def named(self, point: Any) -> Weighted:
         """Return a layer that the user has named, without positions if it was not seen to run.
 
         Raises:
@@ -53,7 +53,7 @@ class Reading:
         """
         value = self._value(point)
         if value is None:
-            return Weighed(point, {})
+            return Weighted(point, {})
         rank = len(value.shape or ())
         over = {}
         if rank > 2:
@@ -62,7 +62,7 @@ class Reading:
                 if found is not None and (found.along is not None or _fits(found)):
                     over[index] = found
         if over:
-            return Weighed(point, over)
+            return Weighted(point, over)
         shape = (value.shape or ())[1:]
         name = point.name
         if self._grid is not None:
@@ -82,7 +82,7 @@ class Reading:
             "pooling layer, or another layer whose output still has positions."
         )
 
-    def default(self, end: Any, argument: str) -> list[Weighed]:
+    def default(self, end: Any, argument: str) -> list[Weighted]:
         """Return the default layers.
 
         For each input that has positions, this is the last value with more than one position that every path
@@ -103,13 +103,13 @@ class Reading:
                 "not clear which of its outputs is explained. Name the layer with its call number: "
                 f"{addresses(self._model, end, count)}."
             )
-        found: dict[Value, Weighed] = {}
+        found: dict[Value, Weighted] = {}
         for index, source in enumerate(self._graph.inputs):
             for value in reversed(find_cuts(self._graph, source, ends)):
                 point = None if value in ends else self._points.get(value)
                 seen = None if point is None else self._candidate(index, value, point, ends)
                 if seen is not None:
-                    found.setdefault(value, Weighed(point, {})).over[index] = seen
+                    found.setdefault(value, Weighted(point, {})).over[index] = seen
                     break
         if found:
             return list(found.values())

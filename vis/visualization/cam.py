@@ -16,7 +16,7 @@ from vis.errors import LayerError
 from vis.grad_modifiers.base import GradModifierLike
 from vis.gradients import gradient_and_value
 from vis.graph import Positions
-from vis.models import Weighed
+from vis.models import Weighted
 from vis.scores import Score
 from vis.source import Losses, ModelOrInputs, Source, as_source
 from vis.typing import Filters, Inputs, Layer, Map, Maps
@@ -128,7 +128,7 @@ def visualize_cam(
     arrays = arrays_of(source, seed_input)
     specs, sizes = source.sized(arrays), class_maps.checked_grid(grid)
     with source.tried(specs):
-        layers = class_maps.weighed(source.anchor(), specs, named, loss.layer, sizes, "conv_layer")
+        layers = class_maps.weighted_layers(source.anchor(), specs, named, loss.layer, sizes)
     return _cam(source, [(loss, -1.0)], seed_input, arrays, layers, modifier, grad_modifier, normalization)
 
 
@@ -213,20 +213,20 @@ def _named(
     arrays: list[npt.NDArray[Any]],
     layer: Any,
     grid: class_maps.Grid | None,
-) -> Weighed:
+) -> Weighted:
     """Return what a named layer sees in the model that losses are about."""
     specs = source.sized(arrays)
     if source.is_model:
         with source.tried(specs):
-            return class_maps.weighed(source.anchor(), specs, layer, None, grid, "conv_layer")[0]
+            return class_maps.weighted_layers(source.anchor(), specs, layer, None, grid)[0]
     # A model over symbolic inputs is made for each call: it is read once.
     about, key = [source.anchor(), layer], (tuple(specs), grid)
     over = _over.get(about, key)
     if over is None:
         model = source.graph(losses)
-        (found,) = class_maps.weighed(model, specs, layer, None, grid, "conv_layer")
+        (found,) = class_maps.weighted_layers(model, specs, layer, None, grid)
         over = _over.put(about, found.over, key)
-    return Weighed(layer, over)
+    return Weighted(layer, over)
 
 
 def _cam(
@@ -234,7 +234,7 @@ def _cam(
     losses: Losses,
     seed_input: Inputs,
     arrays: list[npt.NDArray[Any]],
-    layers: Sequence[Weighed],
+    layers: Sequence[Weighted],
     modifier: BackpropModifier | None,
     grad_modifier: GradModifierLike,
     normalization: Normalization | None,
