@@ -45,7 +45,8 @@ def again(made: Any, **names: Any) -> Any:
 EXPLAINERS: dict[str, Callable[[Any], Any]] = {
     "Saliency(small_net_1_0)": lambda m: vis.Saliency(m),
     "Saliency(small_net_1_0, output_layer='pool', batch_size=None, operator='semantic segmentation', "
-    "reducer=None, backprop_modifier='guided', grad_modifier='relu', wrt='backbone/conv', fold_layers=True)": (
+    "reducer=None, backprop_modifier='guided', grad_modifier='relu', wrt='backbone/conv', "
+    "fold_layers=True)": (
         lambda m: vis.Saliency(
             m,
             -2,

@@ -5,7 +5,7 @@
     ├── LayerError           the layer does not exist, or its output is ambiguous
     ├── FilterError          a filter index is out of range
     ├── InputError           an input has the wrong structure, shape, type or values
-    ├── ModifierError        a modifier is unknown, its name is taken, or it finds nothing to modify
+    ├── ModifierError        a modifier is unknown, its name is taken, it fails, or it finds nothing to modify
     └── GradientError        the loss does not depend on the input, or a value is not finite
     VisWarning (UserWarning)
     ├── SoftmaxWarning       the loss sees the output of a softmax
@@ -26,6 +26,24 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
+
+__all__ = [
+    "EmptyMapWarning",
+    "FilterError",
+    "GradientError",
+    "InputError",
+    "LayerError",
+    "ModelError",
+    "ModifierError",
+    "PartialOverrideWarning",
+    "RandomWarning",
+    "SharedInputWarning",
+    "SkippedWarning",
+    "SoftmaxWarning",
+    "StretchedMapWarning",
+    "VisError",
+    "VisWarning",
+]
 
 
 class VisError(ValueError):
@@ -49,7 +67,7 @@ class InputError(VisError):
 
 
 class ModifierError(VisError):
-    """A modifier is unknown, its name is taken, or it finds nothing to modify."""
+    """A modifier is unknown, its name is taken, it fails, or it finds nothing to modify."""
 
 
 class GradientError(VisError):

@@ -13,7 +13,7 @@ from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
-from vis.grad_modifiers.base import GradModifierLike
+from vis.grad_modifiers.base import GradModifierLike, name_of
 from vis.typing import Layer
 from vis.words import BackpropModifierName, Reducer
 
@@ -88,8 +88,7 @@ class Saliency(GradientExplainer):
         self.grad_modifier = grad_modifiers.get(grad_modifier)
 
     def _arguments(self) -> dict[str, Any]:
-        name = grad_modifiers.name_of(self.grad_modifier)
-        return {**super()._arguments(), "grad_modifier": name}
+        return {**super()._arguments(), "grad_modifier": name_of(self.grad_modifier)}
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
         # Sample by sample: a modifier of one's own may look at all that it is given. In place: a fresh array
@@ -116,7 +115,9 @@ class GradientInput(GradientExplainer):
 class ModifiedGradient(GradientExplainer):
     """Explains by the gradient under one backprop modifier. Subclass it and name the modifier.
 
-    Args: see `Explainer`.
+    Args:
+        model, output_layer, batch_size, operator, reducer, output_layer_index, wrt, fold_layers: see
+            `Explainer`.
     """
 
     modifier: BackpropModifierName | str

@@ -80,7 +80,7 @@ def get(identifier: OperatorLike) -> Operator:
 
 
 @register("classification", "regression")
-def weighted_sum(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
+def weighted_sum(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the sum of the outputs times the targets: with a one-hot target, that output.
 
     Args:
@@ -96,7 +96,7 @@ def weighted_sum(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
 
 
 @register("semantic segmentation")
-def segmentation(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
+def segmentation(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the mean of the outputs over a region.
 
     Args:
@@ -112,7 +112,7 @@ def segmentation(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
 
 
 @register("object detection")
-def detection(model: _Model, inputs: Any, targets: Tensor) -> Tensor:
+def detection(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return how well the detections cover the target boxes.
 
     For each target box the largest of `IoU x confidence x cosine(classes, target classes)` over all

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from vis.attributions import store
 from vis.attributions.base import Explainer
 from vis.errors import InputError
+
+if TYPE_CHECKING:
+    import ray.data
 
 __all__ = ["ExplainBatches", "explain", "write"]
 
@@ -63,13 +66,13 @@ class ExplainBatches:
 
 
 def explain(
-    dataset: Any,
+    dataset: ray.data.Dataset,
     make: Make,
     inputs: str = "image",
     targets: str | None = None,
     workers: int | None = None,
     batch_size: int = 64,
-) -> Any:
+) -> ray.data.Dataset:
     """Return a Ray data set of the maps, in the order of the inputs.
 
     Args:
@@ -98,7 +101,7 @@ def explain(
 
 
 def write(
-    dataset: Any,
+    dataset: ray.data.Dataset,
     make: Make,
     path: str | os.PathLike[str],
     inputs: str = "image",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vis.errors import FilterError, InputError
 
-__all__ = ["as_weights", "predicted"]
+__all__ = ["as_weights"]
 
 
 def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

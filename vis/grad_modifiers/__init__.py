@@ -10,7 +10,7 @@
 """
 
 from vis.grad_modifiers.absolute import absolute
-from vis.grad_modifiers.base import GradModifier, applied, get, name_of, names, register
+from vis.grad_modifiers.base import GradModifier, applied, get, names, register
 from vis.grad_modifiers.invert import invert
 from vis.grad_modifiers.negate import negate
 from vis.grad_modifiers.relu import relu
@@ -22,7 +22,6 @@ __all__ = [
     "applied",
     "get",
     "invert",
-    "name_of",
     "names",
     "negate",
     "register",

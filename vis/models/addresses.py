@@ -12,12 +12,13 @@ import keras
 from vis.errors import LayerError, did_you_mean
 from vis.models.calls import Call, operation_of
 from vis.models.find import check_model, children, runs_graph, unmodified, walk
+from vis.typing import Layer
 from vis.weak import WeakTable
 
 _tops: WeakTable[list[Any]] = WeakTable()
 
 
-def find_layer(model: Any, layer: Any) -> Any:
+def find_layer(model: keras.Model, layer: Layer | Call) -> keras.Operation | Call:
     """Return what an index, a name, a path, a symbolic tensor or the layer itself names in a model.
 
     Args:
@@ -40,21 +41,22 @@ def find_layer(model: Any, layer: Any) -> Any:
         return _by_path(graph, layer)
     if isinstance(layer, keras.KerasTensor):
         return call_of(graph, layer)
-    operation = operation_of(layer)
+    given: Any = layer
+    operation = operation_of(given)
     if isinstance(operation, keras.Operation):
         if operation in (model, graph) or _is_inside(graph, operation):
-            return layer
+            return given
         raise LayerError(
-            f"The layer {layer.name!r} is not part of the model {model.name!r}. "
+            f"The layer {given.name!r} is not part of the model {model.name!r}. "
             "Pass a layer of this model, its index or its name."
         )
     try:
-        index = layer.__index__()
+        index = given.__index__()
     except (AttributeError, TypeError):  # an array with several elements has an __index__ that raises
         raise LayerError(
             "Name a layer by its index, its name, a path such as 'backbone/conv5', a call such as 'conv5:1' "
-            f"or a symbolic tensor, or pass the layer itself. Received: {layer!r} of type "
-            f"{type(layer).__name__}."
+            f"or a symbolic tensor, or pass the layer itself. Received: {given!r} of type "
+            f"{type(given).__name__}."
         ) from None
     layers = _top(graph)
     if not -len(layers) <= index < len(layers):

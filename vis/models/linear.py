@@ -56,7 +56,7 @@ class SequentialLogits(keras.Model):  # type: ignore[misc]
         return [layer for layer in super().layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
-def linear_outputs(model: Any) -> Any:
+def linear_outputs(model: keras.Model) -> keras.Model:
     """Return the model before its softmax (or log-softmax, sigmoid, tanh): the logits.
 
     The squashing function is found by what the model computes, however it is written, and left out: the

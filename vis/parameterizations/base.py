@@ -101,4 +101,12 @@ ParameterizationLike: TypeAlias = ParameterizationName | str | Parameterization
 _registry: Registry[Parameterization] = Registry("parameterization", _wrap)
 register = _registry.register
 names = _registry.names
-get = _registry.get
+
+
+def get(identifier: ParameterizationLike) -> Parameterization:
+    """Return the parameterization for a name, or itself.
+
+    Raises:
+        ModifierError: if the name is unknown; the valid ones and the nearest are listed.
+    """
+    return _registry.get(identifier)
