@@ -55,7 +55,7 @@ def main(output: Path) -> None:
         scenes.images[:SHOWN],
         columns,
         [f"digit {label}" for label in scenes.labels[:SHOWN]],
-        "|gradient| of the digit's logit",
+        "|gradient| of the digit's logit. Box: the digit",
         scenes.masks[:SHOWN],
     )
     output.mkdir(parents=True, exist_ok=True)

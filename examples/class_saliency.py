@@ -30,12 +30,12 @@ def main(output: Path) -> None:
         maps = [visualize_saliency(logits, -1, label[which], image) for label, image in pairs]
         first, second = (metrics.energy_in_mask(maps, boxes[:, i]).mean() for i in (0, 1))
         click.echo(f"{name}: {first:.2f} of the energy on the first digit, {second:.2f} on the second")
-        columns[name] = maps[:SHOWN]
+        columns[f"{name}\n|gradient|"] = maps[:SHOWN]
     figure = plotting.plot_grid(
         images[:SHOWN],
         columns,
-        [f"{first} and {second}" for first, second in labels[:SHOWN]],
-        "|gradient| of the logits of two digits",
+        [f"first: {first}\nsecond: {second}" for first, second in labels[:SHOWN]],
+        "What changes the logits of two digits",
     )
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "class_saliency.png", dpi=150)

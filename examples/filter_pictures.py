@@ -10,12 +10,10 @@ from pathlib import Path
 import click
 import keras
 import numpy as np
-from PIL import Image
 
-from vis import visualize_activation
+from vis import plotting, visualize_activation
 from vis.demo.network import load_network
 from vis.demo.scenes import make_scenes
-from vis.utils.utils import stitch_images
 
 COLUMNS = 8
 
@@ -27,7 +25,7 @@ def main(output: Path, steps: int) -> None:
     """Draw what filters of three layers respond to most."""
     network = load_network()
     scenes = make_scenes(100, "test", 4).images
-    rows = []
+    rows, labels = {}, {}
     for name in ("norm2", "norm3", "norm4"):
         layer = network.get_layer(name)
         responses = keras.Model(network.inputs, keras.ops.mean(keras.ops.relu(layer.output), axis=(1, 2)))
@@ -45,18 +43,17 @@ def main(output: Path, steps: int) -> None:
             seed=0,
         )
         to_pictures = responses.predict(pictures, verbose=0)[:, chosen]
-        ratio = np.median(np.diag(to_pictures) / to_scenes[chosen])
+        ratios = np.diag(to_pictures) / to_scenes[chosen]
         own = (to_pictures.argmax(axis=0) == np.arange(COLUMNS)).sum()
         click.echo(
-            f"{name}: its picture excites a filter {ratio:.1f} times as much as a scene does; "
+            f"{name}: its picture excites a filter {np.median(ratios):.1f} times as much as a scene does; "
             f"for {own} of {COLUMNS} filters no other of these pictures excites it more"
         )
-        rows += list(np.rint(255 * pictures).astype(np.uint8))
+        rows[name] = pictures
+        labels[name] = [f"[{filter}] {ratio:.1f} x" for filter, ratio in zip(chosen, ratios, strict=True)]
     output.mkdir(parents=True, exist_ok=True)
-    sheet = Image.fromarray(stitch_images(rows, margin=4, cols=COLUMNS))
-    sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.NEAREST).save(
-        output / "filter_pictures.png"
-    )
+    title = "What filters look for: [filter], and its response as a multiple of that to a scene"
+    plotting.plot_pictures(rows, labels, title).savefig(output / "filter_pictures.png", dpi=130)
 
 
 if __name__ == "__main__":

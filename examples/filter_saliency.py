@@ -44,7 +44,8 @@ def main(output: Path) -> None:
         scenes.images[:SHOWN],
         columns,
         [f"digit {label}" for label in scenes.labels[:SHOWN]],
-        "|gradient| of a filter's mean activation: most, second most and least on the digit",
+        "|gradient| of a filter's mean activation. Of each layer: the filters most,\n"
+        "second most and least on the digit. Box: the digit",
         scenes.masks[:SHOWN],
     )
     output.mkdir(parents=True, exist_ok=True)

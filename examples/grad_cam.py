@@ -26,6 +26,7 @@ def main(output: Path) -> None:
     images, labels, boxes = pairs_seen(network, 200, 3)
     click.echo(f"a digit's box covers {boxes.mean():.2f} of a scene; means of {len(images)} scenes:")
     columns = {}
+    values = {"saliency": "|gradient|", "Grad-CAM": "positive part"}
     for name, explain in {"saliency": visualize_saliency, "Grad-CAM": visualize_cam}.items():
         pairs = zip(labels, images, strict=True)
         maps = [[explain(logits, -1, label, image) for label in both] for both, image in pairs]
@@ -39,12 +40,12 @@ def main(output: Path) -> None:
         asked, other = shares[:, [0, 1], [0, 1]].mean(), shares[:, [0, 1], [1, 0]].mean()
         click.echo(f"{name}: {asked:.2f} of the energy on the digit asked for, {other:.2f} on the other")
         for k, which in enumerate(("first", "second")):
-            columns[f"{name}, {which}"] = [m[k] for m in maps[:SHOWN]]
+            columns[f"{name}, {which}\n{values[name]}"] = [m[k] for m in maps[:SHOWN]]
     figure = plotting.plot_grid(
         images[:SHOWN],
         columns,
-        [f"{first} and {second}" for first, second in labels[:SHOWN]],
-        "what changes a digit's score, and what speaks for it",
+        [f"first: {first}\nsecond: {second}" for first, second in labels[:SHOWN]],
+        "What changes the logit of a digit, and what speaks for the digit",
     )
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "grad_cam.png", dpi=150)

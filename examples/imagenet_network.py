@@ -35,12 +35,15 @@ def main(picture: Path | None, weights: str, output: Path) -> None:
     if weights == "imagenet":
         name = module.decode_predictions(probabilities, top=1)[0][0][1].replace("_", " ")
     click.echo(f"top class: {name}, probability {probabilities[0, top]:.3f}")
+    note = "" if weights == "imagenet" else ", of random weights"
     logits = linear_outputs(network)
     maps = {
         "vanilla": [visualize_saliency(logits, -1, top, image)],
         "guided": [visualize_saliency(logits, -1, top, image, backprop_modifier="guided")],
     }
-    figure = plotting.plot_grid([pixels], maps, title=f"|gradient| of the logit of {name}")
+    figure = plotting.plot_grid(
+        [pixels], maps, title=f"|gradient| of the logit of {name}, p = {probabilities[0, top]:.3f}{note}"
+    )
     figure.set_size_inches(9.6, 3.7)
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "imagenet_network.png", dpi=110)

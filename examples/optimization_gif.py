@@ -8,12 +8,10 @@ from pathlib import Path
 
 import click
 import numpy as np
-from PIL import Image
 
-from vis import linear_outputs, visualize_activation
+from vis import linear_outputs, plotting, visualize_activation
 from vis.callbacks import GifGenerator, OptimizerCallback
 from vis.demo.network import load_network
-from vis.utils.utils import stitch_images
 
 SHOWN = 5
 
@@ -53,10 +51,14 @@ def main(output: Path, digit: int, steps: int) -> None:
     probabilities = network.predict(frames, verbose=0)[:, digit]
     for step, probability in zip(shown, probabilities, strict=True):
         click.echo(f"step {step + 1}: the network takes it for {digit} with probability {probability:.2f}")
-    sheet = Image.fromarray(stitch_images(np.rint(255 * frames).astype(np.uint8), margin=4, cols=SHOWN))
-    sheet.resize((4 * sheet.width, 4 * sheet.height), Image.Resampling.NEAREST).save(
-        output / "optimization_gif.png"
+    labels = [f"step {step + 1}: p = {p:.2f}" for step, p in zip(shown, probabilities, strict=True)]
+    figure = plotting.plot_pictures(
+        {"": frames},
+        {"": labels},
+        f"A picture optimized for {digit}, and the probability p of {digit}",
+        size=2,
     )
+    figure.savefig(output / "optimization_gif.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Own modifiers: a gradient modifier and a backprop modifier, registered and then used by name.
 
-A gradient modifier is a function of the gradient; `squared` weighs the strongest pixels more. A backprop
-modifier is a rule for the derivative of an activation; `smooth_relu` replaces the step in a ReLU's derivative
-by a sigmoid, so that units just below zero count too and the map is less noisy.
+A gradient modifier is a function of the gradient; `squared` gives the strongest pixels more weight. A
+backprop modifier is a rule for the derivative of an activation; `smooth_relu` replaces the step in a ReLU's
+derivative by a sigmoid, so that units just below zero count too and the map is less noisy.
 """
 
 from pathlib import Path
@@ -58,12 +58,13 @@ def main(output: Path) -> None:
             for image, label in zip(scenes.images, scenes.labels, strict=True)
         ]
         click.echo(f"{name}: {metrics.energy_in_mask(maps, scenes.masks).mean():.2f}")
-        columns[name] = maps[:SHOWN]
+        value = "gradient\u00b2" if "grad_modifier" in options else "|gradient|"
+        columns[f"{name}\n{value}"] = maps[:SHOWN]
     figure = plotting.plot_grid(
         scenes.images[:SHOWN],
         columns,
         [f"digit {label}" for label in scenes.labels[:SHOWN]],
-        "Maps of the digit's logit with own modifiers",
+        "Maps of the digit's logit with own modifiers. Box: the digit",
         scenes.masks[:SHOWN],
     )
     output.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,11 @@ def decreasing(grads: np.ndarray) -> np.ndarray:
 
 
 MODIFIERS = {"increases": "relu", "decreases": decreasing, "maintains": "small_values"}
+VALUES = {
+    "increases": "positive part of the gradient",
+    "decreases": "negative part of the gradient",
+    "maintains": "1 / (|gradient| + e)",
+}
 
 
 def draw_road(angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +86,7 @@ def main(output: Path) -> None:
         roads, lanes = map(np.stack, zip(*(draw_road(angle, rng) for _ in range(ROADS)), strict=True))
         answers = network.predict(roads, verbose=0)[:, 0]
         images.append(roads[0])
-        names.append(f"{curve}, {angle:+.1f}\nanswer {answers[0]:+.2f}")
+        names.append(f"{curve}, {angle:+.1f}\nread as {answers[0]:+.2f}")
         shares = []
         for name, modifier in MODIFIERS.items():
             maps = [visualize_saliency(network, -1, 0, road, grad_modifier=modifier) for road in roads]
@@ -89,7 +94,8 @@ def main(output: Path) -> None:
             shares.append(metrics.energy_in_mask(maps, lanes).mean())
         figures = ", ".join(f"{name} {share:.2f}" for name, share in zip(MODIFIERS, shares, strict=True))
         click.echo(f"{curve} {angle:+.1f} (answer {answers.mean():+.2f}): area {lanes.mean():.2f}, {figures}")
-    figure = plotting.plot_grid(images, columns, names, "What changes the steering angle")
+    titles = {f"{name}\n{VALUES[name]}": maps for name, maps in columns.items()}
+    figure = plotting.plot_grid(images, titles, names, "What more brightness does to the steering angle")
     figure.set_size_inches(11, 4.6)
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "regression_steering.png", dpi=110)

@@ -77,7 +77,11 @@ def main(output: Path) -> None:
             f"correlation with the class alone {np.mean(alike):.2f}"
         )
     figure = plotting.plot_grid(
-        scenes.images, columns, names, "What raises a class, and what raises its lead", scenes.masks
+        scenes.images,
+        {f"{name}\npositive part": maps for name, maps in columns.items()},
+        names,
+        "What raises a class, and what raises its lead. Box: the digit",
+        scenes.masks,
     )
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "weighted_losses.png", dpi=150)

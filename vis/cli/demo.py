@@ -46,17 +46,15 @@ def demo(output: Path, scenes: int) -> None:
             report.gallery(result, methods).savefig(temporary, format="png", dpi=110)
     click.echo(f"\nThe maps are in {', '.join(str(output / f'{name}.png') for name in sheets)}.")
     _now("Drawing what the network takes for each digit")
-    files.save_picture(output / "digits.png", report.digits())
+    with files.written(output / "digits.png") as temporary:
+        report.digits().savefig(temporary, format="png", dpi=110)
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
-    _now("Training another network for the sanity check")
-    checks = sanity.checks(steps=partial(bar, desc="Making its weights random, layer by layer"))
-    with files.written(output / "sanity.png") as temporary:
-        sanity.figure(checks).savefig(temporary, format="png", dpi=110)
-    click.echo(
-        "\nAnother network, its weights made random layer by layer: rank correlation with its maps before\n"
-    )
-    click.echo(sanity.table(checks))
-    click.echo(f"\nThe check is drawn in {output / 'sanity.png'}.")
+    click.echo("\nHow similar maps stay when the weights become random, layer by layer:")
+    for name, checked in (("sanity", sanity.of_scenes), ("sanity-digits", sanity.of_digits)):
+        checks = checked(steps=partial(bar, desc="Making weights random, layer by layer", unit="comparison"))
+        with files.written(output / f"{name}.png") as temporary:
+            checks.figure().savefig(temporary, format="png", dpi=110)
+        click.echo(f"\n{checks.table()}\n\nThe check is drawn in {output / f'{name}.png'}.")
 
 
 def _now(doing: str) -> None:

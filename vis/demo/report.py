@@ -15,29 +15,55 @@ import numpy.typing as npt
 from vis import attributions, metrics, models, plotting
 from vis.demo.network import load_network
 from vis.demo.scenes import Scenes, make_pairs, make_scenes
-from vis.utils.utils import stitch_images
-from vis.visualization import visualize_activation, visualize_cam, visualize_saliency
+from vis.visualization import visualize_activation
 
-# Each method takes a model, a layer, a filter and an image.
-METHODS: dict[str, Callable[..., npt.NDArray[np.float32]]] = {
-    "vanilla": visualize_saliency,
-    "negate": partial(visualize_saliency, grad_modifier="negate"),
-    "small_values": partial(visualize_saliency, grad_modifier="small_values"),
-    "guided": partial(visualize_saliency, backprop_modifier="guided"),
-    "rectified": partial(visualize_saliency, backprop_modifier="rectified"),
-    "Grad-CAM": visualize_cam,
+
+@dataclass(frozen=True)
+class Method:
+    """What makes the maps of a column, and what a value of them is.
+
+    Attributes:
+        make: makes an explainer of a model.
+        value: what a value of its maps is, in a few words; without the word "signed" none is negative.
+    """
+
+    make: Callable[..., attributions.Explainer]
+    value: str
+
+
+METHODS = {
+    "vanilla": Method(attributions.Saliency, "|gradient|"),
+    "negate": Method(
+        partial(attributions.Saliency, grad_modifier="negate", reducer="mean"), "\u2212gradient, signed"
+    ),
+    "small_values": Method(
+        partial(attributions.Saliency, grad_modifier="small_values"), "1 / (|gradient| + e)"
+    ),
+    "guided": Method(partial(attributions.Saliency, backprop_modifier="guided"), "|gradient|, guided"),
+    "rectified": Method(
+        partial(attributions.Saliency, backprop_modifier="rectified"), "|gradient|, rectified"
+    ),
+    "Grad-CAM": Method(attributions.GradCAM, "positive part"),
 }
-# Each makes an explainer, and a map `(height, width)` without negative values of what that says of an image.
-EXPLAINERS: dict[str, tuple[Callable[..., attributions.Explainer], Callable[[Any], Any]]] = {
-    "gradient x input": (partial(attributions.GradientInput, reducer=None), np.abs),
-    "integrated grad.": (partial(attributions.IntegratedGradients, reducer=None, steps=16), np.abs),
-    "SmoothGrad": (partial(attributions.SmoothGrad, reducer=None, nb_samples=16, noise=0.1), np.abs),
-    "SquareGrad": (partial(attributions.SquareGrad, reducer=None, nb_samples=16, noise=0.1), np.abs),
-    "VarGrad": (partial(attributions.VarGrad, reducer=None, nb_samples=16, noise=0.1), np.abs),
-    "Grad-CAM++": (attributions.GradCAMPlusPlus, np.abs),
-    "LayerCAM": (attributions.LayerCAM, np.abs),
-    "occlusion": (partial(attributions.Occlusion, patch_size=8), lambda x: np.maximum(x, 0)),
+EXPLAINERS = {
+    "gradient x input": Method(partial(attributions.GradientInput, reducer="sum"), "contribution, signed"),
+    "integrated grad.": Method(
+        partial(attributions.IntegratedGradients, reducer="sum", steps=16), "contribution, signed"
+    ),
+    "SmoothGrad": Method(
+        partial(attributions.SmoothGrad, reducer="mean", nb_samples=16, noise=0.1), "mean gradient, signed"
+    ),
+    "SquareGrad": Method(
+        partial(attributions.SquareGrad, reducer="max", nb_samples=16, noise=0.1), "mean gradient\u00b2"
+    ),
+    "VarGrad": Method(
+        partial(attributions.VarGrad, reducer="max", nb_samples=16, noise=0.1), "variance of gradient"
+    ),
+    "Grad-CAM++": Method(attributions.GradCAMPlusPlus, "positive part"),
+    "LayerCAM": Method(attributions.LayerCAM, "positive part"),
+    "occlusion": Method(partial(attributions.Occlusion, patch_size=8), "fall of logit, signed"),
 }
+ALL = METHODS | EXPLAINERS
 # The methods of one picture, by its name.
 FAMILIES = {
     "gradient": ("vanilla", "gradient x input", "guided", "rectified"),
@@ -49,13 +75,15 @@ GALLERY_ROWS = 6
 # How many scenes are changed step by step for deletion and insertion.
 CHANGED = 50
 
-Maps = list[npt.NDArray[np.float32]]
+Maps = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Row:
     """One method: mean share of the energy in the box, pointing-game hits, mean areas under the curves of the
     probability for deletion and insertion, milliseconds per image.
+
+    All but the time are of the absolute values of the maps.
     """
 
     method: str
@@ -68,13 +96,29 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What the demo measured: scenes, maps by method, a row per method, accuracy and mean box area."""
+    """What the demo measured.
+
+    Attributes:
+        scenes: the scenes that were explained.
+        probabilities: `(N, 10)`, what the network predicts.
+        maps: by method, `(N, 64, 64)`, with their signs.
+        rows: a row per method.
+    """
 
     scenes: Scenes
+    probabilities: npt.NDArray[np.float32]
     maps: dict[str, Maps]
     rows: list[Row]
-    accuracy: float
-    area: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share of scenes whose digit the network names."""
+        return float((self.probabilities.argmax(axis=-1) == self.scenes.labels).mean())
+
+    @property
+    def area(self) -> float:
+        """The mean share of a scene that the digit's box covers."""
+        return float(self.scenes.masks.mean())
 
     def table(self) -> str:
         """Return the table that the command prints."""
@@ -82,6 +126,7 @@ class Result:
         lines = [
             f"{count} test scenes; the network names {self.accuracy:.1%} of the digits correctly; "
             f"a box covers {self.area:.2f} of a scene. Deletion and insertion are of {min(count, CHANGED)}.",
+            "Maps with a sign are measured by their absolute values.",
             "",
             f"{'method':<18}{'energy in the box':>18}{'pointing game':>16}"
             f"{'deletion':>10}{'insertion':>11}{'ms per image':>14}",
@@ -119,79 +164,65 @@ def measure(count: int, seed: int = 1, *, steps: Callable[[tuple[str, ...]], Ite
     """
     scenes = make_scenes(count, "test", seed)
     network = load_network()
-    predicted = network.predict(scenes.images, verbose=0).argmax(axis=-1)
     logits = models.linear_outputs(network)
     drawn: dict[str, Maps] = {}
     rows = []
-    for method in steps((*METHODS, *EXPLAINERS)):
-        if method in METHODS:
-            drawn[method], seconds = _one_by_one(logits, scenes, METHODS[method])
-        else:
-            drawn[method], seconds = _together(logits, scenes, *EXPLAINERS[method])
-        energy = metrics.energy_in_mask(drawn[method], scenes.masks).mean()
-        hits = int(metrics.pointing_game(drawn[method], scenes.masks).sum())
-        some = (network, scenes.images[:CHANGED], drawn[method][:CHANGED], scenes.labels[:CHANGED])
+    for name in steps((*ALL,)):
+        method = ALL[name]
+        drawn[name], seconds = _explained(method.make(logits), scenes)
+        heat = np.abs(drawn[name])
+        energy = metrics.energy_in_mask(heat, scenes.masks).mean()
+        hits = int(metrics.pointing_game(heat, scenes.masks).sum())
+        some = (network, scenes.images[:CHANGED], heat[:CHANGED], scenes.labels[:CHANGED])
         deletion, insertion = (
             float(change(*some).area.mean()) for change in (metrics.deletion, metrics.insertion)
         )
-        rows.append(Row(method, float(energy), hits, deletion, insertion, 1000 * seconds))
-    return Result(scenes, drawn, rows, float((predicted == scenes.labels).mean()), float(scenes.masks.mean()))
+        rows.append(Row(name, float(energy), hits, deletion, insertion, 1000 * seconds))
+    return Result(scenes, network.predict(scenes.images, verbose=0), drawn, rows)
 
 
-def _together(
-    logits: keras.Model,
-    scenes: Scenes,
-    make: Callable[..., attributions.Explainer],
-    without_sign: Callable[[Any], Any],
-) -> tuple[Maps, float]:
+def _explained(explainer: attributions.Explainer, scenes: Scenes) -> tuple[Maps, float]:
     """Return the maps of all scenes, explained in batches, and the mean seconds of one."""
-    explainer = make(logits)
+    # The first call compiles the gradient and is not what a scene costs.
     explainer.explain(scenes.images[:1], scenes.labels[:1])
     start = time.perf_counter()
     maps = explainer.explain(scenes.images, scenes.labels)
-    seconds = (time.perf_counter() - start) / len(scenes.labels)
-    return list(without_sign(maps).max(axis=-1)), seconds
+    return maps[..., 0], (time.perf_counter() - start) / len(scenes.labels)
 
 
-def _one_by_one(
-    logits: keras.Model, scenes: Scenes, explain: Callable[..., npt.NDArray[np.float32]]
-) -> tuple[Maps, float]:
-    """Return the maps of all scenes, explained one at a time, and the median seconds of one."""
-    drawn, times = [], []
-    # The first call compiles the gradient and is not what an image costs.
-    explain(logits, -1, int(scenes.labels[0]), scenes.images[0])
-    for image, label in zip(scenes.images, scenes.labels, strict=True):
-        start = time.perf_counter()
-        drawn.append(explain(logits, -1, int(label), image))
-        times.append(time.perf_counter() - start)
-    return drawn, float(np.median(times))
-
-
-def digits() -> npt.NDArray[np.uint8]:
-    """Return the pictures that the network takes for 0 to 9, side by side, at twice their size.
+def digits() -> Any:
+    """Return a figure of pictures that the network takes for 0 to 9, each with the probability of its digit.
 
     Above, pixels were optimized; below, waves, seen through random moves, turns and scalings.
     """
-    logits = models.linear_outputs(load_network())
-    rows = [
-        visualize_activation(
-            logits, -1, each=True, input_range=(0.0, 1.0), parameterization=name, max_iter=steps, seed=0
+    network = load_network()
+    rows, labels = {}, {}
+    for name, parameterization, steps in (("pixels", "pixels", 40), ("waves", "fourier", 150)):
+        rows[name] = visualize_activation(
+            models.linear_outputs(network),
+            -1,
+            each=True,
+            input_range=(0.0, 1.0),
+            parameterization=parameterization,
+            max_iter=steps,
+            seed=0,
         )
-        for name, steps in (("pixels", 40), ("fourier", 150))
-    ]
-    pictures = np.rint(255 * np.concatenate(rows)).astype(np.uint8)
-    sheet: npt.NDArray[np.uint8] = stitch_images(pictures.repeat(2, axis=1).repeat(2, axis=2), 4, 10)
-    return sheet
+        chances = network.predict(rows[name], verbose=0)
+        labels[name] = [f"{digit}: {chances[digit, digit]:.3f}" for digit in range(10)]
+    return plotting.plot_pictures(
+        rows, labels, "Pictures optimized for a digit, each under its digit and the probability of that digit"
+    )
 
 
 def gallery(result: Result, methods: Iterable[str] = METHODS) -> Any:
     """Return a figure of scenes of different digits: input, then a map per method, the box outlined."""
     first_of_each = np.unique(result.scenes.labels, return_index=True)[1]
     shown = np.sort(first_of_each)[:GALLERY_ROWS]
+    labels = result.scenes.labels[shown]
     return plotting.plot_grid(
         [result.scenes.images[i] for i in shown],
-        {method: [result.maps[method][i] for i in shown] for method in methods},
-        [f"digit {result.scenes.labels[i]}" for i in shown],
-        "What the network looks at when it names the digit",
+        {f"{name}\n{ALL[name].value}": [result.maps[name][i] for i in shown] for name in methods},
+        [f"digit {k}\np = {result.probabilities[i, k]:.3f}" for i, k in zip(shown, labels, strict=True)],
+        "Maps of the digit's logit, each in its own colours. Box: the digit. Red: positive, blue: negative",
         [result.scenes.masks[i] for i in shown],
     )

@@ -1,21 +1,116 @@
-"""The demo's sanity check: what remains of the maps of a small network when its weights are random."""
+"""The demo's sanity check: what remains of the maps of two small networks when their weights are random."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import attributions, metrics
+from vis import attributions, metrics, models, plotting
+from vis.demo.network import load_network
+from vis.demo.scenes import make_scenes
 
-METHODS = {
-    "vanilla": attributions.Saliency,
-    "guided": attributions.GuidedBackprop,
-    "rectified": attributions.DeconvNet,
+# The backprop modifier of each method. One explainer makes all three, so that like is compared with like.
+METHODS = {"vanilla": None, "guided": "guided", "rectified": "rectified"}
+# What becomes of the sign of the gradient: kept, with the mean over the colour channels, or dropped.
+SIGNS: dict[str, dict[str, Any]] = {
+    "signed": {"grad_modifier": None, "reducer": "mean"},
+    "absolute": {"grad_modifier": "absolute", "reducer": "max"},
 }
+
+Steps = Callable[[list[tuple[str, str]]], Iterable[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The sanity checks of one network.
+
+    Attributes:
+        network: what the network is.
+        signed: by the method, the check of its maps with their signs, the mean over the channels.
+        absolute: by the method, the check of their absolute values, the maximum over the channels.
+    """
+
+    network: str
+    signed: dict[str, metrics.SanityCheck]
+    absolute: dict[str, metrics.SanityCheck]
+
+    @property
+    def panels(self) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
+        """By what is compared, by the method: `(layers, N)`."""
+        return {
+            "rank correlation,\nsigned": {k: check.rank_correlation for k, check in self.signed.items()},
+            "rank correlation,\nabsolute": {k: check.rank_correlation for k, check in self.absolute.items()},
+            "similarity,\nabsolute": {k: check.structural_similarity for k, check in self.absolute.items()},
+        }
+
+    def table(self) -> str:
+        """Return the medians over the samples: a row per layer, three columns per comparison."""
+        layers = next(iter(self.signed.values())).layers
+        names = "".join(f"{name:>11}" for name in METHODS)
+        heads = "".join(f"{panel.replace(chr(10), ' '):>33}" for panel in self.panels)
+        lines = [f"{self.network:<14}{heads}", f"{'random down to':<14}{names * len(self.panels)}"]
+        for row, layer in enumerate(layers):
+            values = [rows[row] for panel in self.panels.values() for rows in panel.values()]
+            lines.append(f"{layer:<14}" + "".join(f"{np.nanmedian(value):>11.2f}" for value in values))
+        return "\n".join(lines)
+
+    def figure(self) -> Any:
+        """Return the figure of the checks."""
+        layers = next(iter(self.signed.values())).layers
+        # Before anything is random, a map is compared with itself.
+        panels = {
+            panel: {name: np.vstack([np.ones_like(rows[:1]), rows]) for name, rows in lines.items()}
+            for panel, lines in self.panels.items()
+        }
+        return plotting.plot_spread(
+            ["as trained", *layers],
+            panels,
+            f"What remains of the maps: {self.network}",
+            "random from the output to here",
+        )
+
+
+def of_scenes(count: int = 64, *, steps: Steps = iter) -> Checks:
+    """Return the checks of the network of the gallery and the table, on `count` of the same scenes.
+
+    Args:
+        count: the number of scenes.
+        steps: goes through the comparisons, such as `tqdm.tqdm`, which shows how far it is.
+    """
+    scenes = make_scenes(count, "test", 1)
+    return _checks("scenes", load_network(), scenes.images, scenes.labels, steps)
+
+
+def of_digits(count: int = 64, *, steps: Steps = iter) -> Checks:
+    """Return the checks of a network with a dense head, on `count` digits that it has not seen.
+
+    Args:
+        count: the number of digits.
+        steps: as `of_scenes`.
+    """
+    images, labels = (part[-count:] for part in digits())
+    return _checks("digits", train_network(), images, labels, steps)
+
+
+def _checks(name: str, network: keras.Model, images: Any, labels: Any, steps: Steps) -> Checks:
+    def explainer(model: keras.Model, **options: Any) -> attributions.Explainer:
+        return attributions.Saliency(models.linear_outputs(model), **options)
+
+    def check(make: Callable[..., attributions.Explainer]) -> metrics.SanityCheck:
+        return metrics.sanity_check(make, network, images, labels)
+
+    found: dict[str, dict[str, metrics.SanityCheck]] = {sign: {} for sign in SIGNS}
+    for sign, method in steps([*itertools.product(SIGNS, METHODS)]):
+        options = {"backprop_modifier": METHODS[method], **SIGNS[sign]}
+        found[sign][method] = check(partial(explainer, **options))
+    return Checks(name, **found)
 
 
 def digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -29,13 +124,12 @@ def digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     return (images / 16).astype(np.float32), held.target
 
 
-def train_network(seed: int = 0) -> keras.Model:
-    """Return two blocks of convolutions with a dense head, trained on all digits but the last 397.
+def build_network() -> keras.Model:
+    """Return two blocks of convolutions with a dense head, untrained.
 
     Input: `(N, 16, 16, 1)` in [0, 1]; output: logits, `(N, 10)`.
     """
     layers = keras.layers
-    keras.utils.set_random_seed(seed)
     network = keras.Sequential([layers.Input((16, 16, 1))])
     for block, filters in enumerate((16, 32), start=1):
         for number in (1, 2):
@@ -45,36 +139,14 @@ def train_network(seed: int = 0) -> keras.Model:
     network.add(layers.Flatten())
     network.add(layers.Dense(48, activation="relu", name="dense"))
     network.add(layers.Dense(10, name="logits"))
+    return network
+
+
+def train_network(seed: int = 0) -> keras.Model:
+    """Return the network of `build_network`, trained on all digits but the last 397."""
+    keras.utils.set_random_seed(seed)
+    network = build_network()
     network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     images, labels = digits()
     network.fit(images[:1400], labels[:1400], batch_size=32, epochs=6, verbose=0)
     return network
-
-
-def checks(
-    count: int = 64, *, steps: Callable[[tuple[str, ...]], Iterable[str]] = iter
-) -> dict[str, metrics.SanityCheck]:
-    """Return the sanity check of each method on digits that the network has not seen.
-
-    Args:
-        count: the number of digits.
-        steps: goes through the names of the methods, such as `tqdm.tqdm`, which shows how far it is.
-    """
-    network = train_network()
-    images, labels = (part[-count:] for part in digits())
-    return {name: metrics.sanity_check(METHODS[name], network, images, labels) for name in steps((*METHODS,))}
-
-
-def table(found: dict[str, metrics.SanityCheck]) -> str:
-    """Return the medians of the rank correlation, a row per layer and a column per method."""
-    layers = next(iter(found.values())).layers
-    lines = [f"{'random down to':<18}" + "".join(f"{name:>12}" for name in found)]
-    for row, layer in enumerate(layers):
-        values = (metrics.median(check.rank_correlation[row]) for check in found.values())
-        lines.append(f"{layer:<18}" + "".join(f"{value:>12.2f}" for value in values))
-    return "\n".join(lines)
-
-
-def figure(found: dict[str, metrics.SanityCheck]) -> Any:
-    """Return the figure of the sanity checks."""
-    return metrics.plot_sanity(found, "What remains of the maps when weights are random")

@@ -11,6 +11,7 @@ from vis.plotting.figures import Figure
 from vis.plotting.over import overlay_map
 from vis.plotting.pictures import plot_grid, plot_maps, plot_saliency
 from vis.plotting.series import plot_series
+from vis.plotting.sheets import plot_pictures
 from vis.plotting.spread import plot_spread
 from vis.plotting.tokens import TokenFigure, plot_tokens
 from vis.plotting.volume import plot_volume, save_gif
@@ -25,6 +26,7 @@ __all__ = [
     "plot_features",
     "plot_grid",
     "plot_maps",
+    "plot_pictures",
     "plot_saliency",
     "plot_series",
     "plot_spread",
