@@ -196,7 +196,8 @@ def digits() -> Any:
     Above, pixels were optimized; below, waves, seen through random moves, turns and scalings.
     """
     network = load_network()
-    rows, labels = {}, {}
+    rows: dict[str, Any] = {}
+    labels: dict[str, list[str]] = {}
     for name, parameterization, steps in (("pixels", "pixels", 40), ("waves", "fourier", 150)):
         rows[name] = visualize_activation(
             models.linear_outputs(network),
