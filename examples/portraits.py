@@ -114,6 +114,7 @@ def main(output: Path) -> None:
         [f"{name}\n{CLASSES[k]} {p[k]:.3f}" for name, k, p in zip(FACES, labels, chances, strict=True)],
         "What a network for facial expressions looks at. Box: the mouth. Red: positive, blue: negative",
         mouths.repeat(SHOWN // SIDE, axis=1).repeat(SHOWN // SIDE, axis=2),
+        overlay=True,
     )
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "portraits.png", dpi=130)

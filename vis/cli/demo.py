@@ -51,7 +51,7 @@ def demo(output: Path, scenes: int) -> None:
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
     click.echo("\nHow similar maps stay when the weights become random, layer by layer:")
     for name, checked in (("sanity", sanity.of_scenes), ("sanity-digits", sanity.of_digits)):
-        checks = checked(steps=partial(bar, desc="Making weights random, layer by layer", unit="comparison"))
+        checks = checked(steps=partial(bar, desc="Making weights random, layer by layer"))
         with files.written(output / f"{name}.png") as temporary:
             checks.figure().savefig(temporary, format="png", dpi=110)
         click.echo(f"\n{checks.table()}\n\nThe check is drawn in {output / f'{name}.png'}.")

@@ -168,8 +168,7 @@ def measure(count: int, seed: int = 1, *, steps: Callable[[tuple[str, ...]], Ite
     drawn: dict[str, Maps] = {}
     rows = []
     for name in steps((*ALL,)):
-        method = ALL[name]
-        drawn[name], seconds = _explained(method.make(logits), scenes)
+        drawn[name], seconds = _explained(ALL[name].make(logits), scenes)
         heat = np.abs(drawn[name])
         energy = metrics.energy_in_mask(heat, scenes.masks).mean()
         hits = int(metrics.pointing_game(heat, scenes.masks).sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +22,6 @@ SIGNS: dict[str, dict[str, Any]] = {
     "signed": {"grad_modifier": None, "reducer": "mean"},
     "absolute": {"grad_modifier": "absolute", "reducer": "max"},
 }
-
-Steps = Callable[[list[tuple[str, str]]], Iterable[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -77,23 +74,24 @@ class Checks:
         )
 
 
+Steps = Callable[[tuple[str, ...]], Iterable[str]]
+
+
 def of_scenes(count: int = 64, *, steps: Steps = iter) -> Checks:
-    """Return the checks of the network of the gallery and the table, on `count` of the same scenes.
+    """Return the checks of the network of the gallery and the table, on the same scenes.
 
     Args:
         count: the number of scenes.
-        steps: goes through the comparisons, such as `tqdm.tqdm`, which shows how far it is.
+        steps: goes through the names of the methods, such as `tqdm.tqdm`, which shows how far it is.
     """
     scenes = make_scenes(count, "test", 1)
     return _checks("scenes", load_network(), scenes.images, scenes.labels, steps)
 
 
 def of_digits(count: int = 64, *, steps: Steps = iter) -> Checks:
-    """Return the checks of a network with a dense head, on `count` digits that it has not seen.
+    """Return the checks of a network with a dense head, on digits that it has not seen.
 
-    Args:
-        count: the number of digits.
-        steps: as `of_scenes`.
+    Args: as `of_scenes`.
     """
     images, labels = (part[-count:] for part in digits())
     return _checks("digits", train_network(), images, labels, steps)
@@ -103,13 +101,11 @@ def _checks(name: str, network: keras.Model, images: Any, labels: Any, steps: St
     def explainer(model: keras.Model, **options: Any) -> attributions.Explainer:
         return attributions.Saliency(models.linear_outputs(model), **options)
 
-    def check(make: Callable[..., attributions.Explainer]) -> metrics.SanityCheck:
-        return metrics.sanity_check(make, network, images, labels)
-
     found: dict[str, dict[str, metrics.SanityCheck]] = {sign: {} for sign in SIGNS}
-    for sign, method in steps([*itertools.product(SIGNS, METHODS)]):
-        options = {"backprop_modifier": METHODS[method], **SIGNS[sign]}
-        found[sign][method] = check(partial(explainer, **options))
+    for method in steps((*METHODS,)):
+        for sign, options in SIGNS.items():
+            make = partial(explainer, backprop_modifier=METHODS[method], **options)
+            found[sign][method] = metrics.sanity_check(make, network, images, labels)
     return Checks(name, **found)
 
 
