@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from keras import layers
 from PIL import Image
 
-from vis.cli import main
+from vis.cli.app import cli
 from vis.demo.network import load_network
 from vis.demo.scenes import make_scenes
 
@@ -126,7 +126,7 @@ def test_the_commands_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch
     for command in COMMANDS:
         program, *arguments = shlex.split(command, comments=True)
         assert program == "vis"
-        found = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        found = CliRunner().invoke(cli, arguments, catch_exceptions=False)
         assert found.exit_code == 0, f"{command}\n{found.output}"
         if "-o" in arguments:
             output = Path(arguments[arguments.index("-o") + 1])
