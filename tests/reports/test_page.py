@@ -94,7 +94,7 @@ def test_every_row_with_what_is_known_of_it(run: Callable[..., Path], tmp_path: 
     share = 100 * np.mean([held["predictions"][number] == TARGETS[number] for number in kept])
     assert f"{share:.1f} %" in page.all("ul")[0]["text"]
     settings = page.all("details")[-1]["text"]
-    for said in ("Saliency", "grad_modifier", keras.__version__, vis.__version__, held.attrs["weights"]):
+    for said in ("Saliency", "grad modifier", keras.__version__, vis.__version__, held.attrs["weights"]):
         assert said in settings
     with (tmp_path / "maps.csv").open(encoding="utf-8-sig", newline="") as table:
         assert len([*csv.DictReader(table)]) == len(NAMES)
@@ -187,7 +187,10 @@ def test_lost_pictures_are_told_and_the_maps_shown(run: Callable[..., Path], pic
 def test_one_sign_for_all_maps(run: Callable[..., Path]) -> None:
     """A scale with zero in the middle where one map needs it, and the legend says so."""
     path = run(None, grad_modifier=None)
-    assert "minus the 99th percentile of its magnitudes" in Page(vis.report(path, progress=False)).text
+    assert (
+        "from minus to plus the 99th percentile of its magnitudes, with zero in"
+        in Page(vis.report(path, progress=False)).text
+    )
     magnitudes = Page(vis.report(path, absolute=True, clip_percentile=0, progress=False)).text
     assert "from 0 to its largest magnitude. Magnitudes are drawn" in magnitudes
     with pytest.raises(InputError, match="colormap"):

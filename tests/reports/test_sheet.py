@@ -28,7 +28,7 @@ def test_cells(run: Callable[..., Path], tmp_path: Path) -> None:
     (written,) = sheets(path, tmp_path / "sheet.png", columns=4, size=50)
     assert written == tmp_path / "sheet.png"
     sheet = np.asarray(Image.open(written))
-    wide, high = 2 * 48 + 2, 50 + CAPTION
+    wide, high = 2 * 48 + 2, 50 + CAPTION  # the grey square of what was skipped is 50 high
     assert sheet.shape == (2 * (high + GAP) + GAP, 4 * (wide + GAP) + GAP, 3)
     held = Run(path)
     inputs, look = Inputs(held), Look(signed=False)

@@ -77,14 +77,11 @@ class Inputs:
             return
         said = run.source.get("folder") if images is None else images
         if said is None:
-            self.problem = (
-                ""
-                if not run.of_pictures
-                else (
-                    "The run does not say where its inputs lie, so the maps stand alone. Pass images (--images "
-                    "FOLDER) to show the pictures, too."
+            if run.of_pictures:
+                self.problem = (
+                    "The run does not say where its inputs lie, so the maps stand alone. Pass images "
+                    "(--images FOLDER) to show the pictures, too."
                 )
-            )
         elif not Path(said).is_dir():
             if images is not None:
                 raise InputError(f"There is no folder of pictures {str(said)!r}.")

@@ -235,10 +235,10 @@ class _Page:
         end = f"its largest {magnitude}"
         if look.clip_percentile:
             end = f"the {100 - look.clip_percentile:g}th percentile of its {magnitude}s"
-        ends = (f"minus {end}", f"{end}, with zero in the middle") if look.signed else ("0", end)
+        scale = f"minus to plus {end}, with zero in the middle" if look.signed else f"0 to {end}"
         words = [
             "Left to right: the input, its map, the map over the input." if self._run.of_pictures else "",
-            f"Colours of a map: from {ends[0]} to {ends[1]}.",
+            f"Colours of a map: from {scale}.",
             "Magnitudes are drawn: the sign is left out." if look.absolute else "",
             "Each map has its own scale: compare where maps point, not how bright they are.",
             "The predicted class is explained." if self._run.chosen else "The target is explained.",
@@ -269,11 +269,11 @@ class _Page:
         pairs = [
             *run.settings.items(),
             *((f"source: {name}", value) for name, value in run.source.items()),
-            *((name.replace("_", " "), value) for name, value in run.about.items()),
+            *run.about.items(),
             *((f"version: {name}", value) for name, value in run.versions.items()),
         ]
         return "".join(
-            f'<tr><th scope="row">{escape(str(name))}</th><td>{escape(_plain(value))}</td></tr>'
+            f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(_plain(value))}</td></tr>'
             for name, value in pairs
         )
 
@@ -307,6 +307,9 @@ def _class(run: Run, number: int | str) -> str:
 
 
 def _plain(value: Any) -> str:
+    """Return a setting in words."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

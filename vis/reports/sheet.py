@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from vis.reports.labels import Labels
 from vis.reports.page import chosen, look_of
 from vis.reports.run import Row, Run
 
-# In pixels: between and around the cells, between the pictures of a cell, and a line of its caption.
-_GAP, _SEAM, _LINE = 14, 2, 15
+# In pixels: between and around the cells, between the pictures of a cell, a line of its caption, and the
+# least width of a cell.
+_GAP, _SEAM, _LINE, _LEAST = 14, 2, 15, 96
 _GROUND, _INK, _SOFT, _EMPTY = "white", "#1b1d21", "#565c66", "#e4e4e0"
 
 
@@ -52,7 +53,7 @@ def sheets(
         output: the PNG file; with more cells than fit on one, `sheet-1.png`, `sheet-2.png` and so on.
         images, labels, names, first, count, cmap, clip_percentile, signed, absolute: see `vis.report`.
         columns, rows: the cells of a sheet.
-        size: the longest side of a picture in pixels. Smaller ones are enlarged by a whole number.
+        size: about the longest side of a picture in pixels. Small ones are enlarged by a whole number.
 
     Returns:
         the files.
@@ -69,11 +70,12 @@ def sheets(
     look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
     output, pages = Path(output), -(-len(drawn) // (columns * rows))
     found = ((row, drawing(row, inputs, look).panels) for row in run.rows(drawn, only=True))
-    cells = (_cell(run, row, [*_shown(panels)], size) for row, panels in found)
+    cells = ((row, _fitted(_shown(panels), size)) for row, panels in found)
     written = []
     for page in range(pages):
         target = output if pages == 1 else output.with_stem(f"{output.stem}-{page + 1}")
-        files.save_picture(target, np.asarray(_sheet([*islice(cells, columns * rows)], columns)))
+        sheet = _sheet(run, [*islice(cells, columns * rows)], columns)
+        files.save_picture(target, np.asarray(sheet))
         written.append(target)
     if inputs.lost:
         warn(inputs.problem, SkippedWarning)
@@ -88,19 +90,28 @@ def _shown(panels: Any) -> Iterator[Any]:
             yield picture
 
 
-def _cell(run: Run, row: Row, pictures: Sequence[Any], size: int) -> Image.Image:
-    scaled = [_fitted(Image.fromarray(picture), size) for picture in pictures]
-    if not scaled:
-        scaled = [Image.new("RGB", (size, size), _EMPTY)]
-    width = max(sum(each.width + _SEAM for each in scaled) - _SEAM, size)
-    cell = Image.new("RGB", (width, size + 2 * _LINE + 6), _GROUND)
+def _fitted(pictures: Iterable[Any], size: int) -> list[Image.Image]:
+    """Return pictures with their longest side near some size: small ones are enlarged by a whole number."""
+    fitted = []
+    for image in map(Image.fromarray, pictures):
+        times = round(size / max(image.size))
+        if times > 1:
+            image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+        else:
+            image.thumbnail((size, size))
+        fitted.append(image)
+    return fitted or [Image.new("RGB", (size, size), _EMPTY)]
+
+
+def _cell(run: Run, row: Row, pictures: Sequence[Image.Image], width: int, height: int) -> Image.Image:
+    cell = Image.new("RGB", (width, height + 2 * _LINE + 6), _GROUND)
     x = 0
-    for each in scaled:
-        cell.paste(each, (x, size - each.height))
-        x += each.width + _SEAM
-    draw = ImageDraw.Draw(cell)
-    draw.text((0, size + 3), _cut(row.name, font(11), width, keep_end=True), _INK, font(11))
-    draw.text((0, size + 3 + _LINE), _cut(_told(run, row), font(11), width), _SOFT, font(11))
+    for picture in pictures:
+        cell.paste(picture, (x, height - picture.height))
+        x += picture.width + _SEAM
+    draw, letters = ImageDraw.Draw(cell), font(11)
+    draw.text((0, height + 3), _cut(row.name, letters, width, keep_end=True), _INK, letters)
+    draw.text((0, height + 3 + _LINE), _cut(_told(run, row), letters, width), _SOFT, letters)
     return cell
 
 
@@ -111,17 +122,8 @@ def _told(run: Run, row: Row) -> str:
     about = row.target if row.prediction is None else row.prediction
     name = run.label(about) or ("" if about is None else str(about))
     if row.equal is False:
-        name += f", not {run.label(row.target) or row.target}"
-    return "  ".join(part for part in (name, score) if part)
-
-
-def _fitted(picture: Image.Image, size: int) -> Image.Image:
-    """Return a picture with its longest side at most some size, enlarged by a whole number if it is small."""
-    times = size // max(picture.size)
-    if times > 1:
-        return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
-    picture.thumbnail((size, size))
-    return picture
+        name += f", target {run.label(row.target) or row.target}"
+    return " · ".join(part for part in (name, score) if part)
 
 
 def _cut(text: str, letters: ImageFont.FreeTypeFont, width: int, keep_end: bool = False) -> str:
@@ -134,11 +136,15 @@ def _cut(text: str, letters: ImageFont.FreeTypeFont, width: int, keep_end: bool 
     return f"…{text}" if keep_end else f"{text}…"
 
 
-def _sheet(cells: Sequence[Image.Image], columns: int) -> Image.Image:
-    wide, high = max(cell.width for cell in cells), cells[0].height
-    across, down = min(columns, len(cells)), -(-len(cells) // columns)
-    sheet = Image.new("RGB", (across * (wide + _GAP) + _GAP, down * (high + _GAP) + _GAP), _GROUND)
-    for number, cell in enumerate(cells):
+def _sheet(run: Run, cells: Sequence[tuple[Row, list[Image.Image]]], columns: int) -> Image.Image:
+    """Return a sheet; its cells are as large as the largest pictures on it."""
+    wide = max(sum(picture.width + _SEAM for picture in pictures) - _SEAM for _, pictures in cells)
+    high = max(picture.height for _, pictures in cells for picture in pictures)
+    made = [_cell(run, row, pictures, max(wide, _LEAST), high) for row, pictures in cells]
+    step_x, step_y = made[0].width + _GAP, made[0].height + _GAP
+    across, down = min(columns, len(made)), -(-len(made) // columns)
+    sheet = Image.new("RGB", (across * step_x + _GAP, down * step_y + _GAP), _GROUND)
+    for number, cell in enumerate(made):
         row, column = divmod(number, columns)
-        sheet.paste(cell, (_GAP + column * (wide + _GAP), _GAP + row * (high + _GAP)))
+        sheet.paste(cell, (_GAP + column * step_x, _GAP + row * step_y))
     return sheet
