@@ -16,6 +16,7 @@ from vis.errors import InputError
 from vis.plotting.colors import Scale
 
 _LINE = 13  # points of a line of a title
+_PIXELS = 128  # the longest side of a picture whose pixels are drawn as squares
 
 
 class Figure(matplotlib.figure.Figure):
@@ -115,7 +116,9 @@ def _size(size: Any) -> tuple[float, float]:
 
 def show(axes: Axes, picture: npt.NDArray[np.uint8], title: str) -> None:
     """Draw a picture in a panel, under a title unless it has one."""
-    axes.imshow(picture, interpolation="nearest")
+    # Pixels of small pictures are seen as squares; larger ones shrink, and may not lose single bright pixels.
+    smooth = max(picture.shape[:2]) > _PIXELS
+    axes.imshow(picture, interpolation="antialiased" if smooth else "nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     if title and not axes.get_title():
