@@ -67,6 +67,8 @@ def test_images_in_any_range_and_order() -> None:
         assert np.array_equal(as_picture(image, (1, 2)), exact)
     assert np.array_equal(as_picture(np.moveaxis(exact, -1, 0), (1, 2)), exact), "channels first"
     assert as_picture([[-1.0, 0.0, 1.0]], (1, 3))[0].tolist() == [[0] * 3, [128] * 3, [255] * 3]
+    with_opacity = np.dstack([exact, np.full((1, 2), 255, np.uint8)])
+    assert np.array_equal(as_picture(with_opacity, (1, 2)), exact)
     assert as_picture([[[0.0, 0.5]]], (1, 1))[0].tolist() == [[64] * 3], "the mean of two channels"
 
 

@@ -138,6 +138,14 @@ def test_what_explain_returns() -> None:
             assert np.array_equal(drawn(figure.axes[3 * row + column]), expected)
 
 
+def test_a_dropped_sign_is_said_under_any_title() -> None:
+    figure = plotting.plot_maps(IMAGES[0], -MAPS[0], "a cat", inputs=False, absolute=True)
+    assert texts(figure) == ["a cat\n|map|"]
+    axes = Figure().subplots()
+    plotting.plot_maps(IMAGES[0], -MAPS[0], title="a cat", inputs=False, absolute=True, ax=axes)
+    assert axes.get_title() == "a cat\n|map|"
+
+
 def test_a_single_scale_shows_which_map_is_larger() -> None:
     maps = {"a": MAPS, "b": MAPS / 4}
     own = plotting.plot_maps(IMAGES, maps, colorbar=True, clip_percentile=0)
@@ -210,7 +218,7 @@ def test_overlays_alone_with_a_title_each(columns: int) -> None:
     ("images", "maps", "options", "message"),
     [
         (IMAGES, MAPS[:2], {}, "3 inputs and maps {'map': 2}"),
-        (IMAGES[0], MAPS, {}, "1 inputs and maps {'map': 3}. Pass a mapping"),
+        (IMAGES[0], MAPS, {}, "1 input and maps {'map': 3}. Pass a mapping"),
         (IMAGES[0], IMAGES[0], {}, r"A map must have one value per position.*\(4, 6, 3\), with 3 channels"),
         (IMAGES, IMAGES, {}, r"Map 0 must have one value.*\(4, 6, 3\), with 3 channels"),
         (IMAGES, MAPS[:, :3], {}, r"Image 0 and its map.*shape \(4, 6, 3\) and a map of shape \(3, 6\)"),

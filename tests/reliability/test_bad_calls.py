@@ -1491,7 +1491,7 @@ row("vis.plotting.overlay_map", "alpha is 2", InputError, "alpha is an opacity f
 row("vis.plotting.plot_maps", "too few maps", InputError,
     ("one entry per input", "4 inputs and maps {'map': 2}"),
     lambda d: plotting.plot_maps(X, X[:2, ..., 0]))
-row("vis.plotting.plot_maps", "several maps of one image", InputError, ("1 inputs", "Pass a mapping"),
+row("vis.plotting.plot_maps", "several maps of one image", InputError, ("1 input and maps", "Pass a mapping"),
     lambda d: plotting.plot_maps(IMAGE, X[..., 0]))
 row("vis.plotting.plot_maps", "maps with channels", InputError,
     ("Map 0 must", "3 channels", "Reduce them"),

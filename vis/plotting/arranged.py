@@ -26,12 +26,14 @@ class Panel:
     name: str
     scale: Scale | None = None
     bar: bool = False
-    # Whether the name is that of the one panel, and not of all panels below.
+    # Whether a title may not take the place of the name.
+    kept: bool = False
+    # Whether the name is that of this panel only, and not of the panels below too.
     alone: bool = False
 
-    def head(self, title: str, replaces: bool) -> None:
-        """Put an image's title in place of the name, or above it."""
-        self.name = title if replaces else f"{title}\n{self.name}"
+    def head(self, title: str) -> None:
+        """Put a title in place of the name, or above it if that must be kept."""
+        self.name = f"{title}\n{self.name}" if self.kept else title
         self.alone = True
 
 
@@ -62,6 +64,9 @@ def arranged(
         side: of a square panel, in inches.
         row_names, title, boxes, size, ax: see `vis.plotting.plot_maps`.
     """
+    if ax is not None and title and len(groups) == len(groups[0]) == 1:  # the axes have one title
+        groups[0][0].head(title)
+        title = ""
     rows, length = math.ceil(len(groups) / across), len(groups[0])
     height, width = groups[0][0].picture.shape[:2]
     stretch = math.sqrt(np.clip(width / height, 0.2, 5))

@@ -18,7 +18,7 @@ DIVERGING = "RdBu_r"
 
 
 class Scale(ScalarMappable):
-    """From values to colours; a colour bar can be made of it.
+    """A scale from values to colours, for a colour bar too.
 
     Args:
         low, high: the values at the ends of the colours; from `-high` if `signed`.
@@ -49,8 +49,8 @@ class Look:
     Args:
         cmap: a Matplotlib colormap or its name; None for `SEQUENTIAL`, or `DIVERGING` for signed values.
         clip_percentile: the colours end at the `100 - clip_percentile`-th percentile of the values, or of
-            their magnitudes if they are signed: at most this share of the values, in percent, lies beyond
-            and is drawn in the colour of the end. 0 cuts nothing.
+            their magnitudes if they are signed: at most this percentage of values lies beyond and is drawn in
+            the colour of the end. 0 cuts nothing.
         signed: diverging colours from -m through 0 to m, or dark to bright from 0 (or the smallest negative
             value) to the largest; None reads it from the values: signed if one is negative.
         absolute: draw magnitudes.
@@ -97,7 +97,7 @@ class Look:
         values = self.drawn(values)
         low = 0.0 if signed else min(float(values.min()), 0.0)
         sizes = np.abs(values) if signed else values
-        # "higher": no more than the share itself is cut, and nothing of a few values.
+        # "higher": no more than that percentage is cut, and none of a few values.
         high = float(np.percentile(sizes, 100 - self.clip_percentile, method="higher"))
         # Where nearly everything is zero, the cut would fall on zero and hide the rest.
         if high <= low:
@@ -126,7 +126,7 @@ def colorize(
         array: `(height, width)`, or with axes of one before or after: `(height, width, 1)`, `(1, height,
             width, 1)`.
         cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed values, `DIVERGING`.
-        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        clip_percentile: the percentage of values that may lie beyond the end of the colours.
         signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
         absolute: draw magnitudes.
 
@@ -134,7 +134,7 @@ def colorize(
         `(height, width, 3)`, uint8.
 
     Raises:
-        InputError: if the shape is not that of one map, a value is NaN or infinite, or an option is wrong.
+        InputError: if the shape is not that of one map, a value is NaN or infinite, or an option is invalid.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     values = one_map(array)
@@ -175,7 +175,7 @@ def finite(array: npt.ArrayLike, ndim: int | None = None, what: str = "A map") -
         what: the values, for the message.
 
     Raises:
-        InputError: if the number of axes is another, there is no value, or one is NaN or infinite.
+        InputError: if there is another number of axes, no value, or one that is NaN or infinite.
     """
     values = checks.real(array, what).astype(np.float64)
     if values.ndim not in ((1, 2) if ndim is None else (ndim,)):

@@ -44,7 +44,7 @@ def images_and_maps(
     if not several or any(length != len(several) for length in lengths.values()):
         hint = " Pass a mapping from names to maps to draw several of one image." if len(several) == 1 else ""
         raise InputError(
-            f"A grid needs one entry per input. Received: {len(several)} inputs and maps {lengths}.{hint}"
+            f"A grid needs one entry per input. Received: {inputs_of(several)} and maps {lengths}.{hint}"
         )
     for number, rows in enumerate(zip(*read.values(), strict=True)):
         shapes = {name: row.shape for name, row in zip(read, rows, strict=True)}
@@ -58,6 +58,11 @@ def images_and_maps(
         for number, (image, row) in enumerate(zip(several, first, strict=True))
     ]
     return pictures, read
+
+
+def inputs_of(images: Sequence[Any]) -> str:
+    """Return how many inputs there are, for a message."""
+    return f"{len(images)} input{'' if len(images) == 1 else 's'}"
 
 
 def _read(given: Batch, what: str) -> list[Any] | npt.NDArray[Any]:

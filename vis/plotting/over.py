@@ -11,7 +11,7 @@ from vis.errors import InputError
 from vis.plotting.colors import Look, Scale, one_map
 
 ALPHA = 0.9
-# The photo steps back behind the map: some of its colour and light is taken, and its shapes stay.
+# The photo steps back behind the map: it loses some of its colour and brightness, and keeps its shapes.
 _SATURATION, _BRIGHTNESS = 0.4, 0.85
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -38,7 +38,7 @@ def overlay_map(
         map: of the same height and width, see `colorize`.
         cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed values, `DIVERGING`.
         alpha: the opacity of the largest value, 0 to 1.
-        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        clip_percentile: the percentage of values that may lie beyond the end of the colours.
         signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
         absolute: draw magnitudes.
 
@@ -46,7 +46,7 @@ def overlay_map(
         `(height, width, 3)`, uint8.
 
     Raises:
-        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is wrong.
+        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is invalid.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     values = one_map(map)
@@ -70,7 +70,8 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An ima
     """Return an input as an RGB picture of the height and width of its map.
 
     Values from 0 to 1 and whole numbers from 0 to 255 are drawn as they are, others are scaled to
-    their range. Three channels are red, green and blue; of any other number the mean is drawn.
+    their range. Of three or four channels the first three are red, green and blue; of any other number
+    the mean is drawn.
 
     Args:
         image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`, also with
@@ -79,7 +80,7 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An ima
         what: the image, for the message.
 
     Raises:
-        InputError: if the image has another height and width, or values that are no finite numbers.
+        InputError: if the image has another height and width, or a value is NaN or infinite.
     """
     array = checks.real(image, what)
     received = array.shape
@@ -108,6 +109,8 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An ima
         array = 255.0 * array
     else:
         array = 255.0 * maps.normalize(array)
-    if array.shape[-1] != 3:
+    if array.shape[-1] == 4:  # the last is opacity
+        array = array[..., :3]
+    elif array.shape[-1] != 3:
         array = np.repeat(array.mean(axis=-1, keepdims=True), 3, axis=-1)
     return np.rint(array).astype(np.uint8)

@@ -15,7 +15,7 @@ from vis.errors import InputError
 from vis.plotting.arranged import Panel, arranged, side_by_side
 from vis.plotting.colors import Look, finite, one_map
 from vis.plotting.figures import Figure, panels
-from vis.plotting.given import Batch, images_and_maps
+from vis.plotting.given import Batch, images_and_maps, inputs_of
 from vis.plotting.over import ALPHA, as_picture, laid_over
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def plot_maps(
         overlay: draw the maps over their images, see `overlay_map`.
         cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed maps, `DIVERGING`.
         alpha: the opacity of the largest value in an overlay, 0 to 1.
-        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        clip_percentile: the percentage of values that may lie beyond the end of the colours.
         signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
         absolute: draw magnitudes; the panels are then called `|name|`.
         share_scale: one scale for all maps of the figure.
@@ -133,7 +133,7 @@ def plot_maps(
 
     Raises:
         InputError: if there is not one map, title, name and box per image, shapes do not belong together, a
-            value is NaN or infinite, or an option is wrong.
+            value is NaN or infinite, or an option is invalid.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     columns = dict(maps) if isinstance(maps, Mapping) else {name: maps}
@@ -141,7 +141,7 @@ def plot_maps(
     above = [] if titles is None else list(np.atleast_1d(np.asarray(titles, object)))
     if isinstance(boxes, np.ndarray) and boxes.ndim == 2:
         boxes = [boxes]
-    _one_each(len(pictures), titles=above, row_names=row_names, boxes=boxes)
+    _one_each(pictures, titles=above, row_names=row_names, boxes=boxes)
     every = {column: np.concatenate([row.ravel() for row in rows]) for column, rows in read.items()}
     shared = look.scale(np.concatenate([*every.values()]))
     # The maps of a method are all drawn signed if one of them is.
@@ -155,9 +155,9 @@ def plot_maps(
             colors = laid_over(picture, scale, values, alpha) if overlay else scale.rgb(values)
             last = len(group) == len(read) + inputs - 1
             with_bar = colorbar and (last or not share_scale)
-            group.append(Panel(colors, look.named(column), scale, with_bar))
+            group.append(Panel(colors, look.named(column), scale, with_bar, kept=absolute or len(read) > 1))
         if above:
-            group[0].head(above[number], replaces=inputs or len(group) == 1)
+            group[0].head(above[number])
         groups.append(group)
     across = 1 if isinstance(maps, Mapping) else side_by_side(groups)
     return arranged(groups, across, _SMALL, row_names, title, boxes, size, ax)
@@ -213,7 +213,7 @@ def plot_saliency(
         A `Figure`, or `ax`.
 
     Raises:
-        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is wrong.
+        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is invalid.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     if checks.real(saliency, "A map").ndim == 1:
@@ -287,7 +287,7 @@ def plot_grid(
 
     Raises:
         InputError: if a column or the names do not have one entry per input, shapes differ, a value is NaN or
-            infinite, or an option is wrong.
+            infinite, or an option is invalid.
     """
     return plot_maps(
         images,
@@ -308,10 +308,10 @@ def plot_grid(
     )
 
 
-def _one_each(count: int, **given: Any) -> None:
+def _one_each(images: Sequence[Any], **given: Any) -> None:
     lengths = {key: len(entries) for key, entries in given.items() if len(entries)}
-    if any(length != count for length in lengths.values()):
-        raise InputError(f"A grid needs one entry per input. Received: {count} inputs and {lengths}.")
+    if any(length != len(images) for length in lengths.values()):
+        raise InputError(f"A grid needs one entry per input. Received: {inputs_of(images)} and {lengths}.")
 
 
 def _plot_series(
