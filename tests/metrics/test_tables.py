@@ -113,7 +113,7 @@ def test_hits_are_counted(hits: np.ndarray) -> None:
         ({"a": {"x": [1]}, "b": {"y": [1]}}, r"Received: \{'a': \['x'\], 'b': \['y'\]\}"),
         ({"a": {"x": 0.5}}, r"'x' of 'a', of shape \(\)"),
         ({"a": {"x": np.ones((2, 2))}}, r"'x' of 'a', of shape \(2, 2\)"),
-        ({"a": {"x": "good"}}, "'x' of 'a' is an array of real numbers"),
+        ({"a": {"x": "good"}}, "'x' of 'a' must be an array of real numbers"),
     ],
 )
 def test_what_is_refused(results: Any, message: str) -> None:

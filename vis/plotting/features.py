@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,52 @@ from matplotlib.colors import Colormap
 from vis.errors import InputError
 from vis.plotting import figures
 from vis.plotting.colors import Look, finite
+from vis.plotting.figures import Figure
 from vis.plotting.paper import drawable, scale_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 
 _LONGEST = 40  # letters of a name
 
 
+class _Options(TypedDict, total=False):
+    top: int
+    name: str
+    cmap: str | Colormap | None
+    signed: bool | None
+    absolute: bool
+    size: tuple[float, float] | None
+
+
+@overload
+def plot_features(
+    names: Sequence[str] | None,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: None = None,
+    **options: Unpack[_Options],
+) -> Figure: ...
+@overload
+def plot_features(
+    names: Sequence[str] | None,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: Axes,
+    **options: Unpack[_Options],
+) -> Axes: ...
+@overload
+def plot_features(
+    names: Sequence[str] | None,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: Axes | None,
+    **options: Unpack[_Options],
+) -> Figure | Axes: ...
 def plot_features(
     names: Sequence[str] | None,
     values: npt.ArrayLike,
@@ -30,7 +71,7 @@ def plot_features(
     absolute: bool = False,
     size: tuple[float, float] | None = None,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a figure of features, those with the largest magnitude first.
 
     Of one sample, a bar for each feature, in one colour above zero and in another below. Of a batch, a box
@@ -69,6 +110,7 @@ def plot_features(
     scale = scale_of(rows, look)
     up, down = scale.cmap(0.85), scale.cmap(0.15 if scale.signed else 0.85)
     count = len(shown) + bool(len(more))
+    drawn: Figure | Axes
     drawn, grid = figures.panels(1, 1, size or (7.0, 1.1 + 0.3 * count), title, ax)
     axes = grid[0, 0]
     heights = np.arange(len(shown))

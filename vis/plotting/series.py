@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,52 @@ from vis import checks
 from vis.errors import InputError
 from vis.plotting import figures
 from vis.plotting.colors import Look, finite
+from vis.plotting.figures import Figure
 from vis.plotting.paper import bar_beside, drawable, scale_of
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+
+class _Options(TypedDict, total=False):
+    name: str
+    times: npt.ArrayLike | None
+    channels: Sequence[str]
+    cmap: str | Colormap | None
+    clip_percentile: float
+    signed: bool | None
+    absolute: bool
+    colorbar: bool
+    size: tuple[float, float] | None
+
+
+@overload
+def plot_series(
+    series: npt.ArrayLike,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: None = None,
+    **options: Unpack[_Options],
+) -> Figure: ...
+@overload
+def plot_series(
+    series: npt.ArrayLike,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: Axes,
+    **options: Unpack[_Options],
+) -> Axes: ...
+@overload
+def plot_series(
+    series: npt.ArrayLike,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: Axes | None,
+    **options: Unpack[_Options],
+) -> Figure | Axes: ...
 def plot_series(
     series: npt.ArrayLike,
     values: npt.ArrayLike,
@@ -33,7 +76,7 @@ def plot_series(
     colorbar: bool = True,
     size: tuple[float, float] | None = None,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a figure of curves on their map as coloured background, with a panel per channel.
 
     Each value colours the time from halfway to its predecessor to halfway to its successor. All panels have
@@ -74,6 +117,7 @@ def plot_series(
     moments, dated = _times(times, length)
     scale = scale_of(found, look)
     size = size or (min(16, 2 + 6 * count), 0.8 + 1.5 * width)
+    drawn: Figure | Axes
     drawn, grid = figures.panels(width, count, size, title, ax, sharex=True)
     edges = _edges(moments)
     for sample in range(count):

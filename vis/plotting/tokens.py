@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bisect
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,17 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
-from vis import checks, maps
+from vis import maps
 from vis.errors import InputError
-from vis.plotting.colors import Look, Scale, finite
-from vis.plotting.figures import Figure
+from vis.plotting.colors import Look, Scale
+from vis.plotting.figures import Figure, panels
 from vis.plotting.paper import MISSING, drawable, ends, ink, scale_of
+from vis.plotting.words import VISIBLE, Token, texts_of, tokens_of
 
-# Marks of subwords: what continues a word in WordPiece, and what begins one in SentencePiece and BPE.
-_CONTINUES, _BEGINS = "##", ("▁", "Ġ")
-# Control characters as the signs for them.
-_VISIBLE = str.maketrans(
-    {chr(code): chr(0x2400 + code) for code in range(32)} | {"\x7f": "␡", "\n": "↵", "\t": "⇥"}
-)
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
 _SPAN = "padding:.15em .25em;border-radius:.2em;-webkit-box-decoration-break:clone;box-decoration-break:clone"
 _SMALLEST, _LARGEST = 5, 12  # font sizes in points
 _PADDING = 3.0  # points on both sides of a word, and between two words
@@ -51,16 +50,45 @@ class TokenFigure(Figure):
         return self._html
 
 
-@dataclass(frozen=True)
-class _Token:
-    """A word or a part of one, as it is drawn."""
+class _Options(TypedDict, total=False):
+    name: str
+    reducer: str
+    join: bool
+    cmap: str | Colormap | None
+    clip_percentile: float
+    signed: bool | None
+    absolute: bool
+    colorbar: bool
+    width: float
 
-    word: str  # as given
-    text: str
-    value: float
-    apart: bool  # whether there is a space before it
 
-
+@overload
+def plot_tokens(
+    words: Sequence[str] | Sequence[Sequence[str]],
+    values: npt.ArrayLike | Sequence[npt.ArrayLike],
+    title: str = "",
+    *,
+    ax: None = None,
+    **options: Unpack[_Options],
+) -> TokenFigure: ...
+@overload
+def plot_tokens(
+    words: Sequence[str] | Sequence[Sequence[str]],
+    values: npt.ArrayLike | Sequence[npt.ArrayLike],
+    title: str = "",
+    *,
+    ax: Axes,
+    **options: Unpack[_Options],
+) -> Axes: ...
+@overload
+def plot_tokens(
+    words: Sequence[str] | Sequence[Sequence[str]],
+    values: npt.ArrayLike | Sequence[npt.ArrayLike],
+    title: str = "",
+    *,
+    ax: Axes | None,
+    **options: Unpack[_Options],
+) -> TokenFigure | Axes: ...
 def plot_tokens(
     words: Sequence[str] | Sequence[Sequence[str]],
     values: npt.ArrayLike | Sequence[npt.ArrayLike],
@@ -76,7 +104,7 @@ def plot_tokens(
     colorbar: bool = True,
     width: float = 8.0,
     ax: Axes | None = None,
-) -> Any:
+) -> TokenFigure | Axes:
     """Return a figure of words on coloured backgrounds, in lines that wrap.
 
     Zero is white, and the text is black or white, whichever has the higher contrast. A notebook shows the
@@ -112,13 +140,13 @@ def plot_tokens(
     if reducer not in maps.REDUCERS:
         raise InputError(f"reducer must be one of {', '.join(maps.REDUCERS)}. Received: {reducer!r}.")
     look = Look(cmap, clip_percentile, signed, absolute)
-    texts = [(given, look.drawn(found)) for given, found in _texts(words, values, reducer)]
+    texts = [(given, look.drawn(found)) for given, found in texts_of(words, values, reducer)]
     scale = scale_of(np.concatenate([found for _, found in texts]), look)
-    tokens = [_tokens(given, found, join) for given, found in texts]
+    tokens = [tokens_of(given, found, join) for given, found in texts]
     label = look.named(name) if colorbar else ""
     if ax is not None:
+        panels(1, 1, (1, 1), drawable(title), ax)
         box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
-        ax.set_title(drawable(title), parse_math=False)
         _draw(ax, tokens, scale, label, 72 * box.width, 72 * box.height)
         return ax
     if isinstance(width, bool) or not isinstance(width, int | float | np.number) or not 1 <= width <= 100:
@@ -129,67 +157,7 @@ def plot_tokens(
     return figure
 
 
-def _texts(words: Any, values: Any, reducer: str) -> Iterator[tuple[list[str], npt.NDArray[np.float64]]]:
-    """Yield the words of each text with their values, `(T,)`."""
-    if isinstance(words, str):
-        raise InputError(
-            f"words must be a list of words. Received: {words[:40]!r}. Pass text.split(), or its tokens."
-        )
-    given = list(words)
-    if not given:
-        raise InputError("A text must have at least one word. Received: no words.")
-    if not all(isinstance(word, list | tuple | np.ndarray) for word in given):
-        array = checks.real(values, "A map")
-        while array.ndim > 1 and array.shape[0] == 1 and (array.ndim > 2 or len(given) != 1):
-            array = array[0]
-        yield _checked(given, array, np.shape(values), reducer)
-        return
-    count = (
-        len(values)
-        if isinstance(values, list | tuple)
-        else np.atleast_1d(checks.real(values, "A map")).shape[0]
-    )
-    if len(given) != count:
-        raise InputError(f"Pass one map for each text. Received: {len(given)} texts and {count} maps.")
-    for text, found in zip(given, values, strict=True):
-        yield from _texts(list(text), found, reducer)
-
-
-def _checked(
-    words: list[Any], array: npt.NDArray[Any], shape: tuple[int, ...], reducer: str
-) -> tuple[list[str], npt.NDArray[np.float64]]:
-    wrong = [word for word in words if not isinstance(word, str)]
-    if wrong:
-        raise InputError(
-            f"Words must be strings. Received: {wrong[0]!r} of type {type(wrong[0]).__name__}. "
-            "Pass what the tokens stand for: [vocabulary[token] for token in tokens]."
-        )
-    if array.ndim not in (1, 2) or len(array) != len(words):
-        raise InputError(
-            "Pass one value, or one row of channels, for each word. "
-            f"Received: {len(words)} words and values of shape {shape}. Leave the padding out of both."
-        )
-    # Halves of surrogate pairs that stand alone cannot be written in any encoding.
-    known = [word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in words]
-    return known, maps.reduce_channels(finite(array, array.ndim), reducer=reducer)
-
-
-def _tokens(words: list[str], values: npt.NDArray[np.float64], join: bool) -> list[_Token]:
-    starts = next((mark for mark in _BEGINS if any(word.startswith(mark) for word in words)), None)
-    tokens = []
-    for word, value in zip(words, values.tolist(), strict=True):
-        text, apart = word, True
-        if join and starts is not None:
-            apart = word.startswith(starts)
-            text = word.removeprefix(starts) or word
-        elif join and word.startswith(_CONTINUES) and word != _CONTINUES:
-            text, apart = word.removeprefix(_CONTINUES), False
-        text = text.translate(_VISIBLE) or "∅"
-        tokens.append(_Token(word, text.replace(" ", "␣") if text.isspace() else text, value, apart))
-    return tokens
-
-
-def _colors(tokens: Sequence[_Token], scale: Scale) -> list[tuple[str, str]]:
+def _colors(tokens: Sequence[Token], scale: Scale) -> list[tuple[str, str]]:
     """Return the background and the text colour of each."""
     backgrounds = scale.rgb(np.array([token.value for token in tokens])) / 255
     return [
@@ -209,7 +177,7 @@ class _Box:
     token: int
 
 
-def _wrapped(tokens: Sequence[_Token], texts: Sequence[str], size: float, width: float) -> list[_Box]:
+def _wrapped(tokens: Sequence[Token], texts: Sequence[str], size: float, width: float) -> list[_Box]:
     """Return where the texts of tokens stand in lines of a width; the parts of a word stay together."""
     font, measure = FontProperties(size=size), TextToPath()
 
@@ -243,7 +211,7 @@ def _wrapped(tokens: Sequence[_Token], texts: Sequence[str], size: float, width:
 
 def _draw(
     axes: Axes,
-    texts: Sequence[Sequence[_Token]],
+    texts: Sequence[Sequence[Token]],
     scale: Scale,
     label: str,
     width: float,
@@ -318,7 +286,7 @@ def _draw(
         axes.text(width - margin, below + 12, note, fontsize="small", ha="right", va="center", color="0.4")
 
 
-def _html(texts: Sequence[Sequence[_Token]], scale: Scale, label: str, title: str) -> str:
+def _html(texts: Sequence[Sequence[Token]], scale: Scale, label: str, title: str) -> str:
     parts = []
     if title:
         parts.append(f'<div style="font-weight:bold;margin-bottom:.3em">{html.escape(title)}</div>')
@@ -326,7 +294,7 @@ def _html(texts: Sequence[Sequence[_Token]], scale: Scale, label: str, title: st
         line = ""
         for token, (background, color) in zip(tokens, _colors(tokens, scale), strict=True):
             style = f"background-color:{background};color:{color};{_SPAN}"
-            tip = html.escape(f"{token.word.translate(_VISIBLE)}: {token.value:.4g}")
+            tip = html.escape(f"{token.word.translate(VISIBLE)}: {token.value:.4g}")
             space = " " if token.apart and line else ""
             line += f'{space}<span style="{style}" title="{tip}">{html.escape(token.text)}</span>'
         parts.append(f'<div dir="auto" style="line-height:1.9;margin-bottom:.6em">{line}</div>')

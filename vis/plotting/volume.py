@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,56 @@ from vis import checks
 from vis.errors import InputError
 from vis.plotting import figures
 from vis.plotting.colors import Look, Scale, finite
+from vis.plotting.figures import Figure
 from vis.plotting.over import ALPHA, as_picture, laid_over
 from vis.plotting.paper import bar_beside
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+
+class _Options(TypedDict, total=False):
+    axis: int
+    slices: int | Sequence[int]
+    choose: str
+    unit: str
+    name: str
+    cmap: str | Colormap | None
+    clip_percentile: float
+    signed: bool | None
+    absolute: bool
+    colorbar: bool
+    alpha: float
+    size: tuple[float, float] | None
+
+
+@overload
+def plot_volume(
+    volume: npt.ArrayLike,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: None = None,
+    **options: Unpack[_Options],
+) -> Figure: ...
+@overload
+def plot_volume(
+    volume: npt.ArrayLike,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: Axes,
+    **options: Unpack[_Options],
+) -> Axes: ...
+@overload
+def plot_volume(
+    volume: npt.ArrayLike,
+    values: npt.ArrayLike,
+    title: str = "",
+    *,
+    ax: Axes | None,
+    **options: Unpack[_Options],
+) -> Figure | Axes: ...
 def plot_volume(
     volume: npt.ArrayLike,
     values: npt.ArrayLike,
@@ -39,7 +85,7 @@ def plot_volume(
     colorbar: bool = True,
     size: tuple[float, float] | None = None,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a contact sheet: slices of a volume, or frames of a video, with the map laid over them.
 
     All slices have one scale, that of the whole map; see `overlay_map` for how they are laid over one
@@ -81,6 +127,7 @@ def plot_volume(
     rows = math.ceil(len(numbers) / columns)
     shape = found.shape[1] / found.shape[2]
     size = size or (1.9 * columns + 0.9, (1.9 * min(shape, 3) + 0.3) * rows + 0.6)
+    drawn: Figure | Axes
     drawn, grid = figures.panels(rows, columns, size, "\n".join(filter(None, (title, which))), ax)
     pictures = _laid_over(stack[numbers], found[numbers], scale, alpha)
     for axes in grid.flat[len(numbers) :]:
