@@ -28,7 +28,7 @@ class Table(str):
             "  ".join(
                 cell.rjust(width) if column else cell.ljust(width)
                 for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
+            ).rstrip(" ")
             for line in lines
         )
         table = super().__new__(cls, text)
