@@ -6,9 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,51 +17,11 @@ from PIL import Image
 
 import vis
 from tests.reports.conftest import BROKEN, NAMES, TARGETS, model_of
+from tests.reports.parsed import Page
 from vis.attributions import Saliency
-from vis.errors import InputError, SkippedWarning
+from vis.errors import InputError
 
 LABELS = ["<img src=x onerror=alert(1)>", 'b"c', "c&d", "e"]
-
-
-class Page(HTMLParser):
-    """The elements of a page: their attributes and what stands in them."""
-
-    VOID = ("meta", "img", "input")
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[dict[str, Any]] = []
-        self._open: list[dict[str, Any]] = []
-        self.text = path.read_text(encoding="utf-8")
-        self.feed(self.text)
-        self.close()
-        assert not self._open, "every element is closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        assert len(names) == len(set(names)), "no attribute twice"
-        element = {"tag": tag, "text": "", "inside": [each["tag"] for each in self._open], **dict(attrs)}
-        self.elements.append(element)
-        if tag not in self.VOID:
-            self._open.append(element)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert tag == self._open[-1]["tag"], f"{tag} closes {self._open[-1]['tag']}"
-        self._open.pop()
-
-    def handle_data(self, data: str) -> None:
-        for element in self._open:
-            element["text"] += data
-
-    def all(self, tag: str, **attributes: str) -> list[dict[str, Any]]:
-        return [
-            element
-            for element in self.elements
-            if element["tag"] == tag and all(element.get(key) == value for key, value in attributes.items())
-        ]
-
-    def cards(self) -> list[dict[str, Any]]:
-        return self.all("li", **{"class": "card"})
 
 
 def test_every_row_with_what_is_known_of_it(run: Callable[..., Path], tmp_path: Path) -> None:
@@ -157,33 +115,6 @@ def test_the_predicted_class_is_no_target_to_compare_with(run: Callable[..., Pat
     assert "The predicted class is explained." in page.text
 
 
-def test_a_part_of_the_rows(run: Callable[..., Path], tmp_path: Path) -> None:
-    written = vis.report(run(), tmp_path / "new" / "part.html", first=1, count=2, progress=False)
-    page = Page(written)
-    assert [int(card["data-row"]) for card in page.cards()] == [1, 2]
-    assert "the 2 rows from 1 to 2 of 6; part.csv lists all" in page.text
-    assert len((tmp_path / "new" / "part.csv").read_text().splitlines()) == 7
-    whole = Page(vis.report(tmp_path / "maps.zarr", written, count=None, progress=False))
-    assert len(whole.cards()) == 5
-
-
-def test_a_run_that_names_no_folder(run: Callable[..., Path]) -> None:
-    page = Page(vis.report(run(source=False), progress=False))
-    (note,) = page.all("p", **{"class": "note"})
-    assert "does not say where its inputs lie, so the maps stand alone" in note["text"]
-
-
-def test_lost_pictures_are_told_and_the_maps_shown(run: Callable[..., Path], pictures: Path) -> None:
-    path = run()
-    pictures.rename(pictures.with_name("moved"))
-    with pytest.warns(SkippedWarning, match="is not there any more, so the maps stand alone"):
-        page = Page(vis.report(path, progress=False))
-    assert {image["alt"] for image in page.all("img")} == {"", "map"}
-    assert any("is not there any more" in note["text"] for note in page.all("p", **{"class": "note"}))
-    page = Page(vis.report(path, images=pictures.with_name("moved"), progress=False))
-    assert {image["alt"] for image in page.all("img")} == {"", "input", "map", "map over input"}
-
-
 def test_one_sign_for_all_maps(run: Callable[..., Path]) -> None:
     """A scale with zero in the middle where one map needs it, and the legend says so."""
     path = run(None, grad_modifier=None)
@@ -221,20 +152,3 @@ def test_maps_that_are_none_of_pictures(tmp_path: Path, shape: tuple[int, ...]) 
     assert "input" not in page.all("p", **{"class": "legend"})[0]["text"]
     assert not page.all("p", **{"class": "note"})
     assert [image["alt"] for image in page.all("img")] == ["", *["map"] * 3]
-
-
-def test_what_is_wrong(run: Callable[..., Path], tmp_path: Path) -> None:
-    path = run()
-    for options, words in [
-        ({"first": 6}, "has 6 maps"),
-        ({"count": 0}, "count is a whole number of at least 1"),
-        ({"size": 0}, "size is a whole number of at least 1"),
-        ({"labels": ["a"]}, "for the classes 0 to 0"),
-        ({"output": tmp_path / "report.csv"}, "with a .csv beside it"),
-        ({"clip_percentile": 100}, "clip_percentile"),
-    ]:
-        with pytest.raises(InputError, match=words):
-            vis.report(path, progress=False, **options)  # type: ignore[arg-type]
-    assert not [*tmp_path.glob("*.html"), *tmp_path.glob("*.csv"), *tmp_path.glob(".*")]
-    with pytest.raises(InputError, match="cannot be written"):
-        vis.report(path, path / "zarr.json" / "report.html", progress=False)

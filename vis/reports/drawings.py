@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,15 @@ class Look:
 
     def options(self) -> dict[str, Any]:
         return vars(self)
+
+
+def look_of(
+    run: Run, drawn: range, cmap: str | None, clip_percentile: float, signed: bool | None, absolute: bool
+) -> Look:
+    """Return how all maps are coloured: with a sign if one of them has a negative value."""
+    look = Look(cmap, clip_percentile, signed, absolute)
+    plotting.colorize([[0.0, 1.0]], **look.options())  # raises for an option that is none
+    return replace(look, signed=not absolute and run.signed(drawn)) if signed is None else look
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One HTML file with the maps of a run, written as a stream, and a table beside it."""
+"""The HTML file of a run: what stands in it, in the order in which it stands there."""
 
 from __future__ import annotations
 
@@ -6,142 +6,34 @@ import base64
 import hashlib
 import io
 import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator
 from html import escape
 from importlib.resources import files as resources
-from itertools import islice
-from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vis import files, plotting
-from vis.attributions.base import whole
-from vis.errors import InputError, SkippedWarning, warn
+from vis import plotting
 from vis.reports.drawings import Drawing, Inputs, Look, Picture, drawing
-from vis.reports.labels import Labels
 from vis.reports.run import Row, Run
-from vis.reports.table import Table
 
-# Rows that are drawn at once: enough to keep the cores busy, few enough for any memory.
-_AT_ONCE = 16
 _EXACT: dict[str, Any] = {"optimize": True}
 _LOSSY: dict[str, Any] = {"quality": 75, "optimize": True}
 _ROWS = "<!-- rows -->"
 
 
-def report(
-    path: str | os.PathLike[str],
-    output: str | os.PathLike[str] | None = None,
-    *,
-    images: Any = None,
-    labels: Labels | None = None,
-    names: Sequence[str] | None = None,
-    first: int = 0,
-    count: int | None = 1000,
-    size: int = 144,
-    cmap: str | None = None,
-    clip_percentile: float = 1,
-    signed: bool | None = None,
-    absolute: bool = False,
-    progress: bool = True,
-) -> Path:
-    """Write one HTML file that shows the maps of a run, with a CSV file of all its rows beside it.
-
-    The page opens without a network and loads nothing: thumbnails of the input, its map and the map over the
-    input are inside, with the file name, the predicted class, the score and the target. The reader can sort,
-    search and turn pages. Skipped inputs, settings and versions are listed. It is written with constant
-    memory.
+class Page:
+    """The parts of the file.
 
     Args:
-        path: the folder of the group that `Explainer.write` or `vis explain` has written.
-        output: the HTML file, one with its name being replaced; None for that of the group, with the ending
-            `.html`. The table has the same name with the ending `.csv`.
-        images: the folder of the pictures; or an array `(N, height, width, channels)`, or a sequence, of the
-            inputs. None for the folder that the run names.
-        labels: the names of the classes, see `vis.reports.read_labels`.
-        names: of the inputs; None for those that the run lists.
-        first: the first row that is drawn.
-        count: how many rows are drawn at most; None for all. The table has all.
-        size: the longest side of a thumbnail in pixels. Smaller pictures keep their size.
-        cmap, clip_percentile, signed, absolute: see `vis.plotting.colorize`. Each map has its own scale, and
-            all are signed if one is.
-        progress: show a progress bar.
-
-    Returns:
-        the HTML file.
-
-    Raises:
-        InputError: if there is no such run, an argument does not fit it, or a file cannot be written.
-
-    Warns:
-        SkippedWarning: if the folder of the pictures is not there any more, and the maps stand alone.
+        run: the run.
+        inputs: its pictures.
+        look: how maps are coloured.
+        drawn: the rows that are shown.
+        table: the name of the table beside the file.
     """
-    from tqdm import tqdm
-
-    run = Run(path, names, labels)
-    inputs, drawn = Inputs(run, images), chosen(run, first, count)
-    size = whole("size", size)
-    look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
-    output = run.path.with_suffix(".html") if output is None else Path(output)
-    table_path = output.with_suffix(".csv")
-    if table_path == output:
-        raise InputError(f"The report is an HTML file, with a .csv beside it. Received: {str(output)!r}.")
-    page = _Page(run, inputs, look, drawn, table_path.name)
-    before, after = page.frame()
-    bar = tqdm(total=run.count, unit="map", disable=not progress, delay=1, leave=False)
-    with (
-        files.written(table_path) as temporary_table,
-        files.written(output) as temporary,
-        ThreadPoolExecutor() as threads,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as html,
-        temporary_table.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as csv,
-        bar,
-    ):
-        table = Table(csv, run)
-        html.write(before)
-        rows = run.rows(drawn)
-        while batch := [*islice(rows, _AT_ONCE)]:
-            for row in batch:
-                table.write(row)
-            shown = [row for row in batch if row.maps]
-            html.writelines(threads.map(partial(page.card, size=size), shown))
-            bar.update(len(batch))
-        html.write(after)
-    if inputs.lost:
-        warn(inputs.problem, SkippedWarning)
-    return output
-
-
-def chosen(run: Run, first: int, count: int | None) -> range:
-    """Return the rows that are drawn.
-
-    Raises:
-        InputError: if there are none.
-    """
-    first = whole("first", first, 0)
-    if first >= run.count:
-        raise InputError(f"{str(run.path)!r} has {run.count} maps. Received: the first is {first}.")
-    return range(first, run.count if count is None else min(run.count, first + whole("count", count)))
-
-
-def look_of(
-    run: Run, drawn: range, cmap: str | None, clip_percentile: float, signed: bool | None, absolute: bool
-) -> Look:
-    """Return how all maps are coloured: with a sign if one of them has a negative value."""
-    look = Look(cmap, clip_percentile, signed, absolute)
-    plotting.colorize([[0.0, 1.0]], **look.options())  # raises for an option that is none
-    return replace(look, signed=not absolute and run.signed(drawn)) if signed is None else look
-
-
-class _Page:
-    """What stands in the file, in the order in which it stands there."""
 
     def __init__(self, run: Run, inputs: Inputs, look: Look, drawn: range, table: str) -> None:
         self._run, self._inputs, self._look, self._drawn, self._table = run, inputs, look, drawn, table

@@ -161,6 +161,18 @@ class Run:
                 of_row = {name: rows[number - wanted.start] for name, rows in here}
                 yield self._row(number, of_row, target, float(score))
 
+    def part(self, first: int, count: int | None) -> range:
+        """Return so many rows from one on, or all.
+
+        Raises:
+            InputError: if there are none.
+        """
+        first = whole("first", first, 0)
+        if first >= self.count:
+            raise InputError(f"{str(self.path)!r} has {self.count} maps. Received: the first is {first}.")
+        end = self.count if count is None else min(self.count, first + whole("count", count))
+        return range(first, end)
+
     def signed(self, drawn: range) -> bool:
         """Tell whether one of the maps that are drawn has a negative value."""
         rows = self.rows(drawn, only=True)

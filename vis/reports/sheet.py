@@ -15,9 +15,8 @@ from vis import files
 from vis.attributions.base import whole
 from vis.errors import SkippedWarning, warn
 from vis.plotting.lettering import font
-from vis.reports.drawings import Inputs, drawing
+from vis.reports.drawings import Inputs, drawing, look_of
 from vis.reports.labels import Labels
-from vis.reports.page import chosen, look_of
 from vis.reports.run import Row, Run
 
 # In pixels: between and around the cells, between the pictures of a cell, a line of its caption, and the
@@ -66,7 +65,7 @@ def sheets(
     """
     run = Run(path, names, labels)
     columns, rows, size = whole("columns", columns), whole("rows", rows), whole("size", size)
-    inputs, drawn = Inputs(run, images), chosen(run, first, count)
+    inputs, drawn = Inputs(run, images), run.part(first, count)
     look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
     output, pages = Path(output), -(-len(drawn) // (columns * rows))
     found = ((row, drawing(row, inputs, look).panels) for row in run.rows(drawn, only=True))
