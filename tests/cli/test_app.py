@@ -187,10 +187,14 @@ def test_what_is_said_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> N
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    with tqdm(total=2, file=terminal, delay=60):
+        cli.app.say("before a bar is worth showing")
+    assert terminal.getvalue() == "vis: before a bar is worth showing\n"
+    terminal.truncate(0)
     with tqdm(total=2, file=terminal, ascii=True) as bar:
         bar.update()
         cli.app.say("a warning,\n in two lines")
-    written = terminal.getvalue()
+    written = terminal.getvalue().lstrip("\0")
     before, after = written.split("vis: a warning, in two lines\n")
     last = before.rsplit("\r", 2)
     assert last[1].isspace() and last[2] == "", "cleared"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -69,8 +70,6 @@ class Group(click.Group):
 class Stopped(click.ClickException):
     """The user has stopped a command, which says how far it has come."""
 
-    exit_code = 130
-
 
 @click.group(
     cls=Group,
@@ -116,13 +115,18 @@ def on_terminal() -> bool:
 
 def say(message: str) -> None:
     """Write a line to stderr; a progress bar that stands there is drawn anew below it."""
-    bar = getattr(sys.modules.get("tqdm"), "tqdm", None)
-    line = f"vis: {_one_line(message)}"
-    if bar is None or not on_terminal():
-        click.echo(line, err=True)
-    else:
-        with bar.external_write_mode(file=sys.stderr):
-            click.echo(line, err=True)
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    bars = getattr(tqdm, "_instances", ()) if on_terminal() else ()
+    drawn = [bar for bar in bars if bar.last_print_t >= bar.start_t + bar.delay]
+    with tqdm.external_write_mode(file=sys.stderr) if tqdm and drawn else contextlib.nullcontext():
+        click.echo(f"vis: {_one_line(message)}", err=True)
+
+
+def _say_stopped(message: str) -> None:
+    """Write a line to stderr, in place of what a terminal shows of the keys and a bar was cut off."""
+    if on_terminal():
+        click.echo("\r\x1b[K", nl=False, err=True)
+    say(message)
 
 
 def _one_line(message: str) -> str:
@@ -142,11 +146,14 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False, prog_name="vis")
     except click.exceptions.Abort:
-        say(f"stopped after {time.monotonic() - started:.0f} s")
+        _say_stopped(f"stopped after {time.monotonic() - started:.0f} s")
+        sys.exit(130)
+    except Stopped as error:
+        _say_stopped(error.format_message())
         sys.exit(130)
     except click.ClickException as error:
         say(error.format_message())
-        sys.exit(error.exit_code if isinstance(error, Stopped) else 2)
+        sys.exit(2)
     except (VisError, MemoryError, OSError, ImportError) as error:
         say(_one_line(str(error)) or type(error).__name__)
         sys.exit(2)

@@ -147,7 +147,8 @@ def explain(
         explainer.write(
             pictures, output, targets[0] if targets else None, progress=on_terminal(), source=source
         )
-    click.echo(question.assumed_of(pictures))
+        assumed = question.assumed_of(pictures)
+    click.echo(assumed)
     count, skipped = len(pictures), len(_progress(output)["skipped"])
     explained = f"{count - skipped} of {count} pictures" if skipped else f"{count} pictures"
     click.echo(f"{explained} explained by {method} -> {output}, listed in {listing.path}")
