@@ -1,7 +1,7 @@
 """Names to objects: one mechanism for every kind of modifier.
 
-A name belongs to what was defined in one place: a notebook cell that is run again, or a module that is loaded
-again, replaces its own, and two packages that choose the same name are noticed.
+A name belongs to one definition: a notebook cell that is run again, or a module that is loaded again,
+replaces what it has registered, and two packages that choose the same name raise an error.
 """
 
 from __future__ import annotations

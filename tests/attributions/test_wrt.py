@@ -70,6 +70,19 @@ def test_it_is_the_same_as_explaining_what_follows(
     np.testing.assert_allclose(maps, expected, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", [Saliency, IntegratedGradients, SmoothGrad])
+def test_it_is_named_by_a_tensor_a_name_an_index_or_itself(
+    model: keras.Model, layers: dict[str, Any], kind: Any
+) -> None:
+    layer = layers["embedding"]
+    expected = kind(model, wrt=layer)(TOKENS, CLASSES)
+    assert expected.any()
+    for wrt in ("embedding", layer.output, 1):
+        explainer = kind(model, wrt=wrt)
+        assert explainer.wrt == "embedding"
+        np.testing.assert_array_equal(explainer(TOKENS, CLASSES), expected)
+
+
 @pytest.mark.parametrize("name", ["SmoothGrad", "SquareGrad", "VarGrad"])
 def test_noise_is_added_to_the_vectors(
     model: keras.Model, after: keras.Model, layers: dict[str, Any], name: str

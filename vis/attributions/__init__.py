@@ -1,14 +1,14 @@
-"""Explainers for batches and data sets: made once, called often.
+"""Explainers for batches and data sets: made once, called often. `from vis import Saliency` works, too.
 
-| class | inputs it asks about | gradient | what is done with it |
+| class | evaluated at | gradient | what is done with it |
 |---|---|---|---|
 | `Saliency` | the input | true, or any modifier | magnitude |
 | `GradientInput` | the input | true | times the input |
 | `DeconvNet`, `GuidedBackprop` | the input | rectified, guided | nothing |
-| `IntegratedGradients` | a path from a baseline | true | weighed mean, times the way |
+| `IntegratedGradients` | a path from a baseline | true | weighted mean, times the input minus the baseline |
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
-| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | weighs its channels or positions |
-| `Occlusion` | covered copies | none | the fall of the score |
+| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | weights of its feature maps |
+| `Occlusion` | covered copies | none | how much the score falls |
 
 ```python
 explainer = Saliency(vis.linear_outputs(model))

@@ -384,7 +384,7 @@ def checked(explainer: Any) -> Explainer:
     """Return an explainer.
 
     Raises:
-        InputError: if it is none.
+        InputError: if it is not an explainer.
     """
     if not isinstance(explainer, Explainer):
         raise InputError(
@@ -397,7 +397,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     """Return a whole number.
 
     Raises:
-        InputError: if it is none, or smaller than `least`.
+        InputError: if it is not a whole number, or smaller than `least`.
     """
     try:
         number = least - 1 if isinstance(value, bool) else operator_.index(value)

@@ -91,7 +91,7 @@ class Saliency(GradientExplainer):
         return {**super()._arguments(), "grad_modifier": name_of(self.grad_modifier)}
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
-        # Sample by sample: a modifier of one's own may look at all that it is given. In place: a fresh array
+        # Sample by sample: a user's modifier may look at all that it is given. In place: a fresh array
         # of all samples costs more than what most modifiers do.
         for gradient in gradients:
             for sample in gradient:

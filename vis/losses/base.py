@@ -92,7 +92,7 @@ class Loss(TypedRepr, ABC):
             raise GradientError(
                 f"The loss {self.name!r} uses no tensor of the model {model.name!r}. "
                 f"Received: build_loss() returned {expression!r}. Write it over tensors such as layer.output "
-                "of this model; for a layer of a nested model pass the whole model in place of input_tensor."
+                "of this model; for a layer of a nested model pass the whole model as input_tensor."
             )
 
         def evaluate(values: Sequence[Any], parameters: Sequence[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What the optimizer changes in place of the pixels, and how an image is made of it.
+"""What the optimizer changes instead of the pixels, and how it becomes an image.
 
 | name | what is changed | the image |
 |---|---|---|
