@@ -86,6 +86,13 @@ def test_a_method_that_tensors_lack() -> None:
     assert message(of_more).endswith("has no 'clamp'. Write keras.ops.clip(x + 1, 0).")
 
 
+def test_a_method_that_has_no_counterpart() -> None:
+    def values(x: Any) -> Any:
+        return x.numpy()
+
+    assert message(values).endswith("has no 'numpy'. Write it with the functions of keras.ops.")
+
+
 def test_a_branch_on_a_value() -> None:
     def branch(x: Any) -> Any:
         return x if x[0, 0] > 0 else -x
@@ -115,7 +122,7 @@ def test_tensorflow_on_a_symbolic_tensor_of_keras() -> None:
         return tf.reduce_mean(x, axis=1)
 
     text = message(mean, keras.Input((3,)))
-    assert "calls TensorFlow on a symbolic tensor of Keras, of shape (None, 3)" in text
+    assert "calls TensorFlow on a symbolic tensor of Keras of shape (None, 3)" in text
     assert text.endswith("Write keras.ops.mean(x, axis=1).")
 
 
@@ -125,7 +132,7 @@ def test_a_modifier_in_numpy() -> None:
 
     text = message(positive, np.ones((2, 3)), "numpy")
     assert "is written in numpy. " in text
-    assert text.endswith("an array of NumPy, of shape (2, 3) has no 'clamp'. Write numpy.clip(g, 0).")
+    assert text.endswith("an array of NumPy of shape (2, 3) has no 'clamp'. Write numpy.clip(g, 0).")
 
 
 def test_the_innermost_line_of_the_user_counts() -> None:
@@ -153,8 +160,17 @@ def test_other_failures_are_raised_as_they_are() -> None:
     def legal(x: Any) -> Any:
         return tf.matmul(x, tf.ones((4, 4)))
 
-    for function in (shapes, own, on_numbers, legal):
-        with pytest.raises((ValueError, KeyError)) as raised:
+    def unnamed(x: Any) -> Any:
+        return x if x.shape[-1] == 4 else undefined  # type: ignore[name-defined] # noqa: F821
+
+    def unknown(x: Any) -> Any:
+        return x if x.shape[0] > 4 else -x
+
+    def beside(x: Any) -> Any:
+        return (np.square(3), x, {}["key"])
+
+    for function in (shapes, own, on_numbers, legal, unnamed, unknown, beside):
+        with pytest.raises((ValueError, KeyError, NameError, TypeError)) as raised:
             traced(function)
         assert not isinstance(raised.value, ModifierError)
 
@@ -187,7 +203,7 @@ def test_without_a_source_the_failure_is_raised_as_it_is() -> None:
 
 
 def test_described() -> None:
-    assert described(np.zeros((2, 3))) == "an array of NumPy, of shape (2, 3)"
-    assert described(tf.zeros((2, 3))) == "a tensor of TensorFlow, of shape (2, 3)"
-    assert described(keras.Input((3,))) == "a symbolic tensor of Keras, of shape (None, 3)"
+    assert described(np.zeros((2, 3))) == "an array of NumPy of shape (2, 3)"
+    assert described(tf.zeros((2, 3))) == "a tensor of TensorFlow of shape (2, 3)"
+    assert described(keras.Input((3,))) == "a symbolic tensor of Keras of shape (None, 3)"
     assert described(3) == "3 of type int"

@@ -98,12 +98,12 @@ def defined(function: Any) -> str:
 
 
 def described(value: Any) -> str:
-    """Return what a value is, in words: "an array of NumPy, of shape (2, 3)"."""
+    """Return what a value is, in words: "an array of NumPy of shape (2, 3)"."""
     library = _library_of(value)
     if library is None:
         return f"{value!r} of type {type(value).__name__}"
     kind = "an array" if library == "NumPy" else "a symbolic tensor" if library == "Keras" else "a tensor"
-    return f"{kind} of {library}, of shape {tuple(value.shape)}"
+    return f"{kind} of {library} of shape {tuple(value.shape)}"
 
 
 def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] | None:
@@ -131,10 +131,12 @@ def _code(function: Any) -> CodeType | None:
 
 def _found(failure: Exception, frame: FrameType, number: int, library: str) -> str | None:
     """Return what is wrong at a line and what to write in its place, or None."""
-    unread = library == "keras.ops"
+    # What Python and the frameworks raise of a tensor that is asked for a truth value, or written into.
+    unread = library == "keras.ops" and isinstance(failure, TypeError)
+    refused = isinstance(failure, TypeError | ValueError | RuntimeError | AttributeError)
     nodes = _nodes(frame.f_code.co_filename, number)
     for node in nodes:
-        if isinstance(node, ast.Call) and (found := _call(node, frame, library)):
+        if refused and isinstance(node, ast.Call) and (found := _call(node, frame, library)):
             return found
         if isinstance(node, ast.Attribute) and isinstance(failure, AttributeError):
             missing = failure.name in (None, node.attr) and _tensors(node.value, frame)
@@ -206,20 +208,25 @@ def _advice(func: ast.expr, arguments: list[ast.expr], keywords: list[ast.keywor
     name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
     name = _NAMES.get(name, name).removeprefix("reduce_")
     of = keras.ops if library == "keras.ops" else np
-    if not hasattr(of, name):
+    if not callable(getattr(of, name, None)):
         return f"Write it with the functions of {library}."
     named = [ast.keyword(_KEYWORDS.get(each.arg or "", each.arg), each.value) for each in keywords]
     new = ast.Call(ast.Name(f"{library}.{name}"), arguments, named)
     return f"Write {ast.unparse(ast.fix_missing_locations(new))}."
 
 
-def _tensors(node: ast.expr, frame: FrameType) -> list[Any]:
+def _tensors(node: ast.AST, frame: FrameType) -> list[Any]:
     """Return the arrays and tensors that an expression names."""
-    values = [_value(part, frame) for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute)]
-    return [value for value in values if _library_of(value) is not None]
+    value = _value(node, frame)
+    if value is not _UNKNOWN:  # of x.shape, say, x is no part
+        return [] if _library_of(value) is None else [value]
+    parts = [
+        part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr | ast.keyword | ast.slice)
+    ]
+    return [tensor for part in parts for tensor in _tensors(part, frame)]
 
 
-def _value(node: ast.expr, frame: FrameType) -> Any:
+def _value(node: ast.AST, frame: FrameType) -> Any:
     """Return what a name, or an attribute of one, stands for in a frame."""
     if isinstance(node, ast.Name):
         spaces = (frame.f_locals, frame.f_globals, frame.f_builtins)

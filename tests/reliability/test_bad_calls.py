@@ -490,7 +490,7 @@ NONSENSE: dict[str, tuple[Any, tuple[str, ...]]] = {
     "None": (None, ("build_loss() of the loss 'mine' must return an expression", "Received: None")),
     "a number": (1.5, ("must return an expression of keras.ops", "Received: 1.5 of type float")),
     "a string": ("end", ("must return an expression of keras.ops", "Received: 'end' of type str")),
-    "an array": (IMAGE, ("must return an expression of keras.ops", "an array of NumPy, of shape")),
+    "an array": (IMAGE, ("must return an expression of keras.ops", "an array of NumPy of shape")),
     "a tensor with a value": (lambda: ops.zeros(3), ("must return an expression of keras.ops", "Received:")),
     "a tuple": (lambda: (net().layers[-1].output,), ("must return an expression of keras.ops", "tuple")),
     "a layer": (lambda: net().layers[-1], ("must return an expression of keras.ops", "Dense")),
@@ -973,7 +973,7 @@ RETURNED: dict[str, tuple[Any, tuple[str, ...]]] = {
     ),
     "an array": (
         lambda model, inputs, targets: np.ones(2),
-        ("An operator returns the score of each sample", "an array of NumPy, of shape (2,)"),
+        ("An operator returns the score of each sample", "an array of NumPy of shape (2,)"),
     ),
     "None": (
         lambda model, inputs, targets: None,
