@@ -353,18 +353,24 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import vis
-from vis import grad_modifiers, input_modifiers, losses, metrics, parameterizations
+from vis import backprop_modifiers, grad_modifiers, input_modifiers, losses, metrics, parameterizations
 from vis.attributions import operators, targets
 from vis.optimizer import Optimizer
-from vis.typing import Map, Maps
+from vis.typing import Map, Maps, Tensor
+from vis.utils import utils
 
 model: keras.Model
 image: npt.NDArray[np.float32]
 several: dict[str, npt.NDArray[np.float32]]
+loss: vis.Loss
 
 @grad_modifiers.register("mine")
 def my_modifier(grads: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return grads
+
+@backprop_modifiers.register("mine")
+def my_rule(x: Tensor, y: Tensor, grad: Tensor, true_grad: Tensor) -> Tensor:
+    return true_grad
 
 @operators.register("mine")
 def my_operator(model: Any, inputs: Any, targets: Any) -> float:
@@ -393,6 +399,22 @@ REVEALED = {
     "parameterizations.get('fourier')": "parameterizations.Parameterization",
     "losses.LPNorm(model.input).samples": "int | None",
     "input_modifiers.Jitter().pre(image)": "npt.NDArray[Any]",
+    "vis.visualize_saliency(model, -1, 3, image)": "Map",
+    "vis.visualize_saliency(model, 'conv5', [3, 4], image, wrt='embedding', normalize='signed')": "Map",
+    "vis.visualize_saliency(model, -1, None, several, normalize=None)": "Maps",
+    "vis.visualize_saliency_with_losses(model, [(loss, -1)], image)": "Map",
+    "vis.visualize_saliency_with_losses(model.inputs, [(loss, -1)], [image, image])": "Maps",
+    "vis.visualize_cam(model, -1, range(3), image, conv_layer='conv5')": "Map",
+    "vis.visualize_cam(model, -1, 3, several, grid=(14, 14))": "Maps",
+    "vis.visualize_cam_with_losses(model, [(loss, -1)], image, conv_layer=2)": "Map",
+    "vis.visualize_activation(model, 'conv5', 3, each=True)": "npt.NDArray[np.uint8 | np.float32]",
+    "vis.visualize_activation_with_losses(model, [(loss, 1)], seed=0)": "npt.NDArray[np.uint8 | np.float32]",
+    "vis.overlay(image, image)": "npt.NDArray[Any]",
+    "backprop_modifiers.get('guided')": "vis.BackpropModifier",
+    "backprop_modifiers.guided": "vis.BackpropModifier",
+    "my_rule": "vis.BackpropModifier",
+    "utils.load_img('cat.jpg')": "npt.NDArray[np.uint8]",
+    "utils.lookup_imagenet_labels([3, 4])": "list[str]",
     "Optimizer(model, []).minimize()": "tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]",
 }
 # What a type checker refuses.
@@ -402,6 +424,11 @@ REFUSED = [
     "vis.SmoothGrad(model, noise_scale='relative')",
     "vis.IntegratedGradients(model, method='simpson')",
     "vis.GradCAM(model, grid=16)",
+    "vis.visualize_saliency(model, -1, 3, image, normalize='unit')",
+    "vis.visualize_saliency(model, -1, 'class', image)",
+    "vis.visualize_cam(model, -1, 3, image, grid=16)",
+    "vis.visualize_activation(model, -1, 3, max_itr=3)",
+    "backprop_modifiers.get(None)",
     "losses.TotalVariation(model.input, data_format='nchw')",
     "vis.no_such_name",
 ]
