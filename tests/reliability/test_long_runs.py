@@ -313,7 +313,7 @@ def bad_calls(models: Models) -> list[tuple[type[Exception], Callable[[], Any]]]
         (OnPurpose, verb(image, 0, pictures[0], backprop_modifier=refuses)),
         (
             ModifierError,
-            verb(image, 0, pictures[0], backprop_modifier=lambda x, y, incoming, true: true[..., :1]),
+            verb(image, 0, pictures[0], backprop_modifier=lambda x, y, grad, true_grad: true_grad[..., :1]),
         ),
         (InputError, lambda: Saliency(image).explain(spoilt, 0)),
         (FilterError, lambda: Saliency(image).explain(pictures, 4)),

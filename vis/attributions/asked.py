@@ -125,18 +125,18 @@ def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
         arrays: the inputs in flat order, each `(batch, ...)`.
         given: the targets as `Explainer.explain` takes them.
     """
-    count, weighed = len(arrays[0]), weighs(score)
+    count, weighted = len(arrays[0]), weighs(score)
     try:
         if given is None:
             return predicted(score.outputs(arrays))
         shape = _output_shape(score, arrays)
     except LayerError:
         # An operator of the user's own may make one score of several outputs, and need no targets.
-        if weighed:
+        if weighted:
             raise
         shape = None
     array = np.zeros((count, 1)) if given is None else np.asarray(given)
-    if weighed or (shape is not None and _names_outputs(array, count, shape)):
+    if weighted or (shape is not None and _names_outputs(array, count, shape)):
         weights: npt.NDArray[Any] = as_weights(given, count, shape or ())
     else:
         rows = np.full(count, array) if array.ndim == 0 else array

@@ -74,7 +74,7 @@ def cam(grad_modifier: str | None, conv_layer: str | None, **options: Any) -> No
     from vis.visualization import visualize_cam
 
     weighted = None if conv_layer is None else layer_key(conv_layer)
-    draw = partial(visualize_cam, penultimate_layer_idx=weighted, grad_modifier=grad_modifier)
+    draw = partial(visualize_cam, conv_layer=weighted, grad_modifier=grad_modifier)
     _draw("cam", draw, "Grad-CAM" if grad_modifier is None else f"Grad-CAM of {grad_modifier}", **options)
 
 
