@@ -239,7 +239,7 @@ def _checked(
         array = array[None]
     if array.ndim == len(shape) and array.shape[0] > 1 and not several:
         raise InputError(
-            f"This function explains one input at a time. Received: a batch of {array.shape[0]} for "
+            f"This function takes one input at a time. Received: a batch of {array.shape[0]} for "
             f"{name!r}, shape {array.shape}. For a batch make an explainer, "
             "vis.attributions.Saliency(model).explain(batch), or call once per input: the gradient is "
             "compiled only once."

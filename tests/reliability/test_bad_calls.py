@@ -343,7 +343,7 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
         if not (random_start and what == "None"):
             row(about, f"seed_input is {what}", InputError, words,
                 lambda d, make=make: call(net(), -1, 1, make()))
-    row(about, "a batch", InputError, ("explains one input at a time", "batch of 4", "explain(batch)"),
+    row(about, "a batch", InputError, ("takes one input at a time", "batch of 4", "explain(batch)"),
         lambda d: call(net(), -1, 1, X))
     models = {
         "a string": "model.keras",

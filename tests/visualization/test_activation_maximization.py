@@ -1,4 +1,4 @@
-"""Activation maximization through the verbs, on small networks and on the demo's."""
+"""The functions of activation maximization, on small networks and on the demo's."""
 
 from typing import Any
 
@@ -441,3 +441,20 @@ def test_the_derivative_that_was_asked_for_stays() -> None:
     model = off_at_the_start("fused")
     with pytest.warns(errors.EmptyMapWarning, match="for every input on the way from this start"):
         visualize_activation(model, -1, 2, backprop_modifier="guided", **FOURIER)
+
+
+def test_a_misspelled_option_is_named_and_wrt_has_an_older_name() -> None:
+    entry = layers.Input((3,))
+    hidden = layers.Dense(2, name="hidden")(entry)
+    model = keras.Model(entry, layers.Dense(1)(hidden))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'max_itr'"):
+        visualize_activation(model, -1, 0, max_itr=3)
+    options = {"seed_input": [1.0, 2.0, 3.0], "max_iter": 5}
+    expected = visualize_activation(model, -1, 0, "hidden", **options)
+    for wrt in ("hidden", hidden, model.get_layer("hidden")):
+        assert np.array_equal(visualize_activation(model, -1, 0, wrt=wrt, **options), expected)
+    losses = [(ActivationMaximization(model.layers[-1], 0), 1)]
+    found = visualize_activation_with_losses(model, losses, wrt="hidden", **options)
+    assert np.array_equal(found, expected)
+    with pytest.raises(errors.LayerError, match="wrt and wrt_tensor are two names of one argument"):
+        visualize_activation(model, -1, 0, "hidden", wrt="hidden")

@@ -1,4 +1,4 @@
-"""The two verbs: a map worked out by hand, what comes back, and each wrong call with its own error."""
+"""The two functions: maps by hand and by an oracle, what they return, and each wrong call with its error."""
 
 from typing import Any
 

@@ -86,7 +86,8 @@ def visualize_activation(
             `vis.parameterizations.Parameterization`.
         samples: how many pictures to optimize side by side; by default one, or with `each` one for each
             filter.
-        wrt: as `wrt_tensor` of `vis.optimizer.Optimizer`.
+        wrt: a layer other than the input, to differentiate by: the picture then does not change, and there is
+            one step for the callbacks, as in keras-vis.
 
     Returns:
         `(height, width, channels)`, channels last whatever the model's format; with `each` or `samples`

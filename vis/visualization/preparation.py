@@ -46,7 +46,7 @@ def asked(
 
 
 def either(new: Layer | None, old: Layer | None, name: str, alias: str) -> Layer | None:
-    """Return what is given for an argument that has an older name, too.
+    """Return the value of an argument that also has an older name.
 
     Raises:
         LayerError: if it is given under both names.

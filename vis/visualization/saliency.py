@@ -85,9 +85,9 @@ def visualize_saliency(
     | `"signed"` | the value of largest magnitude, with its sign | `v / max abs(v)` | -1 to 1 |
     | None | the value of largest magnitude, with its sign | `v` | all real numbers |
 
-    `"minmax"` moves zero wherever the smallest value is negative, and turns a constant map into zeros. Take
-    `"signed"` or None to read the modifiers that keep a sign: `None`, `"negate"`, `"invert"`. Values of None
-    are in units of the output per unit of the input, as far as the modifier leaves them so.
+    In a `"minmax"` map, zero can be anywhere, and a constant map becomes zeros. Use `"signed"` or None with
+    the modifiers that keep a sign: None, `"negate"`, `"invert"`. Without a modifier, values that are not
+    scaled are in units of the output per unit of the input.
 
     Args:
         model: a Keras model: functional, sequential or subclassed, nested or not. It is not changed.
