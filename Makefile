@@ -15,10 +15,17 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint test-oldest test-nightly test-ray benchmark agreement clean
+.PHONY: demo pictures test lint test-oldest test-nightly test-ray benchmark agreement clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/vis demo --output demo
+
+# Draws anew all pictures in docs/.
+pictures: $(VENV)/test.stamp demo
+	cp demo/gallery.png demo/digits.png demo/sanity.png demo/sanity-digits.png docs
+	cd demo && cp explainers.png gradient.png path-and-noise.png class-activation.png occlusion.png ../docs/explainers
+	$(VENV)/bin/python examples/portraits.py --output docs
+	$(VENV)/bin/python docs/pictures/draw.py
 
 test: lint
 	$(VENV)/bin/python -m pytest $(PARALLEL)
