@@ -40,6 +40,7 @@ PUBLIC = {
         "get_num_filters",
         "linear_outputs",
         "overlay",
+        "report",
         "visualize_activation",
         "visualize_activation_with_losses",
         "visualize_cam",
@@ -123,6 +124,23 @@ PUBLIC = {
     ],
     "vis.input_modifiers": ["InputModifier", "Jitter"],
     "vis.losses": ["ActivationMaximization", "LPNorm", "Loss", "TotalVariation"],
+    "vis.metrics": [
+        "Curve",
+        "SanityCheck",
+        "Table",
+        "blurred",
+        "deletion",
+        "energy_in_mask",
+        "insertion",
+        "median",
+        "plot_curves",
+        "plot_sanity",
+        "pointing_game",
+        "rank_correlation",
+        "sanity_check",
+        "structural_similarity",
+        "table",
+    ],
     "vis.optimizer": ["Optimizer"],
     "vis.parameterizations": [
         "Canvas",
@@ -134,8 +152,49 @@ PUBLIC = {
         "names",
         "register",
     ],
+    "vis.plotting": [
+        "DIVERGING",
+        "Figure",
+        "SEQUENTIAL",
+        "TokenFigure",
+        "colorize",
+        "overlay_map",
+        "plot_features",
+        "plot_grid",
+        "plot_maps",
+        "plot_pictures",
+        "plot_saliency",
+        "plot_series",
+        "plot_spread",
+        "plot_tokens",
+        "plot_volume",
+        "save_gif",
+    ],
     "vis.regularizers": ["LPNorm", "TotalVariation"],
+    "vis.reports": [
+        "read_labels",
+        "report",
+        "sheets",
+    ],
     "vis.typing": ["Data", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"],
+    "vis.utils.utils": [
+        "add_defaults_to_kwargs",
+        "apply_modifications",
+        "bgr2rgb",
+        "deprocess_input",
+        "draw_text",
+        "find_layer_idx",
+        "get_img_shape",
+        "linear_outputs",
+        "listify",
+        "load_img",
+        "lookup_imagenet_labels",
+        "normalize",
+        "random_array",
+        "reverse_enumerate",
+        "slicer",
+        "stitch_images",
+    ],
     "vis.visualization": [
         "get_num_filters",
         "overlay",
@@ -163,11 +222,13 @@ TYPED = [
     "vis.attributions.operators",
     "vis.attributions.ray",
     "vis.attributions.targets",
+    "vis.backprop_modifiers",
     "vis.grad_modifiers",
     "vis.input_modifiers",
     "vis.losses",
     "vis.optimizer",
     "vis.parameterizations",
+    "vis.visualization",
 ]
 # Ray need not be installed.
 ABSENT = {"ray": SimpleNamespace(data=SimpleNamespace(Dataset=object))}
@@ -185,7 +246,8 @@ def functions(module: str) -> Iterator[tuple[str, Any]]:
         thing = getattr(importlib.import_module(module), name)
         if isinstance(thing, type) and thing.__module__.startswith("vis."):
             for key, method in vars(thing).items():
-                if inspect.isfunction(method) and (key[0] != "_" or key in ("__init__", "__call__")):
+                own = inspect.isfunction(method) and method.__module__.startswith("vis.")
+                if own and (key[0] != "_" or key in ("__init__", "__call__")):
                     yield f"{name}.{key}", method
         elif inspect.isroutine(thing):
             yield name, thing

@@ -191,7 +191,7 @@ def test_a_rule_in_another_library_names_the_line(rule: Any, words: str) -> None
     [
         (lambda x, y, g, t: None, "None of type NoneType"),
         (lambda x, y, g, t: 0.0, "0.0 of type float"),
-        (lambda x, y, g, t: np.zeros((1, 2)), "an array of NumPy, of shape (1, 2)"),
+        (lambda x, y, g, t: np.zeros((1, 2)), "an array of NumPy of shape (1, 2)"),
         (lambda x, y, g, t: g > 0, "a tensor of type bool"),
         (lambda x, y, g, t: ops.cast(g, "int32"), "a tensor of type int32"),
         (lambda x, y, g, t: ops.sum(g, axis=1), "a tensor of shape (None,) for the shape (None, 2)"),
