@@ -113,7 +113,6 @@ def test_the_galleries_say_what_they_show(measured: report.Result, methods: tupl
 def test_a_random_order_of_pixels_is_worse(measured: report.Result) -> None:
     # What the README sets beside the areas of the methods.
 
-
     rng = np.random.default_rng(0)
     images, labels = measured.scenes.images[:50], measured.scenes.labels[:50]
     heat, model = rng.random((50, 64, 64)), network.load_network()

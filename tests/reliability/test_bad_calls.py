@@ -1287,6 +1287,8 @@ for what, name in {
 }.items():
     row("vis.attributions.store.read", f"the path is {what}", InputError,
         (f"{name}'", "holds no explanations of this library"), lambda d, name=name: store.read(d / name))
+row("vis.report", "no run", InputError, ("'missing.zarr' holds no explanations", "Choose another path"),
+    lambda d: vis.report("missing.zarr"))
 row("vis.attributions.store.read", "a row behind the end", InputError, ("has 4 maps", "the first is 99"),
     lambda d: store.read(d / "maps.zarr", 99))
 row("vis.attributions.store.read", "no row", InputError, ("count", "0"),
