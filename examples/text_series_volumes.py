@@ -1,4 +1,4 @@
-"""Text, series, volumes, videos and tables: maps of what is no photograph.
+"""Text, series, volumes, videos and tables: maps of other inputs than photographs.
 
 Five small networks are trained in about a minute, each on a task whose answer lies somewhere that is known:
 in the opinions of a review, in one deformed heartbeat, in a ball inside a noisy volume, in the path of a

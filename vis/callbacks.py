@@ -67,8 +67,8 @@ class GifGenerator(OptimizerCallback):
         data_format: `"channels_last"`, `"channels_first"`, or None for that of `keras.config`.
 
     Raises:
-        InputError: if the range is no pair of finite numbers, the higher one last; at a step, if the
-            input is no picture of finite values; at the end, if the file cannot be written.
+        InputError: if the range is not a pair of finite numbers, the higher one last; at a step, if the
+            input is not a picture of finite values; at the end, if the file cannot be written.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class GifGenerator(OptimizerCallback):
                 channels, or with the channels first.
 
         Raises:
-            InputError: if it is no such picture, or has a value that is NaN or infinite.
+            InputError: if it is not such a picture, or has a value that is NaN or infinite.
         """
         self._frames.append(self._bytes(checks.real(wrt_value, "What GifGenerator shows")))
 

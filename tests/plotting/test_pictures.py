@@ -60,9 +60,11 @@ def test_a_uint8_picture_is_drawn_as_it_is_and_other_ranges_are_scaled() -> None
         assert np.array_equal(drawn(figure.axes[0]), expected)
 
 
-def test_a_series_is_drawn_as_bars() -> None:
-    figure = plotting.plot_saliency(np.array([[1.0, 2.0, 3.0]]), [0.0, 1.0, 0.5])
-    assert [bar.get_height() for bar in figure.axes[1].patches] == [0.0, 1.0, 0.5]
+def test_a_series_is_drawn_over_its_map() -> None:
+    axes, bar = plotting.plot_saliency(np.array([[1.0, 2.0, 3.0]]), [0.0, 1.0, 0.5], name="guided").axes
+    assert axes.lines[0].get_ydata().tolist() == [1, 2, 3]
+    assert axes.collections[0].get_array().ravel().tolist() == [0.0, 1.0, 0.5]
+    assert bar.get_ylabel() == "guided"
 
 
 @pytest.mark.parametrize(("image", "saliency"), [((4, 6, 3), (6, 4)), ((5,), (4,)), ((4,), (4, 4))])

@@ -1511,7 +1511,7 @@ row("vis.plotting.plot_saliency", "a map of three axes", InputError,
     ("must have one value per position", "Received: shape (6, 5, 3)"),
     lambda d: plotting.plot_saliency(IMAGE, IMAGE))
 row("vis.plotting.plot_saliency", "a series of another length", InputError,
-    ("must have the same length", "input of shape (4,)", "map of shape (5,)"),
+    ("must have the same axes", "series of shape (4,)", "map of shape (5,)"),
     lambda d: plotting.plot_saliency(np.zeros(4), np.zeros(5)))
 row("vis.plotting.plot_saliency", "a path", InputError, "Received",
     lambda d: plotting.plot_saliency("cat.png", IMAGE[..., 0]))

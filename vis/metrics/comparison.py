@@ -17,7 +17,7 @@ from vis.metrics.tables import Table, median, numbers
 def table(results: Mapping[str, Mapping[str, Curve | npt.ArrayLike]]) -> Table:
     """Return a table of methods, one a row, and of what was measured of them, one a column.
 
-    A cell is the median over the samples of what is no NaN, or how many of the samples are true.
+    A cell is the median over the samples, NaN left out, or how many of the samples are true.
 
     Args:
         results: by the method's name, by the measure's: `(N,)` numbers or booleans, or a `Curve`, of which

@@ -72,10 +72,9 @@ def sanity_check(
 ) -> SanityCheck:
     """Compare the maps of a model with those of a clone whose layers are given random weights, one by one.
 
-    From the output to the input, the weights of each layer are drawn anew by the layer's own initializers.
-    The
-    maps of a method that shows what the model has learnt change: their rank correlation with the maps of the
-    trained model falls towards 0. Where it stays high, the maps show the input and the architecture.
+    From the output to the input, the weights of each layer are drawn again by the layer's own initializers.
+    The maps of a method that shows what the model has learnt change: their rank correlation with the maps of
+    the trained model falls towards 0. Where it stays high, the maps show the input and the architecture.
 
     Args:
         explainer: makes an explainer of a model: a class such as `vis.attributions.Saliency`, or a function,

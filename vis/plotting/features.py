@@ -75,9 +75,8 @@ def plot_features(
     """Return a figure of features, those with the largest magnitude first.
 
     Of one sample, a bar for each feature, in one colour above zero and in another below. Of a batch, a box
-    for
-    each feature: from the first to the third quartile of the samples, with a line at the median, whose sign
-    gives the colour, and whiskers from the 5th to the 95th percentile; sorted by the mean magnitude.
+    for each feature: from the first to the third quartile of the samples, with a line at the median, whose
+    sign gives the colour, and whiskers from the 5th to the 95th percentile; sorted by the mean magnitude.
 
     Args:
         names: of the features; None for "feature 0", "feature 1", ...

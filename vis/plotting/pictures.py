@@ -13,10 +13,11 @@ from matplotlib.colors import Colormap
 from vis import checks
 from vis.errors import InputError
 from vis.plotting.arranged import Panel, arranged, side_by_side
-from vis.plotting.colors import Look, finite, one_map
-from vis.plotting.figures import Figure, panels
+from vis.plotting.colors import Look, one_map
+from vis.plotting.figures import Figure
 from vis.plotting.given import Batch, images_and_maps, inputs_of
 from vis.plotting.over import ALPHA, as_picture, laid_over
+from vis.plotting.series import plot_series
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -201,9 +202,9 @@ def plot_saliency(
     """Return a figure of an input, its map with a colour bar, and the map laid over the input.
 
     Args:
-        image: one input, see `plot_maps`; or `(steps, channels)` or `(features,)` for a map of one dimension,
-            which is drawn as bars under the input's line.
-        saliency: its map, see `plot_maps`; or `(steps,)` or `(features,)`.
+        image: one input, see `plot_maps`; or a series `(steps, channels)` or `(steps,)`, which is drawn by
+            `plot_series`.
+        saliency: its map, see `plot_maps`; or `(steps,)`.
         title: stands above the figure.
         name: what the map is called.
         cmap, alpha, clip_percentile, signed, absolute, size, ax: see `plot_maps`.
@@ -217,7 +218,19 @@ def plot_saliency(
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     if checks.real(saliency, "A map").ndim == 1:
-        return _plot_series(np.asarray(image), finite(saliency), look, title, name, size, ax)
+        return plot_series(
+            image,
+            saliency,
+            title,
+            name=name,
+            cmap=cmap,
+            clip_percentile=clip_percentile,
+            signed=signed,
+            absolute=absolute,
+            colorbar=colorbar,
+            size=size,
+            ax=ax,
+        )
     values = one_map(saliency)
     picture, scale, called = as_picture(image, values.shape), look.scale(values), look.named(name)
     values = look.drawn(values)
@@ -312,29 +325,3 @@ def _one_each(images: Sequence[Any], **given: Any) -> None:
     lengths = {key: len(entries) for key, entries in given.items() if len(entries)}
     if any(length != len(images) for length in lengths.values()):
         raise InputError(f"A grid needs one entry per input. Received: {inputs_of(images)} and {lengths}.")
-
-
-def _plot_series(
-    series: npt.NDArray[Any],
-    values: npt.NDArray[np.float64],
-    look: Look,
-    title: str,
-    name: str,
-    size: tuple[float, float] | None,
-    ax: Axes | None,
-) -> Figure | Axes:
-    if series.ndim > 1 and series.shape[0] == 1 and series.shape[1] == len(values):
-        series = series[0]
-    if series.shape[:1] != values.shape:
-        raise InputError(
-            "An input and its map must have the same length. Received: an input of shape "
-            f"{series.shape} and a map of shape {values.shape}."
-        )
-    figure: Figure | Axes
-    figure, ((upper,), (lower,)) = panels(2, 1, size or (9.6, 3.4), title, ax, sharex=True)
-    upper.plot(series.reshape(len(values), -1), linewidth=1)
-    upper.set_title("input", fontsize="medium")
-    drawn = look.drawn(values)
-    lower.bar(np.arange(len(values)), drawn, color=look.scale(values).to_rgba(drawn))
-    lower.set_title(look.named(name), fontsize="medium")
-    return figure

@@ -172,8 +172,9 @@ def _together(
     fits = series.ndim == values.ndim == 3 and series.shape[:2] == values.shape[:2]
     if not fits or values.shape[2] not in (1, series.shape[2]) or not series.size:
         raise InputError(
-            "A series must have the axes (T,), (T, channels) or (N, T, channels), and its map the same, with "
-            f"or without channels. Received: a series of shape {shapes[0]} and a map of shape {shapes[1]}."
+            "A series and its map must have the same axes (T,), (T, channels) or (N, T, channels), the map "
+            "with or without channels. "
+            f"Received: a series of shape {shapes[0]} and a map of shape {shapes[1]}."
         )
     return series.astype(np.float64), values
 
