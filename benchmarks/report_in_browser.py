@@ -1,10 +1,10 @@
 """A report of 1,000 pictures: its size, the time to write it, and how a browser without a network shows it.
 
 Crops of scikit-learn's sample photographs are explained with a small untrained network, whose noisy maps
-compress badly, and the report is opened in headless Chromium, which is told that there is no network. Nothing
-may be requested, no message may come to the console, a file name with `<script>` has to stay text, sorting,
-searching and paging have to work by keyboard, and axe-core may find nothing serious, in a wide and a narrow
-window, light and dark.
+compress badly, and the report is opened in headless Chromium with the network cut. Nothing may be requested,
+no message may come to the console, a file name with `<script>` has to stay text, sorting, searching and
+paging have to work by keyboard, and axe-core may find nothing serious, in a wide and a narrow window, light
+and dark.
 
     pip install playwright && apt-get install chromium && npm install --prefix /tmp/axe axe-core
     python benchmarks/report_in_browser.py /tmp/axe/node_modules/axe-core/axe.min.js
@@ -111,7 +111,7 @@ def check(browser: Any, page: Path, axe: str | None, width: int, scheme: str) ->
     tab.locator("#find").fill("<SCRIPT>")
     expect(cards.count() == 1 and cards.nth(0).get_attribute("data-name") == EVIL, "found by its name")
     tab.locator("#find").fill("no such file")
-    expect(tab.locator("#status").inner_text() == "No map is like this.", "nothing found is told")
+    expect(tab.locator("#status").inner_text() == "No map is like this.", "it says that nothing is found")
     tab.locator("#find").fill("")
     expect([url for url in asked if not url.startswith(("data:", "file:"))] == [], f"requests: {asked[:5]}")
     expect([url for url in asked if url.startswith("file:")] == [page.as_uri()], "the page alone is read")

@@ -39,7 +39,7 @@ _CODECS = frozenset(
 
 @dataclass
 class Part:
-    """The samples of a chunk: how many rows they take from where, and which of those could be read."""
+    """The samples of a chunk: the first row, the number of rows, and which of them could be read."""
 
     start: int
     rows: int
@@ -51,9 +51,9 @@ class Part:
 
 @dataclass
 class State:
-    """How far a run has come: the rows done, digests of the first inputs and targets, what was skipped.
+    """How far a run has come: the finished rows, digests of the first inputs and targets, the skipped rows.
 
-    `first` is the number of rows that the digests are of; groups of earlier versions do not tell it.
+    `first` is the number of rows behind the digests; groups of earlier versions do not have it.
     """
 
     samples: int = 0
@@ -65,7 +65,18 @@ class State:
 
 
 class Group:
-    """The group that is written, and how far it has come."""
+    """A group that is being written, and how far it has come.
+
+    Args:
+        explainer: makes the maps.
+        path: the group's folder.
+        batch: the number of samples in a batch.
+        resume: continue what is in the folder; if False, a folder that exists is an error.
+        source: see `vis.attributions.store.write`.
+
+    Raises:
+        InputError: if the folder holds something else, or explanations with other settings.
+    """
 
     def __init__(
         self,
@@ -93,6 +104,15 @@ class Group:
                 self._open()
 
     def check_inputs(self, inputs: str, targets: str, first: int) -> None:
+        """Compare the digests of the first inputs and targets with those of the run, and note them.
+
+        Args:
+            inputs, targets: the digests.
+            first: the number of rows behind them.
+
+        Raises:
+            InputError: if the run has explained others.
+        """
         for what, here in (("inputs", inputs), ("targets", targets)):
             if self.state.samples and getattr(self.state, what) != here:
                 raise InputError(
@@ -102,7 +122,7 @@ class Group:
         self.state.inputs, self.state.targets, self.state.first = inputs, targets, first
 
     def put(self, part: Part, arrays: dict[str, npt.NDArray[Any]] | None) -> None:
-        """Write a batch, or, without arrays, rows of nothing, as soon as its chunk is full."""
+        """Write a batch as soon as its chunk is full; without arrays, all of its rows are skipped ones."""
         self._waiting.append((part, arrays))
         if not self._arrays:
             if arrays is None:
@@ -115,13 +135,18 @@ class Group:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Write what is finished, whatever ends the run."""
+        """Write what is finished, however the run ends."""
         try:
             yield
         finally:
             self._flush()
 
     def finish(self) -> None:
+        """Note that the run is complete.
+
+        Raises:
+            InputError: if it has no row.
+        """
         if not self._arrays:
             raise InputError("There is nothing to explain. Received: no sample that can be read.")
         if not self.state.complete or self._moved:
@@ -133,7 +158,7 @@ class Group:
         self._arrays = dict(held.arrays())
         self._moved = self._source not in (None, held.attrs.get("source"))
         if "scores" not in self._arrays:
-            raise InputError("the array 'scores' is missing there")
+            raise InputError("its array 'scores' is missing")
 
     def _flush(self) -> None:
         if not self._waiting or not self._arrays:
@@ -150,7 +175,7 @@ class Group:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # of the disk, or of whatever the bytes there provoke
+        except Exception as error:  # of the disk, or of damaged files
             raise InputError(
                 f"{str(self._folder)!r} cannot be written: {getattr(error, 'strerror', None) or error}. "
                 f"{self.state.samples} samples are finished and kept. Run again to continue."
@@ -158,7 +183,7 @@ class Group:
 
 
 def _batches(arrays: dict[str, npt.NDArray[Any]], rows: int) -> int:
-    """Return how many batches such as this one, of some rows, make a chunk."""
+    """Return how many batches such as this one, with this number of rows, make a chunk."""
     size = sum(array.nbytes for array in arrays.values()) * max(rows, 1) // len(arrays["scores"])
     return max(1, min(_CHUNK_BATCHES, _CHUNK_BYTES // size))
 
@@ -184,34 +209,34 @@ def opened(path: str | os.PathLike[str], mode: str = "r") -> Any:
     """Return the group in a folder.
 
     Raises:
-        InputError: if there is none, or its arrays are not stored as plain numbers.
+        InputError: if there is no group, or its arrays are not stored as plain numbers.
     """
     zarr, folder = _zarr(), Path(path)
     try:
-        for place in (folder, *(item for item in folder.iterdir() if item.is_dir())):
+        for part in (folder, *(item for item in folder.iterdir() if item.is_dir())):
             for name in _METADATA:
-                if (place / name).exists():
-                    said = json.loads((place / name).read_text())
-                    # A user's own words, and what is not asked below.
+                if (part / name).exists():
+                    said = json.loads((part / name).read_text())
+                    # Attributes hold any values; consolidated metadata are not used below.
                     apart = ("attributes", "consolidated_metadata")
-                    _check_codecs(place, {key: part for key, part in said.items() if key not in apart})
-        # Zarr 2 never asks the metadata of all arrays in one place, unless told to.
+                    _check_codecs(part, {key: value for key, value in said.items() if key not in apart})
+        # Zarr 2 does not use consolidated metadata unless it is asked to.
         options = {} if zarr.__version__.startswith("2.") else {"use_consolidated": False}
         return zarr.open_group(str(folder), mode=mode, **options)
     except InputError:
         raise
-    except Exception as error:  # whatever the bytes provoke
+    except Exception as error:  # damaged files raise errors of any kind
         raise InputError(
             f"{os.fspath(path)!r} holds no explanations of this library. Choose another path."
         ) from error
 
 
-def _check_codecs(place: Path, said: Any) -> None:
-    """Raise for an array that is decoded by anything else than the codecs of numbers: pickle runs code.
+def _check_codecs(folder: Path, said: Any) -> None:
+    """Raise for an array that needs another decoder than those of plain numbers: pickle would run code.
 
     Args:
-        place: the folder of an array or a group.
-        said: what Zarr says of it there.
+        folder: of an array or a group.
+        said: its metadata.
     """
     pending = [said]
     while pending:
@@ -222,8 +247,8 @@ def _check_codecs(place: Path, said: Any) -> None:
                 name = codec.get("name", codec.get("id")) if isinstance(codec, dict) else codec
                 if name is not None and name not in _CODECS:
                     raise InputError(
-                        f"{str(place)!r} is an array that is decoded by {name!r}, which explanations of this "
-                        "library never are. It is not read. Choose another path."
+                        f"{str(folder)!r} is an array that is decoded by {name!r}, which this library never "
+                        "uses for explanations. It is not read. Choose another path."
                     )
             pending += item.values()
         elif isinstance(item, list):
@@ -231,7 +256,7 @@ def _check_codecs(place: Path, said: Any) -> None:
 
 
 def _create(folder: Path, said: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], chunk: int) -> None:
-    """Make the group without a row, whole or not at all."""
+    """Make a group without rows, completely or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         new = Path(temporary) / folder.name
@@ -248,7 +273,7 @@ def _create(folder: Path, said: dict[str, Any], arrays: dict[str, npt.NDArray[An
 
 
 def _put(group: dict[str, Any], parts: list[tuple[Part, dict[str, npt.NDArray[Any]] | None]]) -> int:
-    """Write batches that follow each other, those without arrays as rows of nothing; return the end."""
+    """Write consecutive batches, those without arrays as skipped rows; return the row behind the last."""
     start, last = parts[0][0].start, parts[-1][0]
     end = last.start + last.rows
     for name, held in group.items():
@@ -256,7 +281,7 @@ def _put(group: dict[str, Any], parts: list[tuple[Part, dict[str, npt.NDArray[An
         for part, arrays in parts:
             if arrays is not None:
                 if group.keys() - arrays.keys() or arrays.keys() - group.keys() - _NEWER:
-                    raise InputError(f"there are {sorted(group)}, and not {sorted(arrays)}")
+                    raise InputError(f"it has the arrays {sorted(group)}, this run writes {sorted(arrays)}")
                 rows[[part.start - start + row for row in part.kept]] = arrays[name]
         held.resize((end, *held.shape[1:]))
         held[start:end] = rows
@@ -305,7 +330,7 @@ def _as_json(source: dict[str, Any]) -> Any:
     """Return a source as it will be read again.
 
     Raises:
-        InputError: if it is no dict of what JSON knows.
+        InputError: if it is not a dict of values that JSON knows.
     """
     try:
         if isinstance(source, dict):
@@ -320,13 +345,13 @@ def _as_json(source: dict[str, Any]) -> Any:
 
 
 def _save(folder: Path, state: State, source: dict[str, Any] | None = None) -> None:
-    """Replace the attributes of the group, whatever the moment at which that is interrupted."""
+    """Replace the group's attributes; if that is interrupted, the old or the new ones remain complete."""
     new = {"progress": vars(state), **({} if source is None else {"source": source})}
     path = folder / "zarr.json"
     if path.exists():
         said = json.loads(path.read_text())
         said["attributes"].update(new)
-    else:  # Zarr's format 2 has them in a file of their own
+    else:  # Zarr's format 2 keeps them in a separate file
         path = folder / ".zattrs"
         said = {**json.loads(path.read_text()), **new}
     with files.written(path) as temporary:

@@ -1,4 +1,4 @@
-"""Explanations on disk: inputs of any number, explained batch by batch into a Zarr group, and read again."""
+"""Explanations on disk: any number of inputs, explained batch by batch into a Zarr group, and read back."""
 
 from __future__ import annotations
 
@@ -43,29 +43,30 @@ def write(
     *,
     source: dict[str, Any] | None = None,
 ) -> None:
-    """Explain inputs of any number into a chunked Zarr group, with constant memory.
+    """Explain any number of inputs into a chunked Zarr group, with constant memory.
 
     The group has the arrays `maps` `(N, ...)` float32 (`maps_NAME` for each of several inputs), `targets`
     (classes `(N,)`, or weights), `predictions` `(N,)` (the class with the largest output, -1 where there is
-    none) and `scores` `(N,)`, a few batches to a chunk, and as attributes the settings of the explainer, a
-    digest of the model's weights, the versions, and the source. Run again, it is continued.
+    no class) and `scores` `(N,)`, with a few batches to a chunk. Its attributes are the settings of the
+    explainer, a digest of the model's weights, the versions and the source. The same call continues a run
+    that was interrupted.
 
     Args:
-        explainer: explains.
-        inputs: as `Explainer.explain`; arrays on disk are read part by part. Of an object with a length
-            and an item per sample, such as `vis.files.ImageFolder`, an item that raises `InputError` is
-            skipped, and its row is NaN. If it has an attribute `workers` of 2 or more, so many threads read
-            its items ahead.
+        explainer: makes the maps.
+        inputs: as `Explainer.explain`; arrays on disk are read part by part. If an object has a length and
+            an item per sample, as `vis.files.ImageFolder` has, an item that raises `InputError` is skipped,
+            and its row is NaN; if it has an attribute `workers` of 2 or more, that many threads read its
+            items ahead.
         path: the group's folder.
         targets: as `Explainer.explain`.
-        resume: continue what is there; else, a path that exists is refused.
+        resume: continue the run at this path; if False, a path that exists is an error.
         progress: show a progress bar.
-        source: where the inputs come from, in values that JSON knows, such as the folder of pictures and how
-            they were prepared, for whoever reads the group; of a run that is continued, the last one given.
+        source: where the inputs come from, in values that JSON knows, such as the folder of the pictures and
+            their shape, for readers of the group. A continued run keeps the last one.
 
     Raises:
         InputError: if the path holds something else, or explanations of another model, with other settings or
-            of other inputs; or if it cannot be written, whatever is finished being kept.
+            of other inputs; or if it cannot be written. What is finished is kept.
         ImportError: without zarr: `pip install "keras-vis3[zarr]"`.
 
     Warns:
@@ -108,12 +109,12 @@ def gather(
     path: str | os.PathLike[str],
     batch: int,
 ) -> None:
-    """Write what `explained` has returned, elsewhere perhaps, for one batch after the other.
+    """Write what `explained` has returned for each batch, perhaps in another process.
 
     Args:
-        explainer: what has explained them.
+        explainer: the one that has explained them.
         found: the arrays of each batch.
-        path: the group's folder, which does not exist.
+        path: the group's folder, which may not exist yet.
         batch: the number of samples of each batch but the last.
     """
     group, start = Group(explainer, path, batch, resume=False), 0
@@ -134,8 +135,8 @@ def read(
         path: the group's folder.
         first: the first row.
         count: the number of rows, or None for all.
-        name: the array: `maps`, or `maps_NAME` of one of several inputs, float32, zeros for what was skipped;
-            or `scores` (NaN for what was skipped), `targets`, `predictions` (-1 for it), see `write`.
+        name: the array: `maps`, or `maps_NAME` for one of several inputs, float32 with zeros for skipped
+            samples; `scores`, with NaN for them; `targets` or `predictions`, with -1 for them. See `write`.
 
     Raises:
         InputError: if there is no such group, array or row.
@@ -153,7 +154,7 @@ def read(
         rows = np.asarray(held[first : None if count is None else first + count])
     except InputError:
         raise
-    except Exception as error:  # whatever the bytes provoke
+    except Exception as error:  # damaged files raise errors of any kind
         raise InputError(
             f"{os.fspath(path)!r} holds no explanations of this library, or damaged ones: {error}"
         ) from error

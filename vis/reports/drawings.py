@@ -70,7 +70,7 @@ class Inputs:
         lost: whether the run names a folder, which is not there.
 
     Raises:
-        InputError: if `images` is no folder, or has too few pictures.
+        InputError: if `images` is not a folder, or has too few pictures.
     """
 
     def __init__(self, run: Run, images: Any = None) -> None:
@@ -153,7 +153,7 @@ def drawing(row: Row, inputs: Inputs, look: Look) -> Drawing:
 
 
 def flat(held: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-    """Return a map as values of a picture, or None if it is none that can be drawn.
+    """Return a map as values of a picture, or None if it cannot be drawn.
 
     A map of features or steps becomes a band from left to right, one of steps and channels has a row for
     each channel, a volume is drawn by up to nine slices side by side. Channels of pictures are averaged.

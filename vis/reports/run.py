@@ -197,7 +197,7 @@ class Run:
             ) from error
 
     def _numbers(self, name: str, part: slice) -> npt.NDArray[Any] | None:
-        """Return an array of whole numbers, one for each row, or None if it is none."""
+        """Return an array of whole numbers, one for each row, or None if there is no such array."""
         held = self._arrays.get(name)
         whole_numbers = held is not None and len(held.shape) == 1 and held.dtype.kind in "iu"
         return self._read(name, part) if whole_numbers else None

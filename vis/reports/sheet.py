@@ -126,7 +126,7 @@ def _told(run: Run, row: Row) -> str:
 
 
 def _cut(text: str, letters: ImageFont.FreeTypeFont, width: int, keep_end: bool = False) -> str:
-    """Return a line that is no wider than a cell; of a file name, the end tells more than the beginning."""
+    """Return a line that fits a cell; the end of a file name tells more than its beginning."""
     text = " ".join(text.split())
     if letters.getlength(text) <= width:
         return text
