@@ -111,8 +111,9 @@ def main(output: Path) -> None:
     figure = plotting.plot_grid(
         photos,
         columns,
-        [f"{name}\n{CLASSES[k]} {p[k]:.3f}" for name, k, p in zip(FACES, labels, chances, strict=True)],
-        "What a network for facial expressions looks at. Box: the mouth. Red: positive, blue: negative",
+        [f"{name}\n{CLASSES[k]}, p = {p[k]:.3f}" for name, k, p in zip(FACES, labels, chances, strict=True)],
+        "What a network looks at to name the expression of a face. Box: the mouth\n"
+        "Occlusion: red where covering lowers the logit, blue where it raises it",
         mouths.repeat(SHOWN // SIDE, axis=1).repeat(SHOWN // SIDE, axis=2),
         overlay=True,
     )

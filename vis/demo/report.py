@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -214,15 +214,17 @@ def digits() -> Any:
     )
 
 
-def gallery(result: Result, methods: Iterable[str] = METHODS) -> Any:
+def gallery(result: Result, methods: Collection[str] = (*METHODS,)) -> Any:
     """Return a figure of scenes of different digits: input, then a map per method, the box outlined."""
     first_of_each = np.unique(result.scenes.labels, return_index=True)[1]
     shown = np.sort(first_of_each)[:GALLERY_ROWS]
     labels = result.scenes.labels[shown]
+    signed = any("signed" in ALL[name].value for name in methods)
+    title = "Maps of the digit's logit\nBox: the digit." + " Red: positive, blue: negative" * signed
     return plotting.plot_grid(
         [result.scenes.images[i] for i in shown],
         {f"{name}\n{ALL[name].value}": [result.maps[name][i] for i in shown] for name in methods},
         [f"digit {k}\np = {result.probabilities[i, k]:.3f}" for i, k in zip(shown, labels, strict=True)],
-        "Maps of the digit's logit, each in its own colours. Box: the digit. Red: positive, blue: negative",
+        title,
         [result.scenes.masks[i] for i in shown],
     )

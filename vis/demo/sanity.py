@@ -69,7 +69,7 @@ class Checks:
         return plotting.plot_spread(
             ["as trained", *layers],
             panels,
-            f"What remains of the maps: {self.network}",
+            f"What remains of the maps of the {self.network} network",
             "random from the output to here",
         )
 
