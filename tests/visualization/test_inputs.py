@@ -310,7 +310,7 @@ def test_tokens_with_fractions() -> None:
 def test_batch_of_several(shape: tuple[int, ...]) -> None:
     model = smooth((4, 5, 3), layers.Conv2D(4, 3))
     with pytest.raises(
-        InputError, match=rf"One input.*batch of {shape[0]}.*Saliency\(model\).explain\(batch"
+        InputError, match=rf"one input at a time.*batch of {shape[0]}.*Saliency\(model\).explain\(batch"
     ):
         visualize_saliency(model, -1, 0, picture(*shape))
 
@@ -357,7 +357,7 @@ def test_wrong_shape(shape: tuple[int, ...]) -> None:
         ("cat.png", "real numbers"),
         (np.ones((4, 5, 3), complex), "real numbers"),
         (np.full((4, 5, 3), "1"), "real numbers"),
-        ([[1, 2], [3]], "no array"),
+        ([[1, 2], [3]], "is not an array"),
     ],
     ids=["None", "a path", "complex", "strings", "ragged"],
 )
