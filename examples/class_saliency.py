@@ -1,8 +1,8 @@
 """Class saliency: which pixels change the score of one class, or of two classes together.
 
 The scenes hold two digits each. The gradient of the logit of one digit's class is large on that digit, and
-hardly less on the other one: the absolute gradient does not tell what speaks for a class from what speaks
-against it. With both classes in `filter_indices` it is the gradient of the sum of their logits.
+hardly less on the other one: the absolute gradient does not tell what raises a class from what lowers
+it. With both classes in `filter_indices` it is the gradient of the sum of their logits.
 """
 
 from pathlib import Path

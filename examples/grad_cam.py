@@ -1,7 +1,7 @@
-"""Grad-CAM against saliency: which of two digits in a scene speaks for a class.
+"""Grad-CAM against saliency: which of two digits in a scene supports a class.
 
 The scenes hold two digits each. The absolute gradient of one digit's class is nearly as large on the other
-digit: both change its score, one for it, the other against it. Grad-CAM keeps what speaks for the class, so
+digit: both change its score, one for it, the other against it. Grad-CAM keeps what raises the score, so
 less of it lies on the other digit; at the coarse resolution of the last convolution, more lies beside both.
 """
 
@@ -45,7 +45,7 @@ def main(output: Path) -> None:
         images[:SHOWN],
         columns,
         [f"first: {first}\nsecond: {second}" for first, second in labels[:SHOWN]],
-        "What changes the logit of a digit, and what speaks for the digit",
+        "What changes the logit of a digit, and what raises it",
     )
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "grad_cam.png", dpi=150)

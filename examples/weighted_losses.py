@@ -1,8 +1,8 @@
-"""Weighted losses: what speaks for one class against another, and a loss of one's own.
+"""Weighted losses: what favours one class over another, and a loss of your own.
 
 `visualize_saliency_with_losses` differentiates a weighted sum of losses. A loss is lower for what is wanted:
 `ActivationMaximization` is minus a logit, so the weights -1 and 1 of two classes give the gradient of
-the difference of their logits. The own loss asks for the margin of a class over all others.
+the difference of their logits. The `Margin` loss asks for the lead of a class over all others.
 The maps keep the positive part of the gradient: where more brightness raises what is asked for.
 """
 

@@ -27,7 +27,7 @@ def build_network() -> keras.Model:
         if block <= 2:
             x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
     x = layers.Conv2D(48, 1, activation="relu", name="conv5")(x)
-    # The maximum over places, unlike their mean, passes the gradient to few places only.
+    # The maximum over the positions, unlike their mean, passes the gradient to few of them.
     x = layers.GlobalMaxPooling2D(name="maximum")(x)
     outputs = layers.Dense(10, activation="softmax", name="predictions")(x)
     return keras.Model(inputs, outputs, name="digit_scenes")

@@ -1,4 +1,4 @@
-"""Scenes of one handwritten digit on a photograph, where the place of the digit is known."""
+"""Scenes of one handwritten digit on a photograph, where the position of the digit is known."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _enlarge(digit: _Floats, side: int) -> _Floats:
 
 
 def make_scenes(count: int, split: str, seed: int) -> Scenes:
-    """Make scenes, each one digit in a random bright colour at a random place on a photograph.
+    """Make scenes, each one digit in a random bright colour at a random position on a photograph.
 
     count: number of scenes, at least 1; split: "train" or "test", which share no digit (both
     use the same two photographs); seed: non-negative, equal seeds give equal scenes.

@@ -30,7 +30,7 @@ def train_network(seed: int) -> keras.Model:
         jit_compile=False,
     )
     for turn in range(ROUNDS):
-        # 1,397 digits are few: new places and photographs in every round are what keeps the
+        # 1,397 digits are few: new positions and photographs in every round keep the
         # network from learning the scenes by heart.
         scenes = make_scenes(SCENES_PER_ROUND, "train", seed * ROUNDS + turn)
         fit = model.fit(scenes.images, scenes.labels, batch_size=BATCH, shuffle=False, verbose=0)
