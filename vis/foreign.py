@@ -1,4 +1,4 @@
-"""Functions of a user's own that use the wrong array library: an error that names the line to change.
+"""Custom functions that use the wrong array library: an error that names the line to change.
 
 A loss, an operator or a rule is written in `keras.ops`, since it is given tensors whose values are not known
 yet; a gradient modifier is written in NumPy. What such a function calls is read from its source and from what
@@ -55,7 +55,7 @@ def foreign_arrays(
     error: type[VisError] = ModifierError,
     library: str = "keras.ops",
 ) -> Iterator[None]:
-    """Say so if a function of a user's own, called inside, fails because it uses the wrong array library.
+    """Explain why a custom function, called inside, fails if it uses the wrong array library.
 
     Any other failure is raised as it is.
 
@@ -130,8 +130,8 @@ def _code(function: Any) -> CodeType | None:
 
 
 def _found(failure: Exception, frame: FrameType, number: int, library: str) -> str | None:
-    """Return what is wrong at a line and what to write in its place, or None."""
-    # What Python and the frameworks raise of a tensor that is asked for a truth value, or written into.
+    """Return what is wrong at a line and what to write instead, or None."""
+    # What Python and the frameworks raise for a tensor that is used as a truth value, or written into.
     unread = library == "keras.ops" and isinstance(failure, TypeError)
     refused = isinstance(failure, TypeError | ValueError | RuntimeError | AttributeError)
     nodes = _nodes(frame.f_code.co_filename, number)
@@ -238,7 +238,7 @@ def _value(node: ast.AST, frame: FrameType) -> Any:
 
 
 def _library_of(value: Any) -> str | None:
-    """Return the library of an array or tensor, or None if it is none."""
+    """Return the library of an array or tensor, or None for anything else."""
     if not hasattr(type(value), "shape") or not hasattr(type(value), "dtype"):
         return None
     return _LIBRARIES.get(_module_of(type(value)).split(".")[0])

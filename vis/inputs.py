@@ -208,10 +208,10 @@ def _checked(
     several: bool = False,
     optional: bool = False,
 ) -> npt.NDArray[Any]:
-    """Return what is given for one input as an array of the model's type, with its batch axis.
+    """Return the value of one input as an array of the model's type, with its batch axis.
 
     Args:
-        value: what is given.
+        value: anything that NumPy makes an array of.
         shape: the input's shape, with its batch axis.
         dtype: the input's type.
         name: the input's name, for messages.

@@ -109,7 +109,7 @@ def normalize(
         max_value: the largest value of the result.
 
     Raises:
-        InputError: if a value is no finite number.
+        InputError: if a value is not a finite number.
     """
     values = checks.real(array, "What is normalized").astype(np.float64)
     if not values.size:
@@ -139,7 +139,7 @@ def scaled(array: npt.ArrayLike, normalization: Normalization | None) -> npt.NDA
     | None | `a` | all real numbers |
 
     Raises:
-        InputError: if a value is no finite number.
+        InputError: if a value is not a finite number.
         GradientError: for None, if a value is too large for float32.
     """
     if normalization == "minmax":

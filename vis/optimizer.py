@@ -104,7 +104,7 @@ class Optimizer(TypedRepr):
             max_iter: the number of steps, at least 1.
             input_modifiers: what is done to the pixels around each step.
             grad_modifier: what is done to the gradient, see `vis.grad_modifiers`.
-            callbacks: objects that are told of each step.
+            callbacks: objects that are called after each step.
             verbose: print the losses of each step.
             optimizer: a Keras optimizer; it is not changed. One that depends on the whole variable, such as
                 one with `clipnorm`, makes `samples` depend on each other.

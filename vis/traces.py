@@ -1,4 +1,4 @@
-"""Compiled functions, kept as long as the objects they are about, and compiled anew when settings change.
+"""Compiled functions, kept as long as the objects they are about, compiled again when settings change.
 
 A trace reads the variables of its model at each call and does not keep the model alive. A layer's settings,
 such as its activation, are fixed in the trace.

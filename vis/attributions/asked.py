@@ -179,7 +179,7 @@ def predictions_of(
 
 
 def _names_outputs(array: npt.NDArray[Any], count: int, shape: tuple[int, ...]) -> bool:
-    """Tell whether targets of a user's own operator are classes of outputs, or positions in them."""
+    """Tell whether the targets of a custom operator are classes of outputs, or positions in them."""
     forms = ((count,), (count, 1)) if shape and shape[-1] > 1 else ()
     positions = ((count, len(shape)),) if len(shape) > 1 else ()
     return array.dtype.kind in "iu" and (array.ndim == 0 or array.shape in (*forms, *positions))

@@ -329,7 +329,7 @@ class Explainer(TypedRepr, ABC):
             ),
             (
                 asked,
-                f"Perhaps their score does not depend on the input here ({why}), or nothing speaks for it. "
+                f"Perhaps their score does not depend on the input here ({why}), or nothing raises it. "
                 f"{attempts}",
             ),
         ):

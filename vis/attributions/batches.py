@@ -104,7 +104,7 @@ def is_array(inputs: Any) -> bool:
 
 
 def is_stream(inputs: Any) -> bool:
-    """Tell whether inputs are read in turn: a data set, an iterator or another object that is no array."""
+    """Tell whether inputs are read in turn: a data set, an iterator or another object, but not an array."""
     plain = isinstance(inputs, list | tuple | Mapping | str | bytes)
     array = any(hasattr(inputs, name) for name in ("shape", "__array__"))
     return hasattr(inputs, "element_spec") or (

@@ -63,7 +63,7 @@ class Occlusion(Explainer):
         `(N, H, W, 1)`, `(N, T, W)`, `(N, W)`.
 
     Raises:
-        InputError: if a size or a stride is no positive whole number, a stride is larger than its side, or
+        InputError: if a size or a stride is not a positive integer, a stride is larger than its side, or
             the value is not finite.
         LayerError: for a positive number as the second argument, which is the batch size in Xplique.
 
@@ -164,7 +164,7 @@ class Occlusion(Explainer):
 
 
 def _of_each(name: str, given: Any, sizes: list[int] | None) -> list[int]:
-    """Return what is given for each axis, or the one number where the number of axes is not known."""
+    """Return the value for each axis, or the single one where the number of axes is not known."""
     several = (
         list(given) if isinstance(given, list | tuple) else [given] * (1 if sizes is None else len(sizes))
     )

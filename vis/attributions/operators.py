@@ -65,7 +65,7 @@ def register(*names: str) -> Callable[[F], F]:
     """Return a decorator that registers an operator under each of `names` and returns it.
 
     Raises:
-        ModifierError: if a name is taken by another one, or it is no function of three arguments.
+        ModifierError: if a name is taken by another one, or it is not a function of three arguments.
     """
     return cast("Callable[[F], F]", _registry.register(*names))
 

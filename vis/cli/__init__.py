@@ -1,4 +1,4 @@
-"""The command `vis`. Whatever is wrong is told in one line on stderr, and the exit code is 2.
+"""The command `vis`. An error is one line on stderr, and the exit code is 2.
 
 Each command has a file and imports Keras when it runs, so that `--help` answers at once.
 """

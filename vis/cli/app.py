@@ -114,7 +114,7 @@ def on_terminal() -> bool:
 
 
 def say(message: str) -> None:
-    """Write a line to stderr; a progress bar that stands there is drawn anew below it."""
+    """Write a line to stderr; a progress bar there is drawn again below it."""
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     bars = getattr(tqdm, "_instances", ()) if on_terminal() else ()
     drawn = [bar for bar in bars if bar.last_print_t >= bar.start_t + bar.delay]

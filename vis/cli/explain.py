@@ -227,7 +227,7 @@ class _Listing:
 
 
 def _some(names: list[str]) -> str:
-    """Return how many pictures, and the first of their names, with a verb."""
+    """Return how many pictures there are, and the first of their names, with "is" or "are"."""
     shown = f"{', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}"
     return f"{len(names)} pictures ({shown}) are" if len(names) > 1 else f"The picture {shown} is"
 

@@ -1,7 +1,7 @@
 """The explainers by the names of the command line, and which options each takes.
 
-The tables hold names alone, so that a misspelt one is told before Keras is imported. Tests hold them equal to
-what the library has.
+The tables hold only names, so that a misspelt one is reported before Keras is imported. Tests compare them
+with the library.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _check(method: str, name: str, option: str) -> None:
     if name in valid:
         return
     if name in GIVEN:
-        raise click.UsageError(f"{option} is no option. {GIVEN[name]} says it.")
+        raise click.UsageError(f"{option} is not an option. Use {GIVEN[name]}.")
     others = takers(name)
     if others:
         what = f"{option} is an option of {others}, not of {method}."
@@ -133,7 +133,7 @@ def converted(explainer: Callable[..., Any], options: Mapping[str, Any]) -> dict
 
 
 def _parameters(explainer: Callable[..., Any]) -> dict[str, Any]:
-    """Return the types of a constructor's arguments; what one class hands on is found in the next."""
+    """Return the types of a constructor's arguments, with those that a class passes on to the next."""
     found: dict[str, Any] = {}
     for kind in inspect.getmro(explainer) if isinstance(explainer, type) else ():
         if "__init__" in vars(kind):

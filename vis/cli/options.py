@@ -18,7 +18,7 @@ _option = partial(click.option, cls=Option)
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]
-    """One of some names; a misspelt one is told at once, with those that are near."""
+    """One of some names; a misspelt one is reported at once, with the nearest."""
 
     name = "name"
 
@@ -47,7 +47,7 @@ class Sides(click.ParamType):  # type: ignore[type-arg]
         try:
             sides = [int(part) for part in str(value).replace("x", ",").split(",")]
         except ValueError:
-            self.fail(f"{value!r} is no size: give 16, or 16x24 for height and width.", param, ctx)
+            self.fail(f"{value!r} is not a size: give 16, or 16x24 for height and width.", param, ctx)
         return sides[0] if len(sides) == 1 else tuple(sides)
 
 

@@ -59,7 +59,7 @@ def cause(path: Path, error: Exception) -> str:
 
 
 def unknown(what: str, name: str) -> str:
-    """Return that something of a user's own is unknown, and what to do."""
+    """Return the message for an unknown custom object."""
     return f"{what} is unknown: load it in Python with custom_objects={{{name!r}: {name}}}."
 
 
@@ -110,8 +110,8 @@ def _refusal(kind: str, config: dict[str, Any]) -> str | None:
     except Exception as error:  # whatever the values provoke
         said = str(error).split("Exception encountered:")[-1].split("Full object config:")[0]
         return (
-            f"the layer {config.get('name')!r} ({kind}): {' '.join(said.split()).rstrip('.')}. Another "
-            "version of Keras has saved it: save it there anew, or load it in Python with custom_objects."
+            f"the layer {config.get('name')!r} ({kind}): {' '.join(said.split()).rstrip('.')}. It was saved "
+            f"by another version of Keras: save it again there, or load it in Python with custom_objects."
         )
     return None
 

@@ -33,7 +33,7 @@ def _unwritable(path: str | Path, error: Exception) -> InputError:
 
 @contextlib.contextmanager
 def written(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which takes its place when the block ends without an error.
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends without an error.
 
     Raises:
         InputError: if the folder cannot be made or written.

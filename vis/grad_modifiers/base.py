@@ -39,7 +39,7 @@ def register(*names: str) -> Callable[[F], F]:
     """Return a decorator that registers a gradient modifier under each of `names` and returns it.
 
     Raises:
-        ModifierError: if a name is taken by another one, or it is no function.
+        ModifierError: if a name is taken by another one, or it is not a function.
     """
     return cast("Callable[[F], F]", _registry.register(*names))
 

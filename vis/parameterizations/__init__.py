@@ -5,7 +5,7 @@
 | `pixels` | the pixels | they themselves |
 | `fourier` | the coefficients of waves in decorrelated colours | a sigmoid of their sum |
 
-Before the model sees the image, a `RandomAffine` may move, turn and scale it, anew at each step.
+Before the model sees the image, a `RandomAffine` may move, turn and scale it, differently at each step.
 """
 
 from vis.parameterizations.affine import RandomAffine

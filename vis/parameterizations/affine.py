@@ -19,7 +19,7 @@ __all__ = ["RandomAffine"]
 
 @dataclass(frozen=True, repr=False)
 class RandomAffine(TypedRepr):
-    """Moves, turns and scales the image at random before the model sees it, anew at each step.
+    """Moves, turns and scales the image at random before the model sees it, differently at each step.
 
     `y(p) = x(c + R(a) (p - c) / s + d)` with `p` a position in pixels, `c` the middle of the image, `R(a)`
     the rotation by the angle `a`, `s` the scale and `d` the move, drawn evenly within their limits. Between

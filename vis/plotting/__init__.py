@@ -1,4 +1,4 @@
-"""The only place with colour: maps as pictures and figures.
+"""Maps as pictures and figures; no other package knows colours.
 
 Maps without negative values are drawn from dark to bright, signed maps in diverging colours centred on 0.
 Figures are returned, neither shown nor registered with pyplot: `figure.savefig("picture.png")`; in a notebook

@@ -1,4 +1,4 @@
-"""What is given to be drawn, read: one image or several, with the maps of one method or of several."""
+"""Reads what is to be drawn: one image or several, with the maps of one method or of several."""
 
 from __future__ import annotations
 
