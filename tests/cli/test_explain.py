@@ -60,7 +60,10 @@ def test_explain(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
     np.testing.assert_allclose(np.delete(found, 3, axis=0), expected, rtol=1e-4, atol=1e-7)
     assert run(capfd, *command)[0] == 0, "again: nothing is left to do"
     code, _, err = run(capfd, *command, "--method", "gradcam")
-    assert code == 2 and "another configuration" in err
+    assert code == 2
+    assert "with another configuration: method is 'Saliency' there, 'GradCAM' here. Choose" in err
+    code, _, err = run(capfd, *command, "--grad-modifier", "relu")
+    assert code == 2 and "configuration: --grad-modifier is 'absolute' there, 'relu' here. Choose" in err
     code, _, err = run(capfd, *command, "--method", "gradcm")
     assert code == 2 and "Did you mean 'gradcam'" in err
     (pictures / "0a.png").write_bytes((pictures / "0.png").read_bytes())

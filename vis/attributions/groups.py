@@ -321,6 +321,8 @@ def _difference(held: dict[str, Any], wanted: dict[str, Any], kind: str) -> str:
     names = [
         name for name in {**wanted[kind], **held[kind]} if held[kind].get(name) != wanted[kind].get(name)
     ]
+    # Another method has other settings anyway.
+    names = ["method"] if "method" in names else names
     return ", ".join(
         f"{name} is {held[kind].get(name)!r} there, {wanted[kind].get(name)!r} here" for name in names
     )
