@@ -11,10 +11,11 @@ from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+from matplotlib.axes import Axes
 from mypy import api
 
 import vis
-from vis import attributions, backprop_modifiers, grad_modifiers, maps, parameterizations, words
+from vis import attributions, backprop_modifiers, grad_modifiers, maps, parameterizations, plotting, words
 from vis.attributions import operators
 
 # The public names of each module that users import from.
@@ -82,7 +83,9 @@ PUBLIC = {
         "weighted_sum",
     ],
     "vis.attributions.ray": ["ExplainBatches", "explain", "write"],
+    "vis.attributions.store": ["explained", "gather", "read", "write"],
     "vis.attributions.targets": ["as_weights"],
+    "vis.attributions.training": ["ExplainEpochs"],
     "vis.backprop_modifiers": [
         "BackpropModifier",
         "deconv",
@@ -93,6 +96,7 @@ PUBLIC = {
         "register",
         "relu",
     ],
+    "vis.callbacks": ["GifGenerator", "NamedLosses", "OptimizerCallback", "Print"],
     "vis.errors": [
         "EmptyMapWarning",
         "FilterError",
@@ -215,23 +219,36 @@ PUBLIC = {
         "OperatorName",
         "ParameterizationName",
         "Reducer",
+        "SanityOrder",
     ],
 }
 # The modules in which nothing public takes or returns `Any`.
 TYPED = [
+    "vis",
+    "vis.attributions",
     "vis.attributions.operators",
     "vis.attributions.ray",
+    "vis.attributions.store",
     "vis.attributions.targets",
+    "vis.attributions.training",
     "vis.backprop_modifiers",
+    "vis.callbacks",
     "vis.grad_modifiers",
     "vis.input_modifiers",
     "vis.losses",
+    "vis.metrics",
     "vis.optimizer",
     "vis.parameterizations",
+    "vis.plotting",
+    "vis.reports",
     "vis.visualization",
 ]
-# Ray need not be installed.
-ABSENT = {"ray": SimpleNamespace(data=SimpleNamespace(Dataset=object))}
+# What modules import for their types alone: Ray need not be installed, and measures need no Matplotlib.
+ABSENT = {
+    "ray": SimpleNamespace(data=SimpleNamespace(Dataset=object)),
+    "Axes": Axes,
+    "Figure": plotting.Figure,
+}
 EXPLAINERS = [
     getattr(attributions, name)
     for name in attributions.__all__
@@ -416,7 +433,10 @@ import numpy as np
 import numpy.typing as npt
 import vis
 from vis import backprop_modifiers, grad_modifiers, input_modifiers, losses, metrics, parameterizations
-from vis.attributions import operators, targets
+from matplotlib.axes import Axes
+from pathlib import Path
+from vis import attributions, callbacks, plotting, reports
+from vis.attributions import operators, store, targets
 from vis.optimizer import Optimizer
 from vis.typing import Map, Maps, Tensor
 from vis.utils import utils
@@ -425,6 +445,8 @@ model: keras.Model
 image: npt.NDArray[np.float32]
 several: dict[str, npt.NDArray[np.float32]]
 loss: vis.Loss
+axes: Axes
+perhaps: Axes | None
 
 @grad_modifiers.register("mine")
 def my_modifier(grads: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -472,6 +494,33 @@ REVEALED = {
     "vis.visualize_activation(model, 'conv5', 3, each=True)": "npt.NDArray[np.uint8 | np.float32]",
     "vis.visualize_activation_with_losses(model, [(loss, 1)], seed=0)": "npt.NDArray[np.uint8 | np.float32]",
     "vis.overlay(image, image)": "npt.NDArray[Any]",
+    "plotting.plot_maps(image, vis.Saliency(model)(image))": "plotting.Figure",
+    "plotting.plot_maps(image, {'Saliency': image}, titles='a cat', ax=axes)": "Axes",
+    "plotting.plot_maps(image, image, ax=perhaps)": "plotting.Figure | Axes",
+    "plotting.plot_grid([image], {'Saliency': [image]})": "plotting.Figure",
+    "plotting.plot_saliency(image, image, ax=axes)": "Axes",
+    "plotting.plot_tokens(['a', 'word'], image)": "plotting.TokenFigure",
+    "plotting.plot_tokens(['a', 'word'], image, ax=axes)": "Axes",
+    "plotting.plot_series(image, image)": "plotting.Figure",
+    "plotting.plot_volume(image, image, ax=axes)": "Axes",
+    "plotting.plot_features(['age'], image)": "plotting.Figure",
+    "plotting.plot_spread([0.0], {'score': {'': image}})": "plotting.Figure",
+    "plotting.plot_pictures({'': [image]}, {'': ['cat']}, ax=axes)": "Axes",
+    "plotting.overlay_map(image, image)": "npt.NDArray[np.uint8]",
+    "metrics.deletion(model, image, image, 3, 9, metrics.blurred, operator='regression')": "metrics.Curve",
+    "metrics.insertion(model, image, [image], output_layer='logits').plot()": "plotting.Figure",
+    "metrics.plot_curves({}, ax=axes)": "Axes",
+    "metrics.sanity_check(vis.Saliency, model, image, order='independent')": "metrics.SanityCheck",
+    "metrics.sanity_check(lambda model: vis.GradCAM(model), model, image).plot(ax=perhaps)": (
+        "Axes | plotting.Figure"
+    ),
+    "metrics.plot_sanity({}, 'title')": "plotting.Figure",
+    "vis.report('maps.zarr', images=image, labels=['cat'])": "Path",
+    "reports.sheets('maps.zarr', images=Path('photos'))": "list[Path]",
+    "store.explained(vis.Saliency(model), image, 3)": "dict[str, npt.NDArray[Any]]",
+    "store.read('maps.zarr', name='scores')": "npt.NDArray[Any]",
+    "attributions.ExplainEpochs(vis.Saliency(model), image, [3]).on_train_end()": "None",
+    "callbacks.Print().callback(0, [('loss', 1.0)], 1.0, image, image)": "None",
     "backprop_modifiers.get('guided')": "vis.BackpropModifier",
     "backprop_modifiers.guided": "vis.BackpropModifier",
     "my_rule": "vis.BackpropModifier",
@@ -490,6 +539,12 @@ REFUSED = [
     "vis.visualize_saliency(model, -1, 'class', image)",
     "vis.visualize_cam(model, -1, 3, image, grid=16)",
     "vis.visualize_activation(model, -1, 3, max_itr=3)",
+    "plotting.plot_maps(image, image, ax='axes')",
+    "plotting.plot_maps(image, image, colour='red')",
+    "metrics.sanity_check(vis.Saliency, model, image, order='random')",
+    "metrics.deletion(model, image, image, baseline=None)",
+    "vis.report('maps.zarr', images=3)",
+    "callbacks.GifGenerator('picture.gif', data_format='nchw')",
     "backprop_modifiers.get(None)",
     "losses.TotalVariation(model.input, data_format='nchw')",
     "vis.no_such_name",

@@ -7,7 +7,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -17,8 +17,13 @@ from vis import checks, files
 from vis.errors import InputError, VisWarning
 from vis.maps import checked_range
 from vis.models import check_data_format
+from vis.words import DataFormat
 
-NamedLosses = Sequence[tuple[str, Any]]
+__all__ = ["GifGenerator", "NamedLosses", "OptimizerCallback", "Print"]
+
+# A loss: one number, or one for each of several samples.
+Value: TypeAlias = float | npt.NDArray[np.floating[Any]]
+NamedLosses: TypeAlias = Sequence[tuple[str, Value]]
 
 
 class OptimizerCallback(ABC):
@@ -26,7 +31,12 @@ class OptimizerCallback(ABC):
 
     @abstractmethod
     def callback(
-        self, i: int, named_losses: NamedLosses, overall_loss: Any, grads: Any, wrt_value: Any
+        self,
+        i: int,
+        named_losses: NamedLosses,
+        overall_loss: Value,
+        grads: npt.NDArray[Any],
+        wrt_value: npt.NDArray[Any],
     ) -> None:
         """Hear of one step.
 
@@ -48,7 +58,12 @@ class Print(OptimizerCallback):
     """Prints a line per step: its number, counted from 1, the losses by their names, and the overall loss."""
 
     def callback(
-        self, i: int, named_losses: NamedLosses, overall_loss: Any, grads: Any, wrt_value: Any
+        self,
+        i: int,
+        named_losses: NamedLosses,
+        overall_loss: Value,
+        grads: npt.NDArray[Any],
+        wrt_value: npt.NDArray[Any],
     ) -> None:
         named = ", ".join(f"{name}: {_number(value)}" for name, value in named_losses)
         print(f"Iteration: {i + 1}, named_losses: [{named}], overall loss: {_number(overall_loss)}")
@@ -75,7 +90,7 @@ class GifGenerator(OptimizerCallback):
         self,
         path: str | os.PathLike[str],
         input_range: tuple[float, float] = (0, 255),
-        data_format: str | None = None,
+        data_format: DataFormat | None = None,
     ) -> None:
         name = os.fspath(path)
         self.path = Path(name if name.lower().endswith(".gif") else f"{name}.gif")
@@ -85,7 +100,12 @@ class GifGenerator(OptimizerCallback):
         self._frames: list[npt.NDArray[np.uint8]] = []
 
     def callback(
-        self, i: int, named_losses: NamedLosses, overall_loss: Any, grads: Any, wrt_value: Any
+        self,
+        i: int,
+        named_losses: NamedLosses,
+        overall_loss: Value,
+        grads: npt.NDArray[Any],
+        wrt_value: npt.NDArray[Any],
     ) -> None:
         """Keep the first sample of `wrt_value`.
 
@@ -134,6 +154,6 @@ class GifGenerator(OptimizerCallback):
         return np.rint((np.clip(values, low, high) - low) / (high - low) * 255).astype(np.uint8)
 
 
-def _number(value: Any) -> str:
+def _number(value: Value) -> str:
     array = np.asarray(value, np.float64)
     return f"{array.item():.6g}" if array.size == 1 else str(array.tolist())

@@ -14,6 +14,7 @@ Normalization = Literal["minmax", "signed"]
 OperatorName = Literal["classification", "regression", "semantic segmentation", "object detection"]
 ParameterizationName = Literal["pixels", "fourier"]
 Reducer = Literal["max", "mean", "min", "sum"]
+SanityOrder = Literal["cascading", "independent"]
 
 __all__ = [
     "BackpropModifierName",
@@ -25,4 +26,5 @@ __all__ = [
     "OperatorName",
     "ParameterizationName",
     "Reducer",
+    "SanityOrder",
 ]

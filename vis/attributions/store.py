@@ -29,15 +29,18 @@ from vis.attributions.batches import (
 from vis.attributions.groups import Group, Part, digest, opened
 from vis.errors import InputError, SkippedWarning, did_you_mean, warn
 from vis.source import Source
+from vis.typing import Data, Inputs, Targets
+
+__all__ = ["explained", "gather", "read", "write"]
 
 _BATCH = 64
 
 
 def write(
     explainer: Explainer,
-    inputs: Any,
+    inputs: Data,
     path: str | os.PathLike[str],
-    targets: Any = None,
+    targets: Targets = None,
     resume: bool = True,
     progress: bool = True,
     *,
@@ -80,7 +83,7 @@ def write(
     done = group.state.samples
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
     items = is_stream(inputs) and has_items(inputs) and _of_samples(explainer.score.source, inputs)
-    total = len(inputs) if items else _length(inputs)
+    total = _length(inputs, items)
     first = group.state.first or done
     parts = contextlib.closing(_parts(explainer, inputs, targets, group.batch, done, items, first))
     with group.kept(), shown(total=total, initial=done) as bar, parts as coming:
@@ -94,7 +97,7 @@ def write(
     group.finish()
 
 
-def explained(explainer: Explainer, inputs: Any, targets: Any = None) -> dict[str, npt.NDArray[Any]]:
+def explained(explainer: Explainer, inputs: Inputs, targets: Targets = None) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays that `write` would write for a batch: `maps`, `targets`, `predictions`, `scores`.
 
     Args: as `Explainer.explain`, for arrays.
@@ -170,10 +173,10 @@ def _digest_of_targets(part: Part) -> str:
     return digest([np.broadcast_to(given, (part.rows, *given.shape)) if given.ndim == 0 else given])
 
 
-def _length(inputs: Any) -> int | None:
+def _length(inputs: Any, items: bool) -> int | None:
     """Return the number of samples, or None if it is not known before they are read."""
     if is_stream(inputs):
-        return None
+        return len(inputs) if items else None
     first = keras.tree.flatten(inputs)[0] if isinstance(inputs, list | tuple | dict) else inputs
     shape = getattr(first, "shape", None)
     return int(shape[0]) if shape else None

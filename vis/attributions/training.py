@@ -14,6 +14,9 @@ from vis.attributions.asked import pick_of
 from vis.attributions.base import Explainer, checked
 from vis.attributions.batches import in_memory
 from vis.errors import InputError
+from vis.typing import Data, Targets
+
+__all__ = ["ExplainEpochs"]
 
 
 class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
@@ -42,8 +45,8 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         explainer: Explainer,
-        inputs: Any,
-        targets: Any = None,
+        inputs: Data,
+        targets: Targets = None,
         folder: str | os.PathLike[str] | None = None,
         log_dir: str | os.PathLike[str] | None = None,
         name: str | None = None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from scipy import integrate, ndimage
@@ -14,10 +15,15 @@ from vis import checks
 from vis.attributions.asked import asked, pick_of, targets_of
 from vis.attributions.base import whole
 from vis.attributions.batches import batches, in_memory, sized
+from vis.attributions.operators import OperatorLike
 from vis.errors import InputError
 from vis.metrics.tables import Table, numbers, summary
+from vis.typing import Data, Layer, Targets
 
-Baseline = float | npt.NDArray[Any] | Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+if TYPE_CHECKING:
+    from vis.plotting.figures import Axes, Figure
+
+Baseline: TypeAlias = npt.ArrayLike | Callable[[npt.NDArray[Any]], npt.ArrayLike]
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +57,11 @@ class Curve:
         rows = list(zip(names, *map(numbers, quartiles), strict=True))
         return Table([self.change, "lower quartile", "median", "upper quartile"], rows)
 
-    def plot(self, title: str = "", *, ax: Any = None) -> Any:
+    @overload
+    def plot(self, title: str = "", *, ax: None = None) -> Figure: ...
+    @overload
+    def plot(self, title: str = "", *, ax: Axes) -> Axes: ...
+    def plot(self, title: str = "", *, ax: Axes | None = None) -> Figure | Axes:
         """Return a figure of the curve, see `plot_curves`."""
         return plot_curves({"": self}, title, ax=ax)
 
@@ -60,7 +70,11 @@ class Curve:
         return f"Curve(fractions={fractions}, scores={scores}, change={self.change!r})"
 
 
-def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Any = None) -> Any:
+@overload
+def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: None = None) -> Figure: ...
+@overload
+def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Axes) -> Axes: ...
+def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Axes | None = None) -> Figure | Axes:
     """Return a figure of the curves of methods: the median over the samples, the middle half as a band.
 
     Args:
@@ -93,14 +107,14 @@ def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Any = None)
 
 
 def deletion(
-    model: Any,
-    inputs: Any,
+    model: keras.Model,
+    inputs: Data,
     maps: npt.ArrayLike,
-    targets: Any = None,
+    targets: Targets = None,
     steps: int = 20,
     baseline: Baseline = 0.0,
-    output_layer: Any = None,
-    operator: Any = None,
+    output_layer: Layer | None = None,
+    operator: OperatorLike = None,
     batch_size: int = 64,
 ) -> Curve:
     """Return the score while the positions of an input are removed, those that its map ranks highest first.
@@ -131,14 +145,14 @@ def deletion(
 
 
 def insertion(
-    model: Any,
-    inputs: Any,
+    model: keras.Model,
+    inputs: Data,
     maps: npt.ArrayLike,
-    targets: Any = None,
+    targets: Targets = None,
     steps: int = 20,
     baseline: Baseline | None = None,
-    output_layer: Any = None,
-    operator: Any = None,
+    output_layer: Layer | None = None,
+    operator: OperatorLike = None,
     batch_size: int = 64,
 ) -> Curve:
     """Return the score while the positions of an input are inserted, those that its map ranks highest first.
@@ -177,14 +191,14 @@ def blurred(images: npt.ArrayLike, sigma: float | None = None) -> npt.NDArray[np
 
 
 def _curve(
-    model: Any,
-    inputs: Any,
-    maps: Any,
-    targets: Any,
+    model: keras.Model,
+    inputs: Data,
+    maps: npt.ArrayLike,
+    targets: Targets,
     steps: int,
-    baseline: Any,
-    output_layer: Any,
-    operator: Any,
+    baseline: Baseline | None,
+    output_layer: Layer | None,
+    operator: OperatorLike,
     batch_size: int,
     inserted: bool,
 ) -> Curve:

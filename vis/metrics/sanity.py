@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 import keras
 import numpy as np
@@ -23,8 +23,13 @@ from vis.errors import InputError, ModelError
 from vis.files.reading import first_line
 from vis.metrics.similarity import rank_correlation, structural_similarity
 from vis.metrics.tables import Table, median, numbers, summary
+from vis.typing import Data, Targets
+from vis.words import SanityOrder
 
-ORDERS = ("cascading", "independent")
+if TYPE_CHECKING:
+    from vis.plotting.figures import Axes, Figure
+
+ORDERS = get_args(SanityOrder)
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +44,7 @@ class SanityCheck:
         structural_similarity: `(layers, N)`, see `vis.metrics.structural_similarity`.
     """
 
-    order: str
+    order: SanityOrder
     layers: list[str]
     rank_correlation: npt.NDArray[np.float64]
     structural_similarity: npt.NDArray[np.float64]
@@ -51,7 +56,11 @@ class SanityCheck:
         rows = list(zip(self.layers, *medians, strict=True))
         return Table(["layer", "rank correlation", "similarity"], rows)
 
-    def plot(self, title: str = "", *, ax: Any = None) -> Any:
+    @overload
+    def plot(self, title: str = "", *, ax: None = None) -> Figure: ...
+    @overload
+    def plot(self, title: str = "", *, ax: Axes) -> Axes: ...
+    def plot(self, title: str = "", *, ax: Axes | None = None) -> Figure | Axes:
         """Return a figure of the check, see `plot_sanity`."""
         return plot_sanity({"": self}, title, ax=ax)
 
@@ -63,11 +72,11 @@ class SanityCheck:
 
 
 def sanity_check(
-    explainer: Callable[[Any], Explainer],
-    model: Any,
-    inputs: Any,
-    targets: Any = None,
-    order: str = "cascading",
+    explainer: Callable[[keras.Model], Explainer],
+    model: keras.Model,
+    inputs: Data,
+    targets: Targets = None,
+    order: SanityOrder = "cascading",
     seed: int = 0,
 ) -> SanityCheck:
     """Compare the maps of a model with those of a clone whose layers are given random weights, one by one.
@@ -128,7 +137,13 @@ def sanity_check(
     return SanityCheck(order, names, np.array(ranks), np.array(similarities))
 
 
-def plot_sanity(checks: Mapping[str, SanityCheck], title: str = "", *, ax: Any = None) -> Any:
+@overload
+def plot_sanity(checks: Mapping[str, SanityCheck], title: str = "", *, ax: None = None) -> Figure: ...
+@overload
+def plot_sanity(checks: Mapping[str, SanityCheck], title: str = "", *, ax: Axes) -> Axes: ...
+def plot_sanity(
+    checks: Mapping[str, SanityCheck], title: str = "", *, ax: Axes | None = None
+) -> Figure | Axes:
     """Return a figure of how the maps of methods change as layers are made random.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
+from matplotlib.axes import Axes as Axes  # other rooms name it in their types
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
@@ -43,7 +43,7 @@ def panels(
     wspace: float | None = None,
     hspace: float | None = None,
     **ratios: Any,
-) -> tuple[Any, npt.NDArray[Any]]:
+) -> tuple[Figure | Axes, npt.NDArray[Any]]:
     """Return what a plot returns, and its panels `(rows, columns)`.
 
     Args:

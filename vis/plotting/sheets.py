@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,27 @@ from matplotlib.axes import Axes
 
 from vis import checks
 from vis.errors import InputError
-from vis.plotting.figures import panels, show
+from vis.plotting.figures import Figure, panels, show
 
 
+@overload
+def plot_pictures(
+    rows: Mapping[str, Sequence[npt.ArrayLike]],
+    labels: Mapping[str, Sequence[str]],
+    title: str = "",
+    *,
+    size: float = 1.15,
+    ax: None = None,
+) -> Figure: ...
+@overload
+def plot_pictures(
+    rows: Mapping[str, Sequence[npt.ArrayLike]],
+    labels: Mapping[str, Sequence[str]],
+    title: str = "",
+    *,
+    size: float = 1.15,
+    ax: Axes,
+) -> Axes: ...
 def plot_pictures(
     rows: Mapping[str, Sequence[npt.ArrayLike]],
     labels: Mapping[str, Sequence[str]],
@@ -21,7 +39,7 @@ def plot_pictures(
     *,
     size: float = 1.15,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a figure of named rows of pictures, each picture under its label.
 
     Args:

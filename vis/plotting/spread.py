@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,27 @@ from matplotlib.axes import Axes
 
 from vis.errors import InputError
 from vis.plotting import figures
+from vis.plotting.figures import Figure
 
 
+@overload
+def plot_spread(
+    ticks: Sequence[str] | Sequence[float],
+    panels: Mapping[str, Mapping[str, npt.ArrayLike]],
+    title: str = "",
+    xlabel: str = "",
+    *,
+    ax: None = None,
+) -> Figure: ...
+@overload
+def plot_spread(
+    ticks: Sequence[str] | Sequence[float],
+    panels: Mapping[str, Mapping[str, npt.ArrayLike]],
+    title: str = "",
+    xlabel: str = "",
+    *,
+    ax: Axes,
+) -> Axes: ...
 def plot_spread(
     ticks: Sequence[str] | Sequence[float],
     panels: Mapping[str, Mapping[str, npt.ArrayLike]],
@@ -20,7 +39,7 @@ def plot_spread(
     xlabel: str = "",
     *,
     ax: Axes | None = None,
-) -> Any:
+) -> Figure | Axes:
     """Return a figure of panels, one above the other, with a line for each method in each of them.
 
     A line is the median over the samples, with the middle half of the samples as a band; NaN is left out.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,18 @@ from vis.plotting.over import as_picture
 from vis.reports.run import Row, Run
 
 Picture = npt.NDArray[np.uint8]
+
+
+class Rows(Protocol):
+    """An array, or anything with a length and an item per row."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> Any: ...
+
+
+# The inputs of a run: the folder of the pictures, or the pictures; None for the folder that the run names.
+Pictures: TypeAlias = str | os.PathLike[str] | Rows | None
+
 # A series is drawn as a band of this many pixels, a volume by this many slices.
 _BAND, _SLICES = 32, 9
 _FITS = ("crop", "pad", "stretch")
@@ -73,7 +85,7 @@ class Inputs:
         InputError: if `images` is not a folder, or has too few pictures.
     """
 
-    def __init__(self, run: Run, images: Any = None) -> None:
+    def __init__(self, run: Run, images: Pictures = None) -> None:
         self._arrays: Any = None
         self._folder: Path | None = None
         self.problem, self.lost = "", False

@@ -15,7 +15,7 @@ from vis import files
 from vis.attributions.base import whole
 from vis.errors import SkippedWarning, warn
 from vis.plotting.lettering import font
-from vis.reports.drawings import Inputs, drawing, look_of
+from vis.reports.drawings import Inputs, Pictures, drawing, look_of
 from vis.reports.labels import Labels
 from vis.reports.run import Row, Run
 
@@ -29,7 +29,7 @@ def sheets(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str] = "sheet.png",
     *,
-    images: Any = None,
+    images: Pictures = None,
     labels: Labels | None = None,
     names: Sequence[str] | None = None,
     first: int = 0,

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from vis import files
 from vis.attributions.base import whole
 from vis.errors import InputError, SkippedWarning, warn
-from vis.reports.drawings import Inputs, look_of
+from vis.reports.drawings import Inputs, Pictures, look_of
 from vis.reports.labels import Labels
 from vis.reports.page import Page
 from vis.reports.run import Run
@@ -27,7 +26,7 @@ def report(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     *,
-    images: Any = None,
+    images: Pictures = None,
     labels: Labels | None = None,
     names: Sequence[str] | None = None,
     first: int = 0,
