@@ -1,6 +1,8 @@
 """Images with their maps: what is drawn in which panel, and what is said of it."""
 
+import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -122,6 +124,15 @@ def test_grey_pictures_without_an_axis_of_channels() -> None:
             assert np.array_equal(drawn(axes), plotting.colorize(maps[number]))
 
 
+@pytest.mark.parametrize("count", [2, 5, 8])
+def test_grey_pictures_with_the_maps_of_an_explainer(count: int) -> None:
+    images, maps = np.random.default_rng(3).random((2, count, 8, 8))
+    figure = plotting.plot_maps(images, {"a": maps[..., None]}, clip_percentile=0)
+    assert [drawn(axes).tolist() for axes in figure.axes[1::2]] == [
+        plotting.colorize(row).tolist() for row in maps
+    ]
+
+
 def test_images_of_different_sizes() -> None:
     images, maps = [np.zeros((4, 6, 3)), np.zeros((5, 3))], [np.eye(4, 6), np.eye(5, 3)]
     figure = plotting.plot_maps(images, maps)
@@ -138,6 +149,13 @@ def test_what_explain_returns() -> None:
         for column, found in enumerate(maps.values(), 1):
             expected = plotting.colorize(found[row], clip_percentile=1)
             assert np.array_equal(drawn(figure.axes[3 * row + column]), expected)
+
+
+@pytest.mark.parametrize("wrap", [lambda explainer: explainer, lambda explainer: {"saliency": explainer}])
+def test_an_explainer_in_place_of_its_maps(wrap: Any) -> None:
+    explainer = Saliency(keras.Sequential([layers.Input((4, 6, 3)), layers.Flatten(), layers.Dense(2)]))
+    with pytest.raises(InputError, match=r"the explainer Saliency\(.*\). Pass what it returns"):
+        plotting.plot_maps(IMAGES, wrap(explainer))
 
 
 def test_a_dropped_sign_is_said_under_any_title() -> None:
@@ -195,6 +213,41 @@ def test_a_title_may_be_the_number_of_a_class(titles: Any) -> None:
     assert texts(plotting.plot_maps(IMAGES[0], MAPS[0], titles)) == ["7", "map"]
 
 
+def inside(figure: Figure) -> bool:
+    """Return whether all text of a figure can be read, and no two titles meet."""
+    figure.draw_without_rendering()
+    names = [axes.title for axes in figure.axes if axes.get_title()]
+    extents = [text.get_window_extent() for text in [*names, *figure.texts]]
+    whole = all(e.x0 >= -1 and e.x1 <= figure.bbox.x1 + 1 and e.y1 <= figure.bbox.y1 + 1 for e in extents)
+    return whole and not any(
+        a.padded(-1).overlaps(b.padded(-1)) for a, b in itertools.combinations(extents, 2)
+    )
+
+
+def test_long_names_are_broken_into_lines_that_fit() -> None:
+    names = ["golden retriever, Labrador retriever: 0.98", "/data/photos/IMG_20240101_123456789.jpg", "a"]
+    title = "What the network sees in three pictures, and why this matters to those who use it"
+    for shown in (MAPS, {"integrated gradients": MAPS, "the same, smoothed fifty times over": MAPS}):
+        figure = plotting.plot_maps(IMAGES, shown, names, title=title, row_names=names)
+        assert inside(figure)
+        found = [axes.get_title().replace("\n", "") for axes in figure.axes]
+        assert all(name.replace(" ", "") in [text.replace(" ", "") for text in found] for name in names)
+    formula = "$a \\cdot " + "b \\cdot " * 20 + "c$"
+    assert plotting.plot_maps(IMAGES[0], MAPS[0], formula).axes[0].get_title() == formula
+
+
+def test_many_maps_of_one_image_take_several_rows() -> None:
+    maps = {f"method {number}": MAPS[0] + number for number in range(12)}
+    figure = plotting.plot_maps(IMAGES[0], maps, colorbar=True, title="twelve", row_names="cat")
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in panels] == ["input", *maps]
+    assert inside(figure) and figure.get_figwidth() < 20
+    for axes, values in zip(panels[1:], maps.values(), strict=True):
+        assert np.array_equal(drawn(axes), plotting.colorize(values, clip_percentile=1))
+    assert len({axes.get_subplotspec().rowspan.start for axes in panels}) == 2
+    assert len(plotting.plot_maps(IMAGES[0], dict(list(maps.items())[:7])).axes) == 8
+
+
 def test_a_box_of_one_image() -> None:
     inside = np.eye(4, 6) > 0
     for boxes in (inside, inside[None], inside[None, ..., None], [inside]):
@@ -232,7 +285,22 @@ def test_overlays_alone_with_a_title_each(columns: int) -> None:
         (IMAGES[0], MAPS[0], {"boxes": np.ones((6, 4), bool)}, r"mask of the shape \(4, 6\).*\(6, 4\)"),
         (IMAGES, {"a": MAPS, "b": IMAGES}, {}, "Map 0 of 'b' must have one value"),
         (IMAGES, MAPS, {"titles": ["a"]}, "3 inputs and {'titles': 1}"),
-        (IMAGES, MAPS, {"row_names": "ab"}, "3 inputs and {'row_names': 2}"),
+        (IMAGES, MAPS, {"row_names": "abc"}, "3 inputs and {'row_names': 1}"),
+        (IMAGES, MAPS, {"title": ["a", "b", "c"]}, r"title is one text.*\['a', 'b', 'c'\]. Pass titles to"),
+        (
+            MAPS,
+            IMAGES,
+            {},
+            r"Images come first.*images of shape \(3, 4, 6, 1\) and maps of shape \(3, 4, 6, 3\)",
+        ),
+        (
+            IMAGES,
+            [MAPS, MAPS],
+            {},
+            r"a list of 2 batches.*\(3, 4, 6, 1\). Pass a mapping from the names of methods to maps",
+        ),
+        ("cat.jpg", MAPS, {}, r"'cat.jpg', a name. Read the file first: vis.utils.utils.load_img\(path\)"),
+        ([Path("cat.jpg")], MAPS, {}, r"Path\('cat.jpg'\), a name. Read the file first"),
         (IMAGES, np.where(MAPS > 0.9, np.nan, MAPS), {}, r"Map \d must be finite.*of 24 .* at \("),
         (IMAGES, MAPS, {"size": 3}, r"size must be \(width, height\) in inches.*Received: 3"),
         (IMAGES, MAPS, {"size": (0, 3)}, "size must be"),

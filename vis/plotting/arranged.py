@@ -13,9 +13,12 @@ from matplotlib.axes import Axes
 
 from vis.plotting.colors import Scale
 from vis.plotting.figures import Figure, bar, outline, panels, show
+from vis.plotting.lettering import fitted
 
-# Inches: a line of titles, a colour bar with its numbers.
-_LINE, _BAR = 0.3, 0.5
+# Inches: a line of titles, each further line of them, a colour bar with its numbers.
+_LINE, _MORE, _BAR = 0.3, 0.17, 0.5
+# Panels of a single image that stand side by side: a figure that is wider cannot be read in a notebook.
+_MOST = 8
 
 
 @dataclass
@@ -58,6 +61,8 @@ def arranged(
 ) -> Figure | Axes:
     """Return a figure with the panels of each image beside one another, `across` images in a row.
 
+    The many panels of a single image are drawn in several rows. Names are broken into lines.
+
     Args:
         groups: the panels of each image, as many of each.
         across: how many images are side by side.
@@ -68,19 +73,35 @@ def arranged(
         groups[0][0].head(title)
         title = ""
     rows, length = math.ceil(len(groups) / across), len(groups[0])
+    columns = across * length
+    if len(groups) == 1 and length > _MOST:
+        rows = math.ceil(length / _MOST)
+        columns = math.ceil(length / rows)
     height, width = groups[0][0].picture.shape[:2]
     stretch = math.sqrt(np.clip(width / height, 0.2, 5))
-    bars = across * sum(panel.bar for panel in groups[0])
-    lines = rows if groups[0][0].alone else 1
-    wide = across * length * side * stretch + bars * _BAR + _LINE * bool(len(row_names))
-    high = rows * side / stretch + _LINE * (lines + bool(title))
+    bars = min(columns, across * sum(panel.bar for panel in groups[0]))
+    wide = columns * side * stretch + bars * _BAR + _LINE * bool(len(row_names))
+    given = ax.get_window_extent().width / ax.figure.dpi if isinstance(ax, Axes) else wide
+    if isinstance(size, tuple | list) and ax is None:
+        given = size[0]
+    lines = [0] * rows
+    for number, group in enumerate(groups):
+        for index, panel in enumerate(group, number * length):
+            panel.name = str(panel.name) if number < across or panel.alone else ""
+            panel.name = fitted(panel.name, given / columns, "medium")
+            lines[index // columns] = max(lines[index // columns], _lines(panel.name))
+    row_names = [fitted(str(name), side / stretch, "medium") for name in row_names]
+    wide += _MORE * max((_lines(name) - 1 for name in row_names), default=0)
+    above = [*lines, _lines(fitted(title, wide, "large")) if isinstance(title, str) else 1]
+    high = rows * side / stretch + sum(_LINE + _MORE * (count - 1) for count in above if count)
     gap = 0.6 if bars else None  # for the numbers of colour bars
     drawn: Figure | Axes
-    drawn, grid = panels(rows, across * length, size or (wide, high), title, ax, wspace=gap)
-    cells = grid.reshape(-1, length)
-    for number, (group, axes) in enumerate(zip(groups, cells, strict=False)):
+    drawn, grid = panels(rows, columns, size or (wide, high), title, ax, wspace=gap)
+    flat = grid.ravel()
+    cells = flat[: len(groups) * length].reshape(-1, length)
+    for number, (group, axes) in enumerate(zip(groups, cells, strict=True)):
         for panel, cell in zip(group, axes, strict=True):
-            show(cell, panel.picture, panel.name if number < across or panel.alone else "")
+            show(cell, panel.picture, panel.name)
             if panel.scale is not None and panel.bar:
                 bar(cell, panel.scale)
             if len(boxes):
@@ -88,6 +109,10 @@ def arranged(
                 outline(cell, boxes[number], panel.picture.shape[:2], color)
         if len(row_names):
             axes[0].set_ylabel(row_names[number])
-    for cell in cells[len(groups) :].flat:
+    for cell in flat[cells.size :]:
         cell.set_axis_off()
     return drawn
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + 1 if text else 0

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vis.errors import InputError
 from vis.plotting.colors import Scale
+from vis.plotting.lettering import fitted
 
 _LINE = 13  # points of a line of a title
 _PIXELS = 128  # the longest side of a picture whose pixels are drawn as squares
@@ -62,12 +63,18 @@ def panels(
         twice if a plot returned it as the last line of a cell.
 
     Raises:
-        InputError: if the size is not two numbers from 0 to 500, or `ax` is something else.
+        InputError: if the size is not two numbers from 0 to 500, the title is a list, or `ax` is something
+            else.
     """
+    if isinstance(title, list | tuple | np.ndarray):
+        raise InputError(
+            f"title is one text, above the figure. Received: {title!r}. Pass titles to plot_maps for one "
+            "above each image."
+        )
     if ax is None:
         figure = Figure(figsize=_size(size), layout="constrained")
         if title:
-            figure.suptitle(title)
+            figure.suptitle(fitted(str(title), figure.get_figwidth(), "large"))
         grid = figure.add_gridspec(rows, columns, **ratios)
         return figure, grid.subplots(squeeze=False, sharex=sharex, sharey=sharey)
     if not isinstance(ax, Axes):

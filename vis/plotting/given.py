@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,14 @@ def images_and_maps(
         )
     given = _read(images, "An image")
     of = {name: f" of {name!r}" if len(maps) > 1 else "" for name in maps}
-    read = {name: _maps(_read(rows, f"A map{of[name]}"), given, of[name]) for name, rows in maps.items()}
+    raw = {name: _read(rows, f"A map{of[name]}") for name, rows in maps.items()}
+    for name, values in raw.items():
+        if _channels(values) in (3, 4) and _channels(given) == 1:
+            raise InputError(
+                f"Images come first, then their maps. Received: images of shape {np.shape(given)} and maps"
+                f"{of[name]} of shape {np.shape(values)}. Swap them, or reduce the channels of the maps."
+            )
+    read = {name: _maps(values, given, of[name]) for name, values in raw.items()}
     lengths = {name: len(rows) for name, rows in read.items()}
     first = next(iter(read.values()))
     several = _images(given, len(first), first[0].shape if first else ())
@@ -67,22 +75,44 @@ def inputs_of(images: Sequence[Any]) -> str:
 
 def _read(given: Batch, what: str) -> list[Any] | npt.NDArray[Any]:
     """Return a list of images or maps as it is, anything else as an array."""
+    first = given[0] if isinstance(given, list | tuple) and given else given
+    if isinstance(first, str | os.PathLike):
+        raise InputError(
+            f"{what} must be an array of real numbers. Received: {first!r}, a name. Read the file first: "
+            "vis.utils.utils.load_img(path)."
+        )
+    if hasattr(first, "explain"):
+        raise InputError(
+            f"{what} must be an array of real numbers. Received: the explainer {first!r}. Pass what it returns: "
+            "explainer(images, targets)."
+        )
     if isinstance(given, list | tuple) and all(checks.real(row, what).ndim > 1 for row in given):
         return list(given)
     return checks.real(given, what)
+
+
+def _channels(given: list[Any] | npt.NDArray[Any]) -> int | None:
+    return given.shape[-1] if isinstance(given, np.ndarray) and given.ndim == 4 else None
 
 
 def _maps(given: Any, images: Any, of: str) -> list[npt.NDArray[np.float64]]:
     if isinstance(given, np.ndarray):
         one = given.ndim < 3 or (given.ndim == 3 and given.shape[-1] == 1) or _has_channels(given, images)
         given = [given] if one else list(given)
+    if any(row.ndim == 4 and len(row) > 1 for row in map(np.asarray, given)):
+        raise InputError(
+            f"A list of maps has one map{of} per image. Received: a list of {len(given)} batches of maps, "
+            f"the first of shape {np.shape(given[0])}. Pass a mapping from the names of methods to maps."
+        )
     called = [f"Map {number}{of}" for number in range(len(given))] if len(given) > 1 else [f"A map{of}"]
     return [one_map(row, what) for row, what in zip(given, called, strict=False)]
 
 
 def _has_channels(given: npt.NDArray[Any], images: Any) -> bool:
     """Return whether three axes are those of one map with channels beside one image, not of several maps."""
-    if isinstance(images, list) or images.ndim not in (2, 3) or given.shape[:2] != images.shape[:2]:
+    if given.ndim != 3 or isinstance(images, list) or images.ndim not in (2, 3):
+        return False
+    if given.shape[:2] != images.shape[:2]:
         return False
     # (n, height, width) of both would be grey pictures; they are wider than an image has channels.
     return bool(images.ndim == 2 or given.shape[-1] != images.shape[-1] or given.shape[-1] <= 4)

@@ -139,7 +139,8 @@ def plot_maps(
     look = Look(cmap, clip_percentile, signed, absolute)
     columns = dict(maps) if isinstance(maps, Mapping) else {name: maps}
     pictures, read = images_and_maps(images, columns)
-    above = [] if titles is None else list(np.atleast_1d(np.asarray(titles, object)))
+    above = [] if titles is None else _named(titles)
+    row_names = _named(row_names)
     if isinstance(boxes, np.ndarray) and boxes.ndim == 2:
         boxes = [boxes]
     _one_each(pictures, titles=above, row_names=row_names, boxes=boxes)
@@ -319,6 +320,11 @@ def plot_grid(
         size=size,
         ax=ax,
     )
+
+
+def _named(names: Any) -> list[Any]:
+    """Return one name, a text or the number of a class, or several as a list."""
+    return list(np.atleast_1d(np.asarray(names, object)))
 
 
 def _one_each(images: Sequence[Any], **given: Any) -> None:
