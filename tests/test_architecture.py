@@ -51,6 +51,7 @@ ROOMS = [
     "words",
     "foreign",
     "weak",
+    "listing",
     "checks",
     "errors",
     "version",

@@ -1,5 +1,6 @@
 """`vis explain`."""
 
+import os
 import shlex
 import threading
 from pathlib import Path
@@ -74,6 +75,27 @@ def test_explain(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
         capfd, "explain", folder / "model.keras", tmp_path / "empty", "-o", tmp_path / "no.zarr"
     )
     assert code == 2 and "There is no picture in the folder" in err
+
+
+def test_names_of_any_bytes(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    """A run continues, and is reported, whatever the names of the pictures; a line break is told at once."""
+    pictures, maps = tmp_path / "pictures", tmp_path / "maps.zarr"
+    pictures.mkdir()
+    picture = (folder / "a.png").read_bytes()
+    for name in (b"latin\xe9.png", "line\u2028separator.png".encode(), b"feed\f.png", b"return\r.png"):
+        (pictures / os.fsdecode(name)).write_bytes(picture)
+    (pictures / os.fsdecode(b"broken\xe9.png")).write_bytes(b"no picture")
+    command = ["explain", folder / "model.keras", pictures, "-o", maps]
+    assert [run(capfd, *command)[0] for _ in range(2)] == [0, 0]
+    (pictures / "new.png").write_bytes(picture)
+    code, _, err = run(capfd, *command)
+    assert code == 2 and "The picture 'new.png' is new" in err
+    assert run(capfd, *command, "--add")[0] == 0
+    code, _, err = run(capfd, "report", maps, "-o", tmp_path / "report.html")
+    assert (code, err) == (0, "") and (tmp_path / "report.html").read_text().count('alt="input"') == 5
+    (pictures / "two\nlines.png").write_bytes(picture)
+    code, _, err = run(capfd, *command, "--add")
+    assert code == 2 and "'two\\nlines.png' has a line break" in err
 
 
 @pytest.mark.parametrize("method", METHODS)

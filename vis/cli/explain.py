@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from vis import wording
+from vis import listing, wording
 from vis.cli.app import Stopped, check_zarr, on_terminal, start_tensorflow
 from vis.cli.methods import METHODS, OWN, converted, given_by, named_options
 from vis.cli.options import (
@@ -130,7 +130,7 @@ def explain(
         )
     check_zarr()
     folder, found = _listed(images)
-    listing = _Listing(output, folder, found, add)
+    listed = _Listing(output, folder, found, add)
     start_tensorflow()
     from vis import attributions, describe, files
     from vis.question import Question
@@ -140,10 +140,10 @@ def explain(
     kind = getattr(attributions, METHODS[method].explainer)
     chosen = converted(kind, chosen)
     question = Question(**options)
-    pictures = files.ImageFolder(folder, question.shape, question.prepared, question.fit, paths=listing.paths)
+    pictures = files.ImageFolder(folder, question.shape, question.prepared, question.fit, paths=listed.paths)
     explainer = kind(question.explained, question.layer, batch_size=batch_size, **chosen)
     source = {**question.source(), "folder": os.path.abspath(folder)}
-    with listing.kept(), _told_when_stopped(output, len(pictures)):
+    with listed.kept(), _told_when_stopped(output, len(pictures)):
         explainer.write(
             pictures, output, targets[0] if targets else None, progress=on_terminal(), source=source
         )
@@ -151,7 +151,7 @@ def explain(
     click.echo(assumed)
     count, skipped = len(pictures), len(_progress(output)["skipped"])
     explained = f"{count - skipped} of {count} pictures" if skipped else f"{count} pictures"
-    click.echo(f"{explained} explained by {method} -> {output}, listed in {listing.path}")
+    click.echo(f"{explained} explained by {method} -> {output}, listed in {listed.path}")
 
 
 def _listed(images: tuple[tuple[Path, list[Path]], ...]) -> tuple[Path, list[Path]]:
@@ -179,18 +179,18 @@ class _Listing:
     """
 
     def __init__(self, output: Path, folder: Path, found: list[Path], add: bool) -> None:
-        self.path = output.with_name(f"{output.name}.txt")
+        self.path = listing.beside(output)
         self._output = output
-        self._before = self.path.read_text() if self.path.exists() else None
+        self._before = self.path.read_bytes() if self.path.exists() else None
         names = [str(path) for path in found]
         if output.exists() and self._before is not None:
-            names = self._continued(self._before.splitlines(), names, add)
+            names = self._continued(listing.decoded(self._before), names, add)
         elif output.exists() and add:
             raise InputError(
                 f"{str(self.path)!r} is missing, which says to which pictures the rows of {str(output)!r} "
                 "belong. Choose another -o."
             )
-        self._text = "".join(f"{name}\n" for name in names)
+        self._now = listing.encoded(names)
         self.paths = [folder / name for name in names]
 
     def _continued(self, before: list[str], names: list[str], add: bool) -> list[str]:
@@ -215,14 +215,14 @@ class _Listing:
 
         existed = self._output.exists()
         with files.written(self.path) as temporary:
-            temporary.write_text(self._text)
+            temporary.write_bytes(self._now)
         try:
             yield
         except BaseException:
             if self._before is None and (existed or not self._output.exists()):
                 self.path.unlink()
-            elif self._before is not None and _done(self._output) <= self._before.count("\n"):
-                self.path.write_text(self._before)
+            elif self._before is not None and _done(self._output) <= len(listing.decoded(self._before)):
+                self.path.write_bytes(self._before)
             raise
 
 

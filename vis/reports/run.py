@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis import listing
 from vis.attributions.base import whole
 from vis.attributions.groups import opened
 from vis.errors import InputError
@@ -117,7 +118,7 @@ class Run:
     @property
     def listing(self) -> Path:
         """The text file beside the group that lists the inputs, one a line."""
-        return self.path.with_name(f"{self.path.name}.txt")
+        return listing.beside(self.path)
 
     @property
     def skipped(self) -> int:
@@ -225,9 +226,8 @@ class Run:
 
     def _listed(self) -> list[str] | None:
         try:
-            text = self.listing.read_text(encoding="utf-8", errors="surrogateescape")
+            return listing.decoded(self.listing.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
             raise InputError(f"{str(self.listing)!r} cannot be read: {error.strerror}.") from error
-        return text.split("\n")[: -1 if text.endswith("\n") else None]
