@@ -699,8 +699,17 @@ def test_the_input_in_a_list_is_the_input() -> None:
     assert optimizer.wrt_tensor is None
     assert Optimizer(model, losses(model), wrt_tensor=0).wrt_tensor is None
     assert Optimizer(model, losses(model), wrt_tensor=-1).wrt_tensor is model.layers[-1]
-    with pytest.raises(LayerError, match="wrt_tensor is a layer or a symbolic tensor"):
+    with pytest.raises(LayerError, match="wrt is a layer or a symbolic tensor"):
         Optimizer(model.input, losses(model), wrt_tensor="dense")
+    for point in (model.layers[-1], model.layers[-1].output, model.layers[-1].name, -1):
+        found = [Optimizer(model, losses(model), **{name: point}) for name in ("wrt", "wrt_tensor")]
+        assert found[0].wrt is not None and found[0].wrt is found[0].wrt_tensor is found[1].wrt
+        minima = [each.minimize(START, 1, verbose=False)[1:] for each in found]
+        assert all(np.array_equal(*pair) for pair in zip(*minima, strict=True))
+        assert minima[0][1].shape == (1, 1)
+    assert repr(Optimizer(model, losses(model), wrt_tensor=-1)).endswith(f"wrt={model.layers[-1].name})")
+    with pytest.raises(InputError, match="wrt and wrt_tensor are two names of one argument"):
+        Optimizer(model, losses(model), wrt_tensor=-1, wrt=-1)
 
 
 @pytest.mark.parametrize("wrong", [1.5, True, "2", 0])

@@ -47,7 +47,7 @@ class OptimizerCallback(ABC):
             overall_loss: the weighted sum of the losses.
             grads: the gradient of the overall loss with respect to what is changed: `wrt_value`, or, with
                 another parameterization than pixels, the parameters of it.
-            wrt_value: the image, or `wrt_tensor`, with its batch axis.
+            wrt_value: the image, or the value of `wrt`, with its batch axis.
         """
 
     def on_end(self) -> None:  # noqa: B027 - few callbacks have anything to end

@@ -1,14 +1,16 @@
-"""Checks of what a user passes: arrays of numbers, seeds, lists of objects, file names."""
+"""Checks of what a user passes: arguments of two names, arrays of numbers, seeds, lists of objects, files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vis.errors import GradientError, InputError, ModelError, VisError, did_you_mean
+
+T = TypeVar("T")
 
 
 def real(values: Any, what: str) -> npt.NDArray[Any]:
@@ -33,6 +35,20 @@ def real(values: Any, what: str) -> npt.NDArray[Any]:
             f"Received: {type(values).__name__} of type {array.dtype}."
         )
     return array
+
+
+def either(new: T | None, old: T | None, name: str, alias: str) -> T | None:
+    """Return the value of an argument that also has an older name, or that of another library.
+
+    Raises:
+        InputError: if it is given under both names.
+    """
+    if new is not None and old is not None:
+        raise InputError(
+            f"{name} and {alias} are two names of one argument. Received: {name}={new!r} and "
+            f"{alias}={old!r}. Pass {name} alone."
+        )
+    return old if new is None else new
 
 
 def finite(values: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:

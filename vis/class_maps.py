@@ -70,7 +70,7 @@ def weighted_layers(
         known = _found.setdefault(graph, {})
         if key not in known:
             reading = models.Reading(models.unmodified(model)[0], graph, grid)
-            made = reading.default(end, "conv_layer") if named is None else [reading.named(named)]
+            made = reading.default(end) if named is None else [reading.named(named)]
             known[key] = [(_recalled(layer.point), layer.over) for layer in made]
     return [Weighted(point(), over) for point, over in known[key]]
 

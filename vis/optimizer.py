@@ -44,13 +44,16 @@ class Optimizer(TypedRepr):
             needs.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         input_range: the values `(low, high)` of the picture that `minimize` returns.
-        wrt_tensor: a symbolic tensor other than the input, or a layer. Its gradient and value are returned
-            after one evaluation, and the input stays as it is.
+        wrt_tensor: keras-vis's name of `wrt`.
         norm_grads: divide the gradient of each sample by its Euclidean norm.
+        wrt: what to differentiate by in place of the input: a symbolic tensor or a layer; where
+            `input_tensor` is a model, also the name of one. Its gradient and value are returned after one
+            evaluation, and the input stays as it is.
 
     Raises:
-        InputError: if the model has several inputs, or its only one takes integers.
-        ModelError, LayerError: if `input_tensor` or `wrt_tensor` is not part of a Keras model.
+        InputError: if the model has several inputs, or its only one takes integers; or if `wrt` is given
+            under both names.
+        ModelError, LayerError: if `input_tensor` or `wrt` is not part of a Keras model.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Optimizer(TypedRepr):
         input_range: tuple[float, float] = (0, 255),
         wrt_tensor: Layer | None = None,
         norm_grads: bool = True,
+        *,
+        wrt: Layer | None = None,
     ) -> None:
         self.source = as_source(input_tensor)
         symbols = keras.tree.flatten(self.source.symbols)
@@ -72,17 +77,23 @@ class Optimizer(TypedRepr):
         self.losses = losses
         maps.checked_range(input_range)
         self.input_range = input_range
-        wrt = None if wrt_tensor is None else self.source.point(wrt_tensor, "wrt_tensor")
-        self.wrt_tensor = None if models.operation_of(wrt) is models.operation_of(self.input) else wrt
+        named = checks.either(wrt, wrt_tensor, "wrt", "wrt_tensor")
+        point = None if named is None else self.source.point(named, "wrt")
+        self.wrt = None if models.operation_of(point) is models.operation_of(self.input) else point
         self.norm_grads = norm_grads
-        if self.wrt_tensor is None and not keras.backend.is_float_dtype(self.input.dtype):
+        if self.wrt is None and not keras.backend.is_float_dtype(self.input.dtype):
             raise InputError(
                 f"The model takes {self.input.dtype}, and there is no gradient with respect to an integer. "
                 f"Received: the input {self.input.name!r}. Optimize a part of the model that takes floats."
             )
 
+    @property
+    def wrt_tensor(self) -> Layer | None:
+        """keras-vis's name of `wrt`."""
+        return self.wrt
+
     def _arguments(self) -> dict[str, Any]:
-        return {"input_tensor": self.source.model}
+        return {"input_tensor": self.source.model, "wrt_tensor": None}
 
     def minimize(
         self,
@@ -117,8 +128,8 @@ class Optimizer(TypedRepr):
         Returns:
             The best input as a picture without its batch axis, or `samples` pictures: on pixels normalised
             to a mean in the middle of `input_range` and a standard deviation of a tenth of it
-            (`vis.utils.utils.deprocess_input`). The gradient by what is changed (or by `wrt_tensor`) and the
-            value of the input (or of `wrt_tensor`) at the last step, with their batch axis.
+            (`vis.utils.utils.deprocess_input`). The gradient by what is changed (or by `wrt`) and the
+            value of the input (or of `wrt`) at the last step, with their batch axis.
 
         If the loss of a layer never moves for a sample, for example because the filter is zero at the start,
         a second descent uses the losses of layers alone, and activations that pass no gradient at all pass
@@ -154,7 +165,7 @@ class Optimizer(TypedRepr):
         run = self._run(made_of, seed_input, samples, checks.generator(seed))
         listeners = checks.listed(callbacks, OptimizerCallback, "callbacks")
         listeners += [Print()] if verbose else []
-        if self.wrt_tensor is not None:
+        if self.wrt is not None:
             gradient, value = self._evaluate(run, modifiers, modify, listeners)
             return run.picture(run.start), gradient, value
         best, gradient, last = self._descend(run, max_iter, modifiers, modify, listeners, optimizer)
@@ -197,9 +208,9 @@ class Optimizer(TypedRepr):
         modify: grad_modifiers.GradModifier | None,
         listeners: list[OptimizerCallback],
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Return the gradient by `wrt_tensor` and its value; where nothing moves, one step is all."""
+        """Return the gradient by `wrt` and its value; where nothing moves, one step is all."""
         x = _around(run.image(run.start), [modifier.pre for modifier in modifiers])
-        wrt = self.wrt_tensor
+        wrt = self.wrt
         gradient, value, terms = gradient_and_value(self.source, self.losses, [x], wrt)
         named = list(zip([loss.name for loss, _ in self.losses], terms, strict=True))
         total = sum(weight * term for (_, weight), term in zip(self.losses, terms, strict=True))

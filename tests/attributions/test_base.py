@@ -511,5 +511,5 @@ def test_wrong_settings(model: keras.Model, name: str) -> None:
         explain(model, output_layer="dens")
     with pytest.raises(LayerError, match=r"Layer index 9 is out of range"):
         explain(model, output_layer_index=9)
-    with pytest.raises(InputError, match=r"output_layer_index is an earlier name of output_layer"):
+    with pytest.raises(InputError, match="output_layer and output_layer_index are two names of one argument"):
         explain(model, output_layer=-1, output_layer_index=-1)

@@ -41,7 +41,7 @@ def row(name: str) -> Row:
     """Return the row of a model with random weights."""
     model = getattr(keras.applications, name)(weights=None, input_shape=(SIDE, SIDE, 3))
     graph = models.read(model)
-    (weighted,) = Reading(model, graph).default(None, "conv_layer")
+    (weighted,) = Reading(model, graph).default(None)
     ((_, found),) = weighted.over.items()
     assert not found.lost, (name, found.lost)
     activations = find_activations(graph, graph.inputs, graph.outputs)

@@ -1020,7 +1020,7 @@ def rows_of_explainer(name: str, make: Callable[..., Any]) -> None:
     row(about, "a layer of another model", LayerError, "'foreign' is not part of the model 'net'",
         lambda d: make(net(), other().layers[-1]))
     row(about, "both names of the layer", InputError,
-        ("earlier name of output_layer", "Received: both", "Pass one"),
+        ("output_layer and output_layer_index are two names of one argument", "Pass output_layer alone"),
         lambda d: make(net(), -1, output_layer_index=-1))
     for size in (0, -1, 1.5, "a", True, [4]):
         row(about, f"batch_size is {size!r}", InputError,

@@ -456,5 +456,5 @@ def test_a_misspelled_option_is_named_and_wrt_has_an_older_name() -> None:
     losses = [(ActivationMaximization(model.layers[-1], 0), 1)]
     found = visualize_activation_with_losses(model, losses, wrt="hidden", **options)
     assert np.array_equal(found, expected)
-    with pytest.raises(errors.LayerError, match="wrt and wrt_tensor are two names of one argument"):
+    with pytest.raises(errors.InputError, match="wrt and wrt_tensor are two names of one argument"):
         visualize_activation(model, -1, 0, "hidden", wrt="hidden")

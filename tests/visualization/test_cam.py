@@ -198,9 +198,9 @@ def test_the_convolutional_layer_has_one_name_and_an_older_one(network: keras.Mo
         visualize_cam_with_losses(network.inputs, losses, IMAGE, conv_layer=second.output),
     ):
         np.testing.assert_array_equal(found, expected)
-    with pytest.raises(errors.LayerError, match="conv_layer and penultimate_layer_idx are two names of one"):
+    with pytest.raises(errors.InputError, match="conv_layer and penultimate_layer_idx are two names of one"):
         visualize_cam(network, -1, 0, IMAGE, 1, conv_layer=1)
-    with pytest.raises(errors.LayerError, match="conv_layer and penultimate_layer are two names of one"):
+    with pytest.raises(errors.InputError, match="conv_layer and penultimate_layer are two names of one"):
         visualize_cam_with_losses(network, losses, IMAGE, second, conv_layer="first")
     with pytest.raises(errors.LayerError, match="needs a layer whose feature maps it weights"):
         visualize_cam_with_losses(network, losses, IMAGE)

@@ -223,7 +223,7 @@ def test_wrt_is_a_tensor_a_layer_or_a_name() -> None:
         lambda: visualize_saliency(model, -1, 1, vector, "hidden", wrt="hidden"),
         lambda: visualize_saliency_with_losses(model, losses, vector, "hidden", wrt=hidden),
     ):
-        with pytest.raises(errors.LayerError, match="wrt and wrt_tensor are two names of one argument"):
+        with pytest.raises(errors.InputError, match="wrt and wrt_tensor are two names of one argument"):
             call()
 
 

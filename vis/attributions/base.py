@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import advice, backprop_modifiers, inputs, maps, models
+from vis import advice, backprop_modifiers, checks, inputs, maps, models
 from vis.attributions import operators
 from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, weighs
 from vis.attributions.batches import Arrays, batches
@@ -107,11 +107,7 @@ class Explainer(TypedRepr, ABC):
         wrt: Layer | None = None,
         fold_layers: bool = False,
     ) -> None:
-        if output_layer is not None and output_layer_index is not None:
-            raise InputError(
-                "output_layer_index is an earlier name of output_layer. Received: both. Pass one."
-            )
-        named = output_layer_index if output_layer is None else output_layer
+        named = checks.either(output_layer, output_layer_index, "output_layer", "output_layer_index")
         score = asked(model, named, operator, backprop_modifier, wrt, fold_layers)
         end = model if score.layer is None else score.layer
         models.warn_of_softmax(end.name, models.squashings(model, score.layer))

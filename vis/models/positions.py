@@ -82,7 +82,7 @@ class Reading:
             "pooling layer, or another layer whose output still has positions."
         )
 
-    def default(self, end: Any, argument: str) -> list[Weighted]:
+    def default(self, end: Any) -> list[Weighted]:
         """Return the default layers.
 
         For each input that has positions, this is the last value with more than one position that every path
@@ -90,7 +90,6 @@ class Reading:
 
         Args:
             end: the layer whose output is explained, or None for the model's outputs.
-            argument: the caller's name for the argument that chooses the layer, for the message.
 
         Raises:
             LayerError: if there is no such layer.
@@ -117,7 +116,7 @@ class Reading:
         raise LayerError(
             f"No layer before {name!r} has more than one position and lies on every path from the input: the "
             f"model {self._model.name!r} mixes positions in another way, or has none (a dense network). "
-            f"Name the layer to use with {argument}, or, for tokens, pass their grid=(height, width)."
+            "Name the layer to use with conv_layer, or, for tokens, pass their grid=(height, width)."
         )
 
     def _candidate(self, index: int, value: Value, point: Any, ends: Sequence[Value]) -> Positions | None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, models, parameterizations
+from vis import backprop_modifiers, checks, models, parameterizations
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.callbacks import OptimizerCallback
 from vis.errors import ModelError
@@ -19,7 +19,6 @@ from vis.optimizer import Optimizer
 from vis.parameterizations import Parameterization
 from vis.source import Losses, ModelOrInputs
 from vis.typing import Filters, Layer
-from vis.visualization.preparation import either
 from vis.words import ParameterizationName
 
 # The default weight of a regularizer, as an object of its own: 10 that somebody passes is a choice.
@@ -107,7 +106,7 @@ def visualize_activation(
         Vedaldi: Understanding Deep Image Representations by Inverting Them, 2015, for the regularizers;
         Olah, Mordvintsev, Schubert: Feature Visualization, 2017, for the Fourier parameterization.
     """
-    wrt = either(wrt, wrt_tensor, "wrt", "wrt_tensor")
+    wrt = checks.either(wrt, wrt_tensor, "wrt", "wrt_tensor")
     models.check_model(model)
     layer = models.find_layer(model, layer_idx)
     symbols = models.input_structure(model)
@@ -187,7 +186,7 @@ def visualize_activation_with_losses(
     Warns:
         EmptyMapWarning: if no step lowers the loss.
     """
-    maximizer = Optimizer(input_tensor, losses, input_range, either(wrt, wrt_tensor, "wrt", "wrt_tensor"))
+    maximizer = Optimizer(input_tensor, losses, input_range, wrt_tensor, wrt=wrt)
     picture = maximizer.minimize(
         seed_input,
         max_iter,

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import class_maps, grad_modifiers, inputs, maps, models
+from vis import checks, class_maps, grad_modifiers, inputs, maps, models
 from vis.attributions import operators
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
 from vis.errors import LayerError
@@ -20,13 +20,7 @@ from vis.models import Weighted
 from vis.scores import Score
 from vis.source import Losses, ModelOrInputs, Source, as_source
 from vis.typing import Filters, Inputs, Layer, Map, Maps
-from vis.visualization.preparation import (
-    arrays_of,
-    asked,
-    built,
-    either,
-    warn_if_empty,
-)
+from vis.visualization.preparation import arrays_of, asked, built, warn_if_empty
 from vis.weak import WeakTable
 from vis.words import Normalization
 
@@ -121,7 +115,7 @@ def visualize_cam(
     Reference:
         Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
     """
-    conv_layer = either(conv_layer, penultimate_layer_idx, "conv_layer", "penultimate_layer_idx")
+    conv_layer = checks.either(conv_layer, penultimate_layer_idx, "conv_layer", "penultimate_layer_idx")
     normalization = maps.checked_normalization(normalize)
     source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
     named = None if conv_layer is None else models.find_layer(model, conv_layer)
@@ -193,7 +187,7 @@ def visualize_cam_with_losses(
     Warns:
         As `visualize_cam`.
     """
-    conv_layer = either(conv_layer, penultimate_layer, "conv_layer", "penultimate_layer")
+    conv_layer = checks.either(conv_layer, penultimate_layer, "conv_layer", "penultimate_layer")
     if conv_layer is None:
         raise LayerError(
             "visualize_cam_with_losses needs a layer whose feature maps it weights. Received: "

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vis import advice, backprop_modifiers, inputs, models
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
-from vis.errors import EmptyMapWarning, LayerError, warn
+from vis.errors import EmptyMapWarning, warn
 from vis.losses import ActivationMaximization
 from vis.source import Losses, Source
 from vis.typing import Filters, Inputs, Layer
@@ -43,20 +43,6 @@ def asked(
     loss = ActivationMaximization(models.find_layer(model, layer_idx), filter_indices)
     modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
     return built(Source(model), seed_input), loss, modifier
-
-
-def either(new: Layer | None, old: Layer | None, name: str, alias: str) -> Layer | None:
-    """Return the value of an argument that also has an older name.
-
-    Raises:
-        LayerError: if it is given under both names.
-    """
-    if new is not None and old is not None:
-        raise LayerError(
-            f"{name} and {alias} are two names of one argument. Received: {name}={new!r} and "
-            f"{alias}={old!r}. Pass {name} alone."
-        )
-    return old if new is None else new
 
 
 def arrays_of(source: Source, seed_input: Inputs) -> list[npt.NDArray[Any]]:

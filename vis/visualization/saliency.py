@@ -9,20 +9,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import grad_modifiers, inputs, maps, models
+from vis import checks, grad_modifiers, inputs, maps, models
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
 from vis.grad_modifiers.base import GradModifierLike
 from vis.gradients import input_gradient
 from vis.source import Losses, ModelOrInputs, Source, as_source
 from vis.typing import Filters, Inputs, Layer, Map, Maps
 from vis.visualization.cam import visualize_cam, visualize_cam_with_losses  # where keras-vis has them
-from vis.visualization.preparation import (
-    arrays_of,
-    asked,
-    built,
-    either,
-    warn_if_empty,
-)
+from vis.visualization.preparation import arrays_of, asked, built, warn_if_empty
 from vis.words import Normalization
 
 __all__ = [
@@ -125,7 +119,7 @@ def visualize_saliency(
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 3.1.
     """
     reading = _Reading.checked(grad_modifier, keepdims, normalize)
-    wrt = either(wrt, wrt_tensor, "wrt", "wrt_tensor")
+    wrt = checks.either(wrt, wrt_tensor, "wrt", "wrt_tensor")
     source, loss, modifier = asked(model, layer_idx, filter_indices, backprop_modifier, seed_input)
     return _saliency(source, [(loss, -1.0)], seed_input, wrt, modifier, reading)
 
@@ -192,7 +186,7 @@ def visualize_saliency_with_losses(
         As `visualize_saliency`.
     """
     reading = _Reading.checked(grad_modifier, keepdims, normalize)
-    wrt = either(wrt, wrt_tensor, "wrt", "wrt_tensor")
+    wrt = checks.either(wrt, wrt_tensor, "wrt", "wrt_tensor")
     source = built(as_source(input_tensor), seed_input)
     return _saliency(source, losses, seed_input, wrt, None, reading)
 
