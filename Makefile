@@ -20,12 +20,13 @@ export MPLBACKEND ?= Agg
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/vis demo --output demo
 
-# Draws anew all pictures in docs/.
+# Draws all pictures in docs/ again.
 pictures: $(VENV)/test.stamp demo
 	cp demo/gallery.png demo/digits.png demo/sanity.png demo/sanity-digits.png docs
 	cd demo && cp explainers.png gradient.png path-and-noise.png class-activation.png occlusion.png ../docs/explainers
 	$(VENV)/bin/python examples/portraits.py --output docs
 	$(VENV)/bin/python docs/pictures/draw.py
+	$(VENV)/bin/python examples/text_series_volumes.py --output docs/pictures
 
 test: lint
 	$(VENV)/bin/python -m pytest $(PARALLEL)

@@ -83,8 +83,8 @@ def _read(given: Batch, what: str) -> list[Any] | npt.NDArray[Any]:
         )
     if hasattr(first, "explain"):
         raise InputError(
-            f"{what} must be an array of real numbers. Received: the explainer {first!r}. Pass what it returns: "
-            "explainer(images, targets)."
+            f"{what} must be an array of real numbers. Received: the explainer {first!r}. Pass what it "
+            "returns: explainer(images, targets)."
         )
     if isinstance(given, list | tuple) and all(checks.real(row, what).ndim > 1 for row in given):
         return list(given)
