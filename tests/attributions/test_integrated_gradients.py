@@ -147,6 +147,19 @@ def test_a_linear_model_gives_weights_times_the_way() -> None:
         np.testing.assert_allclose(found, (x - value) * kernel, rtol=1e-4, atol=1e-6)
 
 
+def test_xpliques_name_of_the_baseline(network: keras.Model) -> None:
+    x = np.random.default_rng(4).normal(size=(2, *network.input_shape[1:]))
+    for value in (0.0, 0.5, x[0]):
+        explainer = IntegratedGradients(network, steps=3, baseline=value)
+        same = IntegratedGradients(network, steps=3, baseline_value=value)
+        np.testing.assert_array_equal(same.explain(x, 0), explainer.explain(x, 0))
+        assert same.settings() == explainer.settings()
+        assert repr(same) == repr(explainer)
+    for value in (float("0"), 0, x[0]):
+        with pytest.raises(InputError, match="baseline and baseline_value are two names of one argument"):
+            IntegratedGradients(network, baseline=value, baseline_value=0.5)
+
+
 def test_a_baseline_per_sample_is_refused(network: keras.Model) -> None:
     x, x0 = random(5, 5, 4, 2), random(5, 5, 4, 2, seed=8)
     with pytest.raises(InputError, match="has the shape of one input"):

@@ -33,8 +33,8 @@ VALUES: dict[str, Any] = {
     "steps": 5,
     "wrt": "conv",
 }
-# What a base class takes is refused, or left out, by some of those made of it.
-NO_OPTIONS = {"model", "output_layer", "output_layer_index", "batch_size"}
+# What a base class takes is refused, or left out, by some of those made of it; and a second name.
+NO_OPTIONS = {"model", "output_layer", "output_layer_index", "batch_size", "baseline_value"}
 
 
 @pytest.fixture(scope="module")

@@ -1138,6 +1138,9 @@ for what, baseline in {
     row("vis.attributions.IntegratedGradients", f"baseline is {what}", InputError,
         ("The baseline is a number, or has the shape of one input", "(6, 5, 3)", "Received:"),
         lambda d, baseline=baseline: attributions.IntegratedGradients(net(), baseline=baseline))
+row("vis.attributions.IntegratedGradients", "the baseline under both names", InputError,
+    ("baseline=0.5 and baseline_value=1", "Pass baseline alone"),
+    lambda d: attributions.IntegratedGradients(net(), baseline=0.5, baseline_value=1))
 row("vis.attributions.IntegratedGradients", "a baseline of one of two inputs", InputError, "takes 2 inputs",
     lambda d: attributions.IntegratedGradients(two(), baseline=IMAGE))
 row("vis.attributions.IntegratedGradients", "residuals of no sample", InputError, "nothing to explain",

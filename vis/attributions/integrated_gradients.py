@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import inputs, models
+from vis import checks, inputs, models
 from vis.attributions.asked import pick_of, targets_of
 from vis.attributions.base import Attribution, whole
 from vis.attributions.batches import Arrays, batches
@@ -24,6 +24,7 @@ from vis.words import IntegrationMethod, Reducer
 __all__ = ["IntegratedGradients"]
 
 METHODS = get_args(IntegrationMethod)
+_ZERO = 0.0  # the default itself: another 0.0 has been given
 
 
 class IntegratedGradients(GradientExplainer):
@@ -42,9 +43,11 @@ class IntegratedGradients(GradientExplainer):
         baseline: `x0`: a number, or one input, in the structure of the model's inputs if it has several.
         method: `"gauss-legendre"`, exact for polynomials up to the degree `2 steps - 1`, or
             `"trapezoid"`, even steps from 0 to 1, at least 2.
+        baseline_value: Xplique's name of `baseline`.
 
     Raises:
-        InputError: if `steps`, `baseline` or `method` is not of these.
+        InputError: if `steps`, `baseline` or `method` is not of these, or the baseline is given under both
+            names.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, equation (1).
@@ -58,13 +61,14 @@ class IntegratedGradients(GradientExplainer):
         operator: OperatorLike = None,
         reducer: Reducer | None = "mean",
         steps: int = 50,
-        baseline: Inputs = 0.0,
+        baseline: Inputs = _ZERO,
         method: IntegrationMethod = "gauss-legendre",
         backprop_modifier: BackpropModifierLike = None,
         *,
         output_layer_index: Layer | None = None,
         wrt: Layer | None = None,
         fold_layers: bool = False,
+        baseline_value: Inputs | None = None,
     ) -> None:
         super().__init__(
             model,
@@ -80,6 +84,10 @@ class IntegratedGradients(GradientExplainer):
         if method not in METHODS:
             raise InputError(f"method is one of {', '.join(METHODS)}. Received: {method!r}.")
         self.steps = whole("steps", steps, 2 if method == "trapezoid" else 1)
+        if baseline_value is not None:
+            given = None if baseline is _ZERO else baseline
+            checks.either(given, baseline_value, "baseline", "baseline_value")
+            baseline = baseline_value
         for part in keras.tree.flatten(baseline):
             array = np.asarray(part)
             if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
@@ -92,6 +100,9 @@ class IntegratedGradients(GradientExplainer):
             self._baselines(known)
         self.method = method
         self._points, self._weights = nodes(self.steps, method)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**super()._arguments(), "baseline_value": None}
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         explained = self.score.explained(arrays)
