@@ -58,6 +58,16 @@ def context(name: str, **given: Any) -> click.Context:
             "Replace them by a ReLU, or leave --backprop-modifier out.",
         ),
         (
+            "saliency",
+            'Its values are too small for float32. Pass normalize="signed", which divides by the largest.',
+            "Its values are too small for float32. Pass --normalize signed, which divides by the largest.",
+        ),
+        (
+            "cam",
+            "Try a layer before it, or normalize=None, which returns its values.",
+            "Try a layer before it, or --normalize none, which returns its values.",
+        ),
+        (
             "layers",
             "If you trust whoever made the file: safe_mode=False, on the command line --no-safe-mode.",
             "If you trust whoever made the file: --no-safe-mode.",

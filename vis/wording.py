@@ -24,6 +24,7 @@ _OPTIONS = {
     "max_iter": "--steps",
     "nb_samples": "--samples",
     "noise": "--noise",
+    "normalize": "--normalize",
     "output_layer": "--layer",
     "parameterization": "--parameterization",
     "patch_size": "--patch-size",
@@ -33,6 +34,8 @@ _OPTIONS = {
     "steps": "--steps",
     "targets": "--target",
 }
+# Those of which None is a value, called none.
+_NONE = ("normalize",)
 # In the `meta` of a context: which option gives an argument in this call, or "" for none.
 TAKEN = "vis.taken"
 _LOGITS = r"(?:model = )?vis\.linear_outputs(?:\(model\))?"
@@ -68,8 +71,12 @@ def _said(sentence: str, context: click.Context | None) -> str:
     for name, option in {**_OPTIONS, **(context.meta.get(TAKEN, {}) if context else {})}.items():
         if option.split(" ")[0] in has:
             gives = f"{option}=" if " " in option else f"{option} "
+            if name in _NONE:
+                said = _replaced(rf"\b{name}=None\b", f"{gives}none", said)
             said = _replaced(rf"(?:\b(?:take|pass) )?\b{name}=None\b", f"leave {option} out", said)
-            said = _replaced(rf"\b{name}='(?P<value>\w+)'", rf"{gives}\g<value>", said)
+            said = _replaced(
+                rf"\b{name}=(?P<quote>['\"])(?P<value>\w+)(?P=quote)", rf"{gives}\g<value>", said
+            )
             said = _replaced(rf"(?<!--option )\b{name}=(?=\S)", gives, said)
             said = _replaced(rf"(?<!--option )\b{name}\b", option, said) if "_" in name else said
     if _is_python(said) and "in Python" not in said:

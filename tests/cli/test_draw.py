@@ -38,7 +38,7 @@ def test_saliency_of_the_predicted_class(
     )
     expected = vis.visualize_saliency(vis.linear_outputs(model), -1, predicted, image)
     np.testing.assert_allclose(np.load(tmp_path / "a.saliency.npy"), expected, atol=1e-6)
-    assert f"classes [{predicted}], vanilla, absolute" in out
+    assert f"classes [{predicted}], vanilla, |gradient| -> " in out
     with Image.open(tmp_path / "a.saliency.png") as picture:
         assert np.asarray(picture).std() > 10
 
@@ -68,7 +68,49 @@ def test_saliency_of_a_layer_inside(
     target = int(layer) if layer.isdigit() else layer
     expected = vis.visualize_saliency(model, target, [0, 1], image, grad_modifier="relu")
     np.testing.assert_allclose(np.load(tmp_path / "a.saliency.npy"), expected, atol=1e-6)
-    assert "[0, 1], vanilla, relu" in out
+    assert "[0, 1], vanilla, max(gradient, 0) -> " in out
+
+
+@pytest.mark.parametrize(
+    ("command", "modifier", "normalize", "label"),
+    [
+        ("saliency", "none", "signed", "gradient"),
+        ("saliency", "negate", "minmax", "-gradient from its lowest value to its highest"),
+        ("saliency", "negate", "none", "-gradient"),
+        ("saliency", "invert", "signed", "1 / gradient"),
+        ("saliency", "small_values", "minmax", "|1 / gradient|"),
+        ("cam", "none", "none", "Grad-CAM"),
+        ("cam", "absolute", "signed", "Grad-CAM of |gradient|"),
+    ],
+)
+def test_signs_are_kept_and_told(
+    capfd: pytest.CaptureFixture[str],
+    folder: Path,
+    tmp_path: Path,
+    command: str,
+    modifier: str,
+    normalize: str,
+    label: str,
+) -> None:
+    asked = ["--target", 0, "--grad-modifier", modifier, "--normalize", normalize, "-o", tmp_path]
+    code, out, err = run(
+        capfd, command, folder / "model.keras", folder / "a.png", *asked, "--save-array", "--layer", "smooth"
+    )
+    assert (code, err) == (0, "")
+    assert f"smooth [0], vanilla, {label} -> " in out
+    model = files.load_model(folder / "model.keras")
+    image = files.load_image(folder / "a.png", (12, 12, 3)) / 255
+    function = getattr(vis, f"visualize_{command}")
+    given = [None if word == "none" else word for word in (modifier, normalize)]
+    expected = function(model, "smooth", 0, image, grad_modifier=given[0], normalize=given[1])
+    found = np.load(tmp_path / f"a.{command}.npy")
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    signed = command == "saliency" and normalize != "minmax" and modifier in ("none", "negate", "invert")
+    assert (found.min() < 0) == signed
+    # Signed maps are drawn in diverging colours.
+    with Image.open(tmp_path / f"a.{command}.png") as picture:
+        blue = np.asarray(picture.convert("RGB"), int) @ [-1, 0, 1]
+    assert found.any() and (normalize != "signed" or modifier != "none" or (blue > 60).any())
 
 
 def test_cam(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from vis.cli.options import (
     CONV_LAYER_OPTION,
     FILTER_OPTIONS,
     IMAGES,
+    NORMALIZE_OPTION,
     PICTURE_OPTIONS,
     Name,
     command,
@@ -30,39 +31,58 @@ from vis.errors import InputError
 _AT_ONCE = 8
 # Pictures that are read before they are explained.
 _AHEAD = 8
+# What is drawn, for each gradient modifier.
+_GRADIENTS = {
+    "none": "gradient",
+    "absolute": "|gradient|",
+    "relu": "max(gradient, 0)",
+    "negate": "-gradient",
+    "invert": "1 / gradient",
+    "small_values": "|1 / gradient|",
+}
+# Those that keep a sign.
+_SIGNED = ("none", "negate", "invert")
 
 
 @command(
     IMAGES,
     *FILTER_OPTIONS,
-    grad_option("absolute"),
+    grad_option("absolute", none=True),
+    NORMALIZE_OPTION,
     *ASKED_OPTIONS,
     *PICTURE_OPTIONS,
     shown="vis saliency model.keras cat.jpg photos/ --target 3 -o maps",
 )
-def saliency(grad_modifier: str, **options: Any) -> None:
+def saliency(grad_modifier: str, normalize: str, **options: Any) -> None:
     """Draw where each picture changes an output of a model.
 
     MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all drawn. Without
     --target it is the predicted class that is explained, or all filters of the --layer. Each PNG shows the
     input, the map, and the map over the input.
+
+    Where more brightness raises the output, and where it lowers it, is shown by --grad-modifier none
+    --normalize signed.
     """
     start_tensorflow()
     from vis.visualization import visualize_saliency
 
-    _draw("saliency", partial(visualize_saliency, grad_modifier=grad_modifier), grad_modifier, **options)
+    label = _GRADIENTS[grad_modifier]
+    if normalize == "minmax" and grad_modifier in _SIGNED:
+        label += " from its lowest value to its highest"
+    _draw("saliency", _with(visualize_saliency, grad_modifier, normalize), label, **options)
 
 
 @command(
     IMAGES,
     *FILTER_OPTIONS,
-    grad_option(None),
+    grad_option("none", none=True),
+    NORMALIZE_OPTION,
     CONV_LAYER_OPTION,
     *ASKED_OPTIONS,
     *PICTURE_OPTIONS,
     shown="vis cam model.keras photos/ --target 3 --conv-layer block5_conv3",
 )
-def cam(grad_modifier: str | None, conv_layer: str | None, **options: Any) -> None:
+def cam(grad_modifier: str, normalize: str, conv_layer: str | None, **options: Any) -> None:
     """Draw what in each picture raises an output of a model, by Grad-CAM.
 
     MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all drawn. Without
@@ -74,8 +94,15 @@ def cam(grad_modifier: str | None, conv_layer: str | None, **options: Any) -> No
     from vis.visualization import visualize_cam
 
     weighted = None if conv_layer is None else layer_key(conv_layer)
-    draw = partial(visualize_cam, conv_layer=weighted, grad_modifier=grad_modifier)
-    _draw("cam", draw, "Grad-CAM" if grad_modifier is None else f"Grad-CAM of {grad_modifier}", **options)
+    draw = partial(_with(visualize_cam, grad_modifier, normalize), conv_layer=weighted)
+    label = "Grad-CAM" if grad_modifier == "none" else f"Grad-CAM of {_GRADIENTS[grad_modifier]}"
+    _draw("cam", draw, label, **options)
+
+
+def _with(explain: Any, grad_modifier: str, normalize: str) -> Any:
+    """Return a function of `vis.visualization` with options, of which "none" is None in Python."""
+    given = {"grad_modifier": grad_modifier, "normalize": normalize}
+    return partial(explain, **{name: None if value == "none" else value for name, value in given.items()})
 
 
 def _draw(

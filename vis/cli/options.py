@@ -6,13 +6,14 @@ import importlib.util
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from vis.cli import methods
 from vis.cli.app import Command, Option, cli
 from vis.errors import did_you_mean
+from vis.words import Normalization
 
 _option = partial(click.option, cls=Option)
 
@@ -202,20 +203,29 @@ CONV_LAYER_OPTION = _option(
 )
 
 
-def grad_option(default: str | None, **attributes: Any) -> Callable[[Any], Any]:
-    """Return the option of the gradient modifier."""
+def grad_option(default: str | None, none: bool = False, **attributes: Any) -> Callable[[Any], Any]:
+    """Return the option of the gradient modifier; `none` is one of its names if asked for."""
+    names = (*methods.GRAD_MODIFIERS, *(["none"] if none else []))
     return _option(
         "--grad-modifier",
-        type=Name("gradient modifier", methods.GRAD_MODIFIERS),
+        type=Name("gradient modifier", names),
         metavar="NAME",
         formerly=("--grad",),
         default=default,
         show_default=default is not None,
-        help=f"What is done to the gradient: {', '.join(methods.GRAD_MODIFIERS)}.",
+        help=f"What is done to the gradient: {', '.join(names)}.",
         **attributes,
     )
 
 
+NORMALIZE_OPTION = _option(
+    "--normalize",
+    type=click.Choice([*get_args(Normalization), "none"]),
+    default="minmax",
+    show_default=True,
+    help="How the values of a map are scaled: from lowest and highest to 0 and 1 (minmax); by the largest "
+    "magnitude, which keeps zero and the signs (signed); or not at all (none).",
+)
 SAVE_ARRAY_OPTION = click.option(
     "--save-array", is_flag=True, help="Write the array, too, as .npy beside each picture."
 )
