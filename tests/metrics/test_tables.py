@@ -111,6 +111,7 @@ def test_hits_are_counted(hits: np.ndarray) -> None:
         ({}, "Every method must have the same measures"),
         ({"a": {}}, "Every method must have the same measures"),
         ({"a": {"x": [1]}, "b": {"y": [1]}}, r"Received: \{'a': \['x'\], 'b': \['y'\]\}"),
+        ({"a": [0.5, 1.0]}, r"Received: \{'a': 'list'\}. Name the measure: "),
         ({"a": {"x": 0.5}}, r"'x' of 'a', of shape \(\)"),
         ({"a": {"x": np.ones((2, 2))}}, r"'x' of 'a', of shape \(2, 2\)"),
         ({"a": {"x": "good"}}, "'x' of 'a' must be an array of real numbers"),

@@ -35,6 +35,7 @@ plotting.plot_saliency(images[0], maps[0])
     "a batch": "plotting.plot_maps(images, maps)",
     "a grid": "plotting.plot_grid(images, {'a': maps, 'b': -maps})",
     "display in a loop": "for image, row in zip(images, maps): display(plotting.plot_maps(image, row))",
+    "show": "plotting.plot_maps(images, maps).show()",
     "not the last line": "figure = plotting.plot_maps(images, maps)",
     "savefig": """
 import io
@@ -96,6 +97,10 @@ def test_figures_in_a_loop(outputs: dict[str, Outputs], name: str) -> None:
     assert kinds(outputs[name]) == [("display_data", {"image/png", "text/plain"})] * 3
     shown = [pixels(output) for output in outputs[name]]
     assert len({picture.tobytes() for picture in shown}) == 3
+
+
+def test_show_shows_a_figure_once(outputs: dict[str, Outputs]) -> None:
+    assert kinds(outputs["show"]) == [("display_data", {"image/png", "text/plain"})]
 
 
 def test_a_figure_that_is_kept_is_not_shown(outputs: dict[str, Outputs]) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vis import plotting
-from vis.errors import InputError
+from vis.errors import InputError, VisError
 from vis.plotting.figures import outline, panels
 
 IMAGE, MAP = np.zeros((4, 6, 3)), np.eye(4, 6)
@@ -47,6 +47,11 @@ def test_a_figure_shows_itself_and_is_not_registered_anywhere() -> None:
     saved(figure)
     assert alike(pixels(figure._repr_png_()), pixels(saved(figure)))
     assert shown.std() > 10
+
+
+def test_a_figure_has_no_window() -> None:
+    with pytest.raises(VisError, match=r"in a notebook only.*Save it: figure\.savefig"):
+        plotting.plot_saliency(IMAGE, MAP).show()
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda figure: pickle.loads(pickle.dumps(figure))])

@@ -366,6 +366,7 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
         ("a layer that is a list", [1], ("Name a layer by its index, its name", "Received: [1]")),
         ("a layer that is NaN", np.nan, ("Name a layer by its index, its name", "Received: nan")),
         ("a layer that is an array", np.arange(2), ("Name a layer by its index, its name", "Received:")),
+        ("a layer that is an image", np.zeros((9, 9, 3)), ("Received: <float64 (9, 9, 3), 0>",)),
     ):
         row(about, what, LayerError, words, lambda d, name=name: call(net(), name, 1, IMAGE))
     row(about, "a layer of another model", LayerError,
@@ -379,6 +380,8 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
         row(about, f"filters {filters!r}", FilterError,
             ("Filter indices of the layer 'end' are integers", f"Received: {filters!r}"),
             lambda d, filters=filters: call(net(), -1, filters, IMAGE))
+    row(about, "an image in place of filters", FilterError, ("Received: <float64 (8, 8, 3), 1>.",),
+        lambda d: call(net(), -1, np.ones((8, 8, 3)), 1))
     row(about, "no filter", FilterError,
         ("No filter of the layer 'end' is named", "Received: []", "None for all"),
         lambda d: call(net(), -1, [], IMAGE))

@@ -55,3 +55,7 @@ __all__ = [
     "VarGrad",
     "compute_saliency_maps",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,6 +14,7 @@ from keras import ops
 from vis.errors import FilterError, LayerError
 from vis.losses.base import Evaluate, Loss
 from vis.models import POINTS, filter_axis, lasting, output_shape
+from vis.reprs import typed
 from vis.typing import Filters, Tensor
 
 __all__ = ["ActivationMaximization"]
@@ -139,7 +140,7 @@ def as_indices(filter_indices: Filters, layer: Any) -> list[int] | None:
     except TypeError:
         raise FilterError(
             f"Filter indices of the layer {layer.name!r} are integers: one, several, or None for all. "
-            f"Received: {filter_indices!r}."
+            f"Received: {typed(filter_indices)}."
         ) from None
     if not indices:
         raise FilterError(

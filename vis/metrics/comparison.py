@@ -28,6 +28,12 @@ def table(results: Mapping[str, Mapping[str, Curve | npt.ArrayLike]]) -> Table:
         InputError: if there is nothing, methods have other measures, or a result does not have one value for
             each sample.
     """
+    if not all(isinstance(row, Mapping) for row in results.values()):
+        found = {name: type(row).__name__ for name, row in results.items()}
+        raise InputError(
+            f"Every method must have a mapping from measures to results. Received: {found}. Name the "
+            'measure: {"vanilla": {"deletion": deletion(...)}}.'
+        )
     measures = {tuple(row) for row in results.values()}
     if len(measures) != 1 or not (header := measures.pop()):
         found = {name: list(row) for name, row in results.items()}

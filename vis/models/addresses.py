@@ -12,6 +12,7 @@ import keras
 from vis.errors import LayerError, did_you_mean
 from vis.models.calls import Call, operation_of
 from vis.models.find import check_model, children, runs_graph, unmodified, walk
+from vis.reprs import typed
 from vis.typing import Layer
 from vis.weak import WeakTable
 
@@ -55,7 +56,7 @@ def find_layer(model: keras.Model, layer: Layer | Call) -> keras.Operation | Cal
     except (AttributeError, TypeError):  # an array with several elements has an __index__ that raises
         raise LayerError(
             "Name a layer by its index, its name, a path such as 'backbone/conv5', a call such as 'conv5:1' "
-            f"or a symbolic tensor, or pass the layer itself. Received: {given!r} of type "
+            f"or a symbolic tensor, or pass the layer itself. Received: {typed(given)} of type "
             f"{type(given).__name__}."
         ) from None
     layers = _top(graph)

@@ -34,3 +34,7 @@ __all__ = [
     "plot_volume",
     "save_gif",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

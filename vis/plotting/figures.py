@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import sys
 from typing import Any
 
 import matplotlib.figure
@@ -12,7 +14,7 @@ from matplotlib.axes import Axes as Axes  # other rooms name it in their types
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from vis.errors import InputError
+from vis.errors import InputError, VisError
 from vis.plotting.colors import Scale
 from vis.plotting.lettering import fitted
 
@@ -25,6 +27,19 @@ class Figure(matplotlib.figure.Figure):
 
     As the last line of a notebook's cell, or by `display(figure)`, it shows itself as PNG, without any magic.
     """
+
+    def show(self, warn: bool = True) -> None:
+        """Show the figure below the cell of a notebook, as `display(figure)` does.
+
+        Raises:
+            VisError: outside a notebook: the figure has no window.
+        """
+        if "IPython" not in sys.modules or importlib.import_module("IPython").get_ipython() is None:
+            raise VisError(
+                "A figure shows itself in a notebook only: pyplot does not know it. Received: show(). "
+                "Save it: figure.savefig('picture.png')."
+            )
+        importlib.import_module("IPython.display").display(self)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
