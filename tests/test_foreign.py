@@ -86,6 +86,22 @@ def test_a_method_that_tensors_lack() -> None:
     assert message(of_more).endswith("has no 'clamp'. Write keras.ops.clip(x + 1, 0).")
 
 
+def test_a_function_of_the_old_backend() -> None:
+    from keras import backend as K
+
+    def squares(x: Any) -> Any:
+        return K.mean(K.square(x))
+
+    text = message(squares)
+    assert text.endswith("where keras.backend has no 'mean'. Write keras.ops in place of K.")
+
+    def unknown(x: Any) -> Any:
+        return K.no_such_function(x)
+
+    with pytest.raises(AttributeError, match="no_such_function"):
+        traced(unknown)
+
+
 def test_a_method_that_has_no_counterpart() -> None:
     def values(x: Any) -> Any:
         return x.numpy()

@@ -139,6 +139,8 @@ def _found(failure: Exception, frame: FrameType, number: int, library: str) -> s
         if refused and isinstance(node, ast.Call) and (found := _call(node, frame, library)):
             return found
         if isinstance(node, ast.Attribute) and isinstance(failure, AttributeError):
+            if found := _absent(failure, node, frame, library):
+                return found
             missing = failure.name in (None, node.attr) and _tensors(node.value, frame)
             if missing and not hasattr(missing[0], node.attr):
                 made = [call for call in nodes if isinstance(call, ast.Call) and call.func is node]
@@ -158,6 +160,18 @@ def _found(failure: Exception, frame: FrameType, number: int, library: str) -> s
         if unread and stores and _tensors(node.value, frame):  # type: ignore[attr-defined]
             return "which writes into a tensor. Write keras.ops.where(condition, a, b)."
     return None
+
+
+def _absent(failure: AttributeError, node: ast.Attribute, frame: FrameType, library: str) -> str | None:
+    """Return that a module lacks a function which the library has, such as `keras.backend.mean`, or None."""
+    module = _value(node.value, frame)
+    if not isinstance(module, ModuleType) or (failure.obj, failure.name) != (module, node.attr):
+        return None
+    advice = _advice(node, [], [], library)
+    if advice.startswith("Write it"):
+        return None
+    old = ast.unparse(node.value)
+    return f"where {module.__name__} has no {node.attr!r}. Write {library} in place of {old}."
 
 
 def _nodes(file: str, number: int) -> list[ast.AST]:

@@ -29,9 +29,9 @@ def table(results: Mapping[str, Mapping[str, Curve | npt.ArrayLike]]) -> Table:
             each sample.
     """
     if not all(isinstance(row, Mapping) for row in results.values()):
-        found = {name: type(row).__name__ for name, row in results.items()}
+        types = {name: type(row).__name__ for name, row in results.items()}
         raise InputError(
-            f"Every method must have a mapping from measures to results. Received: {found}. Name the "
+            f"Every method must have a mapping from measures to results. Received: {types}. Name the "
             'measure: {"vanilla": {"deletion": deletion(...)}}.'
         )
     measures = {tuple(row) for row in results.values()}
