@@ -194,6 +194,15 @@ def _fits(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
     )
 
 
+def _advice(given: tuple[int, ...], shape: tuple[int | None, ...], several: bool) -> str:
+    """Return how an array becomes what a model takes, if only an axis is missing."""
+    if several and _fits(given, shape[1:]):
+        return " Add the batch axis: array[None]."
+    if not several and shape[-1] == 1 and given and _fits(given, shape[1:-1]):
+        return " Add the axis of channels: array[..., None]."
+    return ""
+
+
 def _is_text(array: npt.NDArray[Any]) -> bool:
     return array.dtype.kind in "US" or (
         array.dtype.kind == "O" and all(isinstance(item, str | bytes) for item in array.flat)
@@ -246,7 +255,10 @@ def _checked(
         )
     fits = _fits(array.shape[1:], shape[1:]) and array.ndim == len(shape)
     if not fits or (0 in array.shape[1:] and not optional) or (not several and not len(array)):
-        raise InputError(f"The input {name!r} must have shape {wanted}. Received: shape {np.shape(value)}.")
+        advice = _advice(np.shape(value), shape, several)
+        raise InputError(
+            f"The input {name!r} must have shape {wanted}. Received: shape {np.shape(value)}.{advice}"
+        )
     if text:
         cast = array.astype(object)
         return np.repeat(cast, shape[0], axis=0) if shape[0] and not several else cast

@@ -62,6 +62,15 @@ def test_a_uint8_picture_is_drawn_as_it_is_and_other_ranges_are_scaled() -> None
         assert np.array_equal(drawn(figure.axes[0]), expected)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_whole_numbers_of_fewer_bits_are_scaled(kind: Any) -> None:
+    image = np.arange(17).reshape(1, 17)
+    figure = plotting.plot_maps(image.astype(kind), image, clip_percentile=0)
+    assert np.array_equal(drawn(figure.axes[0])[..., 0], np.rint(255 * image / 16))
+    bytes_ = plotting.plot_maps(image.astype(np.uint8), image, clip_percentile=0)
+    assert np.array_equal(drawn(bytes_.axes[0])[..., 0], image)
+
+
 def test_a_series_is_drawn_over_its_map() -> None:
     axes, bar = plotting.plot_saliency(np.array([[1.0, 2.0, 3.0]]), [0.0, 1.0, 0.5], name="guided").axes
     assert axes.lines[0].get_ydata().tolist() == [1, 2, 3]

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from vis.attributions import Saliency
 from vis.errors import EmptyMapWarning, InputError
 from vis.visualization import visualize_saliency
 
@@ -340,6 +341,16 @@ def test_batch_of_none(shape: tuple[int, ...]) -> None:
     model = smooth((4, 5, 3), layers.Conv2D(4, 3))
     with pytest.raises(InputError, match=r"must have shape \(4, 5, 3\).*Received: shape"):
         visualize_saliency(model, -1, 0, np.zeros(shape))
+
+
+def test_a_missing_axis_is_named() -> None:
+    model = smooth((4, 5, 1), layers.Conv2D(4, 3))
+    with pytest.raises(InputError, match=r"shape \(4, 5\)\. Add the axis of channels: array\[\.\.\., None\]"):
+        visualize_saliency(model, -1, 0, np.ones((4, 5)))
+    with pytest.raises(InputError, match=r"shape \(4, 5, 1\)\. Add the batch axis: array\[None\]"):
+        Saliency(model).explain(np.ones((4, 5, 1)), 0)
+    with pytest.raises(InputError, match=r"shape \(20,\)\.$"):
+        visualize_saliency(model, -1, 0, np.ones(20))
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 3), (3, 4, 5), (4, 5), (4, 5, 4), (1, 1, 4, 5, 3), (60,), ()])

@@ -34,7 +34,8 @@ def overlay_map(
 
     Args:
         image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`; values from 0 to
-            1 and whole numbers from 0 to 255 are drawn as they are, others scaled to their range.
+            1 and bytes (uint8, or whole numbers from 0 to 255, one above 31) are drawn as they are, others
+            scaled to their range.
         map: of the same height and width, see `colorize`.
         cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed values, `DIVERGING`.
         alpha: the opacity of the largest value, 0 to 1.
@@ -69,9 +70,9 @@ def laid_over(
 def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An image") -> npt.NDArray[np.uint8]:
     """Return an input as an RGB picture of the height and width of its map.
 
-    Values from 0 to 1 and whole numbers from 0 to 255 are drawn as they are, others are scaled to
-    their range. Of three or four channels the first three are red, green and blue; of any other number
-    the mean is drawn.
+    Values from 0 to 1 and bytes (uint8, or whole numbers from 0 to 255, one above 31) are drawn as they are,
+    others are scaled to their range. Of three or four channels the first three are red, green and blue; of
+    any other number the mean is drawn.
 
     Args:
         image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`, also with
@@ -103,7 +104,8 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An ima
     if array.ndim == 2:
         array = array[..., None]
     low, high = array.min(), array.max()
-    if array.dtype == np.uint8 or (0 <= low and 1 < high <= 255 and (array == np.rint(array)).all()):
+    # Whole numbers that end below 32 are those of fewer bits, such as 0 to 16 of scikit-learn's digits.
+    if array.dtype == np.uint8 or (0 <= low and 31 < high <= 255 and (array == np.rint(array)).all()):
         array = array.astype(np.float64)
     elif 0 <= low and high <= 1:
         array = 255.0 * array

@@ -107,7 +107,8 @@ def plot_maps(
     Args:
         images: one or several: `(N, height, width, channels)`, with the channels first or last, `(N, height,
             width)`, a list of images of any size, or one image without the first axis. Values from 0 to 1 and
-            whole numbers from 0 to 255 are drawn as they are, others scaled to their range.
+            bytes (uint8, or whole numbers from 0 to 255, one above 31) are drawn as they are, others scaled
+            to their range.
         maps: what `Explainer.explain` or a function of `vis.visualization` returns for them: `(N, height,
             width, 1)`, `(N, height, width)` or one map without the first axis; a list of maps; or a mapping
             from the names of methods to their maps, which makes a column for each.
