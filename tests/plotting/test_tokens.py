@@ -260,3 +260,13 @@ def test_what_is_refused(words: Any, values: Any, message: str) -> None:
 def test_options_that_are_refused(option: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plot_tokens(WORDS, VALUES, **option)
+
+
+def test_a_long_title_is_broken_into_lines_above_the_words() -> None:
+    title = "What the network makes of each word of this review, " * 4
+    figure = plot_tokens(["not", "dull"], [1.0, -1.0], title=title)
+    figure.draw_without_rendering()
+    texts = {text.get_text().split(" ")[0]: text.get_window_extent() for text in figure.axes[0].texts}
+    assert texts["What"].x1 < figure.bbox.x1 and texts["What"].y1 < figure.bbox.y1
+    assert texts["What"].y0 > texts["not"].y1
+    assert figure.get_figheight() > plot_tokens(["not", "dull"], [1.0, -1.0], title="a").get_figheight()

@@ -20,6 +20,7 @@ from vis import maps
 from vis.errors import InputError
 from vis.plotting.colors import Look, Scale
 from vis.plotting.figures import Figure, panels
+from vis.plotting.lettering import fitted
 from vis.plotting.paper import MISSING, drawable, ends, ink, scale_of
 from vis.plotting.words import VISIBLE, Token, texts_of, tokens_of
 
@@ -221,7 +222,8 @@ def _draw(
     """Draw texts in axes of a width and height in points; of no height: make those of the figure."""
     shown = [[drawable(token.text) for token in tokens] for tokens in texts]
     margin = 8.0 if height is None else 0.0
-    top = margin + (24.0 if title else 0.0)
+    heading = fitted(drawable(title), (width - 2 * margin) / 72, "large")
+    top = margin + (24.0 + 15.0 * heading.count("\n") if title else 0.0)
     missing = any(MISSING in text for some in shown for text in some)
     bottom = margin + (_BAR[2] if label or missing else 0.0)
     for size in range(_LARGEST, _SMALLEST - 1, -1):
@@ -240,7 +242,7 @@ def _draw(
     axes.set_axis_off()
     axes.set(xlim=(0, width), ylim=(height, 0))
     if title:
-        axes.text(margin, margin, drawable(title), fontsize="large", va="top", parse_math=False)
+        axes.text(margin, margin, heading, fontsize="large", va="top", parse_math=False)
     for tokens, boxes in zip(texts, wrapped, strict=True):
         colors = _colors(tokens, scale)
         for box in boxes:
