@@ -111,9 +111,14 @@ def model_file(path: str | Path) -> Path:
     """Return the path of a model file.
 
     Raises:
-        ModelError: if the file does not exist, or is a folder.
+        ModelError: if the file does not exist, is a folder, or has another ending than Keras reads.
     """
-    return _file(path, "model", "Pass the path of a .keras or .h5 file.", ModelError)
+    path = _file(path, "model", "Pass the path of a .keras or .h5 file.", ModelError)
+    if path.suffix not in (".keras", ".h5", ".hdf5"):
+        raise ModelError(
+            f"{str(path)!r} could not be read as a Keras model, whose file ends in .keras or .h5."
+        )
+    return path
 
 
 def image_file(path: str | Path) -> Path:
@@ -147,6 +152,39 @@ def existing(path: str | Path) -> Path:
         raise InputError(
             f"{str(path)!r} does not exist.{hint or ' Pass the path of an existing file or folder.'}"
         )
+    return Path(path)
+
+
+def group(path: str | Path) -> Path:
+    """Return the path of a folder that holds a Zarr group.
+
+    Raises:
+        InputError: if it does not exist, or is anything else.
+    """
+    if not any((Path(path) / name).is_file() for name in ("zarr.json", ".zgroup")):
+        raise InputError(f"{str(path)!r} holds no explanations of this library. Choose another path.")
+    return Path(path)
+
+
+def run(path: str | Path) -> Path:
+    """Return the path of a folder that exists and holds a Zarr group."""
+    return group(existing(path))
+
+
+def ending(path: str | Path, what: str, *endings: str) -> Path:
+    """Return the path of a file to write, whose name has no other ending than what is written into it.
+
+    Args:
+        path: the file.
+        what: what is written: "A sheet".
+        *endings: those that a name may have, the usual one first; a name without any is taken, too.
+
+    Raises:
+        InputError: if it has another one.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix and suffix not in endings:
+        raise InputError(f"{what} is written to a file that ends in {endings[0]}. Received: {str(path)!r}.")
     return Path(path)
 
 

@@ -115,6 +115,8 @@ def test_whatever_is_wrong_is_one_line(
         ["activation", "none"],
         ["explain", "model.keras", "oter", "-o", "new"],
         ["explain", "model.keras", "other", "-o", "new", "--method", "gradcm"],
+        ["explain", "model.keras", "a.png", "-o", "other"],
+        ["explain", "a.png", "model.keras", "-o", "new"],
         ["show", "oter"],
     ],
 )
@@ -140,7 +142,10 @@ def test_zarr_is_looked_for_first(
     monkeypatch.setattr(
         getattr(cli, command), "start_tensorflow", lambda: pytest.fail("TensorFlow is not needed to say so")
     )
-    arguments = [folder / "model.keras", folder, "-o", tmp_path / "new"] if command == "explain" else [folder]
+    (tmp_path / "zarr.json").write_text("{}")
+    arguments = (
+        [folder / "model.keras", folder, "-o", tmp_path / "new"] if command == "explain" else [tmp_path]
+    )
     code, out, err = run(capfd, command, *arguments)
     assert (code, out, err) == (2, "", 'vis: Maps on disk need zarr: pip install "keras-vis3[zarr]".\n')
     assert not list(tmp_path.iterdir())

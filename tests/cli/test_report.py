@@ -50,4 +50,4 @@ def test_another_name_than_that_of_a_table(
     maps = tmp_path / "maps.zarr"
     assert run(capfd, "explain", folder / "model.keras", folder / "other", "-o", maps)[0] == 0
     code, out, err = run(capfd, "report", maps, "-o", tmp_path / "report.csv")
-    assert (code, out) == (2, "") and "is an HTML file, with a .csv beside it" in err
+    assert (code, out) == (2, "") and "A report is written to a file that ends in .html" in err

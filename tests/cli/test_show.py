@@ -48,8 +48,8 @@ def test_what_is_wrong(capfd: pytest.CaptureFixture[str], maps: Path, tmp_path: 
     for arguments, words in [
         ([tmp_path / "pictures"], "holds no explanations"),
         ([maps, "--first", 6], "has 6 maps"),
-        ([maps, "--images", tmp_path / "none"], "no folder of pictures"),
-        ([maps, "--labels", tmp_path / "none"], "No such file"),
+        ([maps, "--images", tmp_path / "none"], "does not exist"),
+        ([maps, "--labels", tmp_path / "none"], "does not exist"),
         (
             [maps, "--labels", tmp_path / "labels.txt"],
             "for the classes 0 to 0 (1 in all)",
@@ -64,11 +64,29 @@ def test_what_is_wrong(capfd: pytest.CaptureFixture[str], maps: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("command", ["show", "report"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["oter"], "'oter' does not exist. Did you mean 'other'?"),
+        (["other"], "'other' holds no explanations of this library. Choose another path."),
+        (["a.png"], "'a.png' holds no explanations of this library. Choose another path."),
+        (["run", "--labels", "labls.txt"], "'labls.txt' does not exist. Did you mean 'labels.txt'?"),
+        (["run", "--images", "oter"], "'oter' does not exist. Did you mean 'other'?"),
+        (["run", "--images", "a.png"], "'a.png' is a file. Pass a folder."),
+        (["run", "-o", "a.gif"], "is written to a file that ends in"),
+        (["run", "--cmap", "infrno"], "Matplotlib has no colormap 'infrno'. Did you mean 'inferno'"),
+    ],
+)
 def test_a_wrong_name_is_told_before_tensorflow_is_loaded(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, arguments: list[str], words: str
 ) -> None:
-    monkeypatch.chdir(folder)
+    for name in ("other", "run"):
+        (tmp_path / name).mkdir()
+    for name in ("a.png", "labels.txt", "run/zarr.json"):
+        (tmp_path / name).write_text("words")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(vis.__file__).parents[1]))
-    modules, said = loaded_by(command, "oter")
-    assert not {"tensorflow", "keras", "matplotlib"} & modules
-    assert said == "vis: 'oter' does not exist. Did you mean 'other'?\n"
+    modules, said = loaded_by(command, *arguments)
+    assert not {"tensorflow", "keras"} & modules
+    assert ("matplotlib" in modules) == ("--cmap" in arguments), "nothing but colours needs it"
+    assert words in said and said.count("\n") == 1

@@ -44,7 +44,7 @@ def test_what_is_wrong(run: Callable[..., Path], tmp_path: Path) -> None:
         ({"count": 0}, "count is a whole number of at least 1"),
         ({"size": 0}, "size is a whole number of at least 1"),
         ({"labels": ["a"]}, "for the classes 0 to 0"),
-        ({"output": tmp_path / "report.csv"}, "with a .csv beside it"),
+        ({"output": tmp_path / "report.csv"}, "A report is written to a file that ends in .html"),
         ({"clip_percentile": 100}, "clip_percentile"),
     ]:
         with pytest.raises(InputError, match=words):

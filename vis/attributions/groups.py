@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import files
+from vis import checks, files
 from vis.attributions.base import Explainer, whole
 from vis.attributions.batches import Arrays
 from vis.errors import InputError
@@ -211,7 +211,7 @@ def opened(path: str | os.PathLike[str], mode: str = "r") -> Any:
     Raises:
         InputError: if there is no group, or its arrays are not stored as plain numbers.
     """
-    zarr, folder = _zarr(), Path(path)
+    zarr, folder = _zarr(), checks.group(os.fspath(path))
     try:
         for part in (folder, *(item for item in folder.iterdir() if item.is_dir())):
             for name in _METADATA:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from vis import listing, wording
+from vis import checks, listing, wording
 from vis.cli.app import Stopped, check_zarr, on_terminal, start_tensorflow
 from vis.cli.methods import METHODS, OWN, converted, given_by, named_options
 from vis.cli.options import (
@@ -179,6 +179,8 @@ class _Listing:
     """
 
     def __init__(self, output: Path, folder: Path, found: list[Path], add: bool) -> None:
+        if output.exists():
+            checks.group(output)
         self.path = listing.beside(output)
         self._output = output
         self._before = self.path.read_bytes() if self.path.exists() else None

@@ -75,13 +75,24 @@ def path_argument(name: str, check: str, **attributes: Any) -> Callable[[Any], A
         **attributes: of the argument.
     """
 
+    return click.argument(name, type=click.Path(path_type=Path), callback=_checking(check), **attributes)
+
+
+def path_option(name: str, check: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Return the option of a path that is looked at before TensorFlow is imported, as an argument is."""
+    return click.option(name, type=click.Path(path_type=Path), callback=_checking(check), **attributes)
+
+
+def _checking(check: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     def checked(_: click.Context, __: click.Parameter, value: Any) -> Any:
         from vis import checks
 
         look = getattr(checks, check)
+        if value is None:
+            return None
         return tuple((path, look(path)) for path in value) if isinstance(value, tuple) else look(value)
 
-    return click.argument(name, type=click.Path(path_type=Path), callback=checked, **attributes)
+    return checked
 
 
 def output_option(help: str, **attributes: Any) -> Callable[[Any], Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vis.cli.app import Command, check_zarr, cli, on_terminal, start_tensorflow
-from vis.cli.options import example, output_option, path_argument
+from vis.cli.options import example, output_option, path_argument, path_option
 
 
 def count_option(name: str, default: int, help: str) -> Any:
@@ -28,15 +28,15 @@ RUN_OPTIONS = (
         show_default=True,
         help="The first row that is drawn.",
     ),
-    click.option(
+    path_option(
         "--images",
-        type=click.Path(path_type=Path),
+        "folder",
         metavar="FOLDER",
         help="The folder of the pictures.  [default: the one explained]",
     ),
-    click.option(
+    path_option(
         "--labels",
-        type=click.Path(path_type=Path),
+        "existing",
         metavar="FILE",
         help="Names of the classes: one a line, or JSON such as that of keras.applications.",
     ),
@@ -67,11 +67,33 @@ def run_command(*options: Any, shown: str) -> Callable[[Any], Any]:
     """
 
     def decorate(function: Any) -> Any:
-        for option in reversed((path_argument("maps", "existing"), *options, *RUN_OPTIONS)):
+        for option in reversed((path_argument("maps", "run"), *options, *RUN_OPTIONS)):
             function = option(function)
         return cli.command(cls=Command, epilog=example(shown))(function)
 
     return decorate
+
+
+def check_drawn(
+    output: Path,
+    what: str,
+    *endings: str,
+    cmap: str | None,
+    clip_percentile: float,
+    signed: bool | None,
+    absolute: bool,
+    **_: Any,
+) -> None:
+    """Raise for what can be told to be wrong before TensorFlow is imported."""
+    from vis import checks
+
+    check_zarr()
+    checks.ending(output, what, *endings)
+    from vis import plotting
+
+    plotting.colorize(
+        [[0.0, 1.0]], cmap=cmap, clip_percentile=clip_percentile, signed=signed, absolute=absolute
+    )
 
 
 @run_command(
@@ -90,7 +112,7 @@ def report(maps: Path, output: Path, count: int, everything: bool, **options: An
     target; the reader can sort and search. What was skipped is listed. A table of all rows (.csv) is written
     beside it.
     """
-    check_zarr()
+    check_drawn(output, "A report", ".html", ".htm", **options)
     start_tensorflow()
     from vis.reports import report
 

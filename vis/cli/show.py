@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from vis.cli.app import check_zarr, start_tensorflow
+from vis.cli.app import start_tensorflow
 from vis.cli.options import output_option
-from vis.cli.report import count_option, run_command
+from vis.cli.report import check_drawn, count_option, run_command
 
 
 @run_command(
@@ -24,7 +24,7 @@ def show(maps: Path, output: Path, first: int, **options: Any) -> None:
 
     More maps than fit on one sheet go to sheet-1.png, sheet-2.png and so on.
     """
-    check_zarr()
+    check_drawn(output, "A sheet", ".png", **options)
     start_tensorflow()
     from vis.reports import sheets
 

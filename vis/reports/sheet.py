@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vis import files
+from vis import checks, files
 from vis.attributions.base import whole
 from vis.errors import SkippedWarning, warn
 from vis.plotting.lettering import font
@@ -63,11 +63,12 @@ def sheets(
     Warns:
         SkippedWarning: if the folder of the pictures is not there any more, and the maps stand alone.
     """
+    output = checks.ending(output, "A sheet", ".png")
     run = Run(path, names, labels)
     columns, rows, size = whole("columns", columns), whole("rows", rows), whole("size", size)
     inputs, drawn = Inputs(run, images), run.part(first, count)
     look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
-    output, pages = Path(output), -(-len(drawn) // (columns * rows))
+    pages = -(-len(drawn) // (columns * rows))
     found = ((row, drawing(row, inputs, look).panels) for row in run.rows(drawn, only=True))
     cells = ((row, _fitted(_shown(panels), size)) for row, panels in found)
     written = []
@@ -99,7 +100,7 @@ def _fitted(pictures: Iterable[Any], size: int) -> list[Image.Image]:
         else:
             image.thumbnail((size, size))
         fitted.append(image)
-    return fitted or [Image.new("RGB", (size, size), _EMPTY)]
+    return fitted
 
 
 def _cell(run: Run, row: Row, pictures: Sequence[Image.Image], width: int, height: int) -> Image.Image:
@@ -137,9 +138,11 @@ def _cut(text: str, letters: ImageFont.FreeTypeFont, width: int, keep_end: bool 
 
 def _sheet(run: Run, cells: Sequence[tuple[Row, list[Image.Image]]], columns: int) -> Image.Image:
     """Return a sheet; its cells are as large as the largest pictures on it."""
-    wide = max(sum(picture.width + _SEAM for picture in pictures) - _SEAM for _, pictures in cells)
-    high = max(picture.height for _, pictures in cells for picture in pictures)
-    made = [_cell(run, row, pictures, max(wide, _LEAST), high) for row, pictures in cells]
+    drawn = [pictures for _, pictures in cells if pictures]
+    empty = Image.new("RGB", drawn[0][0].size if drawn else (_LEAST, _LEAST), _EMPTY)
+    wide = max((sum(picture.width + _SEAM for picture in pictures) - _SEAM for pictures in drawn), default=0)
+    high = max((picture.height for pictures in drawn for picture in pictures), default=empty.height)
+    made = [_cell(run, row, pictures or [empty], max(wide, _LEAST), high) for row, pictures in cells]
     step_x, step_y = made[0].width + _GAP, made[0].height + _GAP
     across, down = min(columns, len(made)), -(-len(made) // columns)
     sheet = Image.new("RGB", (across * step_x + _GAP, down * step_y + _GAP), _GROUND)

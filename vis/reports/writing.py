@@ -9,9 +9,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from vis import files
+from vis import checks, files
 from vis.attributions.base import whole
-from vis.errors import InputError, SkippedWarning, warn
+from vis.errors import SkippedWarning, warn
 from vis.reports.drawings import Inputs, Pictures, look_of
 from vis.reports.labels import Labels
 from vis.reports.page import Page
@@ -76,9 +76,7 @@ def report(
     size = whole("size", size)
     look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
     output = run.path.with_suffix(".html") if output is None else Path(output)
-    table_path = output.with_suffix(".csv")
-    if table_path == output:
-        raise InputError(f"The report is an HTML file, with a .csv beside it. Received: {str(output)!r}.")
+    table_path = checks.ending(output, "A report", ".html", ".htm").with_suffix(".csv")
     page = Page(run, inputs, look, drawn, table_path.name)
     before, after = page.frame()
     bar = tqdm(total=run.count, unit="map", disable=not progress, delay=1, leave=False)
