@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -171,7 +172,7 @@ def run(path: str | Path) -> Path:
     return group(existing(path))
 
 
-def ending(path: str | Path, what: str, *endings: str) -> Path:
+def ending(path: str | os.PathLike[str], what: str, *endings: str) -> Path:
     """Return the path of a file to write, whose name has no other ending than what is written into it.
 
     Args:

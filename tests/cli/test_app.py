@@ -143,12 +143,10 @@ def test_zarr_is_looked_for_first(
         getattr(cli, command), "start_tensorflow", lambda: pytest.fail("TensorFlow is not needed to say so")
     )
     (tmp_path / "zarr.json").write_text("{}")
-    arguments = (
-        [folder / "model.keras", folder, "-o", tmp_path / "new"] if command == "explain" else [tmp_path]
-    )
-    code, out, err = run(capfd, command, *arguments)
+    given = [folder / "model.keras", folder, "-o", tmp_path / "new"] if command == "explain" else [tmp_path]
+    code, out, err = run(capfd, command, *given)
     assert (code, out, err) == (2, "", 'vis: Maps on disk need zarr: pip install "keras-vis3[zarr]".\n')
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["zarr.json"]
 
 
 def test_a_folder_of_which_nothing_can_be_read(

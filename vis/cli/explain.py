@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from vis import checks, listing, wording
+from vis import listing, wording
 from vis.cli.app import Stopped, check_zarr, on_terminal, start_tensorflow
 from vis.cli.methods import METHODS, OWN, converted, given_by, named_options
 from vis.cli.options import (
@@ -150,7 +150,8 @@ def explain(
         assumed = question.assumed_of(pictures)
     click.echo(assumed)
     count, skipped = len(pictures), len(_progress(output)["skipped"])
-    explained = f"{count - skipped} of {count} pictures" if skipped else f"{count} pictures"
+    number = f"{count} picture{'s' if count > 1 else ''}"
+    explained = f"{count - skipped} of {number}" if skipped else number
     click.echo(f"{explained} explained by {method} -> {output}, listed in {listed.path}")
 
 
@@ -179,6 +180,8 @@ class _Listing:
     """
 
     def __init__(self, output: Path, folder: Path, found: list[Path], add: bool) -> None:
+        from vis import checks
+
         if output.exists():
             checks.group(output)
         self.path = listing.beside(output)
@@ -201,7 +204,8 @@ class _Listing:
         gone = [name for name in before if name not in set(names)]
         if gone:
             raise InputError(
-                f"{_some(gone)} missing since {output!r} was begun. Put them back, or choose another -o."
+                f"{_some(gone)} missing since {output!r} was begun. Put {'it' if len(gone) == 1 else 'them'} "
+                "back, or choose another -o."
             )
         if new and not add:
             raise InputError(
