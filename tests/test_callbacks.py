@@ -158,14 +158,16 @@ def test_the_file_is_for_whom_any_new_file_is(tmp_path: Path) -> None:
 
 
 def test_no_step_at_all(tmp_path: Path) -> None:
-    with pytest.warns(VisWarning, match=r"steps.gif' was not written: no step was heard of"):
+    with pytest.warns(
+        VisWarning, match=r"steps.gif' was not written, because the optimizer reported no step"
+    ):
         GifGenerator(tmp_path / "steps").on_end()
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("shape", [(), (1, 4), (1, 4, 4, 2), (1, 4, 4, 4), (1, 2, 4, 4, 3), (1, 0, 4, 3)])
 def test_what_is_no_picture(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"pictures of 1 or 3 channels. Received: wrt_value of shape"):
+    with pytest.raises(InputError, match=r"pictures with 1 or 3 channels. Received: wrt_value of shape"):
         GifGenerator(tmp_path / "steps").callback(0, [], 0, None, np.zeros(shape))
 
 
@@ -173,13 +175,13 @@ def test_what_is_no_picture(tmp_path: Path, shape: tuple[int, ...]) -> None:
 def test_values_that_are_not_finite(tmp_path: Path, bad: float) -> None:
     value = np.zeros((1, 4, 4, 3))
     value[0, 1, 1, 1] = bad
-    with pytest.raises(InputError, match="1 of 48 values that are NaN or infinite"):
+    with pytest.raises(InputError, match="1 of 48 values NaN or infinite"):
         GifGenerator(tmp_path / "steps").callback(0, [], 0, None, value)
 
 
 @pytest.mark.parametrize("input_range", [(0, 0), (1, 0), (0, np.inf), (np.nan, 1), (1,), 255, None, "ab"])
 def test_an_invalid_range(tmp_path: Path, input_range: Any) -> None:
-    with pytest.raises(InputError, match="input_range is a pair"):
+    with pytest.raises(InputError, match="input_range must be a pair"):
         GifGenerator(tmp_path / "steps", input_range)
 
 

@@ -147,7 +147,7 @@ def test_a_modifier_in_numpy() -> None:
         return g.clamp(0)
 
     text = message(positive, np.ones((2, 3)), "numpy")
-    assert "is written in numpy. " in text
+    assert "must be written in numpy. " in text
     assert text.endswith("an array of NumPy of shape (2, 3) has no 'clamp'. Write numpy.clip(g, 0).")
 
 

@@ -210,7 +210,9 @@ def test_single_output() -> None:
 
 def test_wrong_scores(model: keras.Model) -> None:
     for wrong in (lambda m, x, y: m(x), lambda m, x, y: ops.mean(m(x)), lambda m, x, y: None):
-        with pytest.raises(GradientError, match=r"An operator returns the score of each sample, \(batch,\)"):
+        with pytest.raises(
+            GradientError, match=r"An operator must return the score of each sample, \(batch,\)"
+        ):
             Score(Source(model), wrong).values([X], WEIGHTS)
     with pytest.raises(GradientError, match=r"No path leads from the loss weighted_sum to 'end'"):
         Score(Source(model), SUM, model.layers[0]).gradients([X], random(5, 6), model.layers[1])

@@ -79,8 +79,8 @@ def context(name: str, **given: Any) -> click.Context:
         ),
         (
             "saliency",
-            "input_range is a pair (low, high) of finite numbers. Received: (1.0, 0.0).",
-            "--input-range is a pair (low, high) of finite numbers. Received: (1.0, 0.0).",
+            "input_range must be a pair (low, high) of finite numbers. Received: (1.0, 0.0).",
+            "--input-range must be a pair (low, high) of finite numbers. Received: (1.0, 0.0).",
         ),
         (
             "saliency",
@@ -104,11 +104,11 @@ def test_advice_names_options(command: str, message: str, said: str) -> None:
 
 
 def test_an_option_that_the_method_does_not_take_is_not_advised() -> None:
-    message = "noise_scale is one of range, absolute. Take noise_scale='range' or another grad_modifier."
+    message = "noise_scale must be one of range, absolute. Take noise_scale='range' or another grad_modifier."
     made = context("explain")
     made.meta[wording.TAKEN] = methods.given_by("smoothgrad")
     assert wording.on_command_line(message, made) == (
-        "--option noise_scale is one of range, absolute. "
+        "--option noise_scale must be one of range, absolute. "
         "In Python: Take noise_scale='range' or another grad_modifier."
     )
     made.meta[wording.TAKEN] = methods.given_by("saliency")

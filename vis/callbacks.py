@@ -116,14 +116,15 @@ class GifGenerator(OptimizerCallback):
         Raises:
             InputError: if it is not such a picture, or has a value that is NaN or infinite.
         """
-        self._frames.append(self._bytes(checks.real(wrt_value, "What GifGenerator shows")))
+        self._frames.append(self._bytes(checks.real(wrt_value, "The picture for GifGenerator")))
 
     def on_end(self) -> None:
         """Write the file, and forget the pictures."""
         frames, self._frames = self._frames, []
         if not frames:
             warnings.warn(
-                f"{str(self.path)!r} was not written: no step was heard of. Received: no picture. "
+                f"{str(self.path)!r} was not written, because the optimizer reported no step. Received: no "
+                f"picture. "
                 "Let the optimizer run for at least one step.",
                 VisWarning,
                 stacklevel=2,
@@ -139,17 +140,17 @@ class GifGenerator(OptimizerCallback):
             picture = picture[..., 0]
         if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[-1] == 3)) or not picture.size:
             raise InputError(
-                "GifGenerator shows pictures of 1 or 3 channels. Received: "
-                f"wrt_value of shape {batch.shape}. Pass data_format if the channels are elsewhere, "
-                "or leave GifGenerator out."
+                "GifGenerator needs pictures with 1 or 3 channels. Received: "
+                f"wrt_value of shape {batch.shape}. Pass data_format if the channels are on another axis, "
+                f"or leave GifGenerator out."
             )
         low, high = self.input_range
         values = picture.astype(np.float64)
         if not np.isfinite(values).all():
             bad = int(np.count_nonzero(~np.isfinite(values)))
             raise InputError(
-                f"A picture has finite values. Received: wrt_value with {bad} of {values.size} values that "
-                "are NaN or infinite. Lower the learning rate."
+                f"A picture must have finite values. Received: wrt_value with {bad} of {values.size} values "
+                f"NaN or infinite. Lower the learning rate."
             )
         return np.rint((np.clip(values, low, high) - low) / (high - low) * 255).astype(np.uint8)
 

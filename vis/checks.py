@@ -46,7 +46,7 @@ def either(new: T | None, old: T | None, name: str, alias: str) -> T | None:
     """
     if new is not None and old is not None:
         raise InputError(
-            f"{name} and {alias} are two names of one argument. Received: {name}={new!r} and "
+            f"{name} and {alias} name the same argument. Received: {name}={new!r} and "
             f"{alias}={old!r}. Pass {name} alone."
         )
     return old if new is None else new

@@ -64,7 +64,8 @@ def image_shape(model: Any) -> tuple[int | None, ...]:
     one = len(shapes) == 1 and len(shapes[0]) == 3
     if not one or models.input_channel_axis(keras.tree.flatten(inputs)[0], 4) != -1:
         raise ModelError(
-            "This command explains models of one picture, (height, width, channels). Received: the model "
+            "This command needs a model with one picture as its input, (height, width, channels). Received: "
+            "the model "
             f"{model.name!r} with inputs {shapes}. Call vis.visualize_saliency with arrays."
         )
     return shapes[0]

@@ -80,7 +80,7 @@ def foreign_arrays(
         frame, number = where
         file = frame.f_code.co_filename
         raise error(
-            f"{what} {called(function)} is written in {library}. Received: {file}, line {number}: "
+            f"{what} {called(function)} must be written in {library}. Received: {file}, line {number}: "
             f"{linecache.getline(file, number).strip()!r}, {found}"
         ) from failure
 

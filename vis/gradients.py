@@ -105,7 +105,7 @@ def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
         pairs = [(loss, float(weight)) for loss, weight in losses]
     except (TypeError, ValueError):
         raise GradientError(
-            f"Losses are a list of pairs, [(loss, weight), ...]. Received: {losses!r}."
+            f"Losses must be a list of pairs, [(loss, weight), ...]. Received: {losses!r}."
         ) from None
     if not pairs:
         raise GradientError(
@@ -114,7 +114,7 @@ def checked_losses(losses: Any) -> list[tuple[Loss, float]]:
     for loss, weight in pairs:
         if not isinstance(loss, Loss):
             raise GradientError(
-                f"A loss is an object of a subclass of vis.losses.Loss. Received: {loss!r} of type "
+                f"A loss must be an object of a subclass of vis.losses.Loss. Received: {loss!r} of type "
                 f"{type(loss).__name__}."
             )
         if not np.isfinite(weight):

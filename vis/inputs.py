@@ -54,7 +54,7 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
     arrays = _all_checked(flat, known, inputs, several=True)
     if len({len(array) for array in arrays}) > 1:
         sizes = ", ".join(f"{len(array)} of {name!r}" for array, name in zip(arrays, known, strict=True))
-        raise InputError(f"All inputs of a batch have the same number of samples. Received: {sizes}.")
+        raise InputError(f"All inputs of a batch must have the same number of samples. Received: {sizes}.")
     return arrays
 
 
@@ -113,8 +113,8 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
     several = isinstance(seed_input, list | tuple) and all(isinstance(x, np.ndarray) for x in seed_input)
     if isinstance(seed_input, dict) or (several and len(seed_input) > 1):
         raise ModelError(
-            f"The model {model.name!r} is subclassed, so how it takes several inputs is known only when it "
-            "is called. Received: several input arrays. Wrap it: inputs = [keras.Input(...), ...]; "
+            f"The model {model.name!r} is subclassed, so its inputs are only known once it is called. "
+            f"Received: several input arrays. Wrap it: inputs = [keras.Input(...), ...]; "
             "keras.Model(inputs, model(inputs))."
         )
     value = np.asarray(seed_input)
@@ -277,7 +277,7 @@ def _checked(
         )
     if cast.dtype.kind in "iu" and not np.array_equal(cast, given):
         raise InputError(
-            f"The input {name!r} takes whole numbers ({dtype}). Received: {array.dtype} with values that are "
-            "not whole, or out of range. Pass token or category numbers."
+            f"The input {name!r} takes integers ({dtype}). Received: {array.dtype} with values that are not "
+            f"integers or out of range. Pass token or category numbers."
         )
     return np.repeat(cast, shape[0], axis=0) if shape[0] and not several else cast

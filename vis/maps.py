@@ -89,8 +89,8 @@ def checked_normalization(normalize: Any) -> Normalization | None:
         return normalize  # type: ignore[return-value]
     near = did_you_mean(normalize, known) if isinstance(normalize, str) else ""
     raise InputError(
-        'normalize is "minmax" (0 to 1), "signed" (-1 to 1, zero stays zero) or None (the values as they '
-        f"are). Received: {normalize!r}.{near}"
+        'normalize must be "minmax" (0 to 1), "signed" (-1 to 1, zero stays zero) or None (unscaled '
+        f"values). Received: {normalize!r}.{near}"
     )
 
 
@@ -111,7 +111,7 @@ def normalize(
     Raises:
         InputError: if a value is not a finite number.
     """
-    values = checks.real(array, "What is normalized").astype(np.float64)
+    values = checks.real(array, "A map").astype(np.float64)
     if not values.size:
         return np.asarray(values, np.float32)
     low, high = values.min(), values.max()
@@ -144,7 +144,7 @@ def scaled(array: npt.ArrayLike, normalization: Normalization | None) -> npt.NDA
     """
     if normalization == "minmax":
         return normalize(array)
-    values = checks.real(array, "What is normalized").astype(np.float64)
+    values = checks.real(array, "A map").astype(np.float64)
     if normalization == "signed":
         largest = np.abs(values).max(initial=0.0)
         if not np.isfinite(largest):
@@ -211,7 +211,7 @@ def checked_range(input_range: Any) -> tuple[float, float]:
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(
-            "input_range is a pair (low, high) of finite numbers, low < high. "
+            "input_range must be a pair (low, high) of finite numbers, low < high. "
             f"Received: {input_range!r}. Pass (0, 255), (0, 1) or (-1, 1)."
         )
     return low, high
@@ -240,11 +240,13 @@ def deprocess_input(
     low, high = checked_range(input_range)
     values = checks.real(input_array, "A picture").astype(np.float64)
     if not values.size:
-        raise InputError(f"A picture has at least one value. Received: an array of shape {values.shape}.")
+        raise InputError(
+            f"A picture must have at least one value. Received: an array of shape {values.shape}."
+        )
     bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
         raise InputError(
-            f"A picture has finite values only. Received: {bad} of {values.size} values NaN or infinite. "
+            f"A picture must have finite values. Received: {bad} of {values.size} values NaN or infinite. "
             "Replace or remove them."
         )
     # Rounding can make the mean of equal values differ from them: that difference is not a deviation.

@@ -70,7 +70,7 @@ class Optimizer(TypedRepr):
         symbols = keras.tree.flatten(self.source.symbols)
         if len(symbols) != 1 or symbols[0] is None:
             raise InputError(
-                "The optimizer changes the input of a model with one symbolic input. Received: "
+                "The optimizer needs a model with one symbolic input. Received: "
                 f"{len(symbols)} inputs. Wrap a subclassed model: keras.Model(x, model(x)), x a keras.Input."
             )
         self.input = symbols[0]
@@ -276,8 +276,9 @@ class Optimizer(TypedRepr):
         if held.any():
             which = "" if run.single else f" of the samples {np.flatnonzero(held).tolist()}"
             warn(
-                f"The filters{which} come on by themselves, and the other losses turn them off again, so the "
-                "picture shows nothing of them. Lower tv_weight and lp_norm_weight, or the weights of the "
+                f"The filters{which} become active on their own, but the other losses turn them off again, "
+                f"so the picture does not show them. Lower tv_weight and lp_norm_weight, or the weights of "
+                f"the "
                 "other losses.",
                 EmptyMapWarning,
             )
@@ -386,7 +387,7 @@ class Optimizer(TypedRepr):
         rule: backend.Rule | None = None,
     ) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
         if not isinstance(optimizer, keras.optimizers.Optimizer | None):
-            raise InputError(f"optimizer is a Keras optimizer or None. Received: {optimizer!r}.")
+            raise InputError(f"optimizer must be a Keras optimizer or None. Received: {optimizer!r}.")
         cls, config = _default(run.made_of) if optimizer is None else _settings(optimizer)
 
         def compile_(
@@ -520,17 +521,17 @@ def _count(name: str, value: Any) -> int:
     except TypeError:
         number = -1
     if number < 1:
-        raise InputError(f"{name} is a number of at least 1. Received: {value!r}.")
+        raise InputError(f"{name} must be an integer >= 1. Received: {value!r}.")
     return number
 
 
 def _around(x: npt.NDArray[Any], changes: list[Any]) -> npt.NDArray[Any]:
     for change in changes:
-        changed = checks.real(change(x), "What an input modifier returns")
+        changed = checks.real(change(x), "The result of an input modifier")
         if changed.shape != x.shape:
             raise InputError(
-                "An input modifier returns an input of the shape that it was given. Received from "
-                f"{change!r}: shape {changed.shape} for {x.shape}."
+                "An input modifier must return an array of the shape of its argument. Received from "
+                f"{change!r}: shape {changed.shape} instead of {x.shape}."
             )
         x = changed
     return x

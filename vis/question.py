@@ -60,7 +60,7 @@ class Question:
         size: tuple[int, int] | None = None,
     ) -> None:
         if preprocess is not None and input_range is not None:
-            raise InputError("Give an input range or a preprocessing. Received: both.")
+            raise InputError("Give an input range or a preprocessing, not both. Received: both.")
         self._range_is_known = input_range is not None
         if input_range is not None:
             input_range = maps.checked_range(input_range)

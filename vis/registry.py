@@ -46,7 +46,7 @@ class Registry(Generic[T]):
         """
         if not names or not all(isinstance(name, str) and name for name in names):
             raise ModifierError(
-                f"{self._article.capitalize()} {self.kind} is registered under one or more names. "
+                f"{self._article.capitalize()} {self.kind} must be registered under one or more names. "
                 f'Received: {names!r}. Write @register("my_name").'
             )
 

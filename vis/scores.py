@@ -210,7 +210,8 @@ class Score:
 
     def _no_score(self, received: str) -> GradientError:
         return GradientError(
-            "An operator returns the score of each sample, (batch,), a tensor of keras.ops. Received from "
+            "An operator must return the score of each sample, (batch,), as a tensor of keras.ops. Received "
+            "from "
             f"{called(self.operator)}: {received}. Sum over the other axes."
         )
 

@@ -106,7 +106,8 @@ class Source:
         if isinstance(thing, models.POINTS):
             return thing
         raise LayerError(
-            f"{argument} is a layer or a symbolic tensor, such as model.get_layer('conv1') or its output. "
+            f"{argument} must be a layer or a symbolic tensor, such as model.get_layer('conv1') or its "
+            f"output. "
             f"Received: {named!r} of type {type(named).__name__}. To name a layer by name, path or index, "
             "pass the model in place of its symbolic input."
         )

@@ -82,9 +82,9 @@ def cached(
             trace = _traces.put(about, make(), key)
     if draws := trace.compiled.draws:
         warn(
-            f"The model {trace.name!r} draws random numbers before the output that is explained: "
-            f"{', '.join(draws[:5])}{', ...' if len(draws) > 5 else ''}. The explanation is of one draw, the "
-            "same at each call and for each sample, and samples run one at a time. Explain a layer before "
+            f"The model {trace.name!r} draws random numbers before the explained output: "
+            f"{', '.join(draws[:5])}{', ...' if len(draws) > 5 else ''}. The map explains one fixed draw, "
+            f"the same for every call and sample, and samples run one at a time. Explain a layer before "
             "these, such as the mean that a sampling layer takes, or build the model without them.",
             RandomWarning,
         )

@@ -391,7 +391,7 @@ def test_the_output_layer_acts(model: keras.Model, name: str) -> None:
     """Whether named by its index, its name or itself, or by the earlier name of the argument."""
     explain = EXPLAINERS[name]
     if name.startswith("smooth "):
-        with pytest.raises(InputError, match="keeps its own settings"):
+        with pytest.raises(InputError, match="uses the settings of that explainer"):
             explain(model, output_layer=-2)
         return
     shorter = keras.Model(model.inputs, model.get_layer("dense").output)
@@ -503,7 +503,7 @@ def test_wrong_models(name: str) -> None:
 def test_wrong_settings(model: keras.Model, name: str) -> None:
     explain = EXPLAINERS[name]
     for wrong in (0, -3, 2.5, "all", True):
-        with pytest.raises(InputError, match=r"batch_size is a whole number of at least 1\. Received: "):
+        with pytest.raises(InputError, match=r"batch_size must be an integer >= 1\. Received: "):
             explain(model, batch_size=wrong)
     if name.startswith("smooth "):
         return
@@ -511,5 +511,5 @@ def test_wrong_settings(model: keras.Model, name: str) -> None:
         explain(model, output_layer="dens")
     with pytest.raises(LayerError, match=r"Layer index 9 is out of range"):
         explain(model, output_layer_index=9)
-    with pytest.raises(InputError, match="output_layer and output_layer_index are two names of one argument"):
+    with pytest.raises(InputError, match="output_layer and output_layer_index name the same argument"):
         explain(model, output_layer=-1, output_layer_index=-1)

@@ -394,7 +394,7 @@ def test_targets_of_several_outputs(structure: str) -> None:
                 np.testing.assert_allclose(explainer.explain(TABLE, targets), wanted, rtol=1e-6)
     explainer = GradientExplainer(model, operator=lambda model, x, targets: model(x)[0][:, 0])
     with pytest.raises(
-        InputError, match=r"Targets in a dict.*output_layer; an operator of your own takes one"
+        InputError, match=r"The keys of a dict of targets.*output_layer; a custom operator takes one"
     ):
         explainer.explain(TABLE, of_both[0])
 
@@ -474,7 +474,7 @@ def test_an_empty_data_set(model: keras.Model, empty: Any) -> None:
 def test_targets_that_come_twice(model: keras.Model) -> None:
     pairs = DATA.from_tensor_slices((X, Y)).batch(4)
     for targets in (Y, 0):
-        with pytest.raises(InputError, match=r"The targets come twice"):
+        with pytest.raises(InputError, match=r"Targets are given twice"):
             GradientExplainer(model).explain(pairs, targets)
 
 
@@ -556,5 +556,5 @@ def test_tokens_are_whole_numbers() -> None:
     explainer = GradientExplainer(model)
     found = explainer.explain([np.full((2, 4), 3.0), TABLE[:2]], 0)
     assert not found[0].any() and found[0].shape == (2, 4) and found[1].any()
-    with pytest.raises(InputError, match=r"takes whole numbers \(int32\)"):
+    with pytest.raises(InputError, match=r"takes integers \(int32\)"):
         explainer.explain([np.full((2, 4), 3.5), TABLE[:2]], 0)

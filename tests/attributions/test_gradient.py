@@ -289,7 +289,9 @@ def test_wrong_calls() -> None:
         Saliency(model, backprop_modifier="guidd")
     with pytest.raises(ModifierError):
         GuidedBackprop(keras.Sequential([layers.Input((2,)), layers.Dense(1)])).explain(np.ones((1, 2)), 0)
-    with pytest.raises(InputError, match=r"reducer is one of max, mean, min, sum, or None\. Received: 'avg'"):
+    with pytest.raises(
+        InputError, match=r"reducer must be one of max, mean, min, sum, or None\. Received: 'avg'"
+    ):
         Saliency(model, reducer="avg")
     tokens = keras.Sequential([layers.Input((4,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten()])
     with pytest.raises(InputError, match=r"no gradient with respect to an integer"):

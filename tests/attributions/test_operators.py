@@ -91,7 +91,7 @@ def test_targets_of_every_task_are_finite(segmenter: Any, detector: Any, task: s
     explainer.explain(x, targets)
     for wrong in (np.nan, np.inf):
         targets.flat[3] = wrong
-        with pytest.raises(InputError, match=f"The targets are finite. Received: 1 of {targets.size}"):
+        with pytest.raises(InputError, match=f"Targets must be finite. Received: 1 of {targets.size}"):
             explainer.explain(x, targets)
 
 
@@ -408,7 +408,9 @@ def test_wrong_operators(network: keras.Model) -> None:
         (lambda m, x, y: ops.sum(m(x)), r"\(\)"),
         (lambda m, x, y: 1.0, "1.0 of type float"),
     ):
-        with pytest.raises(GradientError, match=rf"An operator returns the score of each sample.*{shape}"):
+        with pytest.raises(
+            GradientError, match=rf"An operator must return the score of each sample.*{shape}"
+        ):
             Saliency(network, operator=wrong).explain(random(2, 4), 0)
     with pytest.raises(GradientError, match=r"No path leads"):
         Saliency(network, operator=lambda m, x, y: ops.sum(y, axis=-1)).explain(random(2, 4), 0)

@@ -77,7 +77,7 @@ def test_wrong_calls() -> None:
     model = build()
     with pytest.raises(FilterError, match="Target 4 is out of range"):
         compute_saliency_maps(X, [0, 1, 4], model)
-    with pytest.raises(InputError, match="a target for each sample"):
+    with pytest.raises(InputError, match="Each sample needs a target"):
         compute_saliency_maps(X, [0, 1], model)
     with pytest.raises(InputError, match="must have shape"):
         compute_saliency_maps(X[0], 0, model)

@@ -253,17 +253,19 @@ def test_a_baseline_under_noise(network: keras.Model) -> None:
 
 
 def test_wrong_calls(network: keras.Model) -> None:
-    with pytest.raises(InputError, match=r"nb_samples is a whole number of at least 2\. Received: 1"):
+    with pytest.raises(InputError, match=r"nb_samples must be an integer >= 2\. Received: 1"):
         VarGrad(network, nb_samples=1)
     for kind, wrong in ((SmoothGrad, 0), (SquareGrad, 1.5), (SmoothGrad, True)):
-        with pytest.raises(InputError, match="nb_samples is a whole number of at least 1"):
+        with pytest.raises(InputError, match="nb_samples must be an integer >= 1"):
             kind(network, nb_samples=wrong)
     for wrong in (-0.1, float("nan"), float("inf"), "0.2", None, True):
-        with pytest.raises(InputError, match="noise is a standard deviation of at least 0"):
+        with pytest.raises(InputError, match="noise must be a standard deviation >= 0"):
             SmoothGrad(network, noise=wrong)
-    with pytest.raises(InputError, match=r"noise_scale is one of range, absolute\. Received: 'relative'"):
+    with pytest.raises(
+        InputError, match=r"noise_scale must be one of range, absolute\. Received: 'relative'"
+    ):
         SmoothGrad(network, noise_scale="relative")
-    with pytest.raises(InputError, match="seed is a whole number of at least 0"):
+    with pytest.raises(InputError, match="seed must be an integer >= 0"):
         SmoothGrad(network, seed=-1)
     brought: list[dict[str, Any]] = [
         {"output_layer": -1},
@@ -272,7 +274,7 @@ def test_wrong_calls(network: keras.Model) -> None:
         {"output_layer_index": -1},
     ]
     for given in brought:
-        with pytest.raises(InputError, match="keeps its own settings"):
+        with pytest.raises(InputError, match="uses the settings of that explainer"):
             SmoothGrad(Saliency(network), **given)
     with pytest.raises(NotImplementedError):
         Smoothed(network).explain(random(1, 6, 5, 2), 0)

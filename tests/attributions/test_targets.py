@@ -150,7 +150,7 @@ def test_predicted() -> None:
         (4, (4,), r"Target 4 is out of range: there are 4 outputs, so valid indices are -4 to 3"),
         (-5, (4,), r"Target -5 is out of range"),
         ([0, 1, 7], (4,), r"Target 7 is out of range.*labels are 0 to 3.*sample 2"),
-        ([0, -1, 2], (4,), r"Target -1 is out of range.*labels are 0 to 3.*sample 1.*leave it out"),
+        ([0, -1, 2], (4,), r"Target -1 is out of range.*labels are 0 to 3.*sample 1.*leave the sample out"),
         ([[0.0], [255.0], [2.0]], (4,), r"Target 255 is out of range.*sample 1"),
         ([[[0, 1]], [[0, -1]], [[0, 1]]], (1, 2, 4), r"Target -1 .*sample 1 of a batch, at \(0, 1\)"),
         ([[[0, 1]], [[0, 255]], [[0, 1]]], (1, 2, 4), r"Target 255 .*sample 1 of a batch, at \(0, 1\)"),
@@ -274,7 +274,7 @@ def test_wrong_targets_of_an_explainer(classifier: keras.Model) -> None:
     x = random(5, 4)
     with pytest.raises(FilterError, match="Target 3 is out of range"):
         explainer.explain(x, 3)
-    with pytest.raises(InputError, match=r"a target for each sample\. Received: 5 samples, 4 targets"):
+    with pytest.raises(InputError, match=r"Each sample needs a target\. Received: 5 samples, 4 targets"):
         explainer.explain(x, [0, 1, 2, 0])
     with pytest.raises(InputError, match=r"The targets of"):
         explainer.explain(x, np.zeros((5, 2)))

@@ -79,7 +79,7 @@ def test_a_sample_gets_the_same_draw_whatever_its_neighbours(name: str, batch: i
         pytest.skip("with a fixed seed and a fixed shape it is a constant of the model")
     model = sampling_model(DRAWS[name], batch)
     explainer = Saliency(model, reducer=None)
-    with pytest.warns(RandomWarning, match=r"'vae' draws random numbers .*sampling.* one draw"):
+    with pytest.warns(RandomWarning, match=r"'vae' draws random numbers .*sampling.* one fixed draw"):
         maps = explainer.explain(X, 1)
     assert maps.any(axis=1).all()
     with warnings.catch_warnings():

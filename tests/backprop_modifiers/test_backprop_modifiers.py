@@ -181,7 +181,7 @@ def test_a_rule_in_another_library_names_the_line(rule: Any, words: str) -> None
         with pytest.raises(ModifierError) as raised:
             call()
         text = str(raised.value)
-        assert f"The rule {rule.__name__!r} is written in keras.ops." in text
+        assert f"The rule {rule.__name__!r} must be written in keras.ops." in text
         assert f"{__file__}, line {line}: " in text
         assert re.search(re.escape(words).replace(r"\.\*", ".*"), text), text
 

@@ -62,9 +62,9 @@ def test_explain(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
     assert run(capfd, *command)[0] == 0, "again: nothing is left to do"
     code, _, err = run(capfd, *command, "--method", "gradcam")
     assert code == 2
-    assert "with another configuration: method is 'Saliency' there, 'GradCAM' here. Choose" in err
+    assert "with other settings: method is 'Saliency' there, 'GradCAM' here. Choose" in err
     code, _, err = run(capfd, *command, "--grad-modifier", "relu")
-    assert code == 2 and "configuration: --grad-modifier is 'absolute' there, 'relu' here. Choose" in err
+    assert code == 2 and "settings: --grad-modifier is 'absolute' there, 'relu' here. Choose" in err
     code, _, err = run(capfd, *command, "--method", "gradcm")
     assert code == 2 and "Did you mean 'gradcam'" in err
     (pictures / "0a.png").write_bytes((pictures / "0.png").read_bytes())
@@ -168,7 +168,7 @@ def test_what_cannot_be_added_leaves_the_listing(
     assert run(capfd, *command)[0] == 0
     photos(pictures, "a.png")
     code, _, err = run(capfd, *command, "--add", "--method", "gradcam")
-    assert code == 2 and "another configuration" in err
+    assert code == 2 and "other settings" in err
     assert (tmp_path / "maps.zarr.txt").read_text() == "b.png\n"
 
 
@@ -255,11 +255,17 @@ def test_the_options_of_explainers(
         ),
         (["--option", "reducr=mean"], "--option reducr is unknown. Did you mean 'reducer'?"),
         (["--option", "output_layer=3"], "--option output_layer is not an option. Use --layer."),
-        (["--option", "reducer=median"], "reducer is one of max, mean, min, sum"),
-        (["--option", "fold_layers=perhaps"], "--option fold_layers is true or false. Received: 'perhaps'."),
-        (["--method", "smoothgrad", "--option", "seed=a"], "--option seed is a whole number. Received: 'a'."),
+        (["--option", "reducer=median"], "reducer must be one of max, mean, min, sum"),
+        (
+            ["--option", "fold_layers=perhaps"],
+            "--option fold_layers must be true or false. Received: 'perhaps'.",
+        ),
+        (
+            ["--method", "smoothgrad", "--option", "seed=a"],
+            "--option seed must be an integer. Received: 'a'.",
+        ),
         (["--method", "smoothgrad", "--samples", 2, "--option", "nb_samples=3"], "--samples is given twice"),
-        (["--method", "vargrad", "--samples", 1], "--samples is a whole number of at least 2"),
+        (["--method", "vargrad", "--samples", 1], "--samples must be an integer >= 2"),
         (["--method", "occlusion", "--patch-size", "4x"], "'4x' is not a size: give 16, or 16x24"),
         (["--method", "occlusion", "--baseline", 1], "--baseline is an option of integrated-gradients"),
         (["--method", "deconvnet", "--backprop-modifier", "guided"], "not of deconvnet"),

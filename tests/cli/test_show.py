@@ -46,7 +46,7 @@ def test_several_sheets(capfd: pytest.CaptureFixture[str], maps: Path, tmp_path:
 def test_what_is_wrong(capfd: pytest.CaptureFixture[str], maps: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("one\n")
     for arguments, words in [
-        ([tmp_path / "pictures"], "holds no explanations"),
+        ([tmp_path / "pictures"], "does not contain maps"),
         ([maps, "--first", 6], "has 6 maps"),
         ([maps, "--images", tmp_path / "none"], "does not exist"),
         ([maps, "--labels", tmp_path / "none"], "does not exist"),
@@ -55,7 +55,7 @@ def test_what_is_wrong(capfd: pytest.CaptureFixture[str], maps: Path, tmp_path: 
             "for the classes 0 to 0 (1 in all)",
         ),
         ([maps, "--cmap", "infrno"], "Did you mean 'inferno'"),
-        ([maps, "--clip-percentile", 100], "--clip-percentile is a percentage"),
+        ([maps, "--clip-percentile", 100], "--clip-percentile must be a percentage"),
         ([maps, "--columns", 0], "0 is not in the range"),
     ]:
         code, out, err = run(capfd, "show", *arguments, "-o", tmp_path / "no.png")

@@ -217,7 +217,7 @@ def test_weights_that_are_not_in_the_file(tmp_path: Path, suffix: str, kind: str
         with zipfile.ZipFile(path, "w") as archive:
             for part in (tmp_path / "parts").iterdir():
                 archive.write(part, part.name)
-    words = "would expand" if kind == "large" else "has weights that lie elsewhere, '/more'"
+    words = "would expand" if kind == "large" else "refers to weights outside the file, '/more'"
     with pytest.raises(ModelError, match=words):
         files.load_model(path)
 

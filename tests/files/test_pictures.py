@@ -83,7 +83,7 @@ def test_a_side_that_is_free_follows_the_other(
 
 
 def test_an_unknown_fit(picture: Path) -> None:
-    with pytest.raises(InputError, match=r"fit is one of crop, pad, stretch\. Did you mean 'crop'"):
+    with pytest.raises(InputError, match=r"fit must be one of crop, pad, stretch\. Did you mean 'crop'"):
         files.load_image(picture, (4, 4, 3), "croup")
 
 

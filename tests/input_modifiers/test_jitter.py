@@ -128,7 +128,7 @@ def test_the_configured_data_format() -> None:
 
 @pytest.mark.parametrize("jitter", [-1, [0.1, -0.1], float("nan"), float("inf"), "much", [], [[1, 2]], None])
 def test_an_invalid_jitter(jitter: Any) -> None:
-    with pytest.raises(InputError, match="jitter is a number of at least 0, or one per image axis"):
+    with pytest.raises(InputError, match="jitter must be a number >= 0, or one per image axis"):
         Jitter(jitter)
 
 

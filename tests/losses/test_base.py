@@ -181,6 +181,6 @@ def test_a_loss_in_another_library_names_the_line(model: keras.Model, function: 
     pattern = re.escape(f"{__file__}, line {function.__code__.co_firstlineno}: ") + ".*"
     pattern += re.escape(advice).replace(r"\.\*", ".*")
     with pytest.raises(
-        GradientError, match=f"The loss 'Written.build_loss' is written in keras.ops.*{pattern}"
+        GradientError, match=f"The loss 'Written.build_loss' must be written in keras.ops.*{pattern}"
     ):
         input_gradient(Source(model), [(Written(model.layers[0], function), 1)], [X])

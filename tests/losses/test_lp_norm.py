@@ -185,12 +185,12 @@ def test_its_name_is_that_of_keras_vis() -> None:
 
 @pytest.mark.parametrize("p", [0.5, 0, -6, -math.inf, math.nan, "6", None, True])
 def test_an_invalid_power(p: Any) -> None:
-    with pytest.raises(InputError, match=r"p is a number from 1 to infinity. Received:"):
+    with pytest.raises(InputError, match=r"p must be a number from 1 to infinity. Received:"):
         LPNorm(identity((2,)).input, p)
 
 
 def test_no_symbolic_image() -> None:
-    with pytest.raises(InputError, match=r"LPNorm is written over one symbolic image"):
+    with pytest.raises(InputError, match=r"LPNorm needs one symbolic image"):
         LPNorm(np.zeros((1, 2)))
     with pytest.raises(InputError, match=r"at least 2 axes"):
         LPNorm(keras.Input(()))

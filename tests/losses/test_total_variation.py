@@ -258,13 +258,13 @@ def test_its_name_is_that_of_keras_vis() -> None:
 
 @pytest.mark.parametrize("beta", [0, -1.0, math.nan, math.inf, "2", None, True, [2]])
 def test_an_invalid_beta(beta: Any) -> None:
-    with pytest.raises(InputError, match=r"beta is a finite number above 0. Received:"):
+    with pytest.raises(InputError, match=r"beta must be a finite positive number. Received:"):
         TotalVariation(identity((3, 4, 2)).input, beta)
 
 
 @pytest.mark.parametrize("img_input", [np.zeros((1, 3, 4, 2)), None, "input", [1]])
 def test_no_symbolic_image(img_input: Any) -> None:
-    with pytest.raises(InputError, match=r"written over one symbolic image, such as model\.input"):
+    with pytest.raises(InputError, match=r"needs one symbolic image, such as model\.input"):
         TotalVariation(img_input)
 
 

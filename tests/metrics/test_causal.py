@@ -130,12 +130,12 @@ def test_blurring() -> None:
         ({"maps": WEIGHTS}, "1 samples, 4 maps"),
         ({"maps": np.ones((1, 3))}, r"maps of shape \(1, 3\) for inputs of shape \(1, 4\)"),
         ({"maps": np.ones((2, 4))}, "1 samples, 2 maps"),
-        ({"maps": WEIGHTS[None] * np.nan}, "A map is finite"),
-        ({"baseline": np.nan}, "The baseline is a finite number"),
+        ({"maps": WEIGHTS[None] * np.nan}, "A map must be finite"),
+        ({"baseline": np.nan}, "The baseline must be a finite number"),
         ({"baseline": np.zeros(3)}, r"shape \(3,\)"),
-        ({"baseline": "black"}, "The baseline is a finite number"),
-        ({"steps": 0}, "steps is a whole number of at least 1"),
-        ({"batch_size": 1.5}, "batch_size is a whole number"),
+        ({"baseline": "black"}, "The baseline must be a finite number"),
+        ({"steps": 0}, "steps must be an integer >= 1"),
+        ({"batch_size": 1.5}, "batch_size must be an integer"),
         ({"inputs": np.full((1, 4), np.nan)}, "NaN"),
         ({"targets": 5}, "Target 5 is out of range"),
     ],
@@ -146,7 +146,7 @@ def test_what_is_refused(linear: keras.Model, change: dict[str, Any], words: str
         deletion(**call)
     with pytest.raises((InputError, FilterError), match=words):
         insertion(**call)
-    with pytest.raises(InputError, match="Images have the axes samples, height"):
+    with pytest.raises(InputError, match="Images must have the axes samples, height"):
         blurred(ONES)
 
 
@@ -164,7 +164,7 @@ def test_data_sets_are_those_of_arrays() -> None:
         np.testing.assert_allclose(measure(model, {"image": x}, maps, labels).scores, wanted, rtol=1e-5)
         with pytest.raises(InputError, match="5 samples, 4 maps"):
             measure(model, data, maps[:4])
-    with pytest.raises(InputError, match="baseline is a finite number"):
+    with pytest.raises(InputError, match="baseline must be a finite number"):
         deletion(model, x, maps, labels, baseline=None)
 
 
@@ -204,5 +204,5 @@ def test_curves_are_drawn_as_medians() -> None:
     assert alone.get_suptitle() == "a title" and alone._repr_png_().startswith(b"\x89PNG")
     assert CURVE.plot(ax=axes) is axes
     for wrong in ({}, {"a": CURVE, "b": Curve(CURVE.fractions, CURVE.scores, "inserted")}):
-        with pytest.raises(InputError, match="only if they change the same way"):
+        with pytest.raises(InputError, match="the same kind of change"):
             plot_curves(wrong)

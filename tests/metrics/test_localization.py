@@ -58,14 +58,14 @@ def test_values_at_the_ends_of_their_range() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: pointing_game(MAP, LEFT[0]), "Each map has a mask of the same shape"),
+        (lambda: pointing_game(MAP, LEFT[0]), "Each map needs a mask of the same shape"),
         (
             lambda: pointing_game(MAP[None], LEFT[None, :1]),
             r"maps of shape \(1, 2, 2\), masks of shape \(1, 1, 2\)",
         ),
-        (lambda: pointing_game(MAP[None] * np.nan, LEFT[None]), "4 of 4 values that are NaN"),
-        (lambda: pointing_game(MAP[None], LEFT[None], -1), "tolerance is a distance"),
-        (lambda: pointing_game(MAP[None], LEFT[None], float("nan")), "tolerance is a distance"),
+        (lambda: pointing_game(MAP[None] * np.nan, LEFT[None]), "4 of 4 values are NaN"),
+        (lambda: pointing_game(MAP[None], LEFT[None], -1), "tolerance must be a distance"),
+        (lambda: pointing_game(MAP[None], LEFT[None], float("nan")), "tolerance must be a distance"),
         (lambda: energy_in_mask(-MAP[None], LEFT[None]), r"Received: -5\. Pass numpy.abs"),
     ],
 )

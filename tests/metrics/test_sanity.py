@@ -172,7 +172,7 @@ class Subclassed(keras.Model):
 
 
 def test_what_is_refused(network: keras.Model) -> None:
-    with pytest.raises(InputError, match="order is one of cascading, independent"):
+    with pytest.raises(InputError, match="order must be one of cascading, independent"):
         sanity_check(Saliency, network, IMAGES, order="random")
     with pytest.raises(ModelError, match="is a modified model"):
         sanity_check(Saliency, guided(network), IMAGES)

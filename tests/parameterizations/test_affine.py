@@ -231,20 +231,20 @@ def test_the_ends_of_the_limits_are_allowed() -> None:
 @pytest.mark.parametrize("value", [-0.1, 181, math.nan, math.inf, "1", None, True, [0.1]])
 @pytest.mark.parametrize("name", ["jitter", "rotation", "scale"])
 def test_an_invalid_limit(name: str, value: Any) -> None:
-    with pytest.raises(InputError, match=rf"{name} is a number from 0 to .*Received: "):
+    with pytest.raises(InputError, match=rf"{name} must be a number from 0 to .*Received: "):
         RandomAffine(**{name: value})
 
 
 def test_a_limit_just_outside() -> None:
-    with pytest.raises(InputError, match=r"jitter is a number from 0 to 1\. Received: 1\.01"):
+    with pytest.raises(InputError, match=r"jitter must be a number from 0 to 1\. Received: 1\.01"):
         RandomAffine(jitter=1.01)
-    with pytest.raises(InputError, match=r"rotation is a number from 0 to 180\. Received: 180\.5"):
+    with pytest.raises(InputError, match=r"rotation must be a number from 0 to 180\. Received: 180\.5"):
         RandomAffine(rotation=180.5)
-    with pytest.raises(InputError, match=r"scale is a number from 0 to below 1\. Received: 1\.0"):
+    with pytest.raises(InputError, match=r"scale must be a number from 0 to below 1\. Received: 1\.0"):
         RandomAffine(scale=1.0)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (1, 4, 3), (1, 2, 3, 4, 1)])
 def test_an_image_that_has_not_two_axes(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"images of two axes.*Received: .*transformation=None"):
+    with pytest.raises(InputError, match=r"images with two axes.*Received: .*transformation=None"):
         seen(np.zeros(shape), np.eye(2, 3))

@@ -105,11 +105,11 @@ def test_what_is_no_map_is_refused(array: np.ndarray, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"clip_percentile": 100}, "clip_percentile is a percentage"),
-        ({"clip_percentile": -1}, "clip_percentile is a percentage"),
-        ({"clip_percentile": "1"}, "clip_percentile is a percentage"),
+        ({"clip_percentile": 100}, "clip_percentile must be a percentage"),
+        ({"clip_percentile": -1}, "clip_percentile must be a percentage"),
+        ({"clip_percentile": "1"}, "clip_percentile must be a percentage"),
         ({"cmap": "virdis"}, "no colormap 'virdis'. Did you mean 'viridis'"),
-        ({"cmap": 3}, "cmap is a Matplotlib colormap"),
+        ({"cmap": 3}, "cmap must be a Matplotlib colormap"),
         ({"absolute": True, "signed": True}, "Magnitudes have no sign"),
     ],
 )

@@ -116,5 +116,5 @@ def test_what_is_refused(names: Any, values: Any, message: str) -> None:
 
 @pytest.mark.parametrize("top", [0, 1.5, True, "all"])
 def test_options_that_are_refused(top: Any) -> None:
-    with pytest.raises(InputError, match="top must be how many features are drawn"):
+    with pytest.raises(InputError, match="top must be the number of features to draw"):
         plot_features(NAMES, VALUES, top=top)

@@ -88,5 +88,5 @@ def test_wrong_calls() -> None:
     with pytest.raises(InputError, match="with 3 channels"):
         overlay_map(PHOTO, PHOTO)
     for alpha in (-0.1, 1.1, "1", True):
-        with pytest.raises(InputError, match="alpha is an opacity"):
+        with pytest.raises(InputError, match="alpha must be an opacity"):
             overlay_map(PHOTO, np.ones((6, 5)), alpha=alpha)

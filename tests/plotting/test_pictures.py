@@ -314,7 +314,7 @@ def test_overlays_alone_with_a_title_each(columns: int) -> None:
         (IMAGES, MAPS, {"size": 3}, r"size must be \(width, height\) in inches.*Received: 3"),
         (IMAGES, MAPS, {"size": (0, 3)}, "size must be"),
         (IMAGES, MAPS, {"ax": "a"}, "ax must be Matplotlib axes.*str"),
-        (IMAGES, MAPS, {"alpha": 2, "overlay": True}, "alpha is an opacity"),
+        (IMAGES, MAPS, {"alpha": 2, "overlay": True}, "alpha must be an opacity"),
         (IMAGES, "maps.npy", {}, "array of real numbers"),
     ],
 )

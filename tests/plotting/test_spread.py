@@ -52,5 +52,5 @@ def test_axes_of_the_user() -> None:
 
 @pytest.mark.parametrize("panels", [{}, {"a": {}}, {"a": {"b": np.ones((3, 2))}}, {"a": {"b": np.ones(2)}}])
 def test_what_is_refused(panels: dict[str, dict[str, np.ndarray]]) -> None:
-    with pytest.raises(InputError, match=r"A line has values \(ticks, N\), here \(2, N\)"):
+    with pytest.raises(InputError, match=r"A line needs values \(ticks, N\), here \(2, N\)"):
         plot_spread(["x", "y"], panels)

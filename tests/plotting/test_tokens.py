@@ -252,7 +252,7 @@ def test_what_is_refused(words: Any, values: Any, message: str) -> None:
     ("option", "message"),
     [
         ({"reducer": "median"}, "reducer must be one of max, mean, min, sum"),
-        ({"width": 0}, "width must be that of the figure in inches"),
+        ({"width": 0}, "width must be the width of the figure in inches"),
         ({"cmap": "redss"}, "no colormap 'redss'"),
         ({"clip_percentile": 100}, "clip_percentile"),
     ],

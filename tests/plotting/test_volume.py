@@ -153,8 +153,8 @@ def test_an_animation_has_the_frames_in_their_order(tmp_path: Path) -> None:
         ({"values": MAP * np.nan}, "finite"),
         ({"volume": VOLUME * np.inf}, "finite"),
         ({"volume": "scan.nii"}, "real numbers"),
-        ({"axis": 3}, "axis must be one of those of a volume"),
-        ({"axis": True}, "axis must be one of those of a volume"),
+        ({"axis": 3}, "axis must be an axis of the volume"),
+        ({"axis": True}, "axis must be an axis of the volume"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, call: dict[str, Any], message: str) -> None:
@@ -169,14 +169,14 @@ def test_what_is_refused(tmp_path: Path, call: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"slices": 0}, "slices must be how many"),
-        ({"slices": True}, "slices must be how many"),
-        ({"slices": "all"}, "slices must be how many"),
-        ({"slices": [0, 6]}, r"slices must be numbers from 0 to 5. Received: \[6\]"),
-        ({"slices": [0.5]}, "slices must be numbers from 0 to 5"),
-        ({"slices": []}, "slices must be numbers from 0 to 5"),
+        ({"slices": 0}, "slices must be a number of slices"),
+        ({"slices": True}, "slices must be a number of slices"),
+        ({"slices": "all"}, "slices must be a number of slices"),
+        ({"slices": [0, 6]}, r"slices must be indices from 0 to 5. Received: \[6\]"),
+        ({"slices": [0.5]}, "slices must be indices from 0 to 5"),
+        ({"slices": []}, "slices must be indices from 0 to 5"),
         ({"choose": "best"}, "choose must be 'evenly' or 'most'"),
-        ({"alpha": 2}, "alpha is an opacity"),
+        ({"alpha": 2}, "alpha must be an opacity"),
         ({"cmap": "infernoo"}, "no colormap"),
     ],
 )

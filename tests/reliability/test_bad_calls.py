@@ -378,12 +378,12 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
             lambda d, index=index: call(net(), -1, index, IMAGE))
     for filters in (1.0, "1", True, np.nan, ["a"], {0.5: 1}, [[0, 1], [2]]):
         row(about, f"filters {filters!r}", FilterError,
-            ("Filter indices of the layer 'end' are integers", f"Received: {filters!r}"),
+            ("Filter indices of the layer 'end' must be integers", f"Received: {filters!r}"),
             lambda d, filters=filters: call(net(), -1, filters, IMAGE))
     row(about, "an image in place of filters", FilterError, ("Received: <float64 (8, 8, 3), 1>.",),
         lambda d: call(net(), -1, np.ones((8, 8, 3)), 1))
     row(about, "no filter", FilterError,
-        ("No filter of the layer 'end' is named", "Received: []", "None for all"),
+        ("No filter of the layer 'end' is chosen", "Received: []", "None for all"),
         lambda d: call(net(), -1, [], IMAGE))
     row(about, "an unknown grad_modifier", ModifierError,
         ("Unknown gradient modifier: 'absolut'", "Did you mean 'absolute'", "Valid names"),
@@ -398,7 +398,7 @@ def rows_of_verb(about: str, call: Callable[..., Any], random_start: bool = Fals
     }
     for what, made in results.items():
         row(about, f"a grad_modifier that returns {what}", ModifierError,
-            ("A gradient modifier returns finite numbers in the shape", "Received from"),
+            ("A gradient modifier must return finite numbers in the shape", "Received from"),
             lambda d, made=made: call(net(), -1, 1, IMAGE, grad_modifier=made))
     row(about, "an unknown backprop_modifier", ModifierError,
         ("Unknown backprop modifier: 'gided'", "Did you mean 'guided'", "Valid names"),
@@ -439,8 +439,8 @@ row("vis.visualize_saliency", "wrt_tensor behind the layer", GradientError,
 row("vis.visualize_saliency", "tokens", InputError,
     ("no gradient with respect to an integer", "int32", "wrt='"),
     lambda d: vis.visualize_saliency(tokens(), -1, 1, np.arange(5)))
-row("vis.visualize_saliency", "tokens that are no whole numbers", InputError,
-    ("takes whole numbers (int32)", "Received: float64", "token or category numbers"),
+row("vis.visualize_saliency", "tokens that are not integers", InputError,
+    ("takes integers (int32)", "Received: float64", "token or category numbers"),
     lambda d: vis.visualize_saliency(tokens(), -1, 1, np.arange(5) / 2))
 row("vis.visualize_saliency", "a token that the embedding lacks", InputError, ("token", "10"),
     lambda d: vis.visualize_saliency(tokens(), -1, 1, np.full(5, 10), wrt_tensor=tokens().layers[1].output))
@@ -475,10 +475,10 @@ row("vis.visualize_saliency", "an unbuilt model and a string", InputError,
 # ---- losses of one's own, and the verbs that take them --------------------------------------------------
 
 PAIRS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
-    "None": (lambda: None, ("Losses are a list of pairs", "Received: None")),
-    "a loss": (good_loss, ("Losses are a list of pairs", "Received:")),
-    "a list of losses": (lambda: [good_loss()], ("Losses are a list of pairs", "Received:")),
-    "a list of strings": (lambda: ["ab"], ("Losses are a list of pairs", "Received:")),
+    "None": (lambda: None, ("Losses must be a list of pairs", "Received: None")),
+    "a loss": (good_loss, ("Losses must be a list of pairs", "Received:")),
+    "a list of losses": (lambda: [good_loss()], ("Losses must be a list of pairs", "Received:")),
+    "a list of strings": (lambda: ["ab"], ("Losses must be a list of pairs", "Received:")),
     "an empty list": (list, ("There is no loss", "Received: an empty list", "Pass [(loss, weight)]")),
     "a word for a loss": (
         lambda: [("end", 1)],
@@ -486,19 +486,19 @@ PAIRS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     ),
     "a weight of NaN": (lambda: [(good_loss(), np.nan)], ("weight of the loss", "must be finite", "nan")),
     "an infinite weight": (lambda: [(good_loss(), np.inf)], ("weight of the loss", "must be finite", "inf")),
-    "a weight of words": (lambda: [(good_loss(), "much")], ("Losses are a list of pairs", "Received:")),
-    "a weight of None": (lambda: [(good_loss(), None)], ("Losses are a list of pairs", "Received:")),
+    "a weight of words": (lambda: [(good_loss(), "much")], ("Losses must be a list of pairs", "Received:")),
+    "a weight of None": (lambda: [(good_loss(), None)], ("Losses must be a list of pairs", "Received:")),
 }
 NONSENSE: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "None": (None, ("build_loss() of the loss 'mine' must return an expression", "Received: None")),
-    "a number": (1.5, ("must return an expression of keras.ops", "Received: 1.5 of type float")),
-    "a string": ("end", ("must return an expression of keras.ops", "Received: 'end' of type str")),
-    "an array": (IMAGE, ("must return an expression of keras.ops", "an array of NumPy of shape")),
-    "a tensor with a value": (lambda: ops.zeros(3), ("must return an expression of keras.ops", "Received:")),
-    "a tuple": (lambda: (net().layers[-1].output,), ("must return an expression of keras.ops", "tuple")),
-    "a layer": (lambda: net().layers[-1], ("must return an expression of keras.ops", "Dense")),
+    "None": (None, ("build_loss() of the loss 'mine' must return a numeric keras.ops", "Received: None")),
+    "a number": (1.5, ("must return a numeric keras.ops", "Received: 1.5 of type float")),
+    "a string": ("end", ("must return a numeric keras.ops", "Received: 'end' of type str")),
+    "an array": (IMAGE, ("must return a numeric keras.ops", "an array of NumPy of shape")),
+    "a tensor with a value": (lambda: ops.zeros(3), ("must return a numeric keras.ops", "Received:")),
+    "a tuple": (lambda: (net().layers[-1].output,), ("must return a numeric keras.ops", "tuple")),
+    "a layer": (lambda: net().layers[-1], ("must return a numeric keras.ops", "Dense")),
     "a tensor of another model": (lambda: other().layers[-1].output, ("mine", "model")),
-    "words": (lambda: ops.cast(net().layers[-1].output, "string"), ("mine", "number")),
+    "words": (lambda: ops.cast(net().layers[-1].output, "string"), ("mine", "numeric")),
 }
 
 
@@ -572,7 +572,7 @@ for what, layer, words in (
     row("vis.visualize_cam_with_losses", f"conv_layer is {what}", LayerError, words,
         lambda d, layer=layer: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, layer))
 row("vis.visualize_cam_with_losses", "a name beside a symbolic input", LayerError,
-    ("conv_layer is a layer or a symbolic tensor", "Received: 'conv'", "pass the model"),
+    ("conv_layer must be a layer or a symbolic tensor", "Received: 'conv'", "pass the model"),
     lambda d: vis.visualize_cam_with_losses(other().inputs, [(good_loss(), -1)], IMAGE, "conv"))
 row("vis.visualize_cam_with_losses", "a layer of another model", LayerError, ("foreign", "model 'net'"),
     lambda d: vis.visualize_cam_with_losses(net(), [(good_loss(), -1)], IMAGE, other().layers[-1]))
@@ -583,7 +583,7 @@ row("vis.visualize_cam", "a layer behind the output", GradientError,
     ("No path leads from the loss", "'conv'", "Choose a layer"),
     lambda d: vis.visualize_cam(behind(), "first", 1, IMAGE, "conv"))
 row("vis.visualize_cam", "no convolution", LayerError,
-    ("has an output with more than one position", "'vector'", "conv_layer"),
+    ("has more than one position", "'vector'", "conv_layer"),
     lambda d: vis.visualize_cam(vector(), -1, 1, np.ones(4)))
 row("vis.visualize_cam", "an unknown conv_layer", LayerError,
     ("has no layer 'convv'", "Did you mean 'conv'"),
@@ -595,11 +595,11 @@ row("vis.visualize_cam", "no input with as many positions", LayerError,
 # ---- activation maximization ---------------------------------------------------------------------------
 
 for value in (0, -1, 1.5, "10", True, None):
-    words = ("max_iter is a number of at least 1", f"Received: {value!r}")
+    words = ("max_iter must be an integer >= 1", f"Received: {value!r}")
     row("vis.visualize_activation", f"max_iter is {value!r}", InputError, words,
         lambda d, value=value: vis.visualize_activation(net(), -1, 1, max_iter=value))
 for limits in ((1, 0), (0, 0), (0, np.inf), (np.nan, 1), None, 255, "ab", (0, 1, 2), ("low", "high")):
-    words = ("input_range is a pair (low, high) of finite numbers", f"Received: {limits!r}", "Pass (0, 255)")
+    words = ("input_range must be a pair (low, high) of finite", f"Received: {limits!r}", "Pass (0, 255)")
     row("vis.visualize_activation", f"input_range is {limits!r}", InputError, words,
         lambda d, limits=limits: vis.visualize_activation(net(), -1, 1, input_range=limits, max_iter=1))
 row("vis.visualize_activation", "an unknown parameterization", ModifierError,
@@ -610,14 +610,14 @@ row("vis.visualize_activation", "a parameterization that is none", ModifierError
     lambda d: vis.visualize_activation(net(), -1, 1, parameterization=3))
 for given in ("adam", 0.1, keras.optimizers.Adam):
     row("vis.visualize_activation", f"optimizer is {given!r}", InputError,
-        ("optimizer is a Keras optimizer or None", "Received:"),
+        ("optimizer must be a Keras optimizer or None", "Received:"),
         lambda d, given=given: vis.visualize_activation(net(), -1, 1, max_iter=1, optimizer=given))
 for seed in ("a", -1, 1.5):
     row("vis.visualize_activation", f"seed is {seed!r}", InputError, ("seed", repr(seed)),
         lambda d, seed=seed: vis.visualize_activation(net(), -1, 1, max_iter=1, seed=seed))
 for samples in (0, -2, 1.5, "two"):
     row("vis.visualize_activation", f"samples is {samples!r}", InputError,
-        ("samples is a number of at least 1", f"Received: {samples!r}"),
+        ("samples must be an integer >= 1", f"Received: {samples!r}"),
         lambda d, samples=samples: vis.visualize_activation(net(), -1, 1, max_iter=1, samples=samples))
 row("vis.visualize_activation", "samples beside each", InputError,
     ("is for 2 samples, one filter each", "Received: samples=3", "Pass samples=2"),
@@ -667,7 +667,7 @@ row("vis.visualize_activation", "wrt_tensor is no name", LayerError,
 row("vis.visualize_activation", "as many samples as the model does not take", InputError,
     ("takes 4 samples at once", "Received: samples=3"),
     lambda d: vis.visualize_activation(fixed(), -1, range(3), each=True))
-row("vis.optimizer.Optimizer", "input_range is backwards", InputError, ("input_range is a pair", "(255, 0)"),
+row("vis.optimizer.Optimizer", "input_range is backwards", InputError, ("input_range must be", "(255, 0)"),
     lambda d: optimizer.Optimizer(net(), [(good_loss(), 1)], (255, 0)))
 row("vis.optimizer.Optimizer", "no losses at all", TypeError, "missing 1 required",
     lambda d: optimizer.Optimizer(net()))
@@ -689,11 +689,11 @@ row("vis.losses.ActivationMaximization", "each of several on one sample", InputE
     lambda d: saliency_of_losses([(losses.ActivationMaximization(net().layers[-1], [0, 1], each=True), -1)]))
 for p in (0, 0.5, -1, np.nan, "six", True, None):
     row("vis.losses.LPNorm", f"p is {p!r}", InputError,
-        ("p is a number from 1 to infinity", f"Received: {p!r}", "Pass 6"),
+        ("p must be a number from 1 to infinity", f"Received: {p!r}", "Pass 6"),
         lambda d, p=p: losses.LPNorm(net().inputs[0], p))
 for beta in (0, -1, np.inf, np.nan, "two", True, None):
     row("vis.losses.TotalVariation", f"beta is {beta!r}", InputError,
-        ("beta is a finite number above 0", f"Received: {beta!r}"),
+        ("beta must be a finite positive number", f"Received: {beta!r}"),
         lambda d, beta=beta: losses.TotalVariation(net().inputs[0], beta))
 for about, kind in {
     "vis.regularizers.LPNorm": regularizers.LPNorm,
@@ -706,7 +706,7 @@ for about, kind in {
         "a list": lambda: net().inputs,
     }.items():
         row(about, f"the image is {what}", InputError,
-            ("is written over one symbolic image", "Received:", "model.inputs"),
+            ("needs one symbolic image", "Received:", "model.inputs"),
             lambda d, kind=kind, make=make: kind(make()))
     row(about, "an unknown data_format", InputError, ("Unknown data_format", "'channels'", "'channels_last'"),
         lambda d, kind=kind: kind(net().inputs[0], data_format="channels"))
@@ -724,11 +724,11 @@ row("vis.get_num_filters", "an unknown number of filters", LayerError, ("unknown
     lambda d: vis.get_num_filters(any_channels().layers[-1]))
 for alpha in (-0.1, 1.1, np.nan, np.inf):
     row("vis.overlay", f"alpha is {alpha}", InputError,
-        ("alpha is an opacity from 0 to 1", f"Received: {alpha}"),
+        ("alpha must be an opacity from 0 to 1", f"Received: {alpha}"),
         lambda d, alpha=alpha: vis.overlay(IMAGE, IMAGE, alpha))
 for alpha in ("half", None):
     row("vis.overlay", f"alpha is {alpha!r}", InputError,
-        ("alpha is an opacity from 0 to 1", f"Received: {alpha!r}"),
+        ("alpha must be an opacity from 0 to 1", f"Received: {alpha!r}"),
         lambda d, alpha=alpha: vis.overlay(IMAGE, IMAGE, alpha))
 row("vis.overlay", "other shapes", InputError,
     ("must have the same shape", "(6, 5, 3) and (6, 5)", "vis.plotting.colorize"),
@@ -800,12 +800,12 @@ row("vis.backprop_modifiers.BackpropModifier", "training a modified model", Mode
     ("runs in inference mode only", "Received: training=True", "Train the original"),
     lambda d: vis.backprop_modifiers.get("guided")(net())(X, training=True))
 row("vis.grad_modifiers.applied", "a modifier that returns NaN", ModifierError,
-    ("returns finite numbers in the shape", "Received from"),
+    ("must return finite numbers in the shape", "Received from"),
     lambda d: grad_modifiers.applied(lambda g: g * np.nan, IMAGE))
 
 for jitter in (-1, np.nan, np.inf, "a", None, [], [[1, 2]], [1, -1]):
     row("vis.input_modifiers.Jitter", f"jitter is {jitter!r}", InputError,
-        ("jitter is a number of at least 0, or one per image axis", f"Received: {jitter!r}"),
+        ("jitter must be a number >= 0, or one per image axis", f"Received: {jitter!r}"),
         lambda d, jitter=jitter: input_modifiers.Jitter(jitter))
 row("vis.input_modifiers.Jitter", "an unknown data_format", InputError, ("Unknown data_format", "'first'"),
     lambda d: input_modifiers.Jitter(data_format="first"))
@@ -830,10 +830,10 @@ for name, value in (
     ("scale", True),
 ):
     row("vis.parameterizations.RandomAffine", f"{name} is {value!r}", InputError,
-        (f"{name} is a number from 0 to", f"Received: {value!r}"),
+        (f"{name} must be a number from 0 to", f"Received: {value!r}"),
         lambda d, name=name, value=value: parameterizations.RandomAffine(**{name: value}))
 row("vis.parameterizations.RandomAffine", "a sequence", InputError,
-    ("turns images of two axes", "Received:", "transformation=None"),
+    ("needs images with two axes", "Received:", "transformation=None"),
     lambda d: vis.visualize_activation(vector(), -1, 0, parameterization="fourier", max_iter=1))
 for name in ("Fourier", "Pixels"):
     row(f"vis.parameterizations.{name}", "a transformation that is none", InputError,
@@ -849,13 +849,13 @@ row("vis.parameterizations.Canvas", "without a shape", TypeError, "missing 3 req
 row("vis.callbacks.OptimizerCallback", "itself", TypeError, "abstract",
     lambda d: callbacks.OptimizerCallback())
 row("vis.callbacks.Print", "an argument", TypeError, "argument", lambda d: callbacks.Print(3))
-row("vis.callbacks.GifGenerator", "a range backwards", InputError, ("input_range is a pair", "(1, 0)"),
+row("vis.callbacks.GifGenerator", "a range backwards", InputError, ("input_range must be", "(1, 0)"),
     lambda d: callbacks.GifGenerator(d / "a.gif", (1, 0)))
 row("vis.callbacks.GifGenerator", "an unknown data_format", InputError, ("Unknown data_format", "'x'"),
     lambda d: callbacks.GifGenerator(d / "a.gif", data_format="x"))
 row("vis.callbacks.GifGenerator", "no path", TypeError, "PathLike", lambda d: callbacks.GifGenerator(None))
 row("vis.callbacks.GifGenerator", "two channels", InputError,
-    ("shows pictures of 1 or 3 channels", "(1, 6, 5, 2)", "leave GifGenerator out"),
+    ("needs pictures with 1 or 3 channels", "(1, 6, 5, 2)", "leave GifGenerator out"),
     lambda d: callbacks.GifGenerator(d / "a.gif").callback(0, [], 0, None, X[:1, ..., :2]))
 row("vis.callbacks.GifGenerator", "NaN", InputError, ("finite values", "1 of 90", "Lower the learning rate"),
     lambda d: callbacks.GifGenerator(d / "a.gif").callback(0, [], 0, None, with_value(np.nan)[None]))
@@ -887,7 +887,7 @@ FORMS = (
     "a class from 0 to 2",
     "Received:",
 )
-COUNTED = ("There is a target for each sample", "Received: 4 samples")
+COUNTED = ("Each sample needs a target", "Received: 4 samples")
 TARGETS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
     "a class out of range": (3, FilterError, ("Target 3 is out of range", "3 outputs", "-3 to 2")),
     "a negative class out of range": (-4, FilterError, ("Target -4 is out of range", "-3 to 2")),
@@ -899,7 +899,7 @@ TARGETS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
     "a negative class of one sample": (
         [0, 1, -1, 2],
         FilterError,
-        ("Target -1 is out of range", "labels are 0 to 2", "leave it out"),
+        ("Target -1 is out of range", "labels are 0 to 2", "leave the sample out"),
     ),
     "a float": (1.0, InputError, FORMS),
     "NaN": (np.nan, InputError, FORMS),
@@ -914,9 +914,9 @@ TARGETS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
     "rows of another length": (np.ones((4, 2)), InputError, FORMS),
     "rows of three axes": (np.ones((4, 3, 1)), InputError, FORMS),
     "ragged": ([[1, 0, 0], [1]], InputError, ("The targets are not an array", "Received: list")),
-    "weights of NaN": (np.full((4, 3), np.nan), InputError, ("NaN", "target")),
-    "infinite weights": (np.full((4, 3), np.inf), InputError, ("infinite", "target")),
-    "a dict": ({"class": 1}, InputError, ("have the names of the model's outputs", "Received: 'class'")),
+    "weights of NaN": (np.full((4, 3), np.nan), InputError, ("NaN", "Targets")),
+    "infinite weights": (np.full((4, 3), np.inf), InputError, ("infinite", "Targets")),
+    "a dict": ({"class": 1}, InputError, ("must be the names of the model's outputs", "Received: 'class'")),
 }
 BATCH = ("must have shape (6, 5, 3), with its batch axis", "Received: shape")
 BATCHES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
@@ -964,31 +964,31 @@ SCORES: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
 RETURNED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "all outputs": (
         lambda model, inputs, targets: model(inputs),
-        ("An operator returns the score of each sample", "shape (None, 3)", "Sum over the other axes"),
+        ("An operator must return the score of each sample", "shape (None, 3)", "Sum over the other axes"),
     ),
     "one number": (
         lambda model, inputs, targets: ops.sum(model(inputs)),
-        ("An operator returns the score of each sample", "shape ()"),
+        ("An operator must return the score of each sample", "shape ()"),
     ),
     "a float": (
         lambda model, inputs, targets: 1.0,
-        ("An operator returns the score of each sample", "1.0 of type float"),
+        ("An operator must return the score of each sample", "1.0 of type float"),
     ),
     "an array": (
         lambda model, inputs, targets: np.ones(2),
-        ("An operator returns the score of each sample", "an array of NumPy of shape (2,)"),
+        ("An operator must return the score of each sample", "an array of NumPy of shape (2,)"),
     ),
     "None": (
         lambda model, inputs, targets: None,
-        ("An operator returns the score of each sample", "None of type NoneType"),
+        ("An operator must return the score of each sample", "None of type NoneType"),
     ),
     "scores of another number": (
         lambda model, inputs, targets: ops.concatenate([model(inputs)[:, 0]] * 2),
-        ("An operator returns the score of each sample", "8"),
+        ("An operator must return the score of each sample", "8"),
     ),
     "words": (
         lambda model, inputs, targets: ops.cast(model(inputs)[:, 0], "string"),
-        ("An operator returns", "Received"),
+        ("An operator must return", "Received"),
     ),
 }
 
@@ -1023,11 +1023,11 @@ def rows_of_explainer(name: str, make: Callable[..., Any]) -> None:
     row(about, "a layer of another model", LayerError, "'foreign' is not part of the model 'net'",
         lambda d: make(net(), other().layers[-1]))
     row(about, "both names of the layer", InputError,
-        ("output_layer and output_layer_index are two names of one argument", "Pass output_layer alone"),
+        ("output_layer and output_layer_index name the same argument", "Pass output_layer alone"),
         lambda d: make(net(), -1, output_layer_index=-1))
     for size in (0, -1, 1.5, "a", True, [4]):
         row(about, f"batch_size is {size!r}", InputError,
-            ("batch_size is a whole number of at least 1", f"Received: {size!r}"),
+            ("batch_size must be an integer >= 1", f"Received: {size!r}"),
             lambda d, size=size: make(net(), batch_size=size))
     for what, (operator, error, words) in SCORES.items():
         row(about, f"the operator is {what}", error, words,
@@ -1035,7 +1035,7 @@ def rows_of_explainer(name: str, make: Callable[..., Any]) -> None:
     if name not in WITHOUT_REDUCER:
         for reducer in ("median", 3, True, ["max"]):
             row(about, f"reducer is {reducer!r}", InputError,
-                ("reducer is one of max, mean, min, sum, or None", f"Received: {reducer!r}"),
+                ("reducer must be one of max, mean, min, sum, or None", f"Received: {reducer!r}"),
                 lambda d, reducer=reducer: make(net(), reducer=reducer))
         row(about, "wrt is unknown", LayerError, ("has no layer 'denze'", "Did you mean 'dense'"),
             lambda d: make(net(), wrt="denze"))
@@ -1080,15 +1080,15 @@ row("vis.attributions.Saliency", "NaN weights", GradientError, ("NaN or infinite
     lambda d: Saliency(spoiled()).explain(X, 0))
 row("vis.attributions.Saliency", "NaN weights and no target", GradientError, "NaN",
     lambda d: Saliency(spoiled()).explain(X))
-row("vis.attributions.Saliency", "targets twice", InputError, ("The targets come twice", "pairs"),
+row("vis.attributions.Saliency", "targets twice", InputError, ("Targets are given twice", "pairs"),
     lambda d: Saliency(net()).explain(iter([(X, Y)]), Y))
 row("vis.attributions.Saliency", "a stream with too few targets", InputError,
-    ("There is a target for each sample", "2 targets"), lambda d: Saliency(net()).explain(iter(X), [0, 1]))
+    ("Each sample needs a target", "2 targets"), lambda d: Saliency(net()).explain(iter(X), [0, 1]))
 row("vis.attributions.Saliency", "a stream with too many targets", InputError,
-    ("There is a target for each sample", "4 samples, 6 targets"),
+    ("Each sample needs a target", "4 samples, 6 targets"),
     lambda d: Saliency(net()).explain(iter(X), [0] * 6))
 row("vis.attributions.Saliency", "a batch of a stream with too few targets", InputError,
-    ("There is a target for each sample", "4 samples with 2 targets"),
+    ("Each sample needs a target", "4 samples with 2 targets"),
     lambda d: Saliency(net()).explain(iter([(X, Y[:2])])))
 row("vis.attributions.Saliency", "one of two inputs", InputError,
     ("takes 2 inputs: 'image', 'table'", "Received: ndarray"), lambda d: Saliency(two()).explain(X, 0))
@@ -1121,17 +1121,17 @@ for name in ("GradCAM", "GradCAMPlusPlus", "LayerCAM"):
         lambda d, make=make: make(folded()).explain(X.reshape(4, 90), 0))
 for steps in (0, -1, 2.5, "a", True, None):
     row("vis.attributions.IntegratedGradients", f"steps is {steps!r}", InputError,
-        ("steps is a whole number of at least 1", f"Received: {steps!r}"),
+        ("steps must be an integer >= 1", f"Received: {steps!r}"),
         lambda d, steps=steps: attributions.IntegratedGradients(net(), steps=steps))
 row("vis.attributions.IntegratedGradients", "one step of a trapezoid", InputError,
-    ("steps is a whole number of at least 2", "Received: 1"),
+    ("steps must be an integer >= 2", "Received: 1"),
     lambda d: attributions.IntegratedGradients(net(), steps=1, method="trapezoid"))
 row("vis.attributions.IntegratedGradients", "an unknown method", InputError,
-    ("method is one of gauss-legendre, trapezoid", "Received: 'simpson'"),
+    ("method must be one of gauss-legendre, trapezoid", "Received: 'simpson'"),
     lambda d: attributions.IntegratedGradients(net(), method="simpson"))
 for baseline in (np.nan, np.inf, "black", None, [None]):
     row("vis.attributions.IntegratedGradients", f"baseline is {baseline!r}", InputError,
-        ("The baseline is a finite number, or inputs of such", f"Received: {baseline!r}"),
+        ("The baseline must be a finite number, or an input of finite numbers", f"Received: {baseline!r}"),
         lambda d, baseline=baseline: attributions.IntegratedGradients(net(), baseline=baseline))
 for what, baseline in {
     "of another shape": np.zeros((5, 6, 3)),
@@ -1139,7 +1139,7 @@ for what, baseline in {
     "one channel": IMAGE[..., :1],
 }.items():
     row("vis.attributions.IntegratedGradients", f"baseline is {what}", InputError,
-        ("The baseline is a number, or has the shape of one input", "(6, 5, 3)", "Received:"),
+        ("The baseline must be a number, or have the shape of one input", "(6, 5, 3)", "Received:"),
         lambda d, baseline=baseline: attributions.IntegratedGradients(net(), baseline=baseline))
 row("vis.attributions.IntegratedGradients", "the baseline under both names", InputError,
     ("baseline=0.5 and baseline_value=1", "Pass baseline alone"),
@@ -1152,47 +1152,47 @@ for name, least in (("SmoothGrad", 1), ("SquareGrad", 1), ("VarGrad", 2)):
     about, make = f"vis.attributions.{name}", getattr(attributions, name)
     for number in (least - 1, -1, 1.5, "a", True, None):
         row(about, f"nb_samples is {number!r}", InputError,
-            (f"nb_samples is a whole number of at least {least}", f"Received: {number!r}"),
+            (f"nb_samples must be an integer >= {least}", f"Received: {number!r}"),
             lambda d, make=make, number=number: make(net(), nb_samples=number))
     for noise in (-1, np.nan, np.inf, "a", None, [1]):
         row(about, f"noise is {noise!r}", InputError,
-            ("noise is a standard deviation of at least 0", f"Received: {noise!r}"),
+            ("noise must be a standard deviation >= 0", f"Received: {noise!r}"),
             lambda d, make=make, noise=noise: make(net(), noise=noise))
     for seed in (-1, 1.5, "a", None):
         row(about, f"seed is {seed!r}", InputError,
-            ("seed is a whole number of at least 0", f"Received: {seed!r}"),
+            ("seed must be an integer >= 0", f"Received: {seed!r}"),
             lambda d, make=make, seed=seed: make(net(), seed=seed))
     row(about, "an explainer and a layer", InputError,
-        ("is smoothed keeps its own settings", "Pass output_layer to Saliency"),
+        ("of an explainer uses the settings", "Pass output_layer to Saliency"),
         lambda d, make=make: make(Saliency(net()), -1))
 for name in ("patch_size", "patch_stride"):
     for value in (0, -1, 1.5, "a", True, (3, 0)):
         wrong = value[1] if isinstance(value, tuple) else value
         row("vis.attributions.Occlusion", f"{name} is {value!r}", InputError,
-            (f"{name} is a whole number of at least 1", f"Received: {wrong!r}"),
+            (f"{name} must be an integer >= 1", f"Received: {wrong!r}"),
             lambda d, name=name, value=value: attributions.Occlusion(net(), **{name: value}))
     row("vis.attributions.Occlusion", f"{name} has three numbers", InputError,
-        (f"{name} is a number, or one per axis of [6, 5]", "Received: (1, 2, 3)"),
+        (f"{name} must be a number, or one per axis of [6, 5]", "Received: (1, 2, 3)"),
         lambda d, name=name: attributions.Occlusion(net(), **{name: (1, 2, 3)}))
 row("vis.attributions.Occlusion", "patch_size is None", InputError,
-    ("patch_size is a whole number of at least 1", "Received: None"),
+    ("patch_size must be an integer >= 1", "Received: None"),
     lambda d: attributions.Occlusion(net(), patch_size=None))
 row("vis.attributions.Occlusion", "patch_stride is larger than patch_size", InputError,
-    ("patch_stride is at most patch_size", "patch_stride=3, patch_size=2"),
+    ("patch_stride must be at most patch_size", "patch_stride=3, patch_size=2"),
     lambda d: attributions.Occlusion(net(), patch_size=2, patch_stride=3))
 row("vis.attributions.Occlusion", "a number in second position", LayerError,
     ("in Xplique it is the batch size. Received: 2", "patch_size=2, batch_size=2 or output_layer=2"),
     lambda d: attributions.Occlusion(net(), 2))
 for value in (np.nan, np.inf, "grey", None, True):
     row("vis.attributions.Occlusion", f"occlusion_value is {value!r}", InputError,
-        ("occlusion_value is a finite number", f"Received: {value!r}"),
+        ("occlusion_value must be a finite number", f"Received: {value!r}"),
         lambda d, value=value: attributions.Occlusion(net(), occlusion_value=value))
-row("vis.attributions.Occlusion", "two inputs", InputError, ("Occlusion covers one input", "a model with 2"),
+row("vis.attributions.Occlusion", "two inputs", InputError, ("a model with one input", "a model with 2"),
     lambda d: attributions.Occlusion(two()))
 for name in ("Explainer", "ClassActivation"):
     row(f"vis.attributions.{name}", "itself", TypeError, "abstract",
         lambda d, name=name: getattr(attributions, name)(net()))
-row("vis.attributions.Smoothed", "an explainer and a layer", InputError, "keeps its own settings",
+row("vis.attributions.Smoothed", "an explainer and a layer", InputError, "uses the settings of",
     lambda d: attributions.Smoothed(Saliency(net()), -1))
 row("vis.attributions.ModifiedGradient", "a string", ModelError, "Expected a keras.Model",
     lambda d: Modified("model.keras"))
@@ -1219,7 +1219,7 @@ watch = attributions.ExplainEpochs
 row("vis.attributions.ExplainEpochs", "neither folder nor log", InputError,
     ("Maps are written to a folder, a log or both", "Received: neither"), lambda d: watch(Saliency(net()), X))
 row("vis.attributions.ExplainEpochs", "maps with channels", InputError,
-    ("One map per image is drawn", "(4, 6, 5, 3)", "Pass a reducer"),
+    ("ExplainEpochs needs one map per image", "(4, 6, 5, 3)", "Pass a reducer"),
     lambda d: watch(Saliency(net(), reducer=None), X, Y, folder=d / "epochs").on_epoch_end(0))
 row("vis.attributions.ExplainEpochs", "a model in place of an explainer", InputError,
     ("explainer", "Received"), lambda d: watch(net(), X, Y, folder=d / "epochs").on_epoch_end(0))
@@ -1244,7 +1244,7 @@ for about, written in {
         "a model": "model.keras",
     }.items():
         row(about, f"the path is {what}", InputError,
-            ("holds no explanations of this library", f"{name}'", "Choose another path"),
+            ("does not contain maps of this library", f"{name}'", "Choose another path"),
             lambda d, f=written, name=name: f(Saliency(net()), X, d / name, Y))
     row(about, "the path is inside a file", InputError, ("cannot be written", "maps.zarr'"),
         lambda d, f=written: f(Saliency(net()), X, d / "file" / "maps.zarr", Y))
@@ -1255,19 +1255,19 @@ for about, written in {
     row(about, "the path has a zero byte", InputError, "cannot be written",
         lambda d, f=written: f(Saliency(net()), X, f"{d}/a\x00b", Y))
     row(about, "the path is None", TypeError, "None", lambda d, f=written: f(Saliency(net()), X, None, Y))
-    row(about, "the path is empty", InputError, "holds no explanations of this library",
+    row(about, "the path is empty", InputError, "does not contain maps of this library",
         lambda d, f=written: f(Saliency(net()), X, "", Y))
     row(about, "maps of another method", InputError,
-        ("another configuration", "method is 'Saliency' there, 'GradCAM' here", "Choose another path"),
+        ("other settings", "method is 'Saliency' there, 'GradCAM' here", "Choose another path"),
         lambda d, f=written: f(attributions.GradCAM(net()), X, d / "maps.zarr", Y))
     row(about, "maps with another setting", InputError,
-        ("another configuration", "reducer is 'max' there, 'min' here"),
+        ("other settings", "reducer is 'max' there, 'min' here"),
         lambda d, f=written: f(Saliency(net(), reducer="min"), X, d / "maps.zarr", Y))
     row(about, "maps of other inputs", InputError,
-        ("holds explanations of other inputs", "Choose another path"),
+        ("contains maps of other inputs", "Choose another path"),
         lambda d, f=written: f(Saliency(net()), X + 1, d / "maps.zarr", Y))
     row(about, "maps of fewer inputs", InputError,
-        ("holds explanations of other inputs", "Choose another path"),
+        ("contains maps of other inputs", "Choose another path"),
         lambda d, f=written: f(Saliency(net()), X[:2], d / "maps.zarr", Y[:2]))
     row(about, "maps of other targets", InputError, "other targets",
         lambda d, f=written: f(Saliency(net()), X, d / "maps.zarr", 0))
@@ -1292,8 +1292,8 @@ for what, name in {
     "a picture": "a.png",
 }.items():
     row("vis.attributions.store.read", f"the path is {what}", InputError,
-        (f"{name}'", "holds no explanations of this library"), lambda d, name=name: store.read(d / name))
-row("vis.report", "no run", InputError, ("'missing.zarr' holds no explanations", "Choose another path"),
+        (f"{name}'", "does not contain maps of this library"), lambda d, name=name: store.read(d / name))
+row("vis.report", "no run", InputError, ("'missing.zarr' does not contain maps", "Choose another path"),
     lambda d: vis.report("missing.zarr"))
 row("vis.attributions.store.read", "a row behind the end", InputError, ("has 4 maps", "the first is 99"),
     lambda d: store.read(d / "maps.zarr", 99))
@@ -1328,7 +1328,7 @@ for what, name, words in (
     ("a folder", "plain", ("is a folder, not a file", "plain'")),
     ("words", "text.keras", ("could not be read as a Keras model", "text.keras'")),
     ("a picture", "a.png", ("could not be read as a Keras model", "a.png'")),
-    ("weights", "net.weights.h5", ("holds no model, perhaps weights alone", "model.save")),
+    ("weights", "net.weights.h5", ("does not contain a model, perhaps only weights", "model.save")),
     ("a layer with code", "lambda.keras", ("Lambda",)),
 ):
     row("vis.files.load_model", what, ModelError, words, lambda d, name=name: files.load_model(d / name))
@@ -1358,7 +1358,7 @@ row("vis.files.ImageFolder", "no folder", InputError, ("There is no picture in t
     lambda d: files.ImageFolder(d / "nowhere", (6, 5, 3)))
 row("vis.files.ImageFolder", "an empty folder", InputError, ("There is no picture in the folder", "plain'"),
     lambda d: files.ImageFolder(d / "plain", (6, 5, 3)))
-row("vis.files.ImageFolder", "any size", InputError, ("have one size", "(None, None, 3)", "Give the size"),
+row("vis.files.ImageFolder", "any size", InputError, ("have the same", "(None, None, 3)", "Pass the"),
     lambda d: files.ImageFolder(d / "photos", (None, None, 3)))
 row("vis.files.ImageFolder", "a picture that is broken", InputError, "could not be decoded",
     lambda d: files.ImageFolder(d / "photos", (6, 5, 3))[1])
@@ -1390,14 +1390,14 @@ row("vis.utils.utils.apply_modifications", "no model", ModelError, "Expected a k
 row("vis.utils.utils.linear_outputs", "no model", ModelError, "Expected a keras.Model. Received: None",
     lambda d: utils.linear_outputs(None))
 row("vis.utils.utils.bgr2rgb", "four channels", InputError,
-    ("blue, green and red", "Received: shape (6, 5, 4)"), lambda d: utils.bgr2rgb(np.zeros((6, 5, 4))))
+    ("must hold three channels", "Received: shape (6, 5, 4)"), lambda d: utils.bgr2rgb(np.zeros((6, 5, 4))))
 row("vis.utils.utils.bgr2rgb", "a number", InputError, ("Received: shape ()", "Pass (height, width, 3)"),
     lambda d: utils.bgr2rgb(3))
-row("vis.utils.utils.deprocess_input", "NaN", InputError, ("A picture has finite values only", "1 of"),
+row("vis.utils.utils.deprocess_input", "NaN", InputError, ("A picture must have finite values", "1 of"),
     lambda d: utils.deprocess_input(with_value(np.nan)))
-row("vis.utils.utils.deprocess_input", "nothing", InputError, ("has at least one value", "shape (0,)"),
+row("vis.utils.utils.deprocess_input", "nothing", InputError, ("must have at least one value", "shape (0,)"),
     lambda d: utils.deprocess_input([]))
-row("vis.utils.utils.deprocess_input", "a range backwards", InputError, ("input_range is a pair", "(1, 0)"),
+row("vis.utils.utils.deprocess_input", "a range backwards", InputError, ("input_range must be", "(1, 0)"),
     lambda d: utils.deprocess_input(IMAGE, (1, 0)))
 row("vis.utils.utils.deprocess_input", "strings", InputError, ("picture", "Received"),
     lambda d: utils.deprocess_input(["a", "b"]))
@@ -1410,7 +1410,7 @@ for what, given in {
     "a vector": (np.zeros(5, np.uint8), "x"),
 }.items():
     row("vis.utils.utils.draw_text", what, InputError,
-        ("Text is drawn on a uint8 picture of 1, 3 or 4 channels", "Received:"),
+        ("The picture under a text must be uint8 with 1, 3 or 4 channels", "Received:"),
         lambda d, given=given: utils.draw_text(*given))
 row("vis.utils.utils.draw_text", "a colour of two numbers", InputError, ("color", "(1, 2)"),
     lambda d: utils.draw_text(np.zeros((9, 9, 3), np.uint8), "x", color=(1, 2)))
@@ -1420,7 +1420,7 @@ row("vis.utils.utils.draw_text", "a number for the text", InputError, ("text", "
     lambda d: utils.draw_text(np.zeros((9, 9, 3), np.uint8), 3))
 for given in (np.zeros(3), 3, "cat.png", None):
     row("vis.utils.utils.get_img_shape", f"a {type(given).__name__}", InputError,
-        ("Images have samples, channels and image axes", "Received: shape"),
+        ("Images must have samples, channels and image axes", "Received: shape"),
         lambda d, given=given: utils.get_img_shape(given))
 row("vis.utils.utils.load_img", "no file", InputError, "There is no image file",
     lambda d: utils.load_img(d / "none.png"))
@@ -1428,7 +1428,7 @@ row("vis.utils.utils.load_img", "half a file", InputError, "could not be decoded
     lambda d: utils.load_img(d / "broken.png"))
 for size in ((0, 3), (3,), 3, (1.5, 2), "ab", (-1, 2), (None, None)):
     row("vis.utils.utils.load_img", f"target_size is {size!r}", InputError,
-        ("target_size is (height, width) in pixels", f"Received: {size!r}"),
+        ("target_size must be (height, width) in pixels", f"Received: {size!r}"),
         lambda d, size=size: utils.load_img(d / "a.png", target_size=size))
 for what, given in {
     "1000": 1000,
@@ -1438,20 +1438,20 @@ for what, given in {
     "a list of names": ["tabby"],
 }.items():
     row("vis.utils.utils.lookup_imagenet_labels", what, InputError,
-        ("ImageNet's classes are integers from 0 to 999", f"Received: {given!r}"),
+        ("The classes of ImageNet must be integers from 0 to 999", f"Received: {given!r}"),
         lambda d, given=given: utils.lookup_imagenet_labels(given))
 for std in (-1, np.nan):
     row("vis.utils.utils.random_array", f"std is {std}", InputError,
-        ("std is a standard deviation of at least 0", f"Received: std={std!r}"),
+        ("std must be a standard deviation >= 0", f"Received: std={std!r}"),
         lambda d, std=std: utils.random_array((2, 2), std=std))
 row("vis.utils.utils.random_array", "std is a word", InputError, ("standard deviation", "'a'"),
     lambda d: utils.random_array((2, 2), std="a"))
 for shape in ((None, 3), "ab", (-1, 2), (1.5,)):
     row("vis.utils.utils.random_array", f"shape is {shape!r}", InputError,
-        ("shape is a tuple of sizes", f"Received: {shape!r}"),
+        ("shape must be a tuple of sizes", f"Received: {shape!r}"),
         lambda d, shape=shape: utils.random_array(shape))
 row("vis.utils.utils.slicer", "dots for the channels", InputError,
-    ("samples first and the channels second", "an Ellipsis as index 1 of 2", "slicer[:, channel, ...]"),
+    ("samples first and the channels second", "an Ellipsis at position 1 of 2", "slicer[:, channel, ...]"),
     lambda d: utils.slicer[..., 1])
 row("vis.utils.utils.stitch_images", "nothing", InputError, ("one shape", "0 of the shapes []"),
     lambda d: utils.stitch_images([]))
@@ -1462,7 +1462,7 @@ row("vis.utils.utils.stitch_images", "vectors", InputError, ("one shape", "(3,)"
     lambda d: utils.stitch_images([np.zeros(3)]))
 for option in ({"margin": -1}, {"cols": 0}, {"cols": 1.5}, {"margin": "a"}):
     row("vis.utils.utils.stitch_images", f"{option}", InputError,
-        ("margin is an integer of at least 0, and cols one of at least 1",
+        ("margin must be an integer >= 0, and cols one >= 1",
          f"{next(iter(option))}={next(iter(option.values()))!r}"),
         lambda d, option=option: utils.stitch_images([np.zeros((2, 2))], **option))
 row("vis.utils.utils.listify", "nothing", TypeError, "missing 1 required", lambda d: utils.listify())
@@ -1483,7 +1483,7 @@ for what, given, message in (
     row("vis.plotting.overlay_map", what, InputError, message,
         lambda d, given=given: plotting.overlay_map(IMAGE, given))
 for option, message in (
-    ({"clip_percentile": 100}, ("clip_percentile is a percentage", "100")),
+    ({"clip_percentile": 100}, ("clip_percentile must be a percentage", "100")),
     ({"cmap": "jetty"}, ("no colormap 'jetty'", "Did you mean 'jet'")),
     ({"absolute": True, "signed": True}, ("Magnitudes have no sign", "Pass one")),
 ):
@@ -1494,7 +1494,7 @@ for option, message in (
 row("vis.plotting.overlay_map", "another size", InputError,
     ("must have the same height and width", "image of shape (5, 5, 3)", "map of shape (6, 5)"),
     lambda d: plotting.overlay_map(IMAGE[:5], IMAGE[..., 0]))
-row("vis.plotting.overlay_map", "alpha is 2", InputError, "alpha is an opacity from 0 to 1. Received: 2",
+row("vis.plotting.overlay_map", "alpha is 2", InputError, "alpha must be an opacity from 0 to 1. Received: 2",
     lambda d: plotting.overlay_map(IMAGE, IMAGE[..., 0], alpha=2))
 row("vis.plotting.plot_maps", "too few maps", InputError,
     ("one entry per input", "4 inputs and maps {'map': 2}"),
@@ -1533,7 +1533,7 @@ row("vis.plotting.plot_grid", "too many names", InputError, ("one entry per inpu
 row("vis.plotting.plot_grid", "an empty box", InputError, "box",
     lambda d: plotting.plot_grid([IMAGE], {"a": [IMAGE[..., 0]]}, boxes=[np.zeros((6, 5), bool)]))
 
-row("vis.plotting.plot_spread", "nothing", InputError, ("A line has values (ticks, N)", "Received: {}"),
+row("vis.plotting.plot_spread", "nothing", InputError, ("A line needs values (ticks, N)", "Received: {}"),
     lambda d: plotting.plot_spread([], {}))
 row("vis.plotting.plot_spread", "no row per tick", InputError, ("here (2, N)", "{'a': (3, 4)}"),
     lambda d: plotting.plot_spread(["x", "y"], {"panel": {"a": np.ones((3, 4))}}))
@@ -1551,7 +1551,7 @@ row("vis.plotting.plot_series", "equal times", InputError, ("must be finite and 
     lambda d: plotting.plot_series(np.zeros(3), np.zeros(3), times=[0, 0, 1]))
 row("vis.plotting.plot_volume", "a batch", InputError, ("volume[i], values[i]", "(2, 3, 4, 5)"),
     lambda d: plotting.plot_volume(np.zeros((2, 3, 4, 5)), np.zeros((2, 3, 4, 5))))
-row("vis.plotting.plot_volume", "no such slice", InputError, ("numbers from 0 to 2", "[7]"),
+row("vis.plotting.plot_volume", "no such slice", InputError, ("indices from 0 to 2", "[7]"),
     lambda d: plotting.plot_volume(np.zeros((3, 4, 5)), np.zeros((3, 4, 5)), slices=[0, 7]))
 row("vis.plotting.save_gif", "too fast", InputError, ("fps must be a number of frames", "Received: 100"),
     lambda d: plotting.save_gif(d / "a.gif", np.zeros((3, 4, 5)), np.zeros((3, 4, 5)), fps=100))
@@ -1565,9 +1565,9 @@ for name in ("deletion", "insertion"):
     about, make = f"vis.metrics.{name}", getattr(metrics, name)
     row(about, "no model", ModelError, "Expected a keras.Model. Received: 'model.keras'",
         lambda d, f=make: f("model.keras", X, HEAT, Y))
-    row(about, "maps of another shape", InputError, ("has the shape of its input", "5, 5", "(3, 6, 5, 3)"),
+    row(about, "maps of another shape", InputError, ("have the shape of its input", "5, 5", "(3, 6, 5, 3)"),
         lambda d, f=make: f(net(), X, HEAT[:, :5], Y))
-    row(about, "maps of NaN", InputError, "A map is finite and has the shape of its input",
+    row(about, "maps of NaN", InputError, "A map must be finite and have the shape of its input",
         lambda d, f=make: f(net(), X, np.full(HEAT.shape, np.nan), Y))
     row(about, "maps of words", InputError, ("map", "Received"), lambda d, f=make: f(net(), X, "maps", Y))
     row(about, "too few maps", InputError, ("Pass one map for each sample", "4 samples, 3 maps"),
@@ -1578,42 +1578,42 @@ for name in ("deletion", "insertion"):
     row(about, "a class out of range", FilterError, "Target 9 is out of range",
         lambda d, f=make: f(net(), X, HEAT, 9))
     for steps in (0, 1.5, "a", True):
-        row(about, f"steps is {steps!r}", InputError, ("steps is a whole number of at least 1", f"{steps!r}"),
+        row(about, f"steps is {steps!r}", InputError, ("steps must be an integer >= 1", f"{steps!r}"),
             lambda d, f=make, steps=steps: f(net(), X, HEAT, Y, steps=steps))
     for what, given in {"NaN": np.nan, "a word": "black", "another shape": np.zeros((5, 6, 3))}.items():
-        row(about, f"baseline is {what}", InputError, ("The baseline is a finite number", "Received:"),
+        row(about, f"baseline is {what}", InputError, ("The baseline must be a finite number", "Received:"),
             lambda d, f=make, given=given: f(net(), X, HEAT, Y, baseline=given))
-    row(about, "two inputs", InputError, ("need a model of one input", "a model with 2 inputs"),
+    row(about, "two inputs", InputError, ("need a model with one input", "a model with 2 inputs"),
         lambda d, f=make: f(two(), [X, np.ones((4, 2))], HEAT, 0, baseline=0.0))
 row("vis.metrics.blurred", "one picture", InputError, ("samples, height, width and channels", "(6, 5, 3)"),
     lambda d: metrics.blurred(IMAGE))
 for name in ("pointing_game", "energy_in_mask"):
     about, make = f"vis.metrics.{name}", getattr(metrics, name)
-    row(about, "masks of another shape", InputError, ("Each map has a mask of the same shape", "(4, 5, 5)"),
+    row(about, "masks of another shape", InputError, ("Each map needs a mask of the same shape", "(4, 5, 5)"),
         lambda d, f=make: f(HEAT, HEAT[:, :5] > 0))
-    row(about, "maps of NaN", InputError, ("Maps are finite", "Received: 120"),
+    row(about, "maps of NaN", InputError, ("Maps must be finite", "Received: 120"),
         lambda d, f=make: f(np.full(HEAT.shape, np.nan), HEAT > 0))
     row(about, "maps of words", InputError, ("map", "Received"), lambda d, f=make: f("maps", HEAT > 0))
 row("vis.metrics.energy_in_mask", "negative values", InputError, ("without negative values", "numpy.abs"),
     lambda d: metrics.energy_in_mask(-HEAT, HEAT > 0))
 for tolerance in (-1, np.nan, "a"):
     row("vis.metrics.pointing_game", f"tolerance is {tolerance!r}", InputError,
-        ("tolerance is a distance in pixels, at least 0", f"Received: {tolerance!r}"),
+        ("tolerance must be a distance in pixels, at least 0", f"Received: {tolerance!r}"),
         lambda d, tolerance=tolerance: metrics.pointing_game(HEAT, HEAT > 0, tolerance))
 for name in ("rank_correlation", "structural_similarity"):
     about, make = f"vis.metrics.{name}", getattr(metrics, name)
-    row(about, "maps of other shapes", InputError, ("two maps of a sample have the same shape", "(4, 5, 5)"),
+    row(about, "maps of other shapes", InputError, ("two maps of a sample must have the same", "(4, 5, 5)"),
         lambda d, f=make: f(HEAT, HEAT[:, :5]))
-    row(about, "maps of NaN", InputError, "Maps are finite", lambda d, f=make: f(HEAT * np.nan, HEAT))
+    row(about, "maps of NaN", InputError, "Maps must be finite", lambda d, f=make: f(HEAT * np.nan, HEAT))
 check = metrics.sanity_check
 row("vis.metrics.sanity_check", "no model", ModelError, "Expected a keras.Model",
     lambda d: check(Saliency, "model.keras", X, Y))
-row("vis.metrics.sanity_check", "an unknown order", InputError, ("order is one of", "Received: 'random'"),
+row("vis.metrics.sanity_check", "an unknown order", InputError, ("order must be", "Received: 'random'"),
     lambda d: check(Saliency, net(), X, Y, order="random"))
 row("vis.metrics.sanity_check", "a modified model", ModelError, ("modified model", "Pass the model itself"),
     lambda d: check(Saliency, vis.backprop_modifiers.get("guided")(net()), X, Y))
 row("vis.metrics.plot_sanity", "nothing", InputError, "Received: 0 checks", lambda d: metrics.plot_sanity({}))
-row("vis.metrics.plot_curves", "nothing", InputError, ("drawn together", "Received: {}"),
+row("vis.metrics.plot_curves", "nothing", InputError, ("in one figure", "Received: {}"),
     lambda d: metrics.plot_curves({}))
 row("vis.metrics.table", "nothing", InputError, ("must have the same measures", "Received: {}"),
     lambda d: metrics.table({}))
@@ -1651,7 +1651,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("none.keras",), "There is no model file 'none.keras'"),
         (("plain",), "'plain' is a folder, not a file"),
         (("text.keras",), "could not be read as a Keras model"),
-        (("net.weights.h5",), "holds no model, perhaps weights alone"),
+        (("net.weights.h5",), "does not contain a model, perhaps only weights"),
         (("lambda.keras",), "Lambda"),
         (("model.keras", "model.keras"), "unexpected extra argument"),
         (("model.keras", "--nonsense"), "No such option"),
@@ -1679,8 +1679,8 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras", "a.png", "--preprocess", "resnet5"), "Did you mean"),
         (("model.keras", "a.png", "--output", "file"), "cannot be written"),
         (("model.keras", "a.png", "--output", "file/inside"), "cannot be written"),
-        (("vector.keras", "a.png"), "explains models of one picture"),
-        (("two.keras", "a.png"), "explains models of one picture"),
+        (("vector.keras", "a.png"), "needs a model with one picture"),
+        (("two.keras", "a.png"), "needs a model with one picture"),
     ],
     "cam": [
         ((), "Missing argument 'MODEL'"),
@@ -1688,7 +1688,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras", "a.png", "--conv-layer", "dense"), "has no positions"),
         (("model.keras", "a.png", "--conv-layer", "99"), "Layer index 99 is out of range"),
         (("model.keras", "a.png", "--target", "-4"), "valid indices are -3 to 2"),
-        (("dense.keras", "a.png"), "has an output with more than one position"),
+        (("dense.keras", "a.png"), "has more than one position"),
         (("model.keras", "a.png", "--output", "file"), "cannot be written"),
     ],
     "activation": [
@@ -1698,7 +1698,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras", "--size", "0", "0"), "0 is not in the range"),
         (("model.keras", "--target", "3"), "valid indices are -3 to 2"),
         (("model.keras", "--parameterization", "furier"), "Did you mean 'fourier'"),
-        (("model.keras", "--input-range", "1", "0"), "--input-range is a pair (low, high)"),
+        (("model.keras", "--input-range", "1", "0"), "--input-range must be a pair (low, high)"),
         (("model.keras", "--target", "0", "--steps", "1", "--output", "file"), "cannot be written"),
         (("model.keras", "a.png"), "unexpected extra argument"),
     ],
@@ -1711,7 +1711,7 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras", "good", "-o", "new.zarr", "--option", "seed=1"), "not of saliency"),
         (("model.keras", "good", "-o", "new.zarr", "--option", "reducr=max"), "Did you mean 'reducer'"),
         (("model.keras", "good", "-o", "new.zarr", "--option", "reducer"), "is not of the form NAME=VALUE"),
-        (("model.keras", "good", "-o", "new.zarr", "--option", "reducer=med"), "reducer is one of"),
+        (("model.keras", "good", "-o", "new.zarr", "--option", "reducer=med"), "reducer must be one of"),
         (("model.keras", "good", "-o", "new.zarr", "--samples", "3"), "not of saliency"),
         (("model.keras", "good", "-o", "new.zarr", "--baseline", "black"), "'black' is not a valid float"),
         (("model.keras", "good", "-o", "new.zarr", "--patch-size", "8x"), "give 16, or 16x24"),
@@ -1722,16 +1722,16 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("model.keras", "photos", "-o", "new.zarr", "--target", "cat"), "'cat' is not a valid integer"),
         (("model.keras", "photos", "-o", "new.zarr", "--layer", "convv"), "Did you mean 'conv'"),
         (("model.keras", "photos", "-o", "new.zarr", "--batch-size", "0"), "0 is not in the range"),
-        (("model.keras", "photos", "-o", "file"), "holds no explanations of this library"),
-        (("model.keras", "photos", "-o", "plain"), "holds no explanations of this library"),
-        (("model.keras", "good", "-o", "maps.zarr"), "holds explanations with another configuration"),
+        (("model.keras", "photos", "-o", "file"), "does not contain maps of this library"),
+        (("model.keras", "photos", "-o", "plain"), "does not contain maps of this library"),
+        (("model.keras", "good", "-o", "maps.zarr"), "contains maps with other settings"),
         (("model.keras", "photos", "-o", "file/new.zarr"), "cannot be written"),
     ],
     "show": [
         ((), "Missing argument 'MAPS'"),
         (("nowhere",), "does not exist"),
-        (("file",), "holds no explanations of this library"),
-        (("plain",), "holds no explanations of this library"),
+        (("file",), "does not contain maps of this library"),
+        (("plain",), "does not contain maps of this library"),
         (("maps.zarr", "--first", "99", "-o", "new.png"), "has 4 maps"),
         (("maps.zarr", "--first", "-1"), "-1 is not in the range"),
         (("maps.zarr", "--count", "0"), "0 is not in the range"),
@@ -1744,8 +1744,8 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "report": [
         ((), "Missing argument 'MAPS'"),
         (("nowhere",), "does not exist"),
-        (("file",), "holds no explanations of this library"),
-        (("plain",), "holds no explanations of this library"),
+        (("file",), "does not contain maps of this library"),
+        (("plain",), "does not contain maps of this library"),
         (("maps.zarr", "--first", "99", "-o", "new.html"), "has 4 maps"),
         (("maps.zarr", "--count", "0"), "0 is not in the range"),
         (("maps.zarr", "--size", "0"), "0 is not in the range"),

@@ -140,7 +140,7 @@ def test_a_map_that_is_not_finite_is_not_shown(run: Callable[..., Path]) -> None
 
 @pytest.mark.parametrize("damage", ["nothing", "other", "attributes", "chunks", "short", "empty"])
 def test_what_is_no_run(run: Callable[..., Path], tmp_path: Path, damage: str) -> None:
-    path, words = run(), "holds no explanations of this library"
+    path, words = run(), "does not contain maps of this library"
     said = json.loads((path / "zarr.json").read_text()) if (path / "zarr.json").exists() else None
     if said is None:
         pytest.skip("Zarr's format 2 has its attributes elsewhere")

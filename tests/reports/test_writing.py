@@ -41,8 +41,8 @@ def test_what_is_wrong(run: Callable[..., Path], tmp_path: Path) -> None:
     path = run()
     for options, words in [
         ({"first": 6}, "has 6 maps"),
-        ({"count": 0}, "count is a whole number of at least 1"),
-        ({"size": 0}, "size is a whole number of at least 1"),
+        ({"count": 0}, "count must be an integer >= 1"),
+        ({"size": 0}, "size must be an integer >= 1"),
         ({"labels": ["a"]}, "for the classes 0 to 0"),
         ({"output": tmp_path / "report.csv"}, "A report is written to a file that ends in .html"),
         ({"clip_percentile": 100}, "clip_percentile"),

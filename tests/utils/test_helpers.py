@@ -102,9 +102,9 @@ def test_random_array_of_one_value_is_the_mean() -> None:
 
 
 def test_random_array_of_no_shape() -> None:
-    with pytest.raises(InputError, match=r"shape is a tuple of sizes. Received: \(None, 3\)"):
+    with pytest.raises(InputError, match=r"shape must be a tuple of sizes. Received: \(None, 3\)"):
         utils.random_array((None, 3))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"at least 0. Received: std=-1"):
+    with pytest.raises(InputError, match=r">= 0. Received: std=-1"):
         utils.random_array((2,), std=-1)
 
 

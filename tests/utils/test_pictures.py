@@ -131,7 +131,7 @@ def test_deprocess_input_of_a_constant_is_the_middle(level: float) -> None:
 
 @pytest.mark.parametrize("input_range", [(0, 0), (1, 0), (0, math.inf), (0, math.nan), (1,), None, "ab"])
 def test_deprocess_input_into_no_range(input_range: Any) -> None:
-    with pytest.raises(InputError, match="input_range is a pair"):
+    with pytest.raises(InputError, match="input_range must be a pair"):
         utils.deprocess_input(np.ones(3), input_range)
 
 
@@ -195,7 +195,7 @@ def test_stitch_images_that_do_not_fit(images: list[np.ndarray]) -> None:
 
 @pytest.mark.parametrize("layout", [{"margin": -1}, {"cols": 0}, {"cols": 2.5}, {"margin": None}])
 def test_stitch_images_in_no_layout(layout: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="margin is an integer of at least 0"):
+    with pytest.raises(InputError, match="margin must be an integer >= 0"):
         utils.stitch_images([PIXELS], **layout)
 
 
@@ -231,7 +231,7 @@ def test_draw_text_in_a_font_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("img", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8)])
 def test_draw_text_on_no_picture(img: np.ndarray) -> None:
-    with pytest.raises(InputError, match="Text is drawn on a uint8 picture"):
+    with pytest.raises(InputError, match="The picture under a text must be uint8"):
         utils.draw_text(img, "Step")
 
 

@@ -433,7 +433,7 @@ def test_the_warning_tells_a_dead_filter_from_a_start_where_it_is_off(parameteri
 def test_the_warning_tells_a_filter_that_other_losses_hold_off() -> None:
     inputs = layers.Input((12, 12, 3))
     model = keras.Model(inputs, off_at_the_start("fused")(layers.Rescaling(1 / 255)(inputs)))
-    with pytest.warns(errors.EmptyMapWarning, match="come on by themselves.* Lower tv_weight"):
+    with pytest.warns(errors.EmptyMapWarning, match="become active on their own.* Lower tv_weight"):
         visualize_activation(model, -1, 1, seed=0, max_iter=100)
 
 
@@ -456,5 +456,5 @@ def test_a_misspelled_option_is_named_and_wrt_has_an_older_name() -> None:
     losses = [(ActivationMaximization(model.layers[-1], 0), 1)]
     found = visualize_activation_with_losses(model, losses, wrt="hidden", **options)
     assert np.array_equal(found, expected)
-    with pytest.raises(errors.InputError, match="wrt and wrt_tensor are two names of one argument"):
+    with pytest.raises(errors.InputError, match="wrt and wrt_tensor name the same argument"):
         visualize_activation(model, -1, 0, "hidden", wrt="hidden")

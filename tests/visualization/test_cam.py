@@ -178,11 +178,11 @@ def constant_model() -> keras.Model:
 
 def test_a_constant_map_is_zeros_in_minmax_only() -> None:
     model, image = constant_model(), np.ones((3, 4, 1))
-    with pytest.warns(errors.EmptyMapWarning, match="nowhere positive, or the same everywhere"):
+    with pytest.warns(errors.EmptyMapWarning, match="negative or zero everywhere, or constant"):
         assert not visualize_cam(model, -1, 0, image).any()
     assert visualize_cam(model, -1, 0, image, normalize=None).tolist() == [[6.0] * 4] * 3  # 3 x 2
     assert visualize_cam(model, -1, 0, image, normalize="signed").tolist() == [[1.0] * 4] * 3
-    with pytest.warns(errors.EmptyMapWarning, match="is nowhere positive. grad_modifier='negate' shows"):
+    with pytest.warns(errors.EmptyMapWarning, match="is negative or zero everywhere. To see what lowers"):
         assert not visualize_cam(model, -1, 0, -image, normalize=None).any()
 
 
@@ -198,9 +198,9 @@ def test_the_convolutional_layer_has_one_name_and_an_older_one(network: keras.Mo
         visualize_cam_with_losses(network.inputs, losses, IMAGE, conv_layer=second.output),
     ):
         np.testing.assert_array_equal(found, expected)
-    with pytest.raises(errors.InputError, match="conv_layer and penultimate_layer_idx are two names of one"):
+    with pytest.raises(errors.InputError, match="conv_layer and penultimate_layer_idx name the same"):
         visualize_cam(network, -1, 0, IMAGE, 1, conv_layer=1)
-    with pytest.raises(errors.InputError, match="conv_layer and penultimate_layer are two names of one"):
+    with pytest.raises(errors.InputError, match="conv_layer and penultimate_layer name the same"):
         visualize_cam_with_losses(network, losses, IMAGE, second, conv_layer="first")
     with pytest.raises(errors.LayerError, match="needs a layer whose feature maps it weights"):
         visualize_cam_with_losses(network, losses, IMAGE)
@@ -343,7 +343,9 @@ def test_wrong_calls(network: keras.Model) -> None:
         visualize_cam(network, -1, 0, IMAGE, 3)
     with pytest.raises(errors.LayerError, match=r"no layer 'secnd'\. Did you mean 'second'"):
         visualize_cam(network, -1, 0, IMAGE, "secnd")
-    with pytest.raises(errors.LayerError, match=r"conv_layer is a layer or a symbolic tensor.*Received: 1"):
+    with pytest.raises(
+        errors.LayerError, match=r"conv_layer must be a layer or a symbolic tensor.*Received: 1"
+    ):
         loss = ActivationMaximization(network.layers[-1], 0)
         visualize_cam_with_losses(network.inputs, [(loss, -1)], IMAGE, 1)
     with pytest.raises(errors.GradientError, match="No path leads from the loss"):

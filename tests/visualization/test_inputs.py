@@ -303,7 +303,7 @@ def test_tokens_beside_numbers() -> None:
 
 def test_tokens_with_fractions() -> None:
     model = text_model(mask_zero=False)
-    with pytest.raises(InputError, match=r"whole numbers \(int32\)"):
+    with pytest.raises(InputError, match=r"integers \(int32\)"):
         visualize_saliency(model, -1, 0, TOKENS + 0.5, wrt_tensor=model.layers[0].output)
 
 

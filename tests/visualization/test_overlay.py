@@ -20,7 +20,7 @@ def test_integers_are_rounded_and_stay_integers() -> None:
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
 def test_alpha_is_an_opacity(alpha: float) -> None:
-    with pytest.raises(InputError, match="alpha is an opacity from 0 to 1"):
+    with pytest.raises(InputError, match="alpha must be an opacity from 0 to 1"):
         overlay(np.ones(2), np.ones(2), alpha)
 
 

@@ -85,9 +85,10 @@ def _picked(score: Score, targets: Any, from_data: bool) -> Any:
         known = [] if chosen is None else [name for name in (keys[chosen], names[chosen]) if name in given]
         if not known:
             raise InputError(
-                f"Targets in a dict have the names of the model's outputs, {', '.join(map(repr, keys))}. "
-                f"Received: {', '.join(map(repr, given))}. Choose an output by output_layer; an operator of "
-                "your own takes one array."
+                f"The keys of a dict of targets must be the names of the model's outputs, "
+                f"{', '.join(map(repr, keys))}. "
+                f"Received: {', '.join(map(repr, given))}. Choose an output by output_layer; a custom "
+                f"operator takes one array."
             )
         targets = given[known[0]]
     if from_data and weighs(score):
@@ -97,7 +98,7 @@ def _picked(score: Score, targets: Any, from_data: bool) -> Any:
             strange = array[~np.isin(array, (-1, 0, 1))]
             if strange.size:
                 raise InputError(
-                    "The targets of a single output in a data set are labels, 0 and 1. Received: "
+                    "The targets of a single output in a data set must be the labels 0 and 1. Received: "
                     f"{strange[0]:.6g}. The true values of a regression are not targets. Leave them out, for "
                     "example with dataset.map(lambda x, y: x), to explain the output itself."
                 )
@@ -142,13 +143,14 @@ def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
         rows = np.full(count, array) if array.ndim == 0 else array
         if rows.dtype.kind not in "fiub" or len(rows) != count:
             raise InputError(
-                f"The targets of an operator are numbers, with a row for each of {count} samples. Received: "
+                f"The targets of an operator must be numbers, with a row for each of {count} samples. "
+                f"Received: "
                 f"{type(given).__name__} of type {array.dtype} and shape {array.shape}."
             )
         weights = rows.astype(np.float32)
     if not np.isfinite(weights).all():
         bad = int(np.count_nonzero(~np.isfinite(weights)))
-        raise InputError(f"The targets are finite. Received: {bad} of {weights.size} NaN or infinite.")
+        raise InputError(f"Targets must be finite. Received: {bad} of {weights.size} NaN or infinite.")
     return weights
 
 

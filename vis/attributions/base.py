@@ -117,7 +117,9 @@ class Explainer(TypedRepr, ABC):
         if batch_size is not None:
             batch_size = whole("batch_size", batch_size)
         if reducer is not None and reducer not in [*maps.REDUCERS]:
-            raise InputError(f"reducer is one of {', '.join(maps.REDUCERS)}, or None. Received: {reducer!r}.")
+            raise InputError(
+                f"reducer must be one of {', '.join(maps.REDUCERS)}, or None. Received: {reducer!r}."
+            )
         self.score = score
         self.model = score.source.model
         self.batch_size = batch_size
@@ -321,7 +323,7 @@ class Explainer(TypedRepr, ABC):
         for which, reason in (
             (
                 empty & ~asked,
-                "Their targets are zero, so nothing is asked for. Pass a class or other weights.",
+                "Their targets are zero, so there is nothing to explain. Pass a class or other weights.",
             ),
             (
                 asked,
@@ -384,21 +386,21 @@ def checked(explainer: Any) -> Explainer:
     """
     if not isinstance(explainer, Explainer):
         raise InputError(
-            f"An explainer of vis.attributions is needed, such as Saliency(model). Received: {explainer!r}."
+            f"Pass an explainer of vis.attributions, such as Saliency(model). Received: {explainer!r}."
         )
     return explainer
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number.
+    """Return an integer.
 
     Raises:
-        InputError: if it is not a whole number, or smaller than `least`.
+        InputError: if it is not an integer, or smaller than `least`.
     """
     try:
         number = least - 1 if isinstance(value, bool) else operator_.index(value)
     except TypeError:
         number = least - 1
     if number < least:
-        raise InputError(f"{name} is a whole number of at least {least}. Received: {value!r}.")
+        raise InputError(f"{name} must be an integer >= {least}. Received: {value!r}.")
     return number

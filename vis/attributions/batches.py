@@ -52,12 +52,12 @@ def batches(
     for arrays, own in _parts(source, inputs, batch_size, pick):
         count = len(arrays[0])
         if own is not None and targets is not None:
-            raise InputError("The targets come twice. Received: pairs (inputs, targets), and targets.")
+            raise InputError("Targets are given twice. Received: pairs (inputs, targets), and targets.")
         if own is None and not shared:
             own = np.asarray(targets[done : done + count])
             if len(own) != count:
                 raise InputError(
-                    f"There is a target for each sample. Received: {len(targets)} targets for more samples."
+                    f"Each sample needs a target. Received: {len(targets)} targets for more samples."
                 )
         yield arrays, targets if own is None else own
         done += count
@@ -93,9 +93,7 @@ def has_rows(targets: Any) -> bool:
 def check_targets(targets: Any, count: int) -> None:
     """Raise `InputError` if there are targets per sample, but not as many as samples."""
     if has_rows(targets) and len(targets) != count:
-        raise InputError(
-            f"There is a target for each sample. Received: {count} samples, {len(targets)} targets."
-        )
+        raise InputError(f"Each sample needs a target. Received: {count} samples, {len(targets)} targets.")
 
 
 def is_array(inputs: Any) -> bool:
@@ -166,7 +164,7 @@ def _parts(source: Source, stream: Any, batch_size: int | None, pick: Pick | Non
                 targets = np.full(count, targets) if np.ndim(targets) == 0 else np.asarray(targets)
                 if len(targets) != count:
                     raise InputError(
-                        "There is a target for each sample. Received: a batch of "
+                        "Each sample needs a target. Received: a batch of "
                         f"{count} samples with {len(targets)} targets."
                     )
             for start in range(0, count, limit):
@@ -248,7 +246,7 @@ def _stacked(rows: Sequence[Any]) -> npt.NDArray[Any]:
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         raise InputError(
-            "The samples of a batch have the same shape, and so have their targets. "
+            "All samples of a batch must have the same shape, and so must their targets. "
             f"Received: {' and '.join(map(str, shapes))}."
         )
     return np.stack(arrays)

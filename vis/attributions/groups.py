@@ -75,7 +75,7 @@ class Group:
         source: see `vis.attributions.store.write`.
 
     Raises:
-        InputError: if the folder holds something else, or explanations with other settings.
+        InputError: if the folder contains anything else, or maps with other settings.
     """
 
     def __init__(
@@ -116,8 +116,7 @@ class Group:
         for what, here in (("inputs", inputs), ("targets", targets)):
             if self.state.samples and getattr(self.state, what) != here:
                 raise InputError(
-                    f"{str(self._folder)!r} holds explanations of other {what}. Choose another path, or "
-                    "remove it."
+                    f"{str(self._folder)!r} contains maps of other {what}. Choose another path, or remove it."
                 )
         self.state.inputs, self.state.targets, self.state.first = inputs, targets, first
 
@@ -227,7 +226,7 @@ def opened(path: str | os.PathLike[str], mode: str = "r") -> Any:
         raise
     except Exception as error:  # damaged files raise errors of any kind
         raise InputError(
-            f"{os.fspath(path)!r} holds no explanations of this library. Choose another path."
+            f"{os.fspath(path)!r} does not contain maps of this library. Choose another path."
         ) from error
 
 
@@ -247,8 +246,8 @@ def _check_codecs(folder: Path, said: Any) -> None:
                 name = codec.get("name", codec.get("id")) if isinstance(codec, dict) else codec
                 if name is not None and name not in _CODECS:
                     raise InputError(
-                        f"{str(folder)!r} is an array that is decoded by {name!r}, which this library never "
-                        "uses for explanations. It is not read. Choose another path."
+                        f"{str(folder)!r} uses the codec {name!r}, which this library never writes, so it "
+                        f"is not read. Choose another path."
                     )
             pending += item.values()
         elif isinstance(item, list):
@@ -281,7 +280,7 @@ def _put(group: dict[str, Any], parts: list[tuple[Part, dict[str, npt.NDArray[An
         for part, arrays in parts:
             if arrays is not None:
                 if group.keys() - arrays.keys() or arrays.keys() - group.keys() - _NEWER:
-                    raise InputError(f"it has the arrays {sorted(group)}, this run writes {sorted(arrays)}")
+                    raise InputError(f"it contains {sorted(group)} instead of {sorted(arrays)}")
                 rows[[part.start - start + row for row in part.kept]] = arrays[name]
         held.resize((end, *held.shape[1:]))
         held[start:end] = rows
@@ -292,7 +291,7 @@ def _read(folder: Path, said: dict[str, Any]) -> State:
     """Return how far the run in a folder has come.
 
     Raises:
-        InputError: if it holds something else, or explanations with other settings.
+        InputError: if it contains anything else, or maps with other settings.
     """
     group = opened(folder)
     try:
@@ -301,13 +300,13 @@ def _read(folder: Path, said: dict[str, Any]) -> State:
         whole("samples", state.samples, 0)
     except (TypeError, KeyError, InputError) as error:
         raise InputError(
-            f"{str(folder)!r} holds no explanations of this library. Choose another path."
+            f"{str(folder)!r} does not contain maps of this library. Choose another path."
         ) from error
     wanted = json.loads(json.dumps(said))
     for kind in said:
         if held.get(kind) != wanted[kind]:
             raise InputError(
-                f"{str(folder)!r} holds explanations with another configuration: "
+                f"{str(folder)!r} contains maps with other settings: "
                 f"{_difference(held, wanted, kind)}. Choose another path, or remove it."
             )
     return state
@@ -341,7 +340,7 @@ def _as_json(source: dict[str, Any]) -> Any:
     except (TypeError, ValueError) as error:
         problem = str(error)
     raise InputError(
-        "source is a dict of names with text, numbers, lists and None, as JSON knows them. Received: "
+        "source must be a dict that JSON can hold: names with text, numbers, lists and None. Received: "
         f"{problem}."
     )
 

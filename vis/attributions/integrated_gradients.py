@@ -82,7 +82,7 @@ class IntegratedGradients(GradientExplainer):
             fold_layers,
         )
         if method not in METHODS:
-            raise InputError(f"method is one of {', '.join(METHODS)}. Received: {method!r}.")
+            raise InputError(f"method must be one of {', '.join(METHODS)}. Received: {method!r}.")
         self.steps = whole("steps", steps, 2 if method == "trapezoid" else 1)
         if baseline_value is not None:
             given = None if baseline is _ZERO else baseline
@@ -92,7 +92,8 @@ class IntegratedGradients(GradientExplainer):
             array = np.asarray(part)
             if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
                 raise InputError(
-                    f"The baseline is a finite number, or inputs of such. Received: {baseline!r}."
+                    f"The baseline must be a finite number, or an input of finite numbers. Received: "
+                    f"{baseline!r}."
                 )
         self.baseline: Any = baseline
         known = self._known_shapes()
@@ -178,7 +179,7 @@ class IntegratedGradients(GradientExplainer):
             axes = zip(part.shape, shape, strict=False)
             if part.ndim != len(shape) or any(wanted not in (None, size) for size, wanted in axes):
                 raise InputError(
-                    f"The baseline is a number, or has the shape of one input: {list(shapes)}. "
+                    f"The baseline must be a number, or have the shape of one input: {list(shapes)}. "
                     f"Received: {[part.shape for part in parts]}."
                 )
         return parts

@@ -106,7 +106,7 @@ class Occlusion(Explainer):
             occlusion_value, bool
         )
         if not number or not np.isfinite(occlusion_value):
-            raise InputError(f"occlusion_value is a finite number. Received: {occlusion_value!r}.")
+            raise InputError(f"occlusion_value must be a finite number. Received: {occlusion_value!r}.")
         self.occlusion_value = float(occlusion_value)
 
     def _arguments(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Occlusion(Explainer):
     def _sizes(self, shapes: Sequence[Any]) -> tuple[list[int], int | None]:
         """Return the sizes of the axes that patches have, and the channels' axis in a batch of inputs."""
         if len(shapes) != 1:
-            raise InputError(f"Occlusion covers one input. Received: a model with {len(shapes)}.")
+            raise InputError(f"Occlusion needs a model with one input. Received: a model with {len(shapes)}.")
         rank = len(shapes[0])
         channels = self.score.source.channel_axis(0, rank) if rank > 3 else None
         return [size for axis, size in enumerate(shapes[0]) if axis not in (0, channels)], channels
@@ -133,7 +133,8 @@ class Occlusion(Explainer):
         pairs = itertools.product(sides, strides) if alone else zip(sides, strides, strict=False)
         if any(stride > side for side, stride in pairs):
             raise InputError(
-                "patch_stride is at most patch_size, so that every value is covered. Received: patch_stride="
+                "patch_stride must be at most patch_size, so that every value is covered. Received: "
+                "patch_stride="
                 f"{self.patch_stride!r}, patch_size={self.patch_size!r}."
             )
         return sides, strides
@@ -169,7 +170,7 @@ def _of_each(name: str, given: Any, sizes: list[int] | None) -> list[int]:
         list(given) if isinstance(given, list | tuple) else [given] * (1 if sizes is None else len(sizes))
     )
     if sizes is not None and len(several) != len(sizes):
-        raise InputError(f"{name} is a number, or one per axis of {sizes}. Received: {given!r}.")
+        raise InputError(f"{name} must be a number, or one per axis of {sizes}. Received: {given!r}.")
     return [whole(name, side) for side in several]
 
 

@@ -132,8 +132,9 @@ def detection(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
         found = ops.cast(found, "float32")  # half precision cannot hold the smallest lengths
     if len(found.shape) != 3 or targets.shape[-1] != found.shape[-1] or len(targets.shape) not in (2, 3):
         raise InputError(
-            "The operator of object detection takes detections (batch, objects, 5 + classes), and targets of "
-            f"boxes in the same form. Received: outputs {tuple(found.shape)}, targets {tuple(targets.shape)}."
+            "The operator for object detection needs detections of shape (batch, objects, 5 + classes), and "
+            f"boxes of the same form as targets. Received: outputs {tuple(found.shape)}, targets "
+            f"{tuple(targets.shape)}."
         )
     wanted = ops.cast(targets, found.dtype)
     wanted = wanted if len(wanted.shape) == 3 else wanted[:, None]

@@ -81,7 +81,8 @@ class Smoothed(Explainer):
             if given:
                 kind = type(model).__name__
                 raise InputError(
-                    f"An explainer that is smoothed keeps its own settings. Received: {given[0]}="
+                    f"{type(self).__name__} of an explainer uses the settings of that explainer. Received: "
+                    f"{given[0]}="
                     f"{options[given[0]]!r} beside {kind}(...). Pass {given[0]} to {kind}."
                 )
             self.explainer = model
@@ -103,10 +104,10 @@ class Smoothed(Explainer):
         self.nb_samples = whole("nb_samples", nb_samples, self.at_least)
         number = isinstance(noise, int | float | np.number) and not isinstance(noise, bool)
         if not (number and 0 <= noise < math.inf):
-            raise InputError(f"noise is a standard deviation of at least 0. Received: {noise!r}.")
+            raise InputError(f"noise must be a standard deviation >= 0. Received: {noise!r}.")
         if noise_scale not in NOISE_SCALES:
             raise InputError(
-                f"noise_scale is one of {', '.join(NOISE_SCALES)}. Received: {noise_scale!r}. With "
+                f"noise_scale must be one of {', '.join(NOISE_SCALES)}. Received: {noise_scale!r}. With "
                 "'range', noise is a fraction of each sample's maximum minus minimum."
             )
         self.noise = float(noise)

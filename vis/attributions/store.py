@@ -159,7 +159,7 @@ def read(
         raise
     except Exception as error:  # damaged files raise errors of any kind
         raise InputError(
-            f"{os.fspath(path)!r} holds no explanations of this library, or damaged ones: {error}"
+            f"{os.fspath(path)!r} does not contain maps of this library, or they are damaged: {error}"
         ) from error
     if not len(rows):
         raise InputError(f"{os.fspath(path)!r} has {held.shape[0]} maps. Received: the first is {first}.")

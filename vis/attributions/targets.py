@@ -141,7 +141,7 @@ def _check_labels(labels: npt.NDArray[Any], size: int) -> None:
         raise FilterError(
             f"Target {int(labels[where])} is out of range: there are {size} outputs, so labels are 0 to "
             f"{size - 1}. It belongs to sample {where[0]} of a batch{at}. "
-            "If it means no class, leave it out, or pass weights that are zero there."
+            "If it is not a class, leave the sample out, or pass weights that are zero there."
         )
 
 

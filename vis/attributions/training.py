@@ -70,7 +70,7 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         maps = self.explainer.explain(self.inputs, self.targets)
         if not isinstance(maps, np.ndarray) or maps.ndim != 4 or maps.shape[-1] != 1:
             raise InputError(
-                "One map per image is drawn, (N, H, W, 1). Received: "
+                "ExplainEpochs needs one map per image, (N, H, W, 1). Received: "
                 f"{getattr(maps, 'shape', type(maps).__name__)} from {self.name!r}. Pass a reducer."
             )
         if self.folder is not None:

@@ -157,10 +157,10 @@ def _value(name: str, text: str, asked: Any) -> Any:
                 except ValueError:
                     continue
     if kinds <= {bool, int, float, type(None)}:
-        told = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
+        told = {bool: "true or false", int: "an integer", float: "a number", type(None): "none"}
         kinds = kinds - {int} if float in kinds else kinds
         wanted = " or ".join(word for kind, word in told.items() if kind in kinds)
-        raise click.UsageError(f"{OWN.get(name, f'--option {name}')} is {wanted}. Received: {text!r}.")
+        raise click.UsageError(f"{OWN.get(name, f'--option {name}')} must be {wanted}. Received: {text!r}.")
     if kinds == {str} or kinds == {str, type(None)}:
         return text
     try:

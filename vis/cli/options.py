@@ -40,7 +40,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]
 
 
 class Sides(click.ParamType):  # type: ignore[type-arg]
-    """One whole number, or one for each axis."""
+    """An integer, or one for each axis."""
 
     name = "sides"
 

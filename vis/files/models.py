@@ -73,7 +73,7 @@ def _check(path: Path) -> None:
             config = file.attrs.get("model_config")
             if config is None:
                 raise ModelError(
-                    f"{str(path)!r} holds no model, perhaps weights alone. Save it whole: "
+                    f"{str(path)!r} does not contain a model, perhaps only weights. Save the whole model: "
                     "model.save('model.keras')."
                 )
             _check_config(path, json.loads(config), _check_weights(path, size, file))
@@ -148,11 +148,11 @@ def _check_weights(path: Path, size: int, file: h5py.File) -> int:
     sizes, numbers = [], 0
     for name, link in _links(file):
         if not isinstance(link, h5py.HardLink):
-            raise _refused(path, f"has weights that lie elsewhere, {name!r}")
+            raise _refused(path, f"refers to weights outside the file, {name!r}")
         held = file[name]
         if isinstance(held, h5py.Dataset):
             if held.external or held.is_virtual:
-                raise _refused(path, f"has weights that lie elsewhere, {name!r}")
+                raise _refused(path, f"refers to weights outside the file, {name!r}")
             sizes.append(math.prod(held.shape) * held.dtype.itemsize)
             numbers += math.prod(held.shape)
     _check_size(path, size, sum(sizes))

@@ -81,13 +81,15 @@ def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop
             `fit` is unknown.
     """
     if fit not in FITS:
-        raise InputError(f"fit is one of {', '.join(FITS)}.{did_you_mean(str(fit), FITS)} Received: {fit!r}.")
+        raise InputError(
+            f"fit must be one of {', '.join(FITS)}.{did_you_mean(str(fit), FITS)} Received: {fit!r}."
+        )
     path = checks.image_file(path)
     height, width, channels = shape
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels or 3)
     if mode is None:
         raise InputError(
-            f"A picture has 1, 3 or 4 channels. Received: a model with {channels}. "
+            f"A picture must have 1, 3 or 4 channels. Received: a model with {channels}. "
             "Call vis.visualize_saliency with an array."
         )
     try:
@@ -192,7 +194,9 @@ class ImageFolder:
         if not self.paths:
             raise InputError(f"There is no picture in the folder {str(folder)!r}.")
         if None in shape:
-            raise InputError(f"Pictures of a batch have one size. Received: {shape}. Give the size.")
+            raise InputError(
+                f"Pictures of a batch must have the same size. Received: {shape}. Pass the height and width."
+            )
         self.picture_shape = shape
         self.prepare = prepare
         self.fit = fit
@@ -217,7 +221,7 @@ def save_picture(path: str | Path, picture: npt.NDArray[np.uint8]) -> None:
     """
     if picture.shape[-1] not in (1, 3, 4):
         raise InputError(
-            f"A picture has 1, 3 or 4 channels. Received: {picture.shape[-1]}. Save the array instead."
+            f"A picture must have 1, 3 or 4 channels. Received: {picture.shape[-1]}. Save the array instead."
         )
     with written(path) as temporary:
         Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(temporary, "PNG")

@@ -75,12 +75,12 @@ def applied(modify: GradModifier, gradient: npt.NDArray[Any], spare: bool = Fals
     if modified.dtype.kind not in "fiub":
         wrong = f"an array of type {modified.dtype}"
     elif modified.shape != gradient.shape:
-        wrong = f"shape {modified.shape} for {gradient.shape}"
+        wrong = f"shape {modified.shape} instead of {gradient.shape}"
     elif not np.isfinite(modified).all():
-        wrong = f"{np.count_nonzero(~np.isfinite(modified))} of {modified.size} values NaN or infinite"
+        wrong = f"{np.count_nonzero(~np.isfinite(modified))} of {modified.size} values are NaN or infinite"
     else:
         return modified
     raise ModifierError(
-        "A gradient modifier returns finite numbers in the shape that it was given. Received from "
+        "A gradient modifier must return finite numbers in the shape of its input. Received from "
         f"{called(modify)}: {wrong}."
     )

@@ -53,8 +53,8 @@ class Jitter(InputModifier):
             values = np.empty(0)
         if values.ndim > 1 or not values.size or not np.isfinite(values).all() or (values < 0).any():
             raise InputError(
-                "jitter is a number of at least 0, or one per image axis: a fraction of the axis below 1, "
-                f"pixels from 1 on. Received: {jitter!r}."
+                "jitter must be a number >= 0, or one per image axis: below 1 a fraction of the axis, from "
+                f"1 on pixels. Received: {jitter!r}."
             )
         check_data_format(data_format, "keras.config")
         self.jitter = tuple(values.tolist()) if values.ndim else float(values)
@@ -75,7 +75,7 @@ class Jitter(InputModifier):
         image = np.asarray(inp)
         if image.ndim < 3:
             raise InputError(
-                "Jitter moves images with their batch axis and channels. "
+                "Jitter needs images with their batch axis and channels. "
                 f"Received: shape {image.shape}. Add the missing axes: image[None], image[..., None]."
             )
         axes = self._image_axes(image.ndim)

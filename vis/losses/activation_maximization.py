@@ -55,7 +55,7 @@ class ActivationMaximization(Loss):
     ) -> None:
         if not isinstance(layer, POINTS):
             raise LayerError(
-                "ActivationMaximization takes a layer, such as model.get_layer('conv1'). "
+                "ActivationMaximization needs a layer, such as model.get_layer('conv1'). "
                 f"Received: {layer!r}."
             )
         self.layer = layer
@@ -139,12 +139,12 @@ def as_indices(filter_indices: Filters, layer: Any) -> list[int] | None:
             raise TypeError
     except TypeError:
         raise FilterError(
-            f"Filter indices of the layer {layer.name!r} are integers: one, several, or None for all. "
+            f"Filter indices of the layer {layer.name!r} must be integers: one, several, or None for all. "
             f"Received: {typed(filter_indices)}."
         ) from None
     if not indices:
         raise FilterError(
-            f"No filter of the layer {layer.name!r} is named. Received: {filter_indices!r}. "
+            f"No filter of the layer {layer.name!r} is chosen. Received: {filter_indices!r}. "
             "Pass at least one index, or None for all filters."
         )
     return indices

@@ -112,8 +112,8 @@ class Loss(TypedRepr, ABC):
                 expression = self.build_loss()
             if not isinstance(expression, keras.KerasTensor) or expression.dtype == "string":
                 raise GradientError(
-                    f"build_loss() of the loss {self.name!r} must return an expression of keras.ops over "
-                    f"symbolic tensors such as layer.output, of numbers. Received: {described(expression)}."
+                    f"build_loss() of the loss {self.name!r} must return a numeric keras.ops expression of "
+                    f"symbolic tensors such as layer.output. Received: {described(expression)}."
                 )
             _expressions.put([self], expression)
         return expression

@@ -43,7 +43,7 @@ class ImageLoss(Loss):
     ) -> None:
         if not isinstance(img_input, keras.KerasTensor):
             raise InputError(
-                f"{type(self).__name__} is written over one symbolic image, such as model.input. "
+                f"{type(self).__name__} needs one symbolic image, such as model.input. "
                 f"Received: {img_input!r} of type {type(img_input).__name__}. "
                 "For a model of several inputs, pass one of model.inputs."
             )

@@ -46,7 +46,9 @@ class LPNorm(ImageLoss):
     ) -> None:
         number = isinstance(p, int | float | np.number) and not isinstance(p, bool)
         if not number or not p >= 1:
-            raise InputError(f"p is a number from 1 to infinity. Received: {p!r}. Pass 6, or float('inf').")
+            raise InputError(
+                f"p must be a number from 1 to infinity. Received: {p!r}. Pass 6, or float('inf')."
+            )
         self.p = float(p)
         self.name = f"L-{self.p} Norm Loss"
         super().__init__(img_input, (self.p,), data_format)

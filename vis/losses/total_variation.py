@@ -50,7 +50,8 @@ class TotalVariation(ImageLoss):
         number = isinstance(beta, int | float | np.number) and not isinstance(beta, bool)
         if not number or not 0 < beta < math.inf:
             raise InputError(
-                f"beta is a finite number above 0. Received: {beta!r}. Pass one from 1.5 to 3, say 2."
+                f"beta must be a finite positive number. Received: {beta!r}. Try 2; values from 1.5 to 3 "
+                f"work well."
             )
         self.beta = float(beta)
         self.name = f"TV({self.beta}) Loss"

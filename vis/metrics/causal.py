@@ -93,7 +93,7 @@ def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Axes | None
     kinds = {(curve.change, *curve.fractions.tolist()) for curve in curves.values()}
     if len(kinds) != 1:
         raise InputError(
-            "Curves are drawn together only if they change the same way, at the same fractions. "
+            "Curves in one figure must have the same fractions and the same kind of change. "
             f"Received: {curves}. Draw deletion and insertion apart, with the same steps."
         )
     change, *fractions = kinds.pop()
@@ -184,7 +184,7 @@ def blurred(images: npt.ArrayLike, sigma: float | None = None) -> npt.NDArray[np
     array = np.asarray(images, np.float64)
     if array.ndim < 4:
         raise InputError(
-            f"Images have the axes samples, height, width and channels. Received: shape {array.shape}."
+            f"Images must have the axes samples, height, width and channels. Received: shape {array.shape}."
         )
     wide = max(array.shape[1:-1]) * 5 / 224 if sigma is None else sigma
     return np.asarray(ndimage.gaussian_filter(array, (0, *[wide] * (array.ndim - 2), 0)))
@@ -214,8 +214,8 @@ def _curve(
     for arrays, given in batches(score.source, inputs, targets, max(1, batch_size // (steps + 1))):
         if len(arrays) != 1:
             raise InputError(
-                "Deletion and insertion need a model of one input. "
-                f"Received: a model with {len(arrays)} inputs."
+                f"Deletion and insertion need a model with one input. Received: a model with {len(arrays)} "
+                "inputs."
             )
         (array,) = arrays
         checks.real(array, "The input")
@@ -247,7 +247,7 @@ def _ranks(heat: npt.NDArray[Any], array: npt.NDArray[Any], channels: int) -> np
     )
     if not fits or not np.isfinite(heat).all():
         raise InputError(
-            "A map is finite and has the shape of its input, or one channel, or no channel axis. "
+            "A map must be finite and have the shape of its input, or one channel, or no channel axis. "
             f"Received: maps of shape {heat.shape} for inputs of shape {array.shape}."
         )
     flat = heat.reshape(len(heat), -1)
@@ -264,7 +264,8 @@ def _baseline(baseline: Any, array: npt.NDArray[Any], rows: slice) -> npt.NDArra
     known = other.dtype.kind in "fiub" and np.isfinite(other).all()
     if not known or other.shape not in ((), array.shape[1:], (1, *array.shape[1:]), array.shape):
         raise InputError(
-            "The baseline is a finite number, one input, one for each sample, or a function that returns one "
-            f"of these. Received: type {other.dtype}, shape {other.shape}, for inputs of shape {array.shape}."
+            "The baseline must be a finite number, one input, one for each sample, or a function that "
+            f"returns one of these. Received: type {other.dtype}, shape {other.shape}, for inputs of shape "
+            f"{array.shape}."
         )
     return np.broadcast_to(other, array.shape)

@@ -32,7 +32,7 @@ def pointing_game(maps: npt.ArrayLike, masks: npt.ArrayLike, tolerance: float = 
     """
     values, inside = _together(maps, masks)
     if not isinstance(tolerance, int | float | np.number) or not tolerance >= 0:
-        raise InputError(f"tolerance is a distance in pixels, at least 0. Received: {tolerance!r}.")
+        raise InputError(f"tolerance must be a distance in pixels, at least 0. Received: {tolerance!r}.")
     hits = np.zeros(len(values), bool)
     for i, (one, mask) in enumerate(zip(values, inside, strict=True)):
         peak = np.unravel_index(one.argmax(), one.shape)
@@ -61,7 +61,7 @@ def energy_in_mask(maps: npt.ArrayLike, masks: npt.ArrayLike) -> npt.NDArray[np.
     values, inside = _together(maps, masks)
     if (values < 0).any():
         raise InputError(
-            f"The share of a sum needs maps without negative values. Received: {values.min():.3g}. "
+            f"Energy needs maps without negative values. Received: {values.min():.3g}. "
             "Pass numpy.abs(maps), or numpy.maximum(maps, 0)."
         )
     # Divided by the largest first, so that no sum overflows.
@@ -78,12 +78,12 @@ def _together(maps: Any, masks: Any) -> tuple[npt.NDArray[np.float64], npt.NDArr
         values = values[..., 0]
     if values.ndim < 2 or values.shape != inside.shape or 0 in values.shape[1:]:
         raise InputError(
-            "Each map has a mask of the same shape, with the samples as the first axis. "
+            "Each map needs a mask of the same shape, with the samples as the first axis. "
             f"Received: maps of shape {values.shape}, masks of shape {inside.shape}."
         )
     if not np.isfinite(values).all():
         raise InputError(
-            "Maps are finite. Received: "
-            f"{np.count_nonzero(~np.isfinite(values))} of {values.size} values that are NaN or infinite."
+            "Maps must be finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(values))} of {values.size} values are NaN or infinite."
         )
     return values, inside.astype(bool)

@@ -104,11 +104,12 @@ def sanity_check(
         Adebayo et al.: Sanity Checks for Saliency Maps, 2018, section 4.
     """
     if order not in ORDERS:
-        raise InputError(f"order is one of {', '.join(ORDERS)}. Received: {order!r}.")
+        raise InputError(f"order must be one of {', '.join(ORDERS)}. Received: {order!r}.")
     models.check_model(model)
     if models.unmodified(model)[1] is not None:
         raise ModelError(
-            f"{model.name!r} is a modified model, and its clone would not be. Pass the model itself, and "
+            f"{model.name!r} is a modified model, and its clone would not be modified. Pass the model "
+            f"itself, and "
             "modify it in the explainer: lambda model: Saliency(guided(model))."
         )
     untrained, clone = _with_seed(seed, lambda: (_clone(model), _clone(model)))
@@ -133,7 +134,7 @@ def sanity_check(
             for variable, old in zip(weights_of, trained, strict=True):
                 variable.assign(old)
     if not names:
-        raise ModelError(f"The model {model.name!r} has no weights to replace by random ones.")
+        raise ModelError(f"The model {model.name!r} has no weights to randomize.")
     return SanityCheck(order, names, np.array(ranks), np.array(similarities))
 
 
@@ -162,7 +163,7 @@ def plot_sanity(
     kinds = {(check.order, *check.layers) for check in checks.values()}
     if len(kinds) != 1:
         raise InputError(
-            "Sanity checks are drawn together if they are of one model in one order. "
+            "Sanity checks in one figure must be of one model and one order. "
             f"Received: {len(checks)} checks of {len(kinds)} kinds."
         )
     order, *layers = kinds.pop()
@@ -185,7 +186,7 @@ def _maps(explainer: Explainer, inputs: Any, weights: npt.NDArray[Any]) -> npt.N
     found = [batch.maps for batch in explainer.explained(inputs, weights)]
     if len(found[0]) != 1:
         raise InputError(
-            f"A sanity check needs a model of one input. Received: a model with {len(found[0])}."
+            f"A sanity check needs a model with one input. Received: a model with {len(found[0])}."
         )
     return np.concatenate([part for (part,) in found])
 
@@ -207,7 +208,7 @@ def _clone(model: Any) -> Any:
         if [weight.shape for weight in clone.weights] != [weight.shape for weight in model.weights]:
             raise ValueError("the clone has other weights")
         return clone
-    except Exception as error:  # whatever a layer of one's own raises
+    except Exception as error:  # any error of a custom layer
         raise ModelError(
             f"The model {model.name!r} cannot be cloned: {first_line(error)}. Its layers need a "
             "get_config method, and a subclassed model has to be rewritten as a functional one."

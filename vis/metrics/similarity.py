@@ -80,9 +80,9 @@ def _pair(first: Any, second: Any) -> list[npt.NDArray[np.float64]]:
     pair = [checks.real(array, "A map").astype(np.float64) for array in (first, second)]
     if pair[0].shape != pair[1].shape or pair[0].ndim < 2:
         raise InputError(
-            "The two maps of a sample have the same shape, with the samples as the first axis. "
+            "The two maps of a sample must have the same shape, with the samples as the first axis. "
             f"Received: {pair[0].shape} and {pair[1].shape}."
         )
     if not all(np.isfinite(array).all() for array in pair):
-        raise InputError("Maps are finite. Received: values that are NaN or infinite.")
+        raise InputError("Maps must be finite. Received: NaN or infinite values.")
     return [array[..., 0] if array.ndim > 3 and array.shape[-1] == 1 else array for array in pair]

@@ -50,7 +50,7 @@ class RandomAffine(TypedRepr):
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not (number and 0 <= value <= limit and (name != "scale" or value < 1)):
                 raise InputError(
-                    f"{name} is a number from 0 to {'below ' if name == 'scale' else ''}{limit:g}. "
+                    f"{name} must be a number from 0 to {'below ' if name == 'scale' else ''}{limit:g}. "
                     f"Received: {value!r}."
                 )
 
@@ -111,7 +111,7 @@ class RandomAffine(TypedRepr):
 def _check_axes(count: int, received: tuple[int | None, ...]) -> None:
     if count != 2:
         raise InputError(
-            f"RandomAffine turns images of two axes, height and width. Received: {received}. Pass a "
+            f"RandomAffine needs images with two axes, height and width. Received: {received}. Pass a "
             "parameterization without it: vis.parameterizations.Fourier(transformation=None)."
         )
 

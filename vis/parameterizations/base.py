@@ -60,7 +60,7 @@ class Parameterization(TypedRepr, ABC):
     def __post_init__(self) -> None:
         if self.transformation is not None and not isinstance(self.transformation, RandomAffine):
             raise InputError(
-                "transformation is a vis.parameterizations.RandomAffine, or None. "
+                "transformation must be a vis.parameterizations.RandomAffine, or None. "
                 f"Received: {self.transformation!r}."
             )
 

@@ -66,15 +66,14 @@ class Look:
         number = isinstance(percentile, int | float | np.number) and not isinstance(percentile, bool)
         if not number or not 0 <= percentile < 100:
             raise InputError(
-                "clip_percentile is a percentage of the values, at least 0 and below 100. "
-                f"Received: {percentile!r}."
+                f"clip_percentile must be a percentage, at least 0 and below 100. Received: {percentile!r}."
             )
         if isinstance(self.cmap, str):
             if self.cmap not in matplotlib.colormaps:
                 hint = did_you_mean(self.cmap, list(matplotlib.colormaps))
                 raise InputError(f"Matplotlib has no colormap {self.cmap!r}.{hint}")
         elif not isinstance(self.cmap, Colormap | None):
-            raise InputError(f"cmap is a Matplotlib colormap or its name. Received: {self.cmap!r}.")
+            raise InputError(f"cmap must be a Matplotlib colormap or its name. Received: {self.cmap!r}.")
         if self.absolute and self.signed:
             raise InputError("Magnitudes have no sign. Received: absolute=True and signed=True. Pass one.")
 

@@ -99,7 +99,7 @@ def plot_features(
             unknown.
     """
     if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
-        raise InputError(f"top must be how many features are drawn, at least 1. Received: {top!r}.")
+        raise InputError(f"top must be the number of features to draw, at least 1. Received: {top!r}.")
     look = Look(cmap, signed=signed, absolute=absolute)
     rows = look.drawn(_rows(names, finite(values, np.ndim(values))))
     labels = [f"feature {index}" for index in range(rows.shape[1])] if names is None else names

@@ -59,7 +59,7 @@ def laid_over(
 ) -> npt.NDArray[np.uint8]:
     """Return an RGB picture with values of a scale laid over it, see `overlay_map`."""
     if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 <= alpha <= 1:
-        raise InputError(f"alpha is an opacity from 0 to 1. Received: {alpha!r}.")
+        raise InputError(f"alpha must be an opacity from 0 to 1. Received: {alpha!r}.")
     opacity = alpha * scale.share(values)[..., None]
     grey = (picture @ np.array(_LUMINANCE))[..., None]
     background = _BRIGHTNESS * (_SATURATION * picture + (1 - _SATURATION) * grey)

@@ -112,7 +112,8 @@ def plot_series(
     count, length, width = curves.shape
     if len(channels) not in (0, width):
         raise InputError(
-            f"channels must be a name for each channel. Received: {len(channels)} names for {width} channels."
+            f"channels must have a name for each channel. Received: {len(channels)} names for {width} "
+            f"channels."
         )
     moments, dated = _times(times, length)
     scale = scale_of(found, look)

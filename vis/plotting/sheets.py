@@ -79,10 +79,10 @@ def _picture(picture: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     array = checks.real(picture, "A picture")
     whole = array.dtype == np.uint8
     if array.ndim != 3 or array.shape[-1] != 3 or not array.size:
-        raise InputError(f"A picture has the shape (height, width, 3). Received: {array.shape}.")
+        raise InputError(f"A picture must have the shape (height, width, 3). Received: {array.shape}.")
     if not whole and not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
         raise InputError(
-            "A picture has whole numbers of the type uint8, or values from 0 to 1. Received: type "
+            "A picture must have uint8 values, or values from 0 to 1. Received: type "
             f"{array.dtype}, values from {array.min()} to {array.max()}."
         )
     return array if whole else np.rint(255.0 * array).astype(np.uint8)

@@ -60,7 +60,7 @@ def plot_spread(
     """
     shapes = {name: np.shape(rows) for panel in panels.values() for name, rows in panel.items()}
     if not shapes or any(len(shape) != 2 or shape[0] != len(ticks) for shape in shapes.values()):
-        raise InputError(f"A line has values (ticks, N), here ({len(ticks)}, N). Received: {shapes}.")
+        raise InputError(f"A line needs values (ticks, N), here ({len(ticks)}, N). Received: {shapes}.")
     named = any(isinstance(tick, str) for tick in ticks)
     x = np.arange(len(ticks)) if named else np.asarray(ticks, np.float64)
     width = 2.4 + 0.45 * len(ticks) if named else 6.4

@@ -151,7 +151,9 @@ def plot_tokens(
         _draw(ax, tokens, scale, label, 72 * box.width, 72 * box.height)
         return ax
     if isinstance(width, bool) or not isinstance(width, int | float | np.number) or not 1 <= width <= 100:
-        raise InputError(f"width must be that of the figure in inches, 1 to 100. Received: {width!r}.")
+        raise InputError(
+            f"width must be the width of the figure in inches, from 1 to 100. Received: {width!r}."
+        )
     figure = TokenFigure(figsize=(width, 1))
     _draw(figure.add_axes((0, 0, 1, 1)), tokens, scale, label, 72 * width, None, title)
     figure._html = _html(tokens, scale, label, title)

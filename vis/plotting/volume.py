@@ -193,7 +193,7 @@ def _stacks(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """Return a volume `(slices, height, width, channels)` and its map `(slices, height, width)`."""
     if isinstance(axis, bool) or axis not in (0, 1, 2):
-        raise InputError(f"axis must be one of those of a volume (D, H, W): 0, 1 or 2. Received: {axis!r}.")
+        raise InputError(f"axis must be an axis of the volume (D, H, W): 0, 1 or 2. Received: {axis!r}.")
     stack, found = checks.real(volume, "A volume"), finite(values, np.ndim(values))
     shapes = stack.shape, found.shape
     for lay in _lays(found):
@@ -229,10 +229,12 @@ def _chosen(
         wrong = [number for number in numbers if not isinstance(number, int | np.integer)]
         wrong = wrong or [number for number in numbers if not 0 <= number < count]
         if wrong or not numbers:
-            raise InputError(f"slices must be numbers from 0 to {count - 1}. Received: {wrong or slices}.")
+            raise InputError(f"slices must be indices from 0 to {count - 1}. Received: {wrong or slices}.")
         return numbers, ""
     if isinstance(slices, bool) or not isinstance(slices, int | np.integer) or slices < 1:
-        raise InputError(f"slices must be how many, at least 1, or their numbers. Received: {slices!r}.")
+        raise InputError(
+            f"slices must be a number of slices, at least 1, or their indices. Received: {slices!r}."
+        )
     if slices >= count:
         return list(range(count)), ""
     if choose == "evenly":

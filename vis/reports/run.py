@@ -90,7 +90,7 @@ class Run:
             if not self.map_names or min(lengths) < self.count:
                 raise KeyError("maps")
         except (TypeError, KeyError, ValueError) as error:
-            raise InputError(f"{str(path)!r} holds no explanations of this library.") from error
+            raise InputError(f"{str(path)!r} does not contain maps of this library.") from error
         if not self.count:
             raise InputError(f"{str(path)!r} has no finished map yet. Run again to continue it.")
         self._names = self._listed() if names is None else [*map(str, names)]

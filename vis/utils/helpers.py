@@ -64,12 +64,12 @@ def random_array(
         InputError: if the shape is not a tuple of sizes, or `std` is negative.
     """
     if not isinstance(std, int | float | np.number) or not std >= 0:
-        raise InputError(f"std is a standard deviation of at least 0. Received: std={std!r}.")
+        raise InputError(f"std must be a standard deviation >= 0. Received: std={std!r}.")
     try:
         noise = np.random.default_rng(seed).random(shape)
     except (TypeError, ValueError):
         raise InputError(
-            f"shape is a tuple of sizes. Received: {shape!r}. Replace None by a number."
+            f"shape must be a tuple of sizes. Received: {shape!r}. Replace None by a number."
         ) from None
     if noise.size < 2:
         return np.full_like(noise, mean)
@@ -92,8 +92,8 @@ class _Slicer:
         dots = [position for position, item in enumerate(items) if item is Ellipsis]
         if dots and dots[0] < 2 and len(items) > dots[0] + 1:
             raise InputError(
-                "slicer takes the samples first and the channels second. Received: "
-                f"an Ellipsis as index {dots[0] + 1} of {len(items)}. Write slicer[:, channel, ...]."
+                "slicer needs the samples first and the channels second. Received: an Ellipsis at position "
+                f"{dots[0] + 1} of {len(items)}. Write slicer[:, channel, ...]."
             )
         if len(items) < 2 or dots == [1] or keras.config.image_data_format() == "channels_first":
             return items

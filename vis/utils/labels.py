@@ -32,7 +32,9 @@ def lookup_imagenet_labels(indices: int | Sequence[int] | npt.NDArray[np.integer
     except TypeError:
         chosen = [-1]
     if not all(0 <= index < _CLASSES for index in chosen):
-        raise InputError(f"ImageNet's classes are integers from 0 to {_CLASSES - 1}. Received: {indices!r}.")
+        raise InputError(
+            f"The classes of ImageNet must be integers from 0 to {_CLASSES - 1}. Received: {indices!r}."
+        )
     try:
         decoded = keras.applications.imagenet_utils.decode_predictions(np.eye(_CLASSES)[chosen], top=1)
     except Exception as error:  # whatever a download ends in

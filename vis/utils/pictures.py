@@ -35,7 +35,7 @@ def get_img_shape(img: npt.ArrayLike | keras.KerasTensor) -> tuple[int | None, .
     shape = tuple(img.shape if hasattr(img, "shape") else np.shape(img))
     if len(shape) < 3:
         raise InputError(
-            f"Images have samples, channels and image axes. Received: shape {shape}. "
+            f"Images must have samples, channels and image axes. Received: shape {shape}. "
             "Add the missing axes: image[None], image[..., None]."
         )
     if keras.config.image_data_format() == "channels_first":
@@ -68,7 +68,7 @@ def load_img(
             height = width = 0
         if height < 1 or width < 1:
             raise InputError(
-                f"target_size is (height, width) in pixels, each at least 1. Received: {target_size!r}."
+                f"target_size must be (height, width) in pixels, each at least 1. Received: {target_size!r}."
             )
         size = (height, width)
     picture = files.load_image(os.fspath(path), (*size, 1 if grayscale else 3)).astype(np.uint8)
@@ -91,14 +91,13 @@ def stitch_images(
     """
     if not _is_count(margin, 0) or not _is_count(cols, 1):
         raise InputError(
-            "margin is an integer of at least 0, and cols one of at least 1. "
-            f"Received: margin={margin!r}, cols={cols!r}."
+            f"margin must be an integer >= 0, and cols one >= 1. Received: margin={margin!r}, cols={cols!r}."
         )
     pictures = [np.asarray(image) for image in images]
     shapes = sorted({picture.shape for picture in pictures})
     if len(shapes) != 1 or len(shapes[0]) not in (2, 3):
         raise InputError(
-            "Pictures to stitch have one shape, (height, width, channels) or (height, width). "
+            "Pictures to stitch must have one shape, (height, width, channels) or (height, width). "
             f"Received: {len(pictures)} of the shapes {shapes}. Resize them first."
         )
     height, width, *channels = shapes[0]
@@ -148,18 +147,18 @@ def draw_text(
         picture.ndim == 2 or (picture.ndim == 3 and picture.shape[-1] in (1, 3, 4))
     ):
         raise InputError(
-            "Text is drawn on a uint8 picture of 1, 3 or 4 channels. "
+            "The picture under a text must be uint8 with 1, 3 or 4 channels. "
             f"Received: {picture.dtype} of shape {picture.shape}. Convert it first, with deprocess_input."
         )
     if not isinstance(text, str):
-        raise InputError(f"text is a string. Received: {text!r}.")
+        raise InputError(f"text must be a string. Received: {text!r}.")
     if not isinstance(font_size, int | float | np.number) or not font_size > 0:
-        raise InputError(f"font_size is a size in pixels above 0. Received: {font_size!r}.")
+        raise InputError(f"font_size must be a positive size in pixels. Received: {font_size!r}.")
     try:
         red, green, blue = (operator.index(part) for part in color)
     except (TypeError, ValueError):
         raise InputError(
-            f"color is (red, green, blue), integers from 0 to 255. Received: {color!r}."
+            f"color must be (red, green, blue), integers from 0 to 255. Received: {color!r}."
         ) from None
     canvas = Image.fromarray(picture[..., 0] if single else picture)
     lightness = round(0.299 * red + 0.587 * green + 0.114 * blue)
@@ -174,7 +173,7 @@ def _font(name: str | None, size: float) -> Any:
             return ImageFont.truetype(name, size)
         except OSError as error:
             warnings.warn(
-                f"There is no font {name!r}: {error}. Pillow's own font is used instead. "
+                f"There is no font {name!r}: {error}. Pillow's default font is used instead. "
                 "Pass the path of a .ttf or .otf file, or font=None.",
                 VisWarning,
                 stacklevel=3,
@@ -194,7 +193,7 @@ def bgr2rgb(img: npt.ArrayLike) -> npt.NDArray[Any]:
     picture = np.asarray(img)
     if picture.shape[-1:] != (3,):
         raise InputError(
-            "The last axis of a picture holds blue, green and red. "
+            "The last axis of a picture must hold three channels. "
             f"Received: shape {picture.shape}. Pass (height, width, 3)."
         )
     return np.ascontiguousarray(picture[..., ::-1])

@@ -253,12 +253,12 @@ def _cam(
 
     results = laid(modify)
     if not any(result.any() for result in results):
-        same = ", or the same everywhere" if normalization == "minmax" else ""
-        reason = f"The weighted sum of the feature maps is nowhere positive{same}. "
+        same = ", or constant" if normalization == "minmax" else ""
+        reason = f"The weighted sum of the feature maps is negative or zero everywhere{same}. "
         negate = grad_modifiers.get("negate")
         # Said only where it shows something.
         if modify is not negate and any(result.any() for result in laid(negate)):
-            reason += "grad_modifier='negate' shows what lowers the output. "
+            reason += "To see what lowers the output, use grad_modifier='negate'. "
         reason += "Try another conv_layer."
         gradients = np.concatenate([gradient.ravel() for _, gradient, _ in found])
         warn_if_empty(results[0], gradients, source, losses, reason)

@@ -26,7 +26,7 @@ def overlay(array1: npt.ArrayLike, array2: npt.ArrayLike, alpha: float = 0.5) ->
     """
     top, below = checks.real(array1, "A picture"), checks.real(array2, "A picture")
     if not isinstance(alpha, int | float | np.number) or not 0.0 <= alpha <= 1.0:
-        raise InputError(f"alpha is an opacity from 0 to 1. Received: {alpha!r}.")
+        raise InputError(f"alpha must be an opacity from 0 to 1. Received: {alpha!r}.")
     if top.shape != below.shape:
         raise InputError(
             f"Both pictures must have the same shape. Received: {top.shape} and {below.shape}. "
