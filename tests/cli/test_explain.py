@@ -154,7 +154,7 @@ def test_pictures_are_added_in_the_order_of_their_arrival(
     (pictures / "d.png").unlink()
     for more in ([], ["--add"]):
         code, _, err = run(capfd, *command, *more)
-        assert code == 2 and "The picture 'd.png' is missing since" in err
+        assert code == 2 and "The picture 'd.png' is missing from those that" in err
     (tmp_path / "maps.zarr.txt").unlink()
     code, _, err = run(capfd, *command, "--add")
     assert code == 2 and "maps.zarr.txt' is missing" in err

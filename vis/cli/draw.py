@@ -54,14 +54,14 @@ _SIGNED = ("none", "negate", "invert")
     shown="vis saliency model.keras cat.jpg photos/ --target 3 -o maps",
 )
 def saliency(grad_modifier: str, normalize: str, **options: Any) -> None:
-    """Draw where each picture changes an output of a model.
+    """Draw where a change of each picture changes an output of a model.
 
     MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all drawn. Without
-    --target it is the predicted class that is explained, or all filters of the --layer. Each PNG shows the
-    input, the map, and the map over the input.
+    --target, the predicted class is explained, or all filters of the --layer. Each PNG shows the input, the
+    map, and the map over the input.
 
-    Where more brightness raises the output, and where it lowers it, is shown by --grad-modifier none
-    --normalize signed.
+    --grad-modifier none --normalize signed shows where more brightness raises the output, and where it
+    lowers it.
     """
     start_tensorflow()
     from vis.visualization import visualize_saliency
@@ -86,8 +86,8 @@ def cam(grad_modifier: str, normalize: str, conv_layer: str | None, **options: A
     """Draw what in each picture raises an output of a model, by Grad-CAM.
 
     MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all drawn. Without
-    --target it is the predicted class that is explained, or all filters of the --layer. Each PNG shows the
-    input, the map, and the map over the input.
+    --target, the predicted class is explained, or all filters of the --layer. Each PNG shows the input, the
+    map, and the map over the input.
     """
     start_tensorflow()
     from vis.describe import layer_key

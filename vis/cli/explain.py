@@ -40,7 +40,7 @@ _METHOD_OPTIONS = (
         "--steps",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Points on the path, of integrated-gradients.  [default: 50]",
+        help="Points on the path, for integrated-gradients.  [default: 50]",
     ),
     click.option(
         "--baseline",
@@ -53,19 +53,19 @@ _METHOD_OPTIONS = (
         "nb_samples",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Noisy copies, of smoothgrad, squaregrad and vargrad.  [default: 50]",
+        help="Noisy copies, for smoothgrad, squaregrad and vargrad.  [default: 50]",
     ),
     click.option(
         "--noise",
         type=click.FloatRange(min=0),
         metavar="PART",
-        help="Their noise, as a part of the range of each picture's values.  [default: 0.2]",
+        help="Their noise, as a fraction of the range of each picture's values.  [default: 0.2]",
     ),
     click.option(
         "--patch-size",
         type=Sides(),
         metavar="SIDE",
-        help="What occlusion covers: 16, or 16x24 for height and width.  [default: 3]",
+        help="The patch that occlusion covers: 16, or 16x24 for height and width.  [default: 3]",
     ),
     click.option(
         "--option",
@@ -101,7 +101,7 @@ _METHOD_OPTIONS = (
         help="How many pictures the model is given at once.  [default: 64]",
     ),
     size_option(224),
-    click.option("--add", is_flag=True, help="Explain pictures that are new since the run was begun, too."),
+    click.option("--add", is_flag=True, help="Also explain pictures added since the run began."),
     shown="vis explain model.keras photos/ -o maps.zarr --method gradcam",
 )
 def explain(
@@ -192,8 +192,8 @@ class _Listing:
             names = self._continued(listing.decoded(self._before), names, add)
         elif output.exists() and add:
             raise InputError(
-                f"{str(self.path)!r} is missing, which says to which pictures the rows of {str(output)!r} "
-                "belong. Choose another -o."
+                f"{str(self.path)!r} is missing; it lists the pictures of the rows of {str(output)!r}. "
+                f"Choose another -o."
             )
         self._now = listing.encoded(names)
         self.paths = [folder / name for name in names]
@@ -204,7 +204,7 @@ class _Listing:
         gone = [name for name in before if name not in set(names)]
         if gone:
             raise InputError(
-                f"{_some(gone)} missing since {output!r} was begun. Put {'it' if len(gone) == 1 else 'them'} "
+                f"{_some(gone)} missing from those that {output!r} was begun with. Put {'it' if len(gone) == 1 else 'them'} "
                 "back, or choose another -o."
             )
         if new and not add:

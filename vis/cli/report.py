@@ -52,7 +52,7 @@ RUN_OPTIONS = (
     click.option(
         "--signed/--unsigned",
         default=None,
-        help="Zero in the middle of the colours, or not.  [default: if a value is negative]",
+        help="Diverging colours with zero in the middle, or not.  [default: if a value is negative]",
     ),
     click.option("--absolute", is_flag=True, help="Draw magnitudes."),
 )
