@@ -83,7 +83,7 @@ def saliency(grad_modifier: str, normalize: str, **options: Any) -> None:
     shown="vis cam model.keras photos/ --target 3 --conv-layer block5_conv3",
 )
 def cam(grad_modifier: str, normalize: str, conv_layer: str | None, **options: Any) -> None:
-    """Draw what in each picture raises an output of a model, by Grad-CAM.
+    """Draw what in each picture raises a model's output, by Grad-CAM.
 
     MODEL is a .keras or .h5 file, a PICTURE a file, or a folder whose pictures are all drawn. Without
     --target, the predicted class is explained, or all filters of the --layer. Each PNG shows the input, the

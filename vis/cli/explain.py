@@ -203,9 +203,10 @@ class _Listing:
         new = sorted(set(names) - set(before), key=names.index)
         gone = [name for name in before if name not in set(names)]
         if gone:
+            back = "it" if len(gone) == 1 else "them"
             raise InputError(
-                f"{_some(gone)} missing from those that {output!r} was begun with. Put {'it' if len(gone) == 1 else 'them'} "
-                "back, or choose another -o."
+                f"{_some(gone)} missing from those that {output!r} was begun with. Put {back} back, or choose "
+                "another -o."
             )
         if new and not add:
             raise InputError(
