@@ -273,6 +273,14 @@ def test_baselines_tell_configurations_apart(model: keras.Model) -> None:
     assert smoothed[0] != smoothed[1] and smoothed[0]["method"] == "SmoothGrad"
 
 
+def test_the_method_of_integration_is_not_that_of_the_run(model: keras.Model) -> None:
+    one, other = (
+        IntegratedGradients(model, method=method).settings() for method in ("gauss-legendre", "trapezoid")
+    )
+    assert one["method"] == other["method"] == "IntegratedGradients"
+    assert (one["own_method"], other["own_method"]) == ("gauss-legendre", "trapezoid")
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "group"])
 def test_something_else_is_left_alone(model: keras.Model, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "other"

@@ -258,7 +258,10 @@ class Explainer(TypedRepr, ABC):
         return other
 
     def settings(self) -> dict[str, Any]:
-        """Return all that the attributions depend on besides the model's weights, as plain values."""
+        """Return all that the attributions depend on besides the model's weights, as plain values.
+
+        `method` is the explainer; an argument of this name, as integrated gradients have, is `own_method`.
+        """
         score = self.score
         said = {
             "method": type(self).__name__,
@@ -271,7 +274,7 @@ class Explainer(TypedRepr, ABC):
         }
         for name, value in vars(self).items():
             if name not in ("model", "score", "batch_size") and name[0] != "_":
-                said[name] = _plain(value)
+                said[f"own_{name}" if name in said else name] = _plain(value)
         return said
 
     def write(
