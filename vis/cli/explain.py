@@ -205,8 +205,8 @@ class _Listing:
         if gone:
             back = "it" if len(gone) == 1 else "them"
             raise InputError(
-                f"{_some(gone)} missing from those that {output!r} was begun with. Put {back} back, or choose "
-                "another -o."
+                f"{_some(gone)} missing from those that {output!r} was begun with. Put {back} back, "
+                "or choose another -o."
             )
         if new and not add:
             raise InputError(
