@@ -2,10 +2,11 @@
 
 The roads are rendered: two lane lines in perspective, coloured blocks and noise that say nothing about the
 angle. The network is trained here. More brightness increases the angle (to the right) where the gradient is
-positive and decreases it (to the left) where it is negative. Both maps lie on the lane lines and right beside
-them, where a line would stand if the road turned a little more or less. `small_values`, the map of what
-"maintains" the angle, is large where the gradient is nearly zero: it shows single pixels that the angle does
-not depend on, not what keeps the angle as it is.
+positive and decreases it (to the left) where it is negative: the signed map, with zero in the middle of its
+colours, shows both. They lie on the lane lines and right beside them, where a line would stand if the road
+turned a little more or less. `small_values`, the map of what "maintains" the angle, is large where the
+gradient is nearly zero: it shows single pixels that the angle does not depend on, not what keeps the angle
+as it is.
 """
 
 from pathlib import Path
@@ -15,24 +16,10 @@ import keras
 import numpy as np
 
 from vis import metrics, plotting, visualize_saliency
-from vis.grad_modifiers import negate, relu
 
 HEIGHT, WIDTH, HORIZON = 40, 80, 12
 ROADS = 20
 CURVES = {"left": -0.8, "straight": 0.0, "right": 0.8}
-
-
-def decreasing(grads: np.ndarray) -> np.ndarray:
-    """Return `max(-g, 0)`; `negate` alone keeps both signs, and a map's range does not show where zero is."""
-    return relu(negate(grads))
-
-
-MODIFIERS = {"increases": "relu", "decreases": decreasing, "maintains": "small_values"}
-VALUES = {
-    "increases": "positive part of the gradient",
-    "decreases": "negative part of the gradient",
-    "maintains": "1 / (|gradient| + e)",
-}
 
 
 def draw_road(angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -79,24 +66,33 @@ def main(output: Path) -> None:
     """Train the network, and draw the maps of a left curve, a straight road and a right curve."""
     rng = np.random.default_rng(0)
     network = train_network(rng)
-    images, names = [], []
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in MODIFIERS}
+    images, names, signed, small = [], [], [], []
     click.echo(f"means of {ROADS} roads; shares of the lane lines and the pixels beside them in:")
     for curve, angle in CURVES.items():
         roads, lanes = map(np.stack, zip(*(draw_road(angle, rng) for _ in range(ROADS)), strict=True))
         answers = network.predict(roads, verbose=0)[:, 0]
         images.append(roads[0])
         names.append(f"{curve}, {angle:+.1f}\nread as {answers[0]:+.2f}")
-        shares = []
-        for name, modifier in MODIFIERS.items():
-            maps = [visualize_saliency(network, -1, 0, road, grad_modifier=modifier) for road in roads]
-            columns[name].append(maps[0])
-            shares.append(metrics.energy_in_mask(maps, lanes).mean())
-        figures = ", ".join(f"{name} {share:.2f}" for name, share in zip(MODIFIERS, shares, strict=True))
+        gradients, idle = (
+            np.stack([visualize_saliency(network, -1, 0, road, **options) for road in roads])
+            for options in ({"grad_modifier": None, "normalize": "signed"}, {"grad_modifier": "small_values"})
+        )
+        signed.append(gradients[0])
+        small.append(idle[0])
+        parts = {
+            "increases": np.maximum(gradients, 0),
+            "decreases": np.maximum(-gradients, 0),
+            "maintains": idle,
+        }
+        shares = {name: metrics.energy_in_mask(part, lanes).mean() for name, part in parts.items()}
+        figures = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
         click.echo(f"{curve} {angle:+.1f} (answer {answers.mean():+.2f}): area {lanes.mean():.2f}, {figures}")
-    titles = {f"{name}\n{VALUES[name]}": maps for name, maps in columns.items()}
-    figure = plotting.plot_grid(images, titles, names, "What more brightness does to the steering angle")
-    figure.set_size_inches(11, 4.6)
+    columns = {
+        "increases (red), decreases (blue)\ngradient": signed,
+        "maintains\n1 / (|gradient| + e)": small,
+    }
+    figure = plotting.plot_grid(images, columns, names, "What more brightness does to the steering angle")
+    figure.set_size_inches(8.6, 4.6)
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "regression_steering.png", dpi=110)
 

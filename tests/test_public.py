@@ -128,6 +128,15 @@ PUBLIC = {
     ],
     "vis.input_modifiers": ["InputModifier", "Jitter"],
     "vis.losses": ["ActivationMaximization", "LPNorm", "Loss", "TotalVariation"],
+    "vis.maps": [
+        "as_picture",
+        "deprocess_input",
+        "normalize",
+        "reduce_channels",
+        "scaled",
+        "strongest_channel",
+        "upsample",
+    ],
     "vis.metrics": [
         "Curve",
         "SanityCheck",
@@ -181,6 +190,13 @@ PUBLIC = {
         "sheets",
     ],
     "vis.typing": ["Data", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"],
+    "vis.utils.helpers": [
+        "add_defaults_to_kwargs",
+        "listify",
+        "random_array",
+        "reverse_enumerate",
+        "slicer",
+    ],
     "vis.utils.utils": [
         "add_defaults_to_kwargs",
         "apply_modifications",

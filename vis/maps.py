@@ -13,6 +13,16 @@ from vis import checks
 from vis.errors import GradientError, InputError, did_you_mean
 from vis.words import Normalization
 
+__all__ = [
+    "as_picture",
+    "deprocess_input",
+    "normalize",
+    "reduce_channels",
+    "scaled",
+    "strongest_channel",
+    "upsample",
+]
+
 # How the channels of a position become one: what joins two of them, and whether the result is a mean.
 REDUCERS = {
     "max": (np.maximum, False),

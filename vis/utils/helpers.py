@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from vis.errors import InputError
 
+__all__ = ["add_defaults_to_kwargs", "listify", "random_array", "reverse_enumerate", "slicer"]
+
 T = TypeVar("T")
 
 
