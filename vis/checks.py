@@ -163,7 +163,7 @@ def group(path: str | Path) -> Path:
         InputError: if it does not exist, or is anything else.
     """
     if not any((Path(path) / name).is_file() for name in ("zarr.json", ".zgroup")):
-        raise InputError(f"{str(path)!r} holds no explanations of this library. Choose another path.")
+        raise InputError(f"{str(path)!r} does not contain maps of this library. Choose another path.")
     return Path(path)
 
 

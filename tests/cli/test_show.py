@@ -68,8 +68,8 @@ def test_what_is_wrong(capfd: pytest.CaptureFixture[str], maps: Path, tmp_path: 
     ("arguments", "words"),
     [
         (["oter"], "'oter' does not exist. Did you mean 'other'?"),
-        (["other"], "'other' holds no explanations of this library. Choose another path."),
-        (["a.png"], "'a.png' holds no explanations of this library. Choose another path."),
+        (["other"], "'other' does not contain maps of this library. Choose another path."),
+        (["a.png"], "'a.png' does not contain maps of this library. Choose another path."),
         (["run", "--labels", "labls.txt"], "'labls.txt' does not exist. Did you mean 'labels.txt'?"),
         (["run", "--images", "oter"], "'oter' does not exist. Did you mean 'other'?"),
         (["run", "--images", "a.png"], "'a.png' is a file. Pass a folder."),
