@@ -1,4 +1,4 @@
-"""What listens to the optimizer."""
+"""Callbacks: objects that the optimizer calls at each step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NamedLosses: TypeAlias = Sequence[tuple[str, Value]]
 
 
 class OptimizerCallback(ABC):
-    """Hears of each step of the optimizer. Subclass it and implement `callback`."""
+    """The base class of callbacks. Subclass it and implement `callback`, which is called after each step."""
 
     @abstractmethod
     def callback(
@@ -38,24 +38,24 @@ class OptimizerCallback(ABC):
         grads: npt.NDArray[Any],
         wrt_value: npt.NDArray[Any],
     ) -> None:
-        """Hear of one step.
+        """Called after each step of the optimizer.
 
         Args:
             i: the number of the step, from 0.
             named_losses: pairs of a loss's name and its value, not weighted: a number, or one per sample
-                where several samples are optimized.
+                if several samples are optimized.
             overall_loss: the weighted sum of the losses.
-            grads: the gradient of the overall loss with respect to what is changed: `wrt_value`, or, with
-                another parameterization than pixels, the parameters of it.
+            grads: the gradient of the overall loss with respect to the optimized values: `wrt_value`, or,
+                with a parameterization other than pixels, its parameters.
             wrt_value: the image, or the value of `wrt`, with its batch axis.
         """
 
     def on_end(self) -> None:  # noqa: B027 - few callbacks have anything to end
-        """Hear that the optimization has ended."""
+        """Called once, when the optimization has ended."""
 
 
 class Print(OptimizerCallback):
-    """Prints a line per step: its number, counted from 1, the losses by their names, and the overall loss."""
+    """Prints a line per step: its number, counted from 1, each loss with its name, and the overall loss."""
 
     def callback(
         self,
@@ -72,8 +72,8 @@ class Print(OptimizerCallback):
 class GifGenerator(OptimizerCallback):
     """Writes the pictures of an optimization as an animated GIF, one frame per step, shown for 0.1 s each.
 
-    A value `v` becomes the byte `255 (v - low) / (high - low)`, rounded; what is outside is cut off.
-    The file is written at the end, whole or not at all, and takes the place of one with its name.
+    A value `v` becomes the byte `255 (v - low) / (high - low)`, rounded; values outside the range are
+    clipped. The file is written at the end, completely or not at all, and replaces an existing one.
 
     Args:
         path: the file; `.gif` is added where it is missing.

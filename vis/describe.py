@@ -1,4 +1,4 @@
-"""What can be said of a model in words: its layers, the pictures it takes, the class it predicts."""
+"""Descriptions of a model: its layers, the pictures it takes, the class it predicts."""
 
 from __future__ import annotations
 

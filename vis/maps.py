@@ -1,4 +1,4 @@
-"""Arrays to maps and pictures: reducing channels, normalizing values. No colour, no model."""
+"""From arrays to maps and pictures: reducing channels and scaling values, without colours or models."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Explainers for batches and data sets: made once, called often. `from vis import Saliency` works, too.
 
-| class | evaluated at | gradient | what is done with it |
+| class | evaluated at | gradient | map |
 |---|---|---|---|
-| `Saliency` | the input | true, or any modifier | magnitude |
-| `GradientInput` | the input | true | times the input |
-| `DeconvNet`, `GuidedBackprop` | the input | rectified, guided | nothing |
-| `IntegratedGradients` | a path from a baseline | true | weighted mean, times the input minus the baseline |
+| `Saliency` | the input | true, or any modifier | magnitude of the gradient |
+| `GradientInput` | the input | true | gradient times input |
+| `DeconvNet`, `GuidedBackprop` | the input | rectified, guided | the gradient |
+| `IntegratedGradients` | a path from a baseline | true | mean gradient, times the input minus the baseline |
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
-| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | weights of its feature maps |
-| `Occlusion` | covered copies | none | how much the score falls |
+| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | feature maps, weighted by the gradient |
+| `Occlusion` | covered copies | none | drop of the score |
 
 ```python
 explainer = Saliency(vis.linear_outputs(model))

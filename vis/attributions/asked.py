@@ -1,4 +1,4 @@
-"""What is asked of a model: the score that an explainer explains, and the targets of a batch."""
+"""The score that an explainer explains, and the targets of a batch."""
 
 from __future__ import annotations
 
@@ -159,11 +159,12 @@ def predictions_of(
 ) -> npt.NDArray[np.int64]:
     """Return the predicted class of each sample, `(batch,)`: the largest output, or mean over positions.
 
-    It is -1 where there is none: for a layer inside the model, a single output, or several outputs at once.
+    The result is -1 where there is no class: for a layer inside the model, a single output, or several
+    outputs at once.
 
     Args:
         score, arrays, given: see `targets_of`.
-        weights: what that has returned; without given targets, they are those of the predicted class.
+        weights: the result of `targets_of`; without given targets, the weights of the predicted class.
     """
     none = np.full(len(arrays[0]), -1, np.int64)
     model = models.unmodified(score.source.model)[0]

@@ -1,4 +1,4 @@
-"""What an explainer is: made once for a model, called often with batches and data sets."""
+"""The base class of explainers, made once for a model and called often, with batches or data sets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Attribution", "Explained", "Explainer"]
 
 @dataclass(frozen=True, repr=False)
 class Attribution(TypedRepr):
-    """What an explainer finds for a batch.
+    """What an explainer computes for a batch.
 
     Args:
         maps: an array for each input, `(batch, ...)`, or a single one.
@@ -45,13 +45,13 @@ class Attribution(TypedRepr):
 
 @dataclass(frozen=True, repr=False)
 class Explained(TypedRepr):
-    """The maps of a batch with what they explain.
+    """The maps of a batch, with the targets and scores that they explain.
 
     Args:
         maps: an array for each input in flat order, `(batch, ...)`, or a single one.
-        targets: the weights of the outputs, or what the operator was given, `(batch, ...)`.
-        scores: the scores of the samples, `(batch,)`; None if nobody asked for them.
-        predictions: the predicted classes, `(batch,)`; None if nobody asked for them.
+        targets: the weights of the outputs, or the targets given to the operator, `(batch, ...)`.
+        scores: the scores of the samples, `(batch,)`; None if not requested.
+        predictions: the predicted classes, `(batch,)`; None if not requested.
     """
 
     maps: Arrays
@@ -75,13 +75,13 @@ class Explainer(TypedRepr, ABC):
             outputs weighted by the targets.
         reducer: how the channels of an image become one: `"max"`, `"mean"`, `"min"`, `"sum"`, or None to
             keep them.
-        backprop_modifier: which derivative activations have, see `vis.visualize_saliency`.
+        backprop_modifier: changes the derivative of activations, see `vis.visualize_saliency`.
         output_layer_index: an earlier name of `output_layer`.
         wrt: the layer whose output is attributed instead of the inputs, such as the embedding of tokens,
             named in the same ways; None for the inputs.
         fold_layers: whether to fold batch normalizations into the convolutions and dense layers before them,
-            and zero paddings into the convolutions after them, at each call with the weights of that moment.
-            It is faster and rounds differently: a ReLU at zero may switch.
+            and zero paddings into the convolutions after them, at each call, with the current weights. This
+            is faster but rounds differently: a ReLU whose input is close to zero may switch.
 
     Raises:
         ModelError, LayerError, ModifierError, InputError: see `vis.errors`.
@@ -171,18 +171,20 @@ class Explainer(TypedRepr, ABC):
             inputs: what `Model.predict` takes: an array, a tensor, or the structure of several that the model
                 takes, with a batch axis: `(N, W)`, `(N, T, W)`, `(N, H, W, C)`, `(N, D, H, W, C)`; or a
                 `tf.data.Dataset`, a `keras.utils.PyDataset` or another iterator, of inputs, of pairs
-                `(inputs, targets)` or of triples with sample weights, which are ignored, one by one or in
-                batches.
-            targets: which output of each sample, see `vis.attributions.targets.as_weights`: weights in the
-                shape of the outputs, such as one-hot rows `(N, outputs)`; a label per sample, `(N,)` or
-                `(N, 1)`; an int for all; of outputs with positions, a label per position, `(N, H, W)` for
-                `(H, W, C)`, or a position per sample, `(N, 2)` for `(T, C)`, `(N, 3)` for `(H, W, C)`; None
-                for the predicted class. Of several outputs those of `output_layer`, in a dict by their names.
+                `(inputs, targets)` or of triples with sample weights, which are ignored. Its items are single
+                samples or batches.
+            targets: which output of each sample to explain, see `vis.attributions.targets.as_weights`:
+                weights in the shape of the outputs, such as one-hot rows `(N, outputs)`; a label per sample,
+                `(N,)` or `(N, 1)`; an int for all samples; for outputs with positions, a label per position,
+                `(N, H, W)` for `(H, W, C)`, or a position per sample, `(N, 2)` for `(T, C)`, `(N, 3)` for
+                `(H, W, C)`; None for the predicted class. For a model of several outputs, the targets of
+                `output_layer`, or a dict of targets by output name.
 
         Returns:
-            float32, raw, not normalised: of an image or a volume `(N, H, W, 1)`, with `reducer=None`
-            `(N, H, W, C)`; of features and sequences the shape of the input. For several inputs, their
-            structure. With `wrt`, of an embedding's output `(N, T, 1)`, with `reducer=None` `(N, T, C)`.
+            float32, not normalised: `(N, H, W, 1)` for images, with `reducer=None` `(N, H, W, C)`, and
+            likewise for volumes; the shape of the input for features and sequences. For several inputs, a map
+            for each in their structure. With `wrt` set to an embedding, `(N, T, 1)`, with `reducer=None`
+            `(N, T, C)`.
 
         Raises:
             InputError, FilterError, LayerError, GradientError: see `vis.errors`.
@@ -204,7 +206,7 @@ class Explainer(TypedRepr, ABC):
     def __call__(self, inputs: Data, targets: Targets = None) -> Maps: ...
 
     def __call__(self, inputs: Data, targets: Targets = None) -> Maps:
-        """Return the attributions of inputs: another way to write `explain`."""
+        """Return the attributions of inputs; the same as `explain`."""
         return self.explain(inputs, targets)
 
     def explained(self, inputs: Data, targets: Targets = None, scores: bool = False) -> Iterator[Explained]:
@@ -258,9 +260,10 @@ class Explainer(TypedRepr, ABC):
         return other
 
     def settings(self) -> dict[str, Any]:
-        """Return all that the attributions depend on besides the model's weights, as plain values.
+        """Return all settings that the attributions depend on, besides the model's weights, as plain values.
 
-        `method` is the explainer; an argument of this name, as integrated gradients have, is `own_method`.
+        `method` is the name of the explainer; an argument that the explainer itself calls `method` is
+        `own_method`.
         """
         score = self.score
         said = {
@@ -287,7 +290,7 @@ class Explainer(TypedRepr, ABC):
         *,
         source: dict[str, Any] | None = None,
     ) -> None:
-        """Explain any number of inputs into a chunked Zarr group, with constant memory.
+        """Explain any number of inputs, with constant memory, and write the maps to a chunked Zarr group.
 
         Args and raises: see `vis.attributions.store.write`.
         """
@@ -309,11 +312,11 @@ class Explainer(TypedRepr, ABC):
         return part.astype(np.float32, copy=False)
 
     def _warn_of_empty(self, parts: Arrays, idle: npt.NDArray[np.bool_]) -> None:
-        """Warn of the samples whose maps are all zero everywhere.
+        """Warn of samples whose maps are all zero everywhere.
 
         Args:
             parts: the maps.
-            idle: of which samples the targets are zero.
+            idle: the samples whose targets are zero.
         """
         if not len(parts[0]):
             return
@@ -353,7 +356,7 @@ class Explainer(TypedRepr, ABC):
 
 
 def path_in(model: keras.Model, point: Any) -> str | None:
-    """Return what names a layer, or a call of one, in a model."""
+    """Return the path of a layer, or of a call of one, in a model."""
     if point is None:
         return None
     operation = models.operation_of(point)
@@ -362,7 +365,7 @@ def path_in(model: keras.Model, point: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting as JSON knows it."""
+    """Return a setting as a value that JSON can hold."""
     if isinstance(value, Explainer):
         return value.settings()
     if isinstance(value, models.POINTS):

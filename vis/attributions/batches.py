@@ -29,8 +29,8 @@ def batches(
         source: the model.
         inputs: what `Model.predict` takes: arrays with a batch axis, in the structure of the model's inputs;
             or a `tf.data.Dataset`, a `keras.utils.PyDataset`, or another iterator, of inputs, of pairs
-            `(inputs, targets)` or of triples with sample weights, which are ignored, one by one or in
-            batches.
+            `(inputs, targets)` or of triples with sample weights, which are ignored. Its items are single
+            samples or batches.
         targets: an int for all samples, or an array with a row per sample; None if `inputs` brings them, or
             for the predicted class.
         batch_size: the largest number of samples in a batch; None for all at once.

@@ -34,8 +34,8 @@ class ClassActivation(Explainer):
         conv_layer: the layer whose feature maps are weighted, named as `output_layer`; None for the last one
             before the output that every path from the input crosses and whose output has more than one
             position, for each input that has positions.
-        grid: `(height, width)` of the tokens of a transformer, where the model's computation does not tell.
-            These tokens come last, after class and register tokens.
+        grid: `(height, width)` of the tokens of a transformer, for a model whose computation does not show
+            it. These tokens come last, after class and register tokens.
 
     Returns from `explain`:
         `(N, H, W, 1)`, `(N, T, 1)` or `(N, D, H, W, 1)`. If the layer sees several inputs, or several inputs

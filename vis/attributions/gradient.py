@@ -1,4 +1,4 @@
-"""Explanations by the gradient of the inputs themselves."""
+"""Explanations by the gradient of the score with respect to the inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class GradientExplainer(Explainer):
-    """Explains by the gradient `g = dS / dx` of the score of each sample by its inputs."""
+    """Explains the score of each sample by its gradient with respect to the inputs, `g = dS / dx`."""
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         found = self.score.gradients(arrays, targets)
@@ -54,7 +54,7 @@ class Saliency(GradientExplainer):
         model, output_layer, batch_size, operator, backprop_modifier, output_layer_index, wrt, fold_layers:
             see `Explainer`.
         reducer: how the channels of an image become one.
-        grad_modifier: what is done to the gradient of each sample, see `vis.visualize_saliency`.
+        grad_modifier: changes the gradient of each sample, see `vis.visualize_saliency`.
 
     Reference:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 3.1.
@@ -113,7 +113,7 @@ class GradientInput(GradientExplainer):
 
 
 class ModifiedGradient(GradientExplainer):
-    """Explains by the gradient under one backprop modifier. Subclass it and name the modifier.
+    """Explains by the gradient with one backprop modifier. Subclass it and name the modifier.
 
     Args:
         model, output_layer, batch_size, operator, reducer, output_layer_index, wrt, fold_layers: see
@@ -148,7 +148,7 @@ class ModifiedGradient(GradientExplainer):
 
 
 class DeconvNet(ModifiedGradient):
-    """What a deconvolution of the score draws: `dS / dx` with the modifier `rectified` at each activation.
+    """DeconvNet: the gradient `dS / dx` with the modifier `rectified` at each activation.
 
     Args: see `Explainer`.
 
@@ -160,7 +160,7 @@ class DeconvNet(ModifiedGradient):
 
 
 class GuidedBackprop(ModifiedGradient):
-    """What feeds the score along paths that only excite: `dS / dx` with the modifier `guided`.
+    """Guided backpropagation: the gradient `dS / dx` with the modifier `guided` at each activation.
 
     Args: see `Explainer`.
 

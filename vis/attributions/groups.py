@@ -291,7 +291,7 @@ def _read(folder: Path, said: dict[str, Any]) -> State:
     """Return how far the run in a folder has come.
 
     Raises:
-        InputError: if it contains anything else, or maps with other settings.
+        InputError: if it contains something else, or maps with other settings.
     """
     group = opened(folder)
     try:
@@ -331,7 +331,7 @@ def _as_json(source: dict[str, Any]) -> Any:
     """Return a source as it will be read again.
 
     Raises:
-        InputError: if it is not a dict of values that JSON knows.
+        InputError: if it is not a dict of values that JSON can hold.
     """
     try:
         if isinstance(source, dict):

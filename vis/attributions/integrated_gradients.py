@@ -28,7 +28,7 @@ _ZERO = 0.0  # the default itself: another 0.0 has been given
 
 
 class IntegratedGradients(GradientExplainer):
-    """What each value of an input contributes to the score's rise from a baseline.
+    """How much each value of an input contributes to the rise of the score from a baseline.
 
     `(x - x0) int_0^1 dS/dx (x0 + a (x - x0)) da`, with the integral as a sum over `steps` points. The
     attributions of a sample add up to `S(x) - S(x0)`, up to the error of the sum, which `residuals` returns.
@@ -46,7 +46,7 @@ class IntegratedGradients(GradientExplainer):
         baseline_value: Xplique's name of `baseline`.
 
     Raises:
-        InputError: if `steps`, `baseline` or `method` is not of these, or the baseline is given under both
+        InputError: if `steps`, `baseline` or `method` is invalid, or the baseline is given under both
             names.
 
     Reference:

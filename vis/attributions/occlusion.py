@@ -48,8 +48,8 @@ class Occlusion(Explainer):
     """How much the score falls when a patch is covered: the mean of `S(x) - S(x covered)` over the patches.
 
     Each value of a map is the mean over all patches that cover it. Patches start at the multiples of the
-    stride; the last one ends with the input, so that none is cut. All channels of images and volumes are
-    covered together; of sequences, a patch covers time steps and features. No gradient is needed.
+    stride; the last one ends with the input, so that none is cut. In images and volumes, a patch covers all
+    channels; in sequences, it covers time steps and features. No gradient is needed.
 
     Args:
         model, output_layer, batch_size, operator, output_layer_index, fold_layers: see `Explainer`; the model
@@ -57,7 +57,7 @@ class Occlusion(Explainer):
         patch_size: the sides of a patch, one int or an int per axis of `(H, W)`, `(D, H, W)`, `(T, W)` (time
             steps and features) or `(W,)`. A side longer than its axis covers all of it.
         patch_stride: the distance from one patch to the next, at most the side; None for `patch_size`.
-        occlusion_value: the value that a covered input has.
+        occlusion_value: the value that replaces the covered ones.
 
     Returns from `explain`:
         `(N, H, W, 1)`, `(N, T, W)`, `(N, W)`.

@@ -1,4 +1,4 @@
-"""What is explained: operators that make one score per sample of a model's output.
+"""Operators: functions that turn the output of a model into the score of each sample, which is explained.
 
 | name | score |
 |---|---|
@@ -7,9 +7,9 @@
 | `object detection` | how well detections cover the target boxes: overlap x confidence x class similarity |
 
 An operator is a function `operator(model, inputs, targets) -> (batch,)` in `keras.ops`; `model(inputs)` is
-the output of the model, or of the `output_layer`. If there is a single output with several classes, a class,
-or one per sample, comes as one-hot rows; all other targets come as they are, in float32, with a row per
-sample.
+the output of the model, or of the `output_layer`. For a model with a single output of several classes, a
+class, or one per sample, arrives as one-hot rows; all other targets arrive unchanged, in float32, with a row
+per sample.
 """
 
 from __future__ import annotations
@@ -113,10 +113,10 @@ def segmentation(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
 
 @register("object detection")
 def detection(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Return how well the detections cover the target boxes.
+    """Return how well detections match the target boxes.
 
     For each target box the largest of `IoU x confidence x cosine(classes, target classes)` over all
-    detections; of several target boxes, the mean. Rows of zeros are no objects.
+    detections; of several target boxes, the mean. Rows of zeros are not objects.
 
     Args:
         model: gives detections `(batch, objects, 5 + classes)`: a box `(left, top, right, bottom)`, a

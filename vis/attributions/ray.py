@@ -28,7 +28,7 @@ Batch = dict[str, npt.NDArray[Any]]
 
 
 class ExplainBatches:
-    """What `ray.data.Dataset.map_batches` calls: it replaces the inputs of each batch by their maps.
+    """A callable for `ray.data.Dataset.map_batches` that replaces the inputs of each batch with their maps.
 
     ```python
     dataset.map_batches(ExplainBatches, fn_constructor_kwargs={"make": make}, batch_size=64, concurrency=8)
@@ -109,7 +109,7 @@ def write(
     workers: int | None = None,
     batch_size: int = 64,
 ) -> None:
-    """Explain a Ray data set into a Zarr group, as `Explainer.write` does, or into Parquet files.
+    """Explain a Ray data set and write the maps to Zarr, as `Explainer.write` does, or to Parquet files.
 
     Args:
         dataset, make, inputs, targets, workers, batch_size: see `explain`.

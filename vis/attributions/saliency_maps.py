@@ -20,8 +20,8 @@ def compute_saliency_maps(X: npt.ArrayLike, y: npt.ArrayLike, model: keras.Model
 
     Args:
         X: images, `(N, H, W, C)`.
-        y: their classes, `(N,)`, from 0.
-        model: a Keras model that gives `(N, classes)`. It is not changed.
+        y: their classes, `(N,)`, counted from 0.
+        model: a Keras model that returns `(N, classes)`. It is not changed.
 
     Returns:
         `(N, H, W)` float32, not normalised.

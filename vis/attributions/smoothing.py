@@ -31,21 +31,21 @@ class Smoothed(Explainer):
 
     Args:
         model: a Keras model, whose gradient is taken, or any explainer.
-        output_layer, operator, backprop_modifier, output_layer_index, wrt, fold_layers: see `Explainer`; with
-            an explainer, give them to that.
+        output_layer, operator, backprop_modifier, output_layer_index, wrt, fold_layers: see `Explainer`; if
+            `model` is an explainer, pass them to it instead.
         batch_size: the largest number of copies that the model is given at once; small batches are faster on
             a CPU, large ones on a GPU.
-        reducer: see `Explainer`; `...` for that of the explainer, or the mean for a model.
+        reducer: see `Explainer`; `...` for the reducer of the explainer, or the mean for a model.
         nb_samples: the number of noisy copies.
         noise: the standard deviation of the noise, in the unit of `noise_scale`.
-        seed: of the noise; all samples of a batch get the same noise, each at its own scale.
-        noise_scale: `"range"`: `noise` is a fraction of the maximum minus the minimum of each sample, for
-            each input by itself, or for the output of the layer `wrt`; `"absolute"`: it is in the input's
-            units.
+        seed: the seed of the noise; all samples of a batch get the same noise, each at its own scale.
+        noise_scale: `"range"`: `noise` is a fraction of the maximum minus the minimum of each sample,
+            separately for each input, or for the output of the layer `wrt`; `"absolute"`: `noise` is in the
+            units of the input.
 
     Raises:
-        InputError: if `nb_samples`, `noise`, `seed` or `noise_scale` is not of these, or an explainer comes
-            with options of its own.
+        InputError: if `nb_samples`, `noise`, `seed` or `noise_scale` is invalid, or options that belong to
+            the explainer are given together with one.
     """
 
     at_least = 1

@@ -46,7 +46,7 @@ def write(
     *,
     source: dict[str, Any] | None = None,
 ) -> None:
-    """Explain any number of inputs into a chunked Zarr group, with constant memory.
+    """Explain any number of inputs, with constant memory, and write the maps to a chunked Zarr group.
 
     The group has the arrays `maps` `(N, ...)` float32 (`maps_NAME` for each of several inputs), `targets`
     (classes `(N,)`, or weights), `predictions` `(N,)` (the class with the largest output, -1 where there is
@@ -64,8 +64,8 @@ def write(
         targets: as `Explainer.explain`.
         resume: continue the run at this path; if False, a path that exists is an error.
         progress: show a progress bar.
-        source: where the inputs come from, in values that JSON knows, such as the folder of the pictures and
-            their shape, for readers of the group. A continued run keeps the last one.
+        source: where the inputs come from, in values that JSON can hold, such as the folder of the pictures
+            and their shape, for readers of the group. A continued run keeps the last one.
 
     Raises:
         InputError: if the path holds something else, or explanations of another model, with other settings or
@@ -98,7 +98,7 @@ def write(
 
 
 def explained(explainer: Explainer, inputs: Inputs, targets: Targets = None) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays that `write` would write for a batch: `maps`, `targets`, `predictions`, `scores`.
+    """Return the arrays that `write` writes for a batch: `maps`, `targets`, `predictions`, `scores`.
 
     Args: as `Explainer.explain`, for arrays.
     """

@@ -18,19 +18,19 @@ def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> np
     Labels count from 0 and are integers or whole floats, as Keras's losses take them; nothing is broadcast.
 
     Args:
-        targets: one of: weights, `(count, *shape)`, such as one-hot rows; a class for all samples, an int,
-            where a negative one counts from the last; a label per sample, `(count,)` or `(count, 1)`; a label
-            per position, `(count, *shape[:-1])`, with or without a last axis of 1, which has the weights of
-            its one-hot rows; a position per sample, `(count, axes)`, an index per axis of the outputs. A
-            class of outputs with positions is its mean over the positions. If there is a single output, 0 and
-            1 both ask for it, and other numbers are its weight: -1 asks for less of it. If there is one
-            channel with positions, a label per position is its weight.
+        targets: one of: weights, `(count, *shape)`, such as one-hot rows; an int, the class for all samples,
+            counted from the last if it is negative; a label per sample, `(count,)` or `(count, 1)`; a label
+            per position, `(count, *shape[:-1])`, with or without a last axis of 1, which stands for its
+            one-hot rows; a position per sample, `(count, axes)`, an index per axis of the outputs. A class of
+            outputs with positions is its mean over the positions. If there is a single output, 0 and 1 both
+            ask for it, and other numbers are its weight: -1 asks for less of it. If there is one channel with
+            positions, a label per position is its weight.
         count: the number of samples.
         shape: the outputs of one sample: `(classes,)`, `(steps, classes)`, `(height, width, classes)`, or
             `()`.
 
     Raises:
-        InputError: if the targets have another form, or one with two meanings.
+        InputError: if the targets have another form, or an ambiguous one.
         FilterError: if a class or an index is outside the outputs.
     """
     array = _numbers(targets)

@@ -1,4 +1,4 @@
-"""Explanations while a model learns."""
+"""Explanations during training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ExplainEpochs"]
 
 
 class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
-    """Explains a few samples after each epoch of a training, as pictures in a folder and in TensorBoard.
+    """Explains a few samples after each epoch of training, as pictures in a folder and in TensorBoard.
 
     ```python
     explainer = Saliency(vis.linear_outputs(model))  # shares the variables of the model that is trained
@@ -32,14 +32,14 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         inputs: a few images, `(N, H, W)` or `(N, H, W, C)`, which the explainer takes; or a small data set of
             them, which is read once.
         targets: what is explained, see `Explainer.explain`; None for the class predicted at that time.
-        folder: after each epoch a figure of the images with their maps is written there, see
+        folder: where a figure of the images with their maps is written after each epoch, see
             `vis.plotting.plot_maps`: `epoch-001.png`, ...
-        log_dir: the maps are written there for TensorBoard, a step per epoch.
-        name: what the maps are called; None for the name of the explainer's class.
+        log_dir: where the maps are written for TensorBoard, one step per epoch.
+        name: the name of the maps; None for the name of the explainer's class.
 
     Raises:
-        InputError: if there is no explainer, or neither a folder nor a log; after an epoch, if the explainer
-            returns something else than one map per image.
+        InputError: if `explainer` is not an explainer, or neither `folder` nor `log_dir` is given; after an
+            epoch, if the explainer does not return one map per image.
     """
 
     def __init__(

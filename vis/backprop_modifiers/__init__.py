@@ -1,11 +1,11 @@
-"""Which derivative an activation has during backprop.
+"""Backprop modifiers: rules that change the derivative of activations during backpropagation.
 
-| name | the gradient by the input of an activation `y = f(x)`, given that by its output, `grad` |
+| name | gradient by the input of an activation `y = f(x)`, given the gradient by its output, `grad` |
 |---|---|
 | `guided` | `f'(x) max(grad, 0)` |
 | `rectified`, `relu`, `deconv` | `max(grad, 0)` |
 
-A rule of your own is a function `rule(x, y, grad, true_grad)` of tensors, with `true_grad = f'(x) grad`.
+A custom rule is a function `rule(x, y, grad, true_grad)` of tensors, with `true_grad = f'(x) grad`.
 """
 
 from vis.backprop_modifiers.base import BackpropModifier, get, names, register

@@ -1,4 +1,4 @@
-"""Backprop modifiers: a rule for the derivative of activations, and the registry of them."""
+"""The class of backprop modifiers, rules for the derivative of activations, and their registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BackpropModifier(TypedRepr):
     variables, with the same predictions, whose gradient follows the rule under any differentiation.
 
     Args:
-        name: what messages call it.
+        name: its name in messages.
         rule: `rule(x, y, grad, true_grad)`, written in `keras.ops`, called for each activation with its
             input, its output, the gradient by its output, and the gradient by its input that its true
             derivative gives. All four have the shape of x. It returns the gradient by x to use, a tensor
@@ -40,10 +40,10 @@ class BackpropModifier(TypedRepr):
             raise ModifierError(f"A rule is a function rule(x, y, grad, true_grad). Received: {self.rule!r}.")
 
     def __call__(self, model: keras.Model) -> keras.Model:
-        """Return `model` modified.
+        """Return the modified model.
 
         Raises:
-            ModifierError: if the rule reaches no activation of the model, or does not return what it should.
+            ModifierError: if the rule reaches no activation of the model, or returns an invalid gradient.
             ModelError: if `model` is not a built Keras model.
         """
         return models.modified(model, self.name, self.rule)

@@ -1,4 +1,4 @@
-"""Rectified backpropagation, the deconvolutional network's."""
+"""Rectified backpropagation, the rule of deconvolutional networks."""
 
 from keras import ops
 
@@ -8,7 +8,7 @@ from vis.typing import Tensor
 
 @register("rectified", "relu", "deconv")
 def rectified(x: Tensor, y: Tensor, grad: Tensor, true_grad: Tensor) -> Tensor:
-    """Pass on the positive part of the gradient by the output, whatever the activation's input was.
+    """Pass on the positive part of the gradient by the output, regardless of the activation's input.
 
     `R = max(grad, 0)`.
 

@@ -1,4 +1,4 @@
-"""What is done to a gradient after backprop.
+"""Gradient modifiers: functions that change a gradient after backpropagation.
 
 | name | formula |
 |---|---|

@@ -10,7 +10,7 @@ from vis.grad_modifiers.base import register
 
 @register("absolute")
 def absolute(grads: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return the magnitudes, `|g|`: what changes the output, whichever way.
+    """Return the magnitudes, `|g|`: large where a change of the input raises or lowers the output most.
 
     Args:
         grads: gradients of any shape.

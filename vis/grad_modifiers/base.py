@@ -45,7 +45,7 @@ def register(*names: str) -> Callable[[F], F]:
 
 
 def get(identifier: GradModifierLike) -> GradModifier:
-    """Return the gradient modifier for a name, a function, or None (the gradient as it is).
+    """Return the gradient modifier for a name, a function, or None (which changes nothing).
 
     Raises:
         ModifierError: if the name is unknown; the valid ones and the nearest are listed.
@@ -54,12 +54,12 @@ def get(identifier: GradModifierLike) -> GradModifier:
 
 
 def identity(grads: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the gradient as it is."""
+    """Return the gradient unchanged."""
     return np.asarray(grads)
 
 
 def applied(modify: GradModifier, gradient: npt.NDArray[Any], spare: bool = False) -> npt.NDArray[Any]:
-    """Return what a gradient modifier makes of a gradient.
+    """Return a gradient changed by a gradient modifier.
 
     Args:
         modify: the gradient modifier.
@@ -67,8 +67,8 @@ def applied(modify: GradModifier, gradient: npt.NDArray[Any], spare: bool = Fals
         spare: whether the gradient may be written to, so that it need not be copied.
 
     Raises:
-        ModifierError: if the result has another shape or is not finite, or NumPy is not what it is written
-            in.
+        ModifierError: if the result has another shape or is not finite, or the modifier is not written in
+            NumPy.
     """
     with foreign_arrays("The gradient modifier", modify, ModifierError, "numpy"):
         modified = np.asarray(modify(gradient if spare else gradient.copy()))

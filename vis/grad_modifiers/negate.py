@@ -10,7 +10,7 @@ from vis.grad_modifiers.base import register
 
 @register("negate")
 def negate(grads: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return `-g`: what lowers the output.
+    """Return `-g`: positive where a larger input lowers the output.
 
     Args:
         grads: gradients of any shape.

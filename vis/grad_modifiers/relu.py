@@ -10,7 +10,7 @@ from vis.grad_modifiers.base import register
 
 @register("relu")
 def relu(grads: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return `max(g, 0)`: what raises the output, and nothing else.
+    """Return `max(g, 0)`: positive where a larger input raises the output, and zero elsewhere.
 
     Args:
         grads: gradients of any shape.

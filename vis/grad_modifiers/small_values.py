@@ -11,7 +11,7 @@ from vis.grad_modifiers.invert import invert
 
 @register("small_values")
 def small_values(grads: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return `1 / (|g| + e)`, the magnitude of `invert`: what the output does not depend on.
+    """Return `1 / (|g| + e)`, the magnitude of `invert`: large where the output hardly depends on the input.
 
     Args:
         grads: gradients of any shape.

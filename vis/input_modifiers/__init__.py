@@ -1,4 +1,4 @@
-"""What is done to the input around an optimization step.
+"""Input modifiers: changes of the input before and after each step of the optimizer.
 
 | class | before a step (`pre`) | after it (`post`) |
 |---|---|---|

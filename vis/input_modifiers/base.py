@@ -1,4 +1,4 @@
-"""What an input modifier is."""
+"""The base class of input modifiers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InputModifier(TypedRepr):
     ```
 
     Both take an array with its batch axis and return one of the same shape; neither changes its argument.
-    Keep each argument of `__init__` in an attribute of its name, and the `repr` shows it.
+    Store each argument of `__init__` in an attribute of the same name, so that the `repr` shows it.
     """
 
     def pre(self, inp: npt.NDArray[Any]) -> npt.NDArray[Any]:

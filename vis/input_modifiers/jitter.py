@@ -1,4 +1,4 @@
-"""Random moves of the image."""
+"""Random shifts of the image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Jitter(InputModifier):
     """Moves the image by a random number of pixels before each step, which makes its details crisper.
 
     `pre(x) = roll(x, (d_1, ..., d_k))` over the k image axes, each `d_i` drawn evenly from the integers
-    `-n_i` to `n_i`: what leaves at one end comes back at the other. The samples of a batch move together.
+    `-n_i` to `n_i`: values that leave at one end return at the other. The samples of a batch move together.
 
     Args:
         jitter: one number for all image axes, or one per image axis. Below 1 it is a fraction of the
@@ -34,8 +34,8 @@ class Jitter(InputModifier):
             unless set otherwise), and channels last for sequences.
 
     Raises:
-        InputError: if `jitter` is not a finite number of at least 0, or several, the seed is not a seed, or
-            the `data_format` is unknown.
+        InputError: if `jitter` is not one or more finite numbers of at least 0, the seed is invalid, or the
+            `data_format` is unknown.
 
     Reference:
         Mordvintsev, Olah, Tyka: Inceptionism: Going Deeper into Neural Networks, 2015, and its code.
@@ -70,7 +70,7 @@ class Jitter(InputModifier):
                 `(samples, depth, height, width, channels)` or with the channels first.
 
         Raises:
-            InputError: if the input has no image axis, or not as many as `jitter` has values.
+            InputError: if the input has no image axis, or their number is not that of the values of `jitter`.
         """
         image = np.asarray(inp)
         if image.ndim < 3:

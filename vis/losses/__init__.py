@@ -1,4 +1,4 @@
-"""What is asked of the model."""
+"""Losses: what an optimization minimizes, and what a map explains."""
 
 from vis.losses.activation_maximization import ActivationMaximization
 from vis.losses.base import Loss

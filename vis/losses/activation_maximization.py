@@ -1,4 +1,4 @@
-"""Activation maximization."""
+"""The loss of activation maximization."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ActivationMaximization"]
 
 
 class ActivationMaximization(Loss):
-    """Minus the activation of the chosen filters, so that descending it raises them.
+    """Minus the activation of the chosen filters, so that minimizing the loss raises their activation.
 
     `L(x) = - sum_{f in filters} mean_{p in positions} A_f(p)` for each sample, with `A` the layer's
     output: `(batch, filters)`, `(batch, steps, filters)`, `(batch, height, width, filters)` or with the
@@ -33,7 +33,7 @@ class ActivationMaximization(Loss):
         layer: a layer of a Keras model, another operation of its graph, or a symbolic tensor.
         filter_indices: an index, several (list, tuple, array), or None for all; negative ones count
             from the end.
-        each: ask each sample of the batch for one of the filters, in their order, instead of for their sum.
+        each: maximize one filter in each sample of the batch, in their order, instead of the sum in all.
 
     Raises:
         LayerError: if `layer` is not a layer.

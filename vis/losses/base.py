@@ -1,8 +1,7 @@
-"""What is asked of a model: a number per sample, lower is better.
+"""The base class of losses: a loss is a number per sample, and lower is better.
 
-The sign is stated here alone. A loss is minimised, so what should rise, such as an activation, enters it with
-a minus; `visualize_saliency` gives its loss the weight -1, so that positive gradients mean "raise the
-output".
+A loss is minimised, so a quantity that should rise, such as an activation, enters it with a minus sign;
+`visualize_saliency` gives its loss the weight -1, so that positive gradients mean "raise the output".
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _expressions: WeakTable[Any] = WeakTable()
 class Loss(TypedRepr, ABC):
     """A loss over symbolic tensors of a model. Subclass it and implement `build_loss`.
 
-    Keep each argument of `__init__` in an attribute of its name, and the `repr` of the loss shows it.
+    Store each argument of `__init__` in an attribute of the same name, so that the `repr` shows it.
 
     ```python
     class MeanActivation(Loss):
@@ -63,7 +62,7 @@ class Loss(TypedRepr, ABC):
         """The number of samples that the loss is for, or None for any."""
         return None
 
-    # The rest is how a compiled gradient sees a loss; a loss of your own needs none of it.
+    # The rest is for compiled gradients; a custom loss does not need it.
 
     parameter_ranks: tuple[int, ...] = ()
 

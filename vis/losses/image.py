@@ -1,4 +1,4 @@
-"""What the losses of an image, the regularizers, have in common."""
+"""The base class of regularizers, the losses of an image."""
 
 from __future__ import annotations
 

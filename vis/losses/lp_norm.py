@@ -31,7 +31,7 @@ class LPNorm(ImageLoss):
     Args:
         img_input: `model.input`, with its batch axis and one or more others.
         p: the power, from 1 to infinity: the larger, the more the largest values count.
-        data_format: accepted as `TotalVariation` accepts it; the norm does not depend on it.
+        data_format: accepted for consistency with `TotalVariation`; the norm does not depend on it.
 
     Raises:
         InputError: if `img_input` is not a symbolic image, or `p` is not a number of at least 1.
