@@ -33,7 +33,7 @@ _STEPS = 20
 
 
 class Optimizer(TypedRepr):
-    """Changes an input so that a weighted sum of losses falls.
+    """Changes an input to minimize a weighted sum of losses.
 
     `z <- z - update(m(g / |g|))` with `g = d(sum_i weight_i loss_i(x(z))) / dz`, `m` the gradient modifier,
     `x(z)` the parameterization of the input, by default `x = z`, and the update of a Keras optimizer: on
@@ -46,9 +46,9 @@ class Optimizer(TypedRepr):
         input_range: the values `(low, high)` of the picture that `minimize` returns.
         wrt_tensor: keras-vis's name of `wrt`.
         norm_grads: divide the gradient of each sample by its Euclidean norm.
-        wrt: what to differentiate by in place of the input: a symbolic tensor or a layer; where
-            `input_tensor` is a model, also the name of one. Its gradient and value are returned after one
-            evaluation, and the input stays as it is.
+        wrt: what to differentiate by instead of the input: a symbolic tensor or a layer; if `input_tensor` is
+            a model, also the name of one. Its gradient and value are returned after one evaluation, and the
+            input does not change.
 
     Raises:
         InputError: if the model has several inputs, or its only one takes integers; or if `wrt` is given
@@ -113,14 +113,15 @@ class Optimizer(TypedRepr):
         Args:
             seed_input: where to start, one input with or without its batch axis; by default at random.
             max_iter: the number of steps, at least 1.
-            input_modifiers: what is done to the pixels around each step.
-            grad_modifier: what is done to the gradient, see `vis.grad_modifiers`.
+            input_modifiers: objects that change the pixels before and after each step, see
+                `vis.input_modifiers`.
+            grad_modifier: changes the gradient, see `vis.grad_modifiers`.
             callbacks: objects that are called after each step.
             verbose: print the losses of each step.
             optimizer: a Keras optimizer; it is not changed. One that depends on the whole variable, such as
                 one with `clipnorm`, makes `samples` depend on each other.
-            seed: makes the random start and the random transformations the same.
-            parameterization: what is changed, `"pixels"` or `"fourier"`, or a
+            seed: fixes the random start and the random transformations.
+            parameterization: how the input is parameterized, `"pixels"` or `"fourier"`, or a
                 `vis.parameterizations.Parameterization`.
             samples: how many inputs to optimize side by side, from the same start, each for its own value of
                 the losses; None for one input.
@@ -128,13 +129,13 @@ class Optimizer(TypedRepr):
         Returns:
             The best input as a picture without its batch axis, or `samples` pictures: on pixels normalised
             to a mean in the middle of `input_range` and a standard deviation of a tenth of it
-            (`vis.utils.utils.deprocess_input`). The gradient by what is changed (or by `wrt`) and the
-            value of the input (or of `wrt`) at the last step, with their batch axis.
+            (`vis.utils.utils.deprocess_input`). Then the gradient by the optimized values (or by `wrt`) and
+            the value of the input (or of `wrt`) at the last step, with their batch axis.
 
-        If the loss of a layer never moves for a sample, for example because the filter is zero at the start,
-        a second descent uses the losses of layers alone, and activations that pass no gradient at all pass
-        what turns them on; when the losses move, all of them are descended from there. A model that has a
-        backprop modifier keeps it, and gets no second descent.
+        If the loss of a layer never changes for a sample, for example because the filter is zero at the
+        start, a second descent uses the losses of layers alone, and activations that pass no gradient at all
+        pass one that turns them on; once these losses change, the descent goes on with all losses. A model
+        with a backprop modifier keeps it, and gets no second descent.
 
         Raises:
             InputError: if `max_iter` or `samples` is below 1, `seed_input` does not fit, or input modifiers
@@ -142,7 +143,7 @@ class Optimizer(TypedRepr):
             GradientError: if a loss is not finite.
 
         Warns:
-            EmptyMapWarning: if no step lowers the loss of a sample, or the loss of a layer never moves.
+            EmptyMapWarning: if no step lowers the loss of a sample, or the loss of a layer never changes.
         """
         max_iter = _count("max_iter", max_iter)
         samples = None if samples is None else _count("samples", samples)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 __all__ = ["Data", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"]
 
-# A layer of a model: its index, its name or path, itself, another operation of the graph, or its output.
+# A layer of a model: its index, its name or path, the layer itself, another operation of the graph, or its
+# output.
 Layer: TypeAlias = int | str | keras.Layer | keras.Operation | keras.KerasTensor
 # One filter or class, several, or None for all.
 Filters: TypeAlias = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None

@@ -1,8 +1,8 @@
-"""What the optimizer changes instead of the pixels, and how it becomes an image.
+"""Parameterizations: which values the optimizer changes, and how they become an image.
 
-| name | what is changed | the image |
+| name | values that change | image |
 |---|---|---|
-| `pixels` | the pixels | they themselves |
+| `pixels` | the pixels | the pixels |
 | `fourier` | the coefficients of waves in decorrelated colours | a sigmoid of their sum |
 
 Before the model sees the image, a `RandomAffine` may move, turn and scale it, differently at each step.

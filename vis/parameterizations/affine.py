@@ -24,8 +24,8 @@ class RandomAffine(TypedRepr):
     `y(p) = x(c + R(a) (p - c) / s + d)` with `p` a position in pixels, `c` the middle of the image, `R(a)`
     the rotation by the angle `a`, `s` the scale and `d` the move, drawn evenly within their limits. Between
     pixels the values are interpolated linearly; outside, the image is mirrored at its edge pixels. All
-    samples of a batch are transformed alike. A filter rises only by what survives this, and fine noise does
-    not.
+    samples of a batch are transformed alike. Only patterns that survive these transformations raise a filter,
+    and fine noise does not.
 
     Args:
         jitter: the longest move along each image axis, as a fraction of that axis, 0 to 1.
@@ -81,11 +81,11 @@ class RandomAffine(TypedRepr):
 
         Args:
             image: `(samples, height, width, channels)` or with the channels first.
-            matrix: of that step, `(2, 3)`.
+            matrix: the matrix of that step, `(2, 3)`.
             channels: the axis of the channels.
 
         Raises:
-            InputError: if the image has not two image axes.
+            InputError: if the image does not have two image axes.
         """
         _check_axes(len(image.shape) - 2, tuple(image.shape))
         last = ops.moveaxis(image, channels, -1)

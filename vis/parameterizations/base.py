@@ -1,4 +1,4 @@
-"""What a parameterization is, and the registry of them."""
+"""The base class of parameterizations, and their registry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Canvas", "Parameterization", "ParameterizationLike", "get", "names",
 
 @dataclass(frozen=True, repr=False)
 class Canvas(TypedRepr):
-    """The images that are made: `(samples, ...)`, with their channel axis and the range of their values."""
+    """The images to make: their shape `(samples, ...)`, their channel axis, and the range of their values."""
 
     shape: tuple[int, ...]
     channels: int
@@ -45,9 +45,9 @@ class Canvas(TypedRepr):
 
 
 class Parameterization(TypedRepr, ABC):
-    """How an image is made of the numbers that the optimizer changes.
+    """How an image is computed from the values that the optimizer changes.
 
-    Parameterizations that are equal share their compiled descent, so make yours a frozen dataclass.
+    Parameterizations that are equal share their compiled descent, so make your own a frozen dataclass.
 
     Raises:
         InputError: if `transformation` is neither a `RandomAffine` nor None.
@@ -66,7 +66,7 @@ class Parameterization(TypedRepr, ABC):
 
     @abstractmethod
     def optimizer(self) -> keras.optimizers.Optimizer:
-        """Return the optimizer for runs that name none."""
+        """Return the default optimizer."""
 
     @abstractmethod
     def start(self, canvas: Canvas, random: np.random.Generator) -> npt.NDArray[Any]:
@@ -74,15 +74,15 @@ class Parameterization(TypedRepr, ABC):
 
     @abstractmethod
     def parameters(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the parameters of an image, or of the nearest that there is."""
+        """Return the parameters of an image, or of the nearest image that has parameters."""
 
     @abstractmethod
     def image(self, canvas: Canvas, parameters: Tensor) -> Tensor:
-        """Return the image of parameters, in `keras.ops`."""
+        """Return the image that belongs to parameters, computed in `keras.ops`."""
 
     @abstractmethod
     def picture(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return one image, without its batch axis, as it is shown.
+        """Return one image, without its batch axis, as a picture to show.
 
         Returns:
             uint8 if both ends of the range are integers from 0 to 255, the higher one above 1; float32

@@ -1,4 +1,4 @@
-"""The image by the waves that it is a sum of."""
+"""The image as a sum of waves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EDGE = 1e-3
 
 @dataclass(frozen=True, repr=False)
 class Fourier(Parameterization):
-    """The optimizer changes coefficients of waves in decorrelated colours; plain pixels give noise.
+    """The image as a sum of waves in decorrelated colours, without the noise that plain pixels give.
 
     `x = low + (high - low) sigmoid(C H(z / max(|f|, 1 / n)) / 4)`: `z` the coefficients, `|f|` the frequency
     of each in periods per pixel, `n` the longest side, `H` the orthonormal Hartley transform of each image
@@ -36,10 +36,11 @@ class Fourier(Parameterization):
     shape of the image.
 
     The picture is the image itself, its values inside the range. The start is normal noise of `z` with a
-    deviation of 0.01; the optimizer Adam with a learning rate of 0.05.
+    standard deviation of 0.01; the optimizer is Adam with a learning rate of 0.05.
 
     Args:
-        transformation: what is done to the image at each step before the model sees it, or None.
+        transformation: a `RandomAffine` that transforms the image at each step before the model sees it, or
+            None.
         decorrelate: whether three channels are red, green and blue, which `C` mixes.
 
     Reference:

@@ -1,4 +1,4 @@
-"""The image by its pixels."""
+"""The image as its pixels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ __all__ = ["Pixels"]
 class Pixels(Parameterization):
     """The optimizer changes the pixels themselves, as keras-vis does.
 
-    Nothing bounds them; a picture is made of them by `vis.utils.utils.deprocess_input`. The start is normal
-    noise around the middle of the range with a deviation of a twentieth of it; the optimizer RMSprop with a
-    learning rate of 1 and a decay of 0.95.
+    Their values are unbounded; `vis.utils.utils.deprocess_input` turns them into a picture. The start is
+    normal noise around the middle of the range with a standard deviation of a twentieth of it; the optimizer
+    is RMSprop with a learning rate of 1 and a decay of 0.95.
 
     Args:
-        transformation: what is done to the image at each step before the model sees it.
+        transformation: a `RandomAffine` that transforms the image at each step before the model sees it, or
+            None.
     """
 
     transformation: RandomAffine | None = None

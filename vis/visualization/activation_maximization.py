@@ -21,7 +21,7 @@ from vis.source import Losses, ModelOrInputs
 from vis.typing import Filters, Layer
 from vis.words import ParameterizationName
 
-# The default weight of a regularizer, as an object of its own: 10 that somebody passes is a choice.
+# The default weight of a regularizer, an object of its own, to tell it from a 10 that the caller passes.
 _UNCHOSEN = float(10)
 
 
@@ -52,9 +52,9 @@ def visualize_activation(
     """Return a picture that maximizes the activation of `filter_indices`.
 
     ```python
-    visualize_activation(logits, -1, 3)  # a picture for class 3, of pixels, as keras-vis
+    visualize_activation(logits, -1, 3)  # a picture of class 3, as pixels, as in keras-vis
     visualize_activation(logits, -1, 3, parameterization="fourier")  # more natural
-    visualize_activation(model, "conv3", range(8), each=True, parameterization="fourier")  # eight
+    visualize_activation(model, "conv3", range(8), each=True, parameterization="fourier")  # eight pictures
     ```
 
     Minimizes `act_max_weight L_act + lp_norm_weight L_lp + tv_weight L_tv`: minus the activation of the
@@ -68,28 +68,28 @@ def visualize_activation(
         wrt_tensor: keras-vis's name of `wrt`.
         seed_input: where to start; by default random values around the middle of `input_range`.
         input_range: the values `(low, high)` of the picture.
-        backprop_modifier: the derivative of activations, see `visualize_saliency`.
-        grad_modifier: what is done to the gradient, see `visualize_saliency`.
+        backprop_modifier: changes the derivative of activations, see `visualize_saliency`.
+        grad_modifier: changes the gradient, see `visualize_saliency`.
         act_max_weight: the weight of the activation.
         lp_norm_weight: the weight of the norm; 0 or None for none. The default is 10 on pixels, and 0 on
             other parameterizations.
         tv_weight: the weight of the total variation, with the same defaults; 0 on inputs without image axes.
-        each: make a picture for each filter, all optimized at once, not one for their sum.
+        each: make a picture for each filter, all optimized at once, instead of one for their sum.
         max_iter: the number of steps, at least 1.
-        input_modifiers: what is done to the pixels around each step, see `vis.input_modifiers`.
-        callbacks: what is called after each step, see `vis.callbacks`.
+        input_modifiers: objects that change the pixels before and after each step, see `vis.input_modifiers`.
+        callbacks: objects that are called after each step, see `vis.callbacks`.
         verbose: print the losses of each step.
         optimizer: a Keras optimizer; it is not changed. By default the parameterization's.
         seed: fixes the random start and the random transformations.
-        parameterization: what is changed, `"pixels"` or `"fourier"`, or a
+        parameterization: how the picture is parameterized, `"pixels"` or `"fourier"`, or a
             `vis.parameterizations.Parameterization`.
         samples: how many pictures to optimize side by side; by default one, or with `each` one for each
             filter.
-        wrt: a layer other than the input, to differentiate by: the picture then does not change, and there is
-            one step for the callbacks, as in keras-vis.
+        wrt: a layer to differentiate by instead of the input: the picture does not change then, and there is
+            a single step for the callbacks, as in keras-vis.
 
     Returns:
-        `(height, width, channels)`, channels last whatever the model's format; with `each` or `samples`
+        `(height, width, channels)`, channels last for models of either data format; with `each` or `samples`
         `(samples, height, width, channels)`. uint8 if both ends of the range are integers from 0 to 255, the
         higher one above 1; float32 otherwise.
 

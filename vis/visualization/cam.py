@@ -68,13 +68,13 @@ def visualize_cam(
     grid: tuple[int, int] | None = None,
     normalize: Normalization | None = "minmax",
 ) -> Maps:
-    """Return the Grad-CAM map of what in `seed_input` raises the activation of `filter_indices`.
+    """Return the Grad-CAM map of where `seed_input` raises the activation of `filter_indices`.
 
     `M = normalize(upsample(max(sum_k a_k F_k, 0)))`, with `F_k` the channels of the convolutional layer's
     output and `a_k = mean_p m(dA / dF_k)(p)` their weights: the gradient of the activation A of the filters,
-    modified by `m` and averaged over the positions p. `upsample` puts each position where the centre of its
-    receptive field lies in the input, with linear interpolation between them, the outermost values as far as
-    these positions see, and zero where the layer sees nothing.
+    modified by `m` and averaged over the positions p. `upsample` puts each position at the centre of its
+    receptive field in the input and interpolates linearly between these centres; beyond the outermost ones
+    the map is constant as far as their receptive fields reach, and zero where the layer sees nothing.
 
     | normalize | value | range |
     |---|---|---|
@@ -82,7 +82,7 @@ def visualize_cam(
     | `"signed"` | `v / max v`: zero stays zero | 0 to 1 |
     | None | `v`, in units of the output | 0 and above |
 
-    No value is negative: `grad_modifier="negate"` shows what lowers the activation.
+    No value is negative: use `grad_modifier="negate"` for what lowers the activation.
 
     Args:
         model: a Keras model, see `visualize_saliency`.
@@ -90,13 +90,13 @@ def visualize_cam(
         filter_indices: an index, several, or None for all.
         seed_input: one input with or without its batch axis.
         penultimate_layer_idx: keras-vis's name of `conv_layer`.
-        backprop_modifier: the derivative of activations, see `visualize_saliency`.
-        grad_modifier: what is done to the gradient by the convolutional layer, see `visualize_saliency`.
+        backprop_modifier: changes the derivative of activations, see `visualize_saliency`.
+        grad_modifier: changes the gradient by the convolutional layer, see `visualize_saliency`.
         conv_layer: the layer whose feature maps are weighted, named as `layer_idx`; by default the last one
             before `layer_idx`, in nested models too, that every path from the input crosses and whose output
             has more than one position.
-        grid: `(height, width)` of the tokens of a transformer, where the model's computation does not tell;
-            they stand last, behind class and register tokens.
+        grid: `(height, width)` of the tokens of a transformer, for a model whose computation does not show
+            it; these tokens come last, after class and register tokens.
         normalize: how values are scaled, see above.
 
     Returns:
@@ -105,7 +105,7 @@ def visualize_cam(
         normalized by itself, zeros for an input without positions.
 
     Raises:
-        LayerError: if there is no layer with positions before `layer_idx`, or the one named has none.
+        LayerError: if there is no layer with positions before `layer_idx`, or the given one has none.
         FilterError, InputError, ModifierError, ModelError, GradientError: see `vis.errors`.
 
     Warns:
@@ -163,19 +163,19 @@ def visualize_cam_with_losses(
 ) -> Maps:
     """Return the Grad-CAM map of a weighted sum of losses.
 
-    As `visualize_cam`, with `A = sum_i weight_i loss_i`: a loss is lower for what is wanted, so it
-    enters with a weight of -1.
+    As `visualize_cam`, with `A = sum_i weight_i loss_i`: losses are minimized, so a weight of -1 shows where
+    the input lowers a loss.
 
     Args:
         input_tensor: the model's symbolic input, or the model itself.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         seed_input: one input, see `visualize_saliency`.
         penultimate_layer: keras-vis's name of `conv_layer`.
-        grad_modifier: what is done to the gradient, see `visualize_cam`.
+        grad_modifier: changes the gradient, see `visualize_cam`.
         conv_layer: the layer whose feature maps are weighted, a layer or a symbolic tensor; where
-            `input_tensor` is a model, also the name of one. It must be named: losses do not tell where to
+            `input_tensor` is a model, also the name of one. It is required, since losses do not tell where to
             look for it.
-        grid: of tokens, see `visualize_cam`.
+        grid: `(height, width)` of the tokens, see `visualize_cam`.
         normalize: how values are scaled, see `visualize_cam`.
 
     Returns:

@@ -14,7 +14,7 @@ from vis.errors import InputError
 def overlay(array1: npt.ArrayLike, array2: npt.ArrayLike, alpha: float = 0.5) -> npt.NDArray[Any]:
     """Return `alpha array1 + (1 - alpha) array2`, in the type of `array1`.
 
-    It is keras-vis's. `vis.plotting.overlay_map` lays a map over its image so that the image stays visible.
+    This is keras-vis's function; `vis.plotting.overlay_map` keeps the image visible where the map is small.
 
     Args:
         array1: the picture on top, `(height, width, channels)` or any other shape; integers are rounded.

@@ -1,4 +1,4 @@
-"""What the functions share: preparing the model, the input and the arguments, and warning of empty maps."""
+"""Shared by the functions: preparing the model, the input and the arguments, and warning of empty maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _building = threading.Lock()
 
 
 def built(source: Source, seed_input: Inputs) -> Source:
-    """Return `source` with its model built, from the seed's shape, if it never was."""
+    """Return `source` with its model built, from the shape of the seed if it was not built before."""
     model = source.model
     with _building:  # two threads must not both make its variables
         if source.is_model and not model.built:
@@ -63,8 +63,8 @@ def warn_if_empty(
 
     Args:
         result: the map.
-        gradient: what it is made of.
-        source, losses: what the gradient is of.
+        gradient: the gradient that it was made from.
+        source, losses: the model and the losses of the gradient.
         otherwise: the reason if the gradient is not zero, and what to try.
     """
     if result.any() or not result.size:

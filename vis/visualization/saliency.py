@@ -1,4 +1,4 @@
-"""Saliency: where a change of the input changes the output."""
+"""Saliency maps: where a change of the input changes the output."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def visualize_saliency(
     wrt: Layer | None = None,
     normalize: Normalization | None = "minmax",
 ) -> Maps:
-    """Return the map of where a change of `seed_input` changes the activation of `filter_indices`.
+    """Return a map of where changes of `seed_input` change the activation of `filter_indices`.
 
     `M = normalize(reduce_c(m(dA / dx)))`, with `A` the activation of the filters (mean over positions, summed
     over filters), `m` the gradient modifier, and for each `normalize`:
@@ -80,8 +80,8 @@ def visualize_saliency(
     | None | the value of largest magnitude, with its sign | `v` | all real numbers |
 
     In a `"minmax"` map, zero can be anywhere, and a constant map becomes zeros. Use `"signed"` or None with
-    the modifiers that keep a sign: None, `"negate"`, `"invert"`. Without a modifier, values that are not
-    scaled are in units of the output per unit of the input.
+    the modifiers that keep a sign: None, `"negate"`, `"invert"`. Without a modifier, the values of
+    `normalize=None` are in units of the output per unit of the input.
 
     Args:
         model: a Keras model: functional, sequential or subclassed, nested or not. It is not changed.
@@ -93,12 +93,12 @@ def visualize_saliency(
             `(1, height, width, channels)`, `(steps, channels)`, `(features,)`, ...; for a model with
             several inputs a list or dict of them.
         wrt_tensor: keras-vis's name of `wrt`.
-        backprop_modifier: the derivative of activations: None, a name (`"guided"`, `"rectified"`), a
+        backprop_modifier: changes the derivative of activations: None, a name (`"guided"`, `"rectified"`), a
             `BackpropModifier`, or a rule `rule(x, y, grad, true_grad)`.
-        grad_modifier: what is done to the gradient: None, a name (`"absolute"`, `"negate"`, `"relu"`,
+        grad_modifier: changes the gradient: None, a name (`"absolute"`, `"negate"`, `"relu"`,
             `"invert"`, `"small_values"`), or a function from an array to an array of the same shape.
         keepdims: keep the channels.
-        wrt: what to differentiate by in place of the input: a symbolic tensor, or a layer named as
+        wrt: what to differentiate by instead of the input: a symbolic tensor, or a layer named as
             `layer_idx`.
         normalize: how values are scaled, see above.
 
@@ -159,10 +159,10 @@ def visualize_saliency_with_losses(
     wrt: Layer | None = None,
     normalize: Normalization | None = "minmax",
 ) -> Maps:
-    """Return the map of where a change of `seed_input` changes a weighted sum of losses.
+    """Return a map of where changes of `seed_input` change a weighted sum of losses.
 
-    As `visualize_saliency`, with the gradient of `sum_i weight_i loss_i` in place of `dA / dx`. A loss is
-    lower for what is wanted, so a weight of -1 makes positive gradients mean "more of it".
+    As `visualize_saliency`, with the gradient of `sum_i weight_i loss_i` in place of `dA / dx`. Losses are
+    minimized, so with a weight of -1, positive gradients show where a larger input lowers a loss.
 
     Args:
         input_tensor: the model's symbolic input, `model.input` (a list or dict for several), or the
@@ -170,10 +170,10 @@ def visualize_saliency_with_losses(
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
         seed_input: one input, see `visualize_saliency`.
         wrt_tensor: keras-vis's name of `wrt`.
-        grad_modifier: what is done to the gradient, see `visualize_saliency`.
+        grad_modifier: changes the gradient, see `visualize_saliency`.
         keepdims: keep the channels.
-        wrt: what to differentiate by in place of the input: a symbolic tensor or a layer; where
-            `input_tensor` is a model, also the name of one.
+        wrt: what to differentiate by instead of the input: a symbolic tensor or a layer; if `input_tensor` is
+            a model, also the name of one.
         normalize: how values are scaled, see `visualize_saliency`.
 
     Returns:
@@ -257,7 +257,7 @@ class _Reading:
             return (
                 'Its values are too small for float32. Pass normalize="signed", which divides by the largest.'
             )
-        # Where the gradient itself has a map, it is the modifier that leaves nothing of it.
+        # Where the gradient itself has a map, the modifier has removed all of it.
         if shows(modify=grad_modifiers.get(None)):
             reason = "The modified gradient is constant. Try another grad_modifier"
         else:
