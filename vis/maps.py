@@ -50,7 +50,7 @@ def reduce_channels(
 ) -> npt.NDArray[Any]:
     """Return the maximum, mean, minimum or sum over channels.
 
-    A vector `(features,)` has no channels and comes back as it is.
+    A vector `(features,)` has no channels and is returned unchanged.
 
     Args:
         gradients: `(length, channels)`, `(height, width, channels)`, `(depth, height, width, channels)`
@@ -76,7 +76,7 @@ def strongest_channel(values: npt.NDArray[Any], channel_axis: int = -1) -> npt.N
     """Return the value of largest magnitude over the channels, with its sign.
 
     `v_c` with `c = argmax_c |v_c|`; of `v` and `-v`, the positive one. Where no value is negative, this is
-    the maximum. A vector `(features,)` has no channels and comes back as it is.
+    the maximum. A vector `(features,)` has no channels and is returned unchanged.
 
     Args:
         values: as the gradients of `reduce_channels`.

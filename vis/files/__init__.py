@@ -1,4 +1,4 @@
-"""Models and pictures on disk: what is read is checked, what is written appears whole or not at all."""
+"""Models and pictures on disk: files are checked before they are read, and written whole or not at all."""
 
 from vis.files.animation import write_gif
 from vis.files.models import load_model

@@ -13,12 +13,12 @@ from vis.files.writing import written
 
 
 def write_gif(path: str | Path, frames: Sequence[npt.NDArray[np.uint8]], milliseconds: int) -> None:
-    """Write pictures as an animated GIF that repeats for ever; whole, or not at all.
+    """Write pictures as an animated GIF that loops forever, completely or not at all.
 
     Args:
-        path: the file, which takes the place of one with its name.
+        path: the file; an existing one is replaced.
         frames: at least one, `(height, width)` or `(height, width, 3)` each.
-        milliseconds: how long each is shown; the format keeps hundredths of a second.
+        milliseconds: how long each is shown; the format stores hundredths of a second.
 
     Raises:
         InputError: if the file cannot be written.

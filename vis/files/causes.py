@@ -1,4 +1,4 @@
-"""Why a model in a file cannot be made: which of its parts, in a few words."""
+"""Why a model file cannot be loaded: which of its parts cannot be created, in a few words."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ FUNCTIONS = frozenset({"activations", "losses", "metrics", "ops"})
 def cause(path: Path, error: Exception) -> str:
     """Return why the model in a file could not be loaded.
 
-    The innermost part of its configuration that cannot be made by itself is named. The loaders often begin
-    with the configuration of the whole.
+    It names the innermost part of the configuration that cannot be created. The loaders' own messages often
+    begin with the configuration of the whole model.
 
     Args:
         path: the file.
@@ -72,7 +72,7 @@ def is_registered(item: dict[str, Any]) -> bool:
 
 
 def _unmade(item: Any, layer: str, listed: bool) -> str | None:
-    """Return which part of a configuration cannot be made, the innermost first, and why; or None.
+    """Return which part of a configuration cannot be created, the innermost first, and why; or None.
 
     Args:
         item: a part of a configuration.
@@ -102,7 +102,7 @@ def _unmade(item: Any, layer: str, listed: bool) -> str | None:
 
 
 def _refusal(kind: str, config: dict[str, Any]) -> str | None:
-    """Return why a layer of Keras's own cannot be made, or None if it can."""
+    """Return why a layer of Keras's own cannot be created, or None if it can."""
     if not hasattr(keras.layers, kind):
         return None
     try:
@@ -117,7 +117,7 @@ def _refusal(kind: str, config: dict[str, Any]) -> str | None:
 
 
 def _holds_layers(item: Any) -> bool:
-    """Tell whether a configuration has those of layers inside, which were looked at by themselves."""
+    """Tell whether a configuration contains those of layers, which have been checked on their own."""
     if isinstance(item, list):
         return any(map(_holds_layers, item))
     if not isinstance(item, dict):

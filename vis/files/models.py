@@ -1,7 +1,8 @@
 """Keras models in files, loaded without running code that such a file may hold.
 
 Keras's own safe mode refuses the code of a `Lambda`. Versions of Keras differ in what else they let a file
-name: any function of any module, in some. So what a file names is checked here first, the same for all.
+name: some allow any function of any module. So this module checks first what a file names, in the same way
+for all versions.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def load_model(path: str | Path, safe_mode: bool = True) -> Any:
 
     Args:
         path: the file.
-        safe_mode: whether to refuse a file that holds code, names what is neither Keras's own nor registered
-            with Keras, reads other files, or expands to far more than its size. Without it the file can do
-            whatever a program can.
+        safe_mode: whether to refuse a file that holds code, names objects that are neither Keras's own nor
+            registered with Keras, reads other files, or expands to far more than its size. Without this
+            check, a file can do anything that a program can.
 
     Raises:
-        ModelError: if the file is no such model, or is refused.
+        ModelError: if the file is not such a model, or is refused.
     """
     path = checks.model_file(path)
     try:
@@ -52,7 +53,7 @@ def load_model(path: str | Path, safe_mode: bool = True) -> Any:
 
 
 def _check(path: Path) -> None:
-    """Raise for a file that is not what a model needs.
+    """Raise for a file that does not hold a valid model.
 
     Raises:
         ModelError: in words.
@@ -85,7 +86,7 @@ def _check_size(path: Path, size: int, expanded: int) -> None:
 
 
 def _check_config(path: Path, config: Any, numbers: int) -> None:
-    """Raise for a configuration that asks for what no model is made of, or for more than the weights fill."""
+    """Raise for a configuration that names objects no model needs, or layers larger than the weights."""
     pending = [config]
     while pending:
         item = pending.pop()

@@ -25,7 +25,7 @@ def _crop(picture: Image.Image, size: Size, box: Box) -> Image.Image:
     left, top, right, bottom = box
     scale = min((right - left) / size[0], (bottom - top) / size[1])
     x, y = ((right - left - scale * size[0]) / 2, (bottom - top - scale * size[1]) / 2)
-    # Half a rounding error may not lead out of the picture.
+    # A rounding error must not lead outside the picture.
     middle = (left + max(x, 0), top + max(y, 0), min(right - x, right), min(bottom - y, bottom))
     return picture.resize(size, Image.Resampling.BILINEAR, middle)
 
@@ -59,7 +59,7 @@ FITS: dict[str, Callable[[Image.Image, Size, Box], Image.Image]] = {
 _SPARE = 2
 # Where the right and the lower edge of a picture come to lie when it is turned upright.
 _RIGHT_TO_LEFT, _DOWN_TO_TOP, _TURNED = (2, 3, 6, 7), (3, 4, 7, 8), (5, 6, 7, 8)
-# More is no picture for a network, and a file of a few bytes can claim to have any number.
+# No network needs more, and a file of a few bytes can claim any number.
 MAX_PIXELS = 2**26
 
 
@@ -68,17 +68,17 @@ def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop
 
     Args:
         path: a file in any format that Pillow reads.
-        shape: `(height, width, channels)`; a height or width of None is that of the picture, or follows
+        shape: `(height, width, channels)`; a height or width of None is that of the picture, or follows from
             the other one.
-        fit: what is done to a picture of another shape: `"crop"` keeps its middle, `"pad"` adds black,
+        fit: how a picture of another shape is fitted: `"crop"` keeps its middle, `"pad"` adds black,
             `"stretch"` squeezes it.
 
     Returns:
         float32 values from 0 to 255.
 
     Raises:
-        InputError: if the file is missing, damaged or no picture, or has more pixels than `MAX_PIXELS`; or if
-            `fit` is unknown.
+        InputError: if the file is missing, damaged or not a picture, or has more pixels than `MAX_PIXELS`; or
+            if `fit` is unknown.
     """
     if fit not in FITS:
         raise InputError(
@@ -172,12 +172,12 @@ class ImageFolder:
         prepare: makes the model's input from a picture of float32 values from 0 to 255. Several threads
             call it at once.
         fit: see `load_image`.
-        paths: the pictures, in this order, in place of all those in the folder.
+        paths: the pictures to use, in this order, instead of all pictures in the folder.
         workers: how many threads read ahead while maps are computed; 1 for none. By default, one for each
             core, at most 8.
 
     Raises:
-        InputError: if there is no picture; and by the item, if one cannot be read.
+        InputError: if there is no picture; when an item is read, if its file cannot be read.
     """
 
     def __init__(
@@ -210,10 +210,10 @@ class ImageFolder:
 
 
 def save_picture(path: str | Path, picture: npt.NDArray[np.uint8]) -> None:
-    """Write a picture as PNG, whole or not at all.
+    """Write a picture as PNG, completely or not at all.
 
     Args:
-        path: the file; one with its name is replaced.
+        path: the file; an existing one is replaced.
         picture: uint8 `(height, width, channels)` with 1, 3 or 4 channels.
 
     Raises:
@@ -228,14 +228,14 @@ def save_picture(path: str | Path, picture: npt.NDArray[np.uint8]) -> None:
 
 
 def prepared(picture: npt.NDArray[np.float32], name: str) -> npt.NDArray[Any]:
-    """Return a picture as the `preprocess_input` of a module of `keras.applications` makes it.
+    """Return a picture preprocessed by the `preprocess_input` of a module of `keras.applications`.
 
     Args:
         picture: `(height, width, channels)`, 0 to 255.
         name: the module, such as `"resnet50"`.
 
     Raises:
-        InputError: if there is no such module, or it does not take such a picture.
+        InputError: if there is no such module, or it does not accept the picture.
     """
     known = [key for key, module in vars(keras.applications).items() if hasattr(module, "preprocess_input")]
     if name not in known:

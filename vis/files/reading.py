@@ -1,10 +1,10 @@
-"""What the readers of files share."""
+"""Shared by the readers of files."""
 
 from __future__ import annotations
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of a library says first; of one that shows a configuration, what caused it."""
+    """Return the first line of a library's error, or the cause of one that shows a configuration."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, Exception) and "config={" in str(error):
         return first_line(cause)

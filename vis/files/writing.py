@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def exists(path: str | Path) -> bool:
     """Tell whether there is a file or folder.
 
     Raises:
-        InputError: if there can be none of this name.
+        InputError: if no file can have this name.
     """
     try:
         os.lstat(path)
@@ -36,7 +36,7 @@ def written(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` when the block ends without an error.
 
     Raises:
-        InputError: if the folder cannot be made or written.
+        InputError: if the folder cannot be created or written to.
     """
     path = Path(path)
     try:
@@ -48,7 +48,7 @@ def written(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files for the owner alone; a picture is for whom any new file would be.
+        # mkstemp makes files that only the owner can read; a picture gets the permissions of any new file.
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)

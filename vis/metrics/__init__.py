@@ -1,4 +1,4 @@
-"""Measures of maps: whether they depend on what a model has learnt, on what it uses, and where they point.
+"""Measures of maps: what they depend on, whether they show what the model uses, and where they point.
 
 A map can look convincing and say nothing about the model. `sanity_check` finds such maps; `deletion` and
 `insertion` test whether what a map calls important matters to the model; `pointing_game` and `energy_in_mask`

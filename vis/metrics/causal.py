@@ -28,7 +28,7 @@ Baseline: TypeAlias = npt.ArrayLike | Callable[[npt.NDArray[Any]], npt.ArrayLike
 
 @dataclass(frozen=True, repr=False)
 class Curve:
-    """The score of each sample while more and more of its positions change.
+    """The score of each sample as more and more of its positions change.
 
     Attributes:
         fractions: the share of the positions that have changed, `(steps + 1,)`, 0 to 1.
@@ -78,8 +78,8 @@ def plot_curves(curves: Mapping[str, Curve], title: str = "", *, ax: Axes | None
     """Return a figure of the curves of methods: the median over the samples, the middle half as a band.
 
     Args:
-        curves: all of deletion or all of insertion, at the same fractions, by the names of the methods.
-        title: stands above the figure.
+        curves: by the names of the methods; all of deletion or all of insertion, at the same fractions.
+        title: a title above the figure.
         ax: Matplotlib axes to draw into; None for a new figure.
 
     Returns:
@@ -117,9 +117,9 @@ def deletion(
     operator: OperatorLike = None,
     batch_size: int = 64,
 ) -> Curve:
-    """Return the score while the positions of an input are removed, those that its map ranks highest first.
+    """Return the scores as the positions of an input are removed, those with the largest map values first.
 
-    A small area is good: what is removed first is what the model needs.
+    A small area is good: the model needs what is removed first.
 
     Args:
         model: a Keras model of one input. Probabilities make curves that can be compared: pass the model with
@@ -129,8 +129,8 @@ def deletion(
             position change together. Positions of equal value change in their order.
         targets: as `vis.attributions.Explainer.explain`; None for the predicted class.
         steps: the positions change in this many parts, from none to all.
-        baseline: what replaces them: a number or one input, in the units of the input; an array such as
-            `inputs`; or a function of the inputs, such as `blurred`.
+        baseline: what replaces the removed values: a number or one input, in the units of the input; an array
+            of the shape of `inputs`; or a function of the inputs, such as `blurred`.
         output_layer, operator: as `vis.attributions.Explainer`.
         batch_size: the largest number of samples that the model is given at once.
 
@@ -155,12 +155,13 @@ def insertion(
     operator: OperatorLike = None,
     batch_size: int = 64,
 ) -> Curve:
-    """Return the score while the positions of an input are inserted, those that its map ranks highest first.
+    """Return the scores as the positions of an input are inserted, those with the largest map values first.
 
     A large area is good: what is inserted first is enough for the model.
 
     Args:
-        baseline: what they are inserted into; None for `blurred` images, and 0 for inputs of other kinds.
+        baseline: what the positions are inserted into; None for `blurred` images, and 0 for inputs of other
+            kinds.
         model, inputs, maps, targets, steps, output_layer, operator, batch_size: see `deletion`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Methods beside one another."""
+"""A table that compares methods."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from vis.metrics.tables import Table, median, numbers
 
 
 def table(results: Mapping[str, Mapping[str, Curve | npt.ArrayLike]]) -> Table:
-    """Return a table of methods, one a row, and of what was measured of them, one a column.
+    """Return a table with a row for each method and a column for each measure.
 
     A cell is the median over the samples, NaN left out, or how many of the samples are true.
 
     Args:
-        results: by the method's name, by the measure's: `(N,)` numbers or booleans, or a `Curve`, of which
-            the area counts. `{"vanilla": {"energy": energy_in_mask(maps, masks), "deletion": deletion(...)},
-            ...}`.
+        results: by the name of the method, then by that of the measure: `(N,)` numbers or booleans, or a
+            `Curve`, whose area counts. `{"vanilla": {"energy": energy_in_mask(maps, masks), "deletion":
+            deletion(...)}, ...}`.
 
     Raises:
-        InputError: if there is nothing, methods have other measures, or a result does not have one value for
-            each sample.
+        InputError: if there are no results, the methods do not have the same measures, or a result does not
+            have one value for each sample.
     """
     if not all(isinstance(row, Mapping) for row in results.values()):
         types = {name: type(row).__name__ for name, row in results.items()}

@@ -94,11 +94,11 @@ def sanity_check(
             is asked for, too.
         order: `"cascading"`: a layer that is made random stays random; or `"independent"`: one layer at a
             time.
-        seed: of the random weights.
+        seed: the seed of the random weights.
 
     Raises:
         InputError: if the order is unknown.
-        ModelError: if the model has no weights, cannot be cloned, or is a modified one.
+        ModelError: if the model has no weights, cannot be cloned, or is a modified model.
 
     Reference:
         Adebayo et al.: Sanity Checks for Saliency Maps, 2018, section 4.
@@ -148,9 +148,9 @@ def plot_sanity(
     """Return a figure of how the maps of methods change as layers are made random.
 
     Args:
-        checks: of one model in one order, by the names of the methods.
-        title: stands above the figure.
-        ax: Matplotlib axes, which the two panels divide between them; None for a new figure.
+        checks: checks of one model in one order, by the names of the methods.
+        title: a title above the figure.
+        ax: Matplotlib axes, whose area the two panels share; None for a new figure.
 
     Returns:
         A `matplotlib.figure.Figure`, see `vis.plotting.plot_spread`.
@@ -218,7 +218,7 @@ def _clone(model: Any) -> Any:
 def _with_seed(seed: int, make: Callable[[], Any]) -> Any:
     """Make something whose initializers draw their seeds from random numbers that depend on `seed` alone."""
     state = random.getstate()
-    # Not the seed itself: a model may have got its first weights by that.
+    # Not the seed itself: the model may have got its first weights from it.
     random.seed(f"sanity check {seed}")
     try:
         return make()

@@ -20,7 +20,7 @@ _tops: WeakTable[list[Any]] = WeakTable()
 
 
 def find_layer(model: keras.Model, layer: Layer | Call) -> keras.Operation | Call:
-    """Return what an index, a name, a path, a symbolic tensor or the layer itself names in a model.
+    """Return the layer, operation or call that an index, a name, a path, a tensor or a layer refers to.
 
     Args:
         model: a Keras model.

@@ -1,8 +1,8 @@
-"""Maps as pictures and figures; no other package knows colours.
+"""Maps as pictures and figures.
 
 Maps without negative values are drawn from dark to bright, signed maps in diverging colours centred on 0.
-Figures are returned, neither shown nor registered with pyplot: `figure.savefig("picture.png")`; in a notebook
-they show themselves.
+Functions return figures and do not register them with pyplot: save one with `figure.savefig("picture.png")`;
+in a notebook, a figure shows itself.
 """
 
 from vis.plotting.colors import DIVERGING, SEQUENTIAL, colorize

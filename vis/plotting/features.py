@@ -74,16 +74,16 @@ def plot_features(
 ) -> Figure | Axes:
     """Return a figure of features, those with the largest magnitude first.
 
-    Of one sample, a bar for each feature, in one colour above zero and in another below. Of a batch, a box
+    For one sample, a bar for each feature, in one colour above zero and in another below. For a batch, a box
     for each feature: from the first to the third quartile of the samples, with a line at the median, whose
     sign gives the colour, and whiskers from the 5th to the 95th percentile; sorted by the mean magnitude.
 
     Args:
-        names: of the features; None for "feature 0", "feature 1", ...
+        names: the names of the features; None for "feature 0", "feature 1", ...
         values: the map of one sample, `(F,)`, `(1, F)`, `(F, 1)`; or of a batch, `(N, F)`, `(N, F, 1)`.
-        title: stands above the figure.
+        title: a title above the figure.
         top: how many features are drawn; the figure says how many more there are, and how large they are.
-        name: what the map is called.
+        name: the name of the map.
         cmap: a Matplotlib colormap or its name; by default `"Reds"` or, for signed values, `DIVERGING`.
         signed: a colour for each sign or one for all; None reads it from the values: signed if one is
             negative.

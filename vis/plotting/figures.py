@@ -1,4 +1,4 @@
-"""Figures that show themselves in a notebook, and panels in them or in axes of the user's."""
+"""Figures that show themselves in a notebook, and panels in them or in the user's axes."""
 
 from __future__ import annotations
 
@@ -65,17 +65,17 @@ def panels(
     Args:
         rows, columns: how many panels there are.
         size: of a new figure, `(width, height)` in inches.
-        title: stands above the panels.
-        ax: axes of the user's. One panel is these axes themselves, several divide their area; None for a new
+        title: a title above the panels.
+        ax: the user's axes. One panel is these axes themselves, several divide their area; None for a new
             figure.
         sharex, sharey: whether the panels share their axes.
-        wspace, hspace: the gaps within axes of the user's, as shares of a panel; a constrained layout, which
+        wspace, hspace: the gaps within the user's axes, as shares of a panel; a constrained layout, which
             new figures have, measures them itself.
         **ratios: `height_ratios`, `width_ratios` of a Matplotlib grid.
 
     Returns:
-        A new `Figure`, or `ax`: a figure of the user's is shown by whoever has made it, and would be shown
-        twice if a plot returned it as the last line of a cell.
+        A new `Figure`, or `ax`: the user's figure is shown by the code that made it, and would be shown twice
+        if a plot returned it as the last line of a cell.
 
     Raises:
         InputError: if the size is not two numbers from 0 to 500, the title is a list, or `ax` is something
@@ -117,7 +117,7 @@ def panels(
     inside = spec.subgridspec(rows, columns, **ratios).subplots(squeeze=False, sharex=sharex, sharey=sharey)
     for panel in inside.flat:
         panel.set_anchor("N")
-        # Axes of no grid are laid out by nobody: a layout would spread the panels over the figure.
+        # Axes outside a grid have no layout; one would spread the panels over the figure.
         panel.set_in_layout(ax.get_subplotspec() is not None)
     parent.sca(current)
     return ax, inside

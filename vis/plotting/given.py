@@ -1,4 +1,4 @@
-"""Reads what is to be drawn: one image or several, with the maps of one method or of several."""
+"""Reads the images and maps to draw: one image or several, with the maps of one method or of several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters in pictures."""
+"""Text in pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import ImageFont
 
 
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, which Matplotlib brings along: Latin, Greek, Cyrillic, Arabic and more.
+    """Return DejaVu Sans, which comes with Matplotlib: Latin, Greek, Cyrillic, Arabic and more.
 
     Args:
         size: in pixels.

@@ -11,7 +11,7 @@ from vis.errors import InputError
 from vis.plotting.colors import Look, Scale, one_map
 
 ALPHA = 0.9
-# The photo steps back behind the map: it loses some of its colour and brightness, and keeps its shapes.
+# The photo is dimmed behind the map: it loses some of its colour and brightness, and keeps its shapes.
 _SATURATION, _BRIGHTNESS = 0.4, 0.85
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 

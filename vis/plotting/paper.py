@@ -1,4 +1,4 @@
-"""What is drawn on white: pale colours for small values, ink that can be read, text that a font can draw."""
+"""Drawing on white: pale colours for small values, ink that can be read, text that a font can draw."""
 
 from __future__ import annotations
 

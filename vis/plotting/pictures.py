@@ -113,9 +113,9 @@ def plot_maps(
             width, 1)`, `(N, height, width)` or one map without the first axis; a list of maps; or a mapping
             from the names of methods to their maps, which makes a column for each.
         titles: a title for each image, above it.
-        name: what the maps of a single method are called.
+        name: the name of the maps of a single method.
         row_names: a name for each image, at its left.
-        title: stands above the figure.
+        title: a title above the figure.
         boxes: a mask for each image, of its height and width, whose bounding box is outlined.
         inputs: draw the images themselves, before their maps.
         overlay: draw the maps over their images, see `overlay_map`.
@@ -207,8 +207,8 @@ def plot_saliency(
         image: one input, see `plot_maps`; or a series `(steps, channels)` or `(steps,)`, which is drawn by
             `plot_series`.
         saliency: its map, see `plot_maps`; or `(steps,)`.
-        title: stands above the figure.
-        name: what the map is called.
+        title: a title above the figure.
+        name: the name of the map.
         cmap, alpha, clip_percentile, signed, absolute, size, ax: see `plot_maps`.
         colorbar: draw the scale of the map.
 
@@ -286,13 +286,13 @@ def plot_grid(
 ) -> Figure | Axes:
     """Return a figure with a row per input and a column per method, the inputs in the first column.
 
-    It is `plot_maps` of a mapping.
+    The same as `plot_maps` with a mapping.
 
     Args:
         images: the inputs.
         columns: the maps by the name of their method, one per input.
         row_names: a name for each row.
-        title: stands above the figure.
+        title: a title above the figure.
         boxes: for each input a mask `(height, width)` whose bounding box is outlined.
         overlay, cmap, alpha, clip_percentile, signed, absolute: see `plot_maps`.
         share_scale, colorbar, size, ax: see `plot_maps`.

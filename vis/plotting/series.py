@@ -77,7 +77,7 @@ def plot_series(
     size: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Figure | Axes:
-    """Return a figure of curves on their map as coloured background, with a panel per channel.
+    """Return a figure of curves with their map as coloured background, one panel per channel.
 
     Each value colours the time from halfway to its predecessor to halfway to its successor. All panels have
     one scale, on which zero is white.
@@ -87,17 +87,17 @@ def plot_series(
             NaN leaves a gap.
         values: a map for all channels, `(T,)`, `(T, 1)`, or one for each, `(T, channels)`; for a batch,
             `(N, T)`, `(N, T, 1)` or `(N, T, channels)`.
-        title: stands above the figure.
-        name: what the map is called.
+        title: a title above the figure.
+        name: the name of the map.
         times: `(T,)`, increasing: numbers or `datetime64`; None counts from 0.
         channels: a name for each channel.
         cmap: a Matplotlib colormap or its name; by default `"Reds"` or, for signed values, `DIVERGING`.
-        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        clip_percentile: the percentage of values that may lie beyond the end of the colours.
         signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
         absolute: draw magnitudes.
         colorbar: draw the scale beside the panels.
         size: `(width, height)` of a new figure in inches.
-        ax: Matplotlib axes, which the panels divide among them; None for a new figure.
+        ax: Matplotlib axes, whose area the panels share; None for a new figure.
 
     Returns:
         A `Figure`; or `ax`.

@@ -43,14 +43,14 @@ def plot_pictures(
     """Return a figure of named rows of pictures, each picture under its label.
 
     Args:
-        rows: by the name of the row, its pictures, `(height, width, 3)`: floats in [0, 1] or uint8.
-        labels: by the name of the row, a label for each of its pictures.
-        title: stands above the figure.
+        rows: the pictures of each row by its name, `(height, width, 3)`: floats in [0, 1] or uint8.
+        labels: for each row by its name, a label for each of its pictures.
+        title: a title above the figure.
         size: width of a picture, in inches.
-        ax: Matplotlib axes, which the pictures divide between them; None for a new figure.
+        ax: Matplotlib axes, whose area the pictures share; None for a new figure.
 
     Raises:
-        InputError: if there is no picture, one has other values or another shape, or the labels are not one
+        InputError: if there is no picture, one has other values or another shape, or there is not one label
             for each picture.
     """
     pictures = {name: [_picture(picture) for picture in row] for name, row in rows.items()}

@@ -46,11 +46,11 @@ def plot_spread(
 
     Args:
         ticks: names along the horizontal axis, or the numbers that the values belong to.
-        panels: by the panel's name, by the method's: values `(ticks, N)`. A method named "" is left out of
-            the legend.
-        title: stands above the figure.
-        xlabel: stands under the lowest panel.
-        ax: Matplotlib axes, which the panels divide among them; None for a new figure.
+        panels: by the name of the panel, then by that of the method: values `(ticks, N)`. A method named ""
+            is left out of the legend.
+        title: a title above the figure.
+        xlabel: a label under the lowest panel.
+        ax: Matplotlib axes, whose area the panels share; None for a new figure.
 
     Returns:
         A `Figure`; or `ax`.

@@ -116,19 +116,19 @@ def plot_tokens(
         words: the words or subwords of one text, or a list of those of several texts, which are drawn one
             below the other on one scale.
         values: the map of one text, `(T,)`, `(T, 1)` or `(T, channels)`, also with a first axis of one,
-            `(1, T, 1)`; of several texts one such map each, `(N, T, 1)`.
-        title: stands above the words.
-        name: what the map is called.
+            `(1, T, 1)`; or, for several texts, one such map for each, `(N, T, 1)`.
+        title: a title above the words.
+        name: the name of the map.
         reducer: how the channels of a word become one: "sum" (which keeps what attributions add up to),
             "max", "mean", or "min".
         join: draw subwords as parts of their word and without their marks: "##" continues a word; where "▁"
-            or "Ġ" begin words, all others continue one. False draws each as it is, apart.
+            or "Ġ" begin words, all others continue one. False draws each token separately and unchanged.
         cmap: a Matplotlib colormap or its name; by default `"Reds"` or, for signed values, `DIVERGING`.
-        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        clip_percentile: the percentage of values that may lie beyond the end of the colours.
         signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
         absolute: draw magnitudes.
         colorbar: draw the scale below the words.
-        width: of a new figure in inches; its height is that of the text.
+        width: the width of a new figure in inches; its height follows from the text.
         ax: Matplotlib axes to draw into, in letters small enough to fit; None for a new figure.
 
     Returns:

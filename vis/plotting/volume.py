@@ -88,28 +88,27 @@ def plot_volume(
 ) -> Figure | Axes:
     """Return a contact sheet: slices of a volume, or frames of a video, with the map laid over them.
 
-    All slices have one scale, that of the whole map; see `overlay_map` for how they are laid over one
-    another.
+    All slices share one scale, that of the whole map; see `overlay_map` for the overlay.
 
     Args:
         volume: `(D, H, W)` or `(D, H, W, channels)`, also with a first axis of one; a video `(T, H, W,
             channels)`.
         values: its map, `(D, H, W)` or `(D, H, W, 1)`, also with a first axis of one.
-        title: stands above the figure.
-        axis: of D, H and W, along which the slices lie: 0, 1 or 2.
-        slices: how many, or their numbers.
-        choose: which, where there are more: `"evenly"` from the first to the last, or `"most"`: those with
-            the largest sum of magnitudes in the map. The figure says which.
-        unit: what a slice is called above it: `"frame"` for a video.
-        name: what the map is called.
+        title: a title above the figure.
+        axis: the axis along which the slices lie: 0, 1 or 2 for D, H or W.
+        slices: the number of slices, or a list of their indices.
+        choose: which slices, if there are more: `"evenly"` from the first to the last, or `"most"`: those
+            with the largest sum of magnitudes in the map. The figure says which.
+        unit: the name of a slice in the title above it: `"frame"` for a video.
+        name: the name of the map.
         cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed values, `DIVERGING`.
         alpha: the opacity of the largest value, 0 to 1.
-        clip_percentile: this share of the values, in percent, lies at most beyond the end of the colours.
+        clip_percentile: the percentage of values that may lie beyond the end of the colours.
         signed: diverging colours around 0 or not; None reads it from the values: signed if one is negative.
         absolute: draw magnitudes.
         colorbar: draw the scale beside the slices.
         size: `(width, height)` of a new figure in inches.
-        ax: Matplotlib axes, which the slices divide among them; None for a new figure.
+        ax: Matplotlib axes, whose area the slices share; None for a new figure.
 
     Returns:
         A `Figure`; or `ax`.
@@ -159,8 +158,8 @@ def save_gif(
         path: the file; `.gif` is added where it is missing.
         video: `(T, H, W)` or `(T, H, W, channels)`, also with a first axis of one.
         values: its map, `(T, H, W)` or `(T, H, W, 1)`, also with a first axis of one.
-        fps: frames per second, at most 50: the format keeps hundredths of a second.
-        axis: of T, H and W, along which the frames lie: 0, 1 or 2.
+        fps: frames per second, at most 50: the format stores hundredths of a second.
+        axis: the axis along which the frames lie: 0, 1 or 2 for T, H or W.
         pixels: frames whose longer side is shorter than half of this are enlarged by a whole factor.
         cmap, alpha, clip_percentile, signed, absolute: see `plot_volume`.
 

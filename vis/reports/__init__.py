@@ -1,4 +1,4 @@
-"""A stored run for people: one HTML file with a table beside it, and sheets of pictures."""
+"""Reports of a stored run: one HTML file with a table beside it, and contact sheets."""
 
 from vis.reports.labels import read_labels
 from vis.reports.sheet import sheets

@@ -62,7 +62,7 @@ class Drawing:
 
     Attributes:
         panels: pictures by what they show, RGB.
-        problem: what could not be drawn, in words, or nothing.
+        problem: what could not be drawn, in words; empty if nothing is missing.
     """
 
     panels: Mapping[str, Picture]
@@ -78,7 +78,7 @@ class Inputs:
             the folder that the run names.
 
     Attributes:
-        problem: why there are none, or nothing.
+        problem: why there are none; empty if there are some.
         lost: whether the run names a folder, which is not there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The names of classes, from a file or as they are."""
+"""The names of classes, read from a file or given directly."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def read_labels(labels: Labels) -> dict[int, str]:
     """Return the names of classes by their number.
 
     Args:
-        labels: a text file with one name a line, from class 0 on; a JSON file with a list of names, an object
-            of names by class (`{"0": "tench"}`), the one of keras.applications (`{"0": ["n01440764",
-            "tench"]}`), or one of classes by name (`{"tench": 0}`, the `class_indices` of a Keras data set);
-            or what such a file holds, as a sequence or a mapping.
+        labels: a text file with one name per line, from class 0 on; a JSON file with a list of names, an
+            object of names by class (`{"0": "tench"}`), the one of keras.applications
+            (`{"0": ["n01440764", "tench"]}`), or one of classes by name (`{"tench": 0}`, the `class_indices`
+            of a Keras data set); or the content of such a file, as a sequence or a mapping.
 
     Raises:
-        InputError: if the file cannot be read, or holds something else.
+        InputError: if the file cannot be read, or contains something else.
     """
     held: Any = _in_file(Path(labels)) if isinstance(labels, str | os.PathLike) else labels
     try:

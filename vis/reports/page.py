@@ -1,4 +1,4 @@
-"""The HTML file of a run: what stands in it, in the order in which it stands there."""
+"""The HTML file of a run: its parts, in the order of the page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Page:
         self._run, self._inputs, self._look, self._drawn, self._table = run, inputs, look, drawn, table
 
     def frame(self) -> tuple[str, str]:
-        """Return what stands before the rows, and behind them."""
+        """Return the parts before and after the rows."""
         run = self._run
         style, script = _asset("page.css"), _asset("page.js")
         method = str(run.settings.get("method", "Explanations"))
@@ -66,7 +66,7 @@ class Page:
         return before, after
 
     def card(self, row: Row, size: int) -> str:
-        """Return what is shown of a row."""
+        """Return the HTML of a row."""
         run, found = self._run, drawing(row, self._inputs, self._look)
         data = {
             "row": row.number,

@@ -1,4 +1,4 @@
-"""What a run has written, row by row: maps, numbers, names, and what was skipped."""
+"""The results of a run, row by row: maps, numbers, names, and the skipped inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vis.reports.labels import Labels, check_labels, read_labels
 
 @dataclass(frozen=True)
 class Row:
-    """What a run has found for one input.
+    """The result of a run for one input.
 
     Attributes:
         number: the row in the group.
@@ -49,13 +49,13 @@ class Row:
 
 
 class Run:
-    """A group of explanations that is read part by part.
+    """A group of explanations, read part by part.
 
     Args:
         path: the group's folder.
-        names: of the inputs, one for each row; None for those in the text file beside the group, if there is
-            one.
-        labels: of the classes, see `read_labels`.
+        names: the names of the inputs, one for each row; None for those in the text file beside the group, if
+            there is one.
+        labels: the names of the classes, see `read_labels`.
 
     Attributes:
         count: how many rows are finished.
@@ -117,7 +117,7 @@ class Run:
 
     @property
     def listing(self) -> Path:
-        """The text file beside the group that lists the inputs, one a line."""
+        """The text file beside the group that lists the inputs, one per line."""
         return listing.beside(self.path)
 
     @property
@@ -163,7 +163,7 @@ class Run:
                 yield self._row(number, of_row, target, float(score))
 
     def part(self, first: int, count: int | None) -> range:
-        """Return so many rows from one on, or all.
+        """Return `count` rows from one on, or all.
 
         Raises:
             InputError: if there are none.

@@ -1,4 +1,4 @@
-"""Contact sheets of a run: PNG pictures with captions, a page after the other."""
+"""Contact sheets of a run: PNG pictures with captions, page after page."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ def sheets(
 ) -> list[Path]:
     """Write contact sheets of the maps of a run: the input and the map over it, with a caption.
 
-    The caption is the file name, and the predicted class, the target if it is another one, and the score.
-    Without the pictures, the maps stand alone.
+    The caption is the file name, the predicted class, the target if it differs, and the score.
+    Without the pictures, only the maps are drawn.
 
     Args:
         path: the folder of the group that `Explainer.write` or `vis explain` has written.
-        output: the PNG file; with more cells than fit on one, `sheet-1.png`, `sheet-2.png` and so on.
+        output: the PNG file; if there are more cells than fit on one, `sheet-1.png`, `sheet-2.png` and so on.
         images, labels, names, first, count, cmap, clip_percentile, signed, absolute: see `vis.report`.
         columns, rows: the cells of a sheet.
         size: about the longest side of a picture in pixels. Small ones are enlarged by a whole number.
 
     Returns:
-        the files.
+        The paths of the files.
 
     Raises:
         InputError: if there is no such run, an argument does not fit it, or a file cannot be written.
 
     Warns:
-        SkippedWarning: if the folder of the pictures is not there any more, and the maps stand alone.
+        SkippedWarning: if the folder of the pictures no longer exists, so that only the maps are drawn.
     """
     output = checks.ending(output, "A sheet", ".png")
     run = Run(path, names, labels)

@@ -28,7 +28,7 @@ class Table:
     """Writes a line for each row, skipped ones included.
 
     A text that begins with `= + - @`, a tab, a carriage return or an apostrophe gets an apostrophe in front,
-    so that no spreadsheet runs a file name as a formula; whoever reads the file takes one apostrophe away.
+    so that no spreadsheet runs a file name as a formula; programs that read the file must remove it.
     """
 
     def __init__(self, file: TextIO, run: Run) -> None:

@@ -42,17 +42,16 @@ def report(
 
     The page opens without a network and loads nothing: thumbnails of the input, its map and the map over the
     input are inside, with the file name, the predicted class, the score and the target. The reader can sort,
-    search and turn pages. Skipped inputs, settings and versions are listed. It is written with constant
-    memory.
+    search and turn pages. Skipped inputs, settings and versions are listed. Memory use is constant.
 
     Args:
         path: the folder of the group that `Explainer.write` or `vis explain` has written.
-        output: the HTML file, one with its name being replaced; None for that of the group, with the ending
+        output: the HTML file; an existing one is replaced. None for the name of the group with the ending
             `.html`. The table has the same name with the ending `.csv`.
         images: the folder of the pictures; or an array `(N, height, width, channels)`, or a sequence, of the
             inputs. None for the folder that the run names.
         labels: the names of the classes, see `vis.reports.read_labels`.
-        names: of the inputs; None for those that the run lists.
+        names: the names of the inputs; None for those that the run lists.
         first: the first row that is drawn.
         count: how many rows are drawn at most; None for all. The table has all.
         size: the longest side of a thumbnail in pixels. Smaller pictures keep their size.
@@ -61,13 +60,13 @@ def report(
         progress: show a progress bar.
 
     Returns:
-        the HTML file.
+        The path of the HTML file.
 
     Raises:
         InputError: if there is no such run, an argument does not fit it, or a file cannot be written.
 
     Warns:
-        SkippedWarning: if the folder of the pictures is not there any more, and the maps stand alone.
+        SkippedWarning: if the folder of the pictures no longer exists, so that only the maps are drawn.
     """
     from tqdm import tqdm
 

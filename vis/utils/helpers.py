@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def listify(value: Any) -> list[Any]:
-    """Return a new list of what `value` holds.
+    """Return `value` as a new list.
 
     A list, tuple, range or array gives a list of its items, None an empty list, and anything else (a string,
     a dict, a number, an array without axes) a list of one item.

@@ -19,7 +19,7 @@ from vis.errors import InputError, VisWarning
 
 
 def get_img_shape(img: npt.ArrayLike | keras.KerasTensor) -> tuple[int | None, ...]:
-    """Return the shape of images as `(samples, channels, image axes...)`, whatever the data format.
+    """Return the shape of images as `(samples, channels, image axes...)`, for either data format.
 
     Args:
         img: an array, a tensor or a symbolic tensor with its batch axis:
