@@ -42,7 +42,7 @@ class OptimizerCallback(ABC):
 
         Args:
             i: the number of the step, from 0.
-            named_losses: pairs of a loss's name and its value, not weighted: a number, or one per sample
+            named_losses: pairs of a loss's name and its value without its weight: a number, or one per sample
                 if several samples are optimized.
             overall_loss: the weighted sum of the losses.
             grads: the gradient of the overall loss with respect to the optimized values: `wrt_value`, or,

@@ -160,7 +160,7 @@ def group(path: str | Path) -> Path:
     """Return the path of a folder that holds a Zarr group.
 
     Raises:
-        InputError: if it does not exist, or is anything else.
+        InputError: if it does not exist, or is something else.
     """
     if not any((Path(path) / name).is_file() for name in ("zarr.json", ".zgroup")):
         raise InputError(f"{str(path)!r} does not contain maps of this library. Choose another path.")
@@ -173,12 +173,13 @@ def run(path: str | Path) -> Path:
 
 
 def ending(path: str | os.PathLike[str], what: str, *endings: str) -> Path:
-    """Return the path of a file to write, whose name has no other ending than what is written into it.
+    """Return the path of a file to write, after checking that its ending fits its content.
 
     Args:
         path: the file.
         what: what is written: "A sheet".
-        *endings: those that a name may have, the usual one first; a name without any is taken, too.
+        *endings: the endings that a name may have, the usual one first; a name without an ending is accepted,
+            too.
 
     Raises:
         InputError: if it has another one.

@@ -1,4 +1,4 @@
-"""What class activation maps share: the layers they are computed from, and laying a map over the input."""
+"""Shared by class activation maps: the layers they are computed from, and placing a map over the input."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Laid:
         """Add the map of a layer.
 
         Args:
-            layer: with what it sees.
+            layer: the layer, with the inputs that it sees.
             gradient, features: `(batch, ...)`.
             heat: makes a map over the positions of both.
         """

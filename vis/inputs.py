@@ -1,4 +1,4 @@
-"""The inputs of a model, in whatever form a user has them, as arrays with a batch axis."""
+"""The inputs of a model, in any form that users have them, as arrays with a batch axis."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _checked(
     """Return the value of one input as an array of the model's type, with its batch axis.
 
     Args:
-        value: anything that NumPy makes an array of.
+        value: anything that NumPy can turn into an array.
         shape: the input's shape, with its batch axis.
         dtype: the input's type.
         name: the input's name, for messages.

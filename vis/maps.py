@@ -241,7 +241,7 @@ def deprocess_input(
 
     Returns:
         uint8, rounded, if both ends of the range are integers from 0 to 255 and the higher one is above 1;
-        float32 otherwise: 0 to 1 are fractions, however they are written.
+        float32 otherwise, also for (0, 1), which means fractions.
 
     Raises:
         InputError: if the range is not a pair of finite numbers, low < high, the array is empty, or a value
@@ -273,7 +273,7 @@ def as_picture(values: npt.NDArray[Any], input_range: tuple[float, float]) -> np
 
     Returns:
         uint8, rounded, if both ends of the range are integers from 0 to 255 and the higher one is above 1;
-        float32 otherwise: 0 to 1 are fractions, however they are written.
+        float32 otherwise, also for (0, 1), which means fractions.
     """
     whole = all(isinstance(end, int | np.integer) and 0 <= end <= 255 for end in input_range)
     if whole and max(input_range) > 1:

@@ -1,4 +1,4 @@
-"""What every command does with a model in a file and with pictures before anything is explained."""
+"""The steps of every command before it explains anything: loading the model and preparing the pictures."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _FITTED = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}
 
 
 class Question:
-    """A model in a file, what of it is explained, and how pictures become its inputs.
+    """A model file, the layer of it to explain, and how pictures become its inputs.
 
     Args:
         model: the file.
         layer: an index as text, a name or a path; None for the model's output.
-        probabilities: explain the model as it is, not its logits.
-        input_range: the values of black and white, or None for those that are read from the model.
+        probabilities: explain the model itself, not its logits.
+        input_range: the values of black and white; None to read them from the model.
         safe_mode: see `vis.files.load_model`.
         preprocess: see `vis.files.prepared`; None for values in the range.
         fit: see `vis.files.load_image`.
@@ -41,7 +41,7 @@ class Question:
         name: what the layer is called.
         shape: `(height, width, channels)` of the pictures; without a size, None where the model takes any.
         any_size: whether it takes any height or width.
-        fit: what is done to pictures of another shape.
+        fit: how pictures of another shape are fitted.
         input_range: the values of black and white.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an object shows of itself: the call that makes it, as it can be typed."""
+"""The `repr` of objects: the call that makes them, as it can be typed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TypedRepr:
     """Its `repr` is the call that makes it: `Saliency(mobilenet, output_layer='conv5', reducer='sum')`.
 
     An argument is read from the attribute of its name, and left out where it has its default. A model, a
-    layer or a symbolic tensor stands as a variable of its name, a long array as its type, shape and range.
+    layer or a symbolic tensor appears as a variable of its name, a long array as its type, shape and range.
     """
 
     def __repr__(self) -> str:
@@ -32,7 +32,7 @@ class TypedRepr:
 
 
 class Shown(str):
-    """What is shown as it is, and not in quotes."""
+    """A text that is shown without quotes."""
 
     __slots__ = ()
 

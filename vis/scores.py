@@ -49,7 +49,7 @@ class Score:
             inputs have the structure of the model's.
         layer: the layer, or the call of one, whose output the operator is given; None for the model's own.
         modifier: the derivative of activations.
-        wrt: the layer whose output is differentiated by in place of the inputs; its value follows them in the
+        wrt: the layer to differentiate by instead of the inputs; its value follows them in the
             arrays, see `begin`.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
         kernels: the folded kernels, see `fixed`.

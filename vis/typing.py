@@ -1,4 +1,4 @@
-"""What the public functions take and return, as types; `vis.words` has the names that options take."""
+"""The types of arguments and results of public functions; `vis.words` has the names that options accept."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -14,9 +14,9 @@ __all__ = ["Data", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targe
 Layer: TypeAlias = int | str | keras.Layer | keras.Operation | keras.KerasTensor
 # One filter or class, several, or None for all.
 Filters: TypeAlias = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None
-# Pictures, sequences, volumes or features: anything that NumPy makes one array of.
+# Pictures, sequences, volumes or features: anything that NumPy can turn into one array.
 Images: TypeAlias = npt.ArrayLike
-# What a model takes: an array, or a list or dict of them.
+# The inputs of a model: an array, or a list or dict of arrays.
 Inputs: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
 # The same, or a `tf.data.Dataset`, a `keras.utils.PyDataset` or another iterable of it.
 Data: TypeAlias = Inputs | Iterable[Any]

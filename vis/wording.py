@@ -1,4 +1,4 @@
-"""What the library says, in the words of the command line."""
+"""Messages of the library in the terms of the command line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PYTHON = r"\b(?:vis|keras|model|numpy|np|tf)\.[A-Za-z]\w*|\b[A-Za-z_][\w.]*\([^
 
 
 def on_command_line(message: str, context: click.Context | None) -> str:
-    """Return a message of the library in the options of a command.
+    """Return a message of the library with a command's options in place of arguments.
 
     An argument becomes the option that does the same. A sentence that still asks for Python says so.
 
@@ -99,7 +99,7 @@ def _is_python(sentence: str) -> bool:
 
 @cache
 def _arguments() -> frozenset[str]:
-    """Return the names of the arguments of what is public, those that are no words."""
+    """Return the names of arguments of the public API that are not English words."""
     from vis import attributions, optimizer, parameterizations, visualization
 
     modules: list[Any] = [attributions, parameterizations, visualization]

@@ -1,6 +1,6 @@
-"""The names that options take, as types. Nothing is imported for them: a command line can list them at once.
+"""The names that options accept, as types. Importing this module loads nothing else.
 
-Where an option also takes names that a user registers, its type adds `str`.
+Where an option also accepts names that users register, its type adds `str`.
 """
 
 from typing import Literal

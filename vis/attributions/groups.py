@@ -1,7 +1,7 @@
-"""The Zarr group that holds explanations: made whole, written chunk by chunk, and read with care.
+"""The Zarr group that holds explanations: created in one step, written chunk by chunk, and checked when read.
 
 The group's attributes say how far a run has come. They are replaced after each chunk, so a run may be killed
-at any moment: the next one does the unfinished chunk again, with the same result.
+at any moment: the next one repeats the unfinished chunk, with the same result.
 """
 
 from __future__ import annotations

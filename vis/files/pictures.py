@@ -54,10 +54,10 @@ FITS: dict[str, Callable[[Image.Image, Size, Box], Image.Image]] = {
     "pad": _pad,
     "stretch": _stretch,
 }
-# A JPEG is decoded at a half, a quarter or an eighth of its size, if that is still this much more than
-# what it is resized to; Pillow's own thumbnails keep this distance, too.
+# A JPEG is decoded at a half, a quarter or an eighth of its size if that is still this many times the final
+# size; Pillow's thumbnails use the same factor.
 _SPARE = 2
-# Where the right and the lower edge of a picture come to lie when it is turned upright.
+# Where the right and the lower edge of a picture are after it has been turned upright.
 _RIGHT_TO_LEFT, _DOWN_TO_TOP, _TURNED = (2, 3, 6, 7), (3, 4, 7, 8), (5, 6, 7, 8)
 # No network needs more, and a file of a few bytes can claim any number.
 MAX_PIXELS = 2**26
@@ -130,7 +130,7 @@ def _drafted(picture: Image.Image, wanted: Size, orientation: int) -> Box:
     Args:
         picture: one that is not decoded yet.
         wanted: the width and height that it is resized to, when it is upright.
-        orientation: how it is to be turned, as EXIF says it.
+        orientation: its orientation according to EXIF.
     """
     width, height = picture.size
     if isinstance(picture, JpegImagePlugin.JpegImageFile):
@@ -164,7 +164,7 @@ def _fitting(size: tuple[int, int], height: int | None, width: int | None) -> tu
 
 
 class ImageFolder:
-    """The pictures in a folder and in the folders inside it, sorted by path, each read when asked for.
+    """The pictures in a folder and in the folders inside it, sorted by path, each read on access.
 
     Args:
         folder: the folder.

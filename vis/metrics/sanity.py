@@ -38,7 +38,7 @@ class SanityCheck:
 
     Attributes:
         order: `"cascading"`: in each row, the layers of the rows above are random, too; or `"independent"`:
-            the layer of the row alone is.
+            only the layer of the row is.
         layers: the paths of the layers, from the output to the input.
         rank_correlation: `(layers, N)`, see `vis.metrics.rank_correlation`.
         structural_similarity: `(layers, N)`, see `vis.metrics.structural_similarity`.
@@ -145,7 +145,7 @@ def plot_sanity(checks: Mapping[str, SanityCheck], title: str = "", *, ax: Axes)
 def plot_sanity(
     checks: Mapping[str, SanityCheck], title: str = "", *, ax: Axes | None = None
 ) -> Figure | Axes:
-    """Return a figure of how the maps of methods change as layers are made random.
+    """Return a figure of how the maps of each method change as layers are made random.
 
     Args:
         checks: checks of one model in one order, by the names of the methods.

@@ -42,7 +42,7 @@ def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> No
 
 
 class _Modified(Modification):
-    """What all modified models have in common, whatever kind of model they wrap."""
+    """The base class of all modified models, for every kind of model that they wrap."""
 
     _compiled: Any
     _examined: bool

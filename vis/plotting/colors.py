@@ -122,7 +122,7 @@ def colorize(
     their largest magnitude.
 
     Args:
-        array: `(height, width)`, or with axes of one before or after: `(height, width, 1)`, `(1, height,
+        array: `(height, width)`, or with axes of length 1 before or after: `(height, width, 1)`, `(1, height,
             width, 1)`.
         cmap: a Matplotlib colormap or its name; by default `SEQUENTIAL` or, for signed values, `DIVERGING`.
         clip_percentile: the percentage of values that may lie beyond the end of the colours.
@@ -141,7 +141,7 @@ def colorize(
 
 
 def one_map(array: npt.ArrayLike, what: str = "A map") -> npt.NDArray[np.float64]:
-    """Return one map as `(height, width)`, without axes of one before and after them.
+    """Return one map as `(height, width)`, without axes of length 1 before and after them.
 
     Raises:
         InputError: if there are several maps or channels, or a value is NaN or infinite.

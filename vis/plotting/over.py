@@ -47,7 +47,7 @@ def overlay_map(
         `(height, width, 3)`, uint8.
 
     Raises:
-        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is invalid.
+        InputError: if the shapes do not match, a value is NaN or infinite, or an option is invalid.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     values = one_map(map)
@@ -76,7 +76,7 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An ima
 
     Args:
         image: `(height, width)`, `(height, width, channels)` or `(channels, height, width)`, also with
-            a first axis of one.
+            a first axis of length 1.
         shape: `(height, width)` of the map.
         what: the image, for the message.
 

@@ -100,9 +100,9 @@ def plot_maps(
 
     Maps without negative values are drawn from dark (0) to bright, signed maps in diverging colours with zero
     in the middle: all maps of a method if one of them has a negative value. Each map has its own scale unless
-    `share_scale`: methods differ in scale, and what is compared is where they point. A scale ends at the 99th
-    percentile of its values, or of their magnitudes, unless `clip_percentile` is 0; a colour bar says so and
-    is pointed where values lie beyond its ends.
+    `share_scale`, because methods differ in scale and a comparison is about where they point. A scale ends at
+    the 99th percentile of its values, or of their magnitudes, unless `clip_percentile` is 0; a colour bar
+    says so and is pointed where values lie beyond its ends.
 
     Args:
         images: one or several: `(N, height, width, channels)`, with the channels first or last, `(N, height,
@@ -216,7 +216,7 @@ def plot_saliency(
         A `Figure`, or `ax`.
 
     Raises:
-        InputError: if the shapes do not belong together, a value is NaN or infinite, or an option is invalid.
+        InputError: if the shapes do not match, a value is NaN or infinite, or an option is invalid.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     if checks.real(saliency, "A map").ndim == 1:

@@ -103,7 +103,7 @@ def plot_series(
         A `Figure`; or `ax`.
 
     Raises:
-        InputError: if the shapes do not belong together, a map is not finite, times do not increase, or an
+        InputError: if the shapes do not match, a map is not finite, times do not increase, or an
             option is unknown.
     """
     look = Look(cmap, clip_percentile, signed, absolute)

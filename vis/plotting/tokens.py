@@ -115,7 +115,7 @@ def plot_tokens(
     Args:
         words: the words or subwords of one text, or a list of those of several texts, which are drawn one
             below the other on one scale.
-        values: the map of one text, `(T,)`, `(T, 1)` or `(T, channels)`, also with a first axis of one,
+        values: the map of one text, `(T,)`, `(T, 1)` or `(T, channels)`, also with a first axis of length 1,
             `(1, T, 1)`; or, for several texts, one such map for each, `(N, T, 1)`.
         title: a title above the words.
         name: the name of the map.

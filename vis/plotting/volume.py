@@ -91,9 +91,9 @@ def plot_volume(
     All slices share one scale, that of the whole map; see `overlay_map` for the overlay.
 
     Args:
-        volume: `(D, H, W)` or `(D, H, W, channels)`, also with a first axis of one; a video `(T, H, W,
+        volume: `(D, H, W)` or `(D, H, W, channels)`, also with a first axis of length 1; a video `(T, H, W,
             channels)`.
-        values: its map, `(D, H, W)` or `(D, H, W, 1)`, also with a first axis of one.
+        values: its map, `(D, H, W)` or `(D, H, W, 1)`, also with a first axis of length 1.
         title: a title above the figure.
         axis: the axis along which the slices lie: 0, 1 or 2 for D, H or W.
         slices: the number of slices, or a list of their indices.
@@ -114,7 +114,7 @@ def plot_volume(
         A `Figure`; or `ax`.
 
     Raises:
-        InputError: if the shapes do not belong together, a value is NaN or infinite, there is no such slice,
+        InputError: if the shapes do not match, a value is NaN or infinite, there is no such slice,
             or an option is unknown.
     """
     look = Look(cmap, clip_percentile, signed, absolute)
@@ -156,8 +156,8 @@ def save_gif(
 
     Args:
         path: the file; `.gif` is added where it is missing.
-        video: `(T, H, W)` or `(T, H, W, channels)`, also with a first axis of one.
-        values: its map, `(T, H, W)` or `(T, H, W, 1)`, also with a first axis of one.
+        video: `(T, H, W)` or `(T, H, W, channels)`, also with a first axis of length 1.
+        values: its map, `(T, H, W)` or `(T, H, W, 1)`, also with a first axis of length 1.
         fps: frames per second, at most 50: the format stores hundredths of a second.
         axis: the axis along which the frames lie: 0, 1 or 2 for T, H or W.
         pixels: frames whose longer side is shorter than half of this are enlarged by a whole factor.
@@ -167,7 +167,7 @@ def save_gif(
         The path of the file.
 
     Raises:
-        InputError: if the shapes do not belong together, a value is NaN or infinite, an option is unknown, or
+        InputError: if the shapes do not match, a value is NaN or infinite, an option is unknown, or
             the file cannot be written.
     """
     from vis.files import write_gif  # which loads Keras; plots do not
@@ -209,7 +209,7 @@ def _stacks(
 
 
 def _lays(values: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-    """Return what a map can be without axes of one before and after its three."""
+    """Return what a map can be without axes of length 1 before and after its three."""
     lays = [values]
     if values.ndim > 3 and values.shape[-1] == 1:
         lays.append(values[..., 0])

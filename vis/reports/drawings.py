@@ -52,13 +52,13 @@ def look_of(
 ) -> Look:
     """Return how all maps are coloured: with a sign if one of them has a negative value."""
     look = Look(cmap, clip_percentile, signed, absolute)
-    plotting.colorize([[0.0, 1.0]], **look.options())  # raises for an option that is none
+    plotting.colorize([[0.0, 1.0]], **look.options())  # raises for an unknown option
     return replace(look, signed=not absolute and run.signed(drawn)) if signed is None else look
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn of a row.
+    """The drawing of a row.
 
     Attributes:
         panels: pictures by what they show, RGB.
@@ -79,7 +79,7 @@ class Inputs:
 
     Attributes:
         problem: why there are none; empty if there are some.
-        lost: whether the run names a folder, which is not there.
+        lost: whether the run names a folder that does not exist.
 
     Raises:
         InputError: if `images` is not a folder, or has too few pictures.
@@ -130,7 +130,7 @@ class Inputs:
             return np.asarray(self._arrays[row.number])
         if self._folder is None:
             return None
-        # A list of names that leads out of the folder is none of this library's.
+        # A list whose names lead out of the folder was not written by this library.
         if Path(row.name).is_absolute() or ".." in Path(row.name).parts:
             raise InputError(f"{row.name!r} lies outside the folder of the pictures.")
         picture = files.load_image(self._folder / row.name, (*shape, 3), self._fit)
@@ -138,7 +138,7 @@ class Inputs:
 
 
 def drawing(row: Row, inputs: Inputs, look: Look) -> Drawing:
-    """Return what is drawn of a row."""
+    """Return the drawing of a row."""
     panels: dict[str, Picture] = {}
     problems = []
     for name, held in row.maps.items():

@@ -178,7 +178,7 @@ def _image(picture: Picture, title: str, size: int) -> str:
     """Return an element with a picture inside, smaller if it is larger than some size."""
     image = Image.fromarray(picture)
     image.thumbnail((size, size))
-    # Few pixels are shown as they are, without what a lossy format adds to them.
+    # Small pictures are stored without loss, because compression artefacts would show.
     small = image.width * image.height <= 64 * 64
     kind, options = ("PNG", _EXACT) if small else ("JPEG", _LOSSY)
     buffer = io.BytesIO()

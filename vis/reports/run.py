@@ -25,10 +25,10 @@ class Row:
     Attributes:
         number: the row in the group.
         name: the file, or `row 7`.
-        maps: by name, each without a batch axis; none if they were not asked for or the input was skipped.
+        maps: by name, each without a batch axis; none if they were not requested or the input was skipped.
         prediction: the predicted class, or None.
-        target: the class that is explained; or a text, such as `weights`; or None.
-        score: what is explained, or None.
+        target: the explained class; or a text, such as `weights`; or None.
+        score: the explained score, or None.
         skipped: why there is no map, or None.
     """
 

@@ -20,7 +20,7 @@ COLUMNS = (
     "score",
     "skipped",
 )
-# What a spreadsheet takes for the beginning of a formula, and what is put in front of it.
+# What a spreadsheet takes for the beginning of a formula, and the character that goes in front of it.
 _FORMULA, _MARK = ("=", "+", "-", "@", "\t", "\r", "'"), "'"
 
 

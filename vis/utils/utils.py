@@ -45,7 +45,7 @@ def apply_modifications(model: keras.Model, custom_objects: Mapping[str, Any] | 
 
     Args:
         model: a Keras model.
-        custom_objects: ignored, since nothing is deserialized; keras-vis has it.
+        custom_objects: accepted as in keras-vis, but ignored, since nothing is deserialized.
     """
     return shared_copy(model)
 
