@@ -1,4 +1,4 @@
-"""The names that options accept, as types. Importing this module loads nothing else.
+"""The names that options accept, as types, in a module that is fast to import.
 
 Where an option also accepts names that users register, its type adds `str`.
 """

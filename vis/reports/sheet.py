@@ -52,7 +52,7 @@ def sheets(
         output: the PNG file; if there are more cells than fit on one, `sheet-1.png`, `sheet-2.png` and so on.
         images, labels, names, first, count, cmap, clip_percentile, signed, absolute: see `vis.report`.
         columns, rows: the cells of a sheet.
-        size: about the longest side of a picture in pixels. Small ones are enlarged by a whole number.
+        size: about the longest side of a picture in pixels. Small ones are enlarged by a whole factor.
 
     Returns:
         The paths of the files.
