@@ -108,7 +108,7 @@ def test_looking_for_logits_leaves_the_model_as_it_was(untouched: Any) -> None:
 def test_negate_is_advised_where_it_shows_something() -> None:
     negative = network(layers.Dense(1, kernel_initializer=keras.initializers.Constant(-1.0)))
     (text,) = said(lambda: vis.visualize_cam(negative, -1, 0, X[0]))
-    assert "shown by grad_modifier='negate'" in text
+    assert "use grad_modifier='negate'" in text
     assert vis.visualize_cam(negative, -1, 0, X[0], grad_modifier="negate").any()
     positive = network(layers.Dense(1, kernel_initializer="ones"))
     (text,) = said(lambda: vis.visualize_cam(positive, -1, 0, X[0], grad_modifier="negate"))

@@ -205,7 +205,7 @@ def test_the_class_of_the_error() -> None:
             return np.sqrt(x)
 
     with (
-        pytest.raises(GradientError, match=r"The loss 'Root' is written"),
+        pytest.raises(GradientError, match=r"The loss 'Root' must be written"),
         foreign_arrays("The loss", Root(), GradientError),
     ):
         Root()(keras.Input((3,)))

@@ -699,7 +699,7 @@ def test_the_input_in_a_list_is_the_input() -> None:
     assert optimizer.wrt_tensor is None
     assert Optimizer(model, losses(model), wrt_tensor=0).wrt_tensor is None
     assert Optimizer(model, losses(model), wrt_tensor=-1).wrt_tensor is model.layers[-1]
-    with pytest.raises(LayerError, match="wrt is a layer or a symbolic tensor"):
+    with pytest.raises(LayerError, match="wrt must be a layer or a symbolic tensor"):
         Optimizer(model.input, losses(model), wrt_tensor="dense")
     for point in (model.layers[-1], model.layers[-1].output, model.layers[-1].name, -1):
         found = [Optimizer(model, losses(model), **{name: point}) for name in ("wrt", "wrt_tensor")]

@@ -162,7 +162,7 @@ def test_xpliques_name_of_the_baseline(network: keras.Model) -> None:
 
 def test_a_baseline_per_sample_is_refused(network: keras.Model) -> None:
     x, x0 = random(5, 5, 4, 2), random(5, 5, 4, 2, seed=8)
-    with pytest.raises(InputError, match="has the shape of one input"):
+    with pytest.raises(InputError, match="have the shape of one input"):
         IntegratedGradients(network, baseline=x0)
     one = IntegratedGradients(network, baseline=x0[0]).explain(x, 0)
     np.testing.assert_array_equal(IntegratedGradients(network, baseline=x0[:1]).explain(x, 0), one)

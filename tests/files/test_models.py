@@ -327,5 +327,5 @@ def test_no_model_file_and_weights_alone(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a folder, not a file"):
         files.load_model(tmp_path)
     network().save_weights(tmp_path / "model.weights.h5")
-    with pytest.raises(ModelError, match="weights alone"):
+    with pytest.raises(ModelError, match="perhaps only weights"):
         files.load_model(tmp_path / "model.weights.h5")

@@ -80,7 +80,7 @@ def test_an_index_out_of_range_raises(index: int) -> None:
 
 @pytest.mark.parametrize("indices", [1.5, "1", [0.5], True, {"a": 1}])
 def test_an_index_is_an_integer(indices: Any) -> None:
-    with pytest.raises(FilterError, match="are integers"):
+    with pytest.raises(FilterError, match="must be integers"):
         ActivationMaximization(layers.Dense(3, name="end"), indices)
 
 

@@ -158,7 +158,7 @@ def test_the_figure(network: keras.Model) -> None:
     np.testing.assert_allclose(lower.get_lines()[0].get_ydata(), medians)
     other = sanity_check(logits(Saliency), network, IMAGES, order="independent")
     for wrong in ({}, {**checks, "c": other}):
-        with pytest.raises(InputError, match="of one model in one order"):
+        with pytest.raises(InputError, match="of one model and one order"):
             plot_sanity(wrong)
 
 

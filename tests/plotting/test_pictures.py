@@ -292,7 +292,6 @@ def test_overlays_alone_with_a_title_each(columns: int) -> None:
         (np.ones((8, 9)), np.ones((8, 9, 16)), {}, r"A map must have the axes.*\(8, 9, 16\)"),
         (np.ones((8, 9, 3)), np.ones((8, 9, 16)), {}, r"A map must have the axes.*\(8, 9, 16\)"),
         (IMAGES[0], MAPS[0], {"boxes": np.ones((6, 4), bool)}, r"mask of the shape \(4, 6\).*\(6, 4\)"),
-        (MAPS[..., None], IMAGES, {}, "Images come first, then their maps"),
         (IMAGES, {"a": MAPS, "b": IMAGES}, {}, "Map 0 of 'b' must have one value"),
         (IMAGES, MAPS, {"titles": ["a"]}, "3 inputs and {'titles': 1}"),
         (IMAGES, MAPS, {"row_names": "abc"}, "3 inputs and {'row_names': 1}"),

@@ -556,6 +556,7 @@ _NEEDED = {
     "activation": ["model.keras", "--target", "1"],
     "explain": ["model.keras", "photos", "-o", "new.zarr"],
     "show": ["maps.zarr"],
+    "report": ["maps.zarr"],
     "demo": [],
 }
 # Last words, which keep a command short, or keep it from running at all.

@@ -69,7 +69,7 @@ def test_maps_alone(run: Callable[..., Path], pictures: Path, tmp_path: Path) ->
 def test_what_is_wrong(run: Callable[..., Path], tmp_path: Path) -> None:
     path = run()
     for options, words in [
-        ({"columns": 0}, "columns is"),
+        ({"columns": 0}, "columns must be"),
         ({"rows": 0}, "rows is"),
         ({"first": 9}, "6 maps"),
     ]:

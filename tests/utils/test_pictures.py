@@ -78,7 +78,7 @@ def test_load_img_of_no_picture(tmp_path: Path, picture: Path) -> None:
     with pytest.raises(InputError, match="There is no image file"):
         utils.load_img(tmp_path / "none.png")
     for size in (5, (5,), (0, 5), (5.5, 5), (1, 2, 3)):
-        with pytest.raises(InputError, match=r"target_size is \(height, width\)"):
+        with pytest.raises(InputError, match=r"target_size must be \(height, width\)"):
             utils.load_img(picture, target_size=size)  # type: ignore[arg-type]
 
 

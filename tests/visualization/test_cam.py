@@ -208,7 +208,7 @@ def test_the_convolutional_layer_has_one_name_and_an_older_one(network: keras.Mo
 
 @pytest.mark.parametrize("wrong", ["min-max", "sign", 1, False, ["minmax"], np.array(["minmax", "signed"])])
 def test_a_wrong_normalization_is_refused_first(network: keras.Model, wrong: Any) -> None:
-    with pytest.raises(errors.InputError, match=r'normalize is "minmax".*Received: ') as caught:
+    with pytest.raises(errors.InputError, match=r'normalize must be "minmax".*Received: ') as caught:
         visualize_cam(network, "no layer", 0, IMAGE, normalize=wrong)
     assert ("Did you mean" in str(caught.value)) is isinstance(wrong, str)
 

@@ -194,10 +194,10 @@ def test_raw_values_that_float32_does_not_hold() -> None:
 @pytest.mark.parametrize("wrong", ["min-max", "sign", 1, False, ["minmax"], np.array(["minmax", "signed"])])
 def test_a_wrong_normalization_is_refused_first(model: keras.Model, wrong: Any) -> None:
     losses = [(ActivationMaximization(model.layers[-1], 0), -1)]
-    with pytest.raises(errors.InputError, match=r'normalize is "minmax".*Received: ') as caught:
+    with pytest.raises(errors.InputError, match=r'normalize must be "minmax".*Received: ') as caught:
         visualize_saliency(model, "no layer", 0, IMAGE, normalize=wrong)
     assert ("Did you mean" in str(caught.value)) is isinstance(wrong, str)
-    with pytest.raises(errors.InputError, match='normalize is "minmax"'):
+    with pytest.raises(errors.InputError, match='normalize must be "minmax"'):
         visualize_saliency_with_losses(model, losses, IMAGE, normalize=wrong)
 
 
