@@ -70,7 +70,7 @@ def test_what_is_wrong(run: Callable[..., Path], tmp_path: Path) -> None:
     path = run()
     for options, words in [
         ({"columns": 0}, "columns must be"),
-        ({"rows": 0}, "rows is"),
+        ({"rows": 0}, "rows must be"),
         ({"first": 9}, "6 maps"),
     ]:
         with pytest.raises(InputError, match=words):
