@@ -27,6 +27,7 @@ pictures: $(VENV)/test.stamp demo
 	$(VENV)/bin/python examples/portraits.py --output docs
 	$(VENV)/bin/python docs/pictures/draw.py
 	$(VENV)/bin/python examples/text_series_volumes.py --output docs/pictures
+	rm docs/pictures/text_series_volumes.png
 
 test: lint
 	$(VENV)/bin/python -m pytest $(PARALLEL)
@@ -50,6 +51,7 @@ benchmark: $(PEERS)/peers.stamp
 	$(PEERS)/bin/python benchmarks/startup.py
 	$(PEERS)/bin/python benchmarks/curves.py
 	$(PEERS)/bin/python benchmarks/activation_maximization.py
+	$(PEERS)/bin/python benchmarks/reading.py
 
 agreement: $(PEERS)/peers.stamp
 	$(PEERS)/bin/python benchmarks/agreement.py
