@@ -171,7 +171,8 @@ def _absent(failure: AttributeError, node: ast.Attribute, frame: FrameType, libr
     if advice.startswith("Write it"):
         return None
     old = ast.unparse(node.value)
-    return f"where {module.__name__} has no {node.attr!r}. Write {library} in place of {old}."
+    name = module.__name__.replace("keras.api.", "keras.")  # where older versions of Keras keep its modules
+    return f"where {name} has no {node.attr!r}. Write {library} in place of {old}."
 
 
 def _nodes(file: str, number: int) -> list[ast.AST]:
