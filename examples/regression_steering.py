@@ -88,7 +88,7 @@ def main(output: Path) -> None:
         figures = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
         click.echo(f"{curve} {angle:+.1f} (answer {answers.mean():+.2f}): area {lanes.mean():.2f}, {figures}")
     columns = {
-        "increases (red), decreases (blue)\ngradient": signed,
+        "raises (red), lowers (blue)\ngradient": signed,
         "maintains\n1 / (|gradient| + e)": small,
     }
     figure = plotting.plot_grid(images, columns, names, "What more brightness does to the steering angle")
