@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from vis import plotting
 from vis.errors import InputError
-from vis.plotting.colors import Look, finite, mappable
+from vis.plotting.colors import Look, finite
 
 
 def color(name: str, value: float) -> list[int]:
@@ -58,19 +58,19 @@ def test_axes_of_one_are_left_out(shape: tuple[int, ...]) -> None:
 
 def test_a_percentile_is_cut_by_magnitude() -> None:
     values = np.concatenate([np.linspace(0, 1, 198), [50.0, 100.0]])
-    assert mappable(values).get_clim() == (0, 100)
-    scale = mappable(values, clip_percentile=1)
+    assert Look().scale(values).get_clim() == (0, 100)
+    scale = Look(clip_percentile=1).scale(values)
     # 1 % of 200 values are two: the two outliers lie beyond the largest of the others or on the end.
     assert scale.get_clim() == (0, 50) and scale.cut
-    signed = mappable(np.where(values > 50, -values, values), clip_percentile=1)
+    signed = Look(clip_percentile=1).scale(np.where(values > 50, -values, values))
     assert signed.get_clim() == (-50, 50) and signed.cut
-    assert not mappable(values).cut
+    assert not Look().scale(values).cut
 
 
 def test_a_cut_at_zero_would_hide_what_there_is() -> None:
     values = np.zeros(1000)
     values[:2] = 3.0
-    assert mappable(values, clip_percentile=1).get_clim() == (0, 3)
+    assert Look(clip_percentile=1).scale(values).get_clim() == (0, 3)
 
 
 FLOATS = arrays.arrays(np.float64, st.integers(1, 300), elements=st.floats(-1e6, 1e6, width=32))
@@ -78,7 +78,7 @@ FLOATS = arrays.arrays(np.float64, st.integers(1, 300), elements=st.floats(-1e6,
 
 @given(FLOATS, st.floats(0, 50))
 def test_at_most_the_share_lies_beyond_and_zero_is_in_the_middle(values: np.ndarray, percent: float) -> None:
-    scale = mappable(values, clip_percentile=percent)
+    scale = Look(clip_percentile=percent).scale(values)
     low, high = scale.get_clim()
     outside = np.count_nonzero((values > high) | (values < low))
     assert outside <= percent / 100 * values.size

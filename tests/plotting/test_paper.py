@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vis.plotting.colors import Look
-from vis.plotting.paper import MISSING, PALE, contrast, drawable, ends, ink, scale_of
+from vis.plotting.paper import MISSING, PALE, contrast, drawable, ink, scale_of
 
 RGB = st.tuples(*[st.floats(0, 1)] * 3)
 
@@ -44,9 +44,9 @@ def test_what_has_no_sign_is_pale_at_zero_and_what_is_chosen_stays() -> None:
 
 def test_the_ends_of_a_bar_are_pointed_where_values_lie_beyond() -> None:
     values = np.arange(100.0)
-    assert ends(scale_of(values, Look())) == "neither"
-    assert ends(scale_of(values, Look(clip_percentile=5))) == "max"
-    assert ends(scale_of(values - 50, Look(clip_percentile=5))) == "both"
+    assert scale_of(values, Look()).extend == "neither"
+    assert scale_of(values, Look(clip_percentile=5)).extend == "max"
+    assert scale_of(values - 50, Look(clip_percentile=5)).extend == "both"
 
 
 def test_a_character_that_no_font_has_becomes_a_box() -> None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from vis import plotting
 from vis.attributions import GradientInput, Saliency
 from vis.errors import InputError
-from vis.plotting.colors import mappable
+from vis.plotting.colors import Look
 
 
 def texts(figure: Figure) -> list[str]:
@@ -183,7 +183,7 @@ def test_a_single_scale_shows_which_map_is_larger() -> None:
     shared = plotting.plot_maps(IMAGES, maps, colorbar=True, clip_percentile=0, share_scale=True)
     assert len(bars(shared)) == 3
     assert {bar.get_ylim() for bar in bars(shared)} == {(0, MAPS.max())}
-    scale = mappable(MAPS)
+    scale = Look().scale(MAPS)
     for number in range(3):
         for column, name in enumerate(maps, 1):
             panel = shared.axes[3 * number + column]

@@ -9,7 +9,8 @@ import pytest
 
 from vis import plotting
 from vis.errors import InputError
-from vis.reports.drawings import Inputs, Look, drawing, flat
+from vis.plotting.colors import Look
+from vis.reports.drawings import Inputs, drawing, flat
 from vis.reports.run import Row, Run
 
 RNG = np.random.default_rng(0)
@@ -55,13 +56,13 @@ def test_slices_of_a_volume_stand_in_threes(depth: int, shown: list[int]) -> Non
 @pytest.mark.parametrize("shape", [(), (0,), (0, 4, 1), (2, 2, 2, 2, 1)])
 def test_what_cannot_be_drawn_says_so(shape: tuple[int, ...], run: Callable[..., Path]) -> None:
     row = Row(0, "a", {"maps": values(*shape)})
-    found = drawing(row, Inputs(Run(run())), Look())
+    found = drawing(row, Inputs(Run(run())), Look(clip_percentile=1))
     assert not found.panels and found.problem == f"A map of shape {shape} cannot be drawn."
 
 
 def test_the_picture_its_map_and_both(run: Callable[..., Path]) -> None:
     held = Run(run(reducer=None))
-    look = Look(signed=True)
+    look = Look(clip_percentile=1, signed=True)
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (12, 16, 3), dtype=np.uint8) for _ in range(6)]
     for row in held.rows(range(6)):
@@ -82,15 +83,19 @@ def test_pictures_from_elsewhere(run: Callable[..., Path], pictures: Path, tmp_p
     path = run()
     held = Run(path)
     row = next(held.rows(range(1)))
-    expected = drawing(row, Inputs(held), Look()).panels["input"]
+    expected = drawing(row, Inputs(held), Look(clip_percentile=1)).panels["input"]
     moved = tmp_path / "moved"
     pictures.rename(moved)
     lost = Inputs(held)
     assert "is not there any more, so the maps stand alone" in lost.problem
-    assert list(drawing(row, lost, Look()).panels) == ["map"]
-    np.testing.assert_array_equal(drawing(row, Inputs(held, moved), Look()).panels["input"], expected)
+    assert list(drawing(row, lost, Look(clip_percentile=1)).panels) == ["map"]
+    np.testing.assert_array_equal(
+        drawing(row, Inputs(held, moved), Look(clip_percentile=1)).panels["input"], expected
+    )
     arrays = np.stack([expected] * 6) / 255
-    np.testing.assert_array_equal(drawing(row, Inputs(held, arrays), Look()).panels["input"], expected)
+    np.testing.assert_array_equal(
+        drawing(row, Inputs(held, arrays), Look(clip_percentile=1)).panels["input"], expected
+    )
     with pytest.raises(InputError, match="no folder of pictures"):
         Inputs(held, tmp_path / "none")
     with pytest.raises(InputError, match="Received: 2 pictures for 6 maps"):
@@ -118,11 +123,11 @@ def test_a_picture_that_is_lost_or_outside(run: Callable[..., Path], pictures: P
         (str(secret), "lies outside the folder"),
         ("inside/../../secret.png", "lies outside the folder"),
     ]:
-        found = drawing(Row(2, name, maps), Inputs(held), Look())
+        found = drawing(Row(2, name, maps), Inputs(held), Look(clip_percentile=1))
         assert list(found.panels) == ["map"] and words in found.problem
 
 
 def test_several_inputs_have_a_map_each(run: Callable[..., Path]) -> None:
     row = Row(0, "a", {"maps_image": values(4, 4, 1), "maps_table": values(3)})
-    found = drawing(row, Inputs(Run(run())), Look())
+    found = drawing(row, Inputs(Run(run())), Look(clip_percentile=1))
     assert list(found.panels) == ["map of image", "map of table"] and not found.problem

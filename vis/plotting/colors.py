@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -30,6 +31,11 @@ class Scale(ScalarMappable):
     def __init__(self, low: float, high: float, cmap: Colormap, signed: bool, cut: float) -> None:
         super().__init__(Normalize(-high if signed else low, high), cmap)
         self.low, self.high, self.signed, self.cut = low, high, signed, cut
+
+    @property
+    def extend(self) -> Literal["neither", "max", "both"]:
+        """Which ends of a colour bar are pointed: those that values lie beyond."""
+        return ("both" if self.signed else "max") if self.cut else "neither"
 
     def rgb(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
         """Return the colours of values, uint8, with a last axis of 3."""
@@ -191,15 +197,3 @@ def finite(array: npt.ArrayLike, ndim: int | None = None, what: str = "A map") -
             f"{values.shape} are NaN or infinite, at {where}{', ...' if len(bad) > 3 else ''}."
         )
     return values
-
-
-def mappable(
-    values: npt.NDArray[np.float64],
-    *,
-    cmap: str | Colormap | None = None,
-    clip_percentile: float = 0,
-    signed: bool | None = None,
-    absolute: bool = False,
-) -> Scale:
-    """Return the scale of values, see `Look` for the options: `.to_rgba(values)` are their colours."""
-    return Look(cmap, clip_percentile, signed, absolute).scale(values)

@@ -152,13 +152,17 @@ def bar(axes: Axes, scale: Scale) -> None:
 
     It is pointed where values lie beyond its ends, and says above how many percent may.
     """
-    extend = ("both" if scale.signed else "max") if scale.cut else "neither"
     inset = axes.inset_axes((1.04, 0, 0.05, 1))
-    axes.figure.colorbar(scale, cax=inset, extend=extend)
+    axes.figure.colorbar(scale, cax=inset, extend=scale.extend)
     inset.tick_params(labelsize="small")
     inset.yaxis.set_major_locator(MaxNLocator(4))
+    say_cut(inset, scale)
+
+
+def say_cut(bar: Axes, scale: Scale) -> None:
+    """Say above a colour bar how many percent of the values may lie beyond its ends, if some do."""
     if scale.cut:
-        inset.set_title(f"top {scale.cut:g} %", fontsize="x-small", loc="left", pad=3)
+        bar.set_title(f"top {scale.cut:g} %", fontsize="x-small", loc="left", pad=3)
 
 
 def outline(axes: Axes, mask: npt.ArrayLike, shape: tuple[int, ...], color: str) -> None:

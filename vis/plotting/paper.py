@@ -12,6 +12,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 
 from vis.plotting.colors import Look, Scale
+from vis.plotting.figures import say_cut
 
 # White for zero, and red for large values, as the positive half of the diverging colours.
 PALE = "Reds"
@@ -27,19 +28,13 @@ def scale_of(values: npt.NDArray[np.float64], look: Look) -> Scale:
     return scale
 
 
-def ends(scale: Scale) -> str:
-    """Return which ends of a scale's colour bar are pointed: those that values lie beyond."""
-    return ("both" if scale.signed else "max") if scale.cut else "neither"
-
-
 def bar_beside(panels: npt.NDArray[Any], scale: Scale, label: str) -> None:
     """Draw one colour bar at the right of all panels; above it, how many percent may lie beyond its ends."""
     beside = panels.ravel().tolist()
     drawn = beside[0].figure.colorbar(
-        scale, ax=beside, label=label, extend=ends(scale), pad=0.02, aspect=30, fraction=0.05
+        scale, ax=beside, label=label, extend=scale.extend, pad=0.02, aspect=30, fraction=0.05
     )
-    if scale.cut:
-        drawn.ax.set_title(f"top {scale.cut:g} %", fontsize="x-small", loc="left", pad=3)
+    say_cut(drawn.ax, scale)
 
 
 def ink(rgb: npt.ArrayLike) -> npt.NDArray[np.bool_]:

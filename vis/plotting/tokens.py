@@ -21,7 +21,7 @@ from vis.errors import InputError
 from vis.plotting.colors import Look, Scale
 from vis.plotting.figures import Figure, panels
 from vis.plotting.lettering import fitted
-from vis.plotting.paper import MISSING, drawable, ends, ink, scale_of
+from vis.plotting.paper import MISSING, drawable, ink, scale_of
 from vis.plotting.words import VISIBLE, Token, texts_of, tokens_of
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _draw(
         start = margin + 12  # half a number stands to the left of the bar
         bounds = (start / width, 1 - (below + 8 + _BAR[1]) / height, wide / width, _BAR[1] / height)
         bar = axes.inset_axes(bounds)
-        axes.figure.colorbar(scale, cax=bar, orientation="horizontal", extend=ends(scale))
+        axes.figure.colorbar(scale, cax=bar, orientation="horizontal", extend=scale.extend)
         bar.tick_params(labelsize="x-small", length=2)
         bar.locator_params(nbins=4)
         axes.text(

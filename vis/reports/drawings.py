@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from vis import files, maps, plotting
 from vis.errors import InputError
+from vis.files.pictures import FITS
+from vis.plotting.colors import Look
 from vis.plotting.over import as_picture
 from vis.reports.run import Row, Run
 
@@ -31,20 +33,6 @@ Pictures: TypeAlias = str | os.PathLike[str] | Rows | None
 
 # A series is drawn as a band of this many pixels, a volume by this many slices.
 _BAND, _SLICES = 32, 9
-_FITS = ("crop", "pad", "stretch")
-
-
-@dataclass(frozen=True)
-class Look:
-    """How maps are coloured, see `vis.plotting.colorize`."""
-
-    cmap: str | None = None
-    clip_percentile: float = 1
-    signed: bool | None = None
-    absolute: bool = False
-
-    def options(self) -> dict[str, Any]:
-        return vars(self)
 
 
 def look_of(
@@ -52,7 +40,6 @@ def look_of(
 ) -> Look:
     """Return how all maps are coloured: with a sign if one of them has a negative value."""
     look = Look(cmap, clip_percentile, signed, absolute)
-    plotting.colorize([[0.0, 1.0]], **look.options())  # raises for an unknown option
     return replace(look, signed=not absolute and run.signed(drawn)) if signed is None else look
 
 
@@ -114,7 +101,7 @@ class Inputs:
         else:
             self._folder = Path(said)
         fit = run.source.get("fit")
-        self._fit = fit if fit in _FITS else "crop"
+        self._fit = fit if fit in FITS else "crop"
 
     def picture(self, row: Row, shape: tuple[int, int]) -> Any:
         """Return the picture of a row, `(height, width, channels)`, or None if there is none.
@@ -147,7 +134,7 @@ def drawing(row: Row, inputs: Inputs, look: Look) -> Drawing:
         if values is None:
             problems.append(f"A map of shape {held.shape} cannot be drawn.")
             continue
-        coloured = plotting.colorize(values, **look.options())
+        coloured = plotting.colorize(values, **vars(look))
         if not _is_picture(held.shape) or len(row.maps) > 1:
             panels[title] = coloured
             continue
@@ -155,7 +142,7 @@ def drawing(row: Row, inputs: Inputs, look: Look) -> Drawing:
         try:
             image = inputs.picture(row, (values.shape[0], values.shape[1]))
             if image is not None:
-                over = plotting.overlay_map(image, values, **look.options())
+                over = plotting.overlay_map(image, values, **vars(look))
                 shown = as_picture(image, values.shape)
                 panels |= {"input": shown, title: coloured, f"{title} over input": over}
         except InputError as error:

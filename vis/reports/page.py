@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from vis import plotting
-from vis.reports.drawings import Drawing, Inputs, Look, Picture, drawing
+from vis.plotting.colors import Look
+from vis.reports.drawings import Drawing, Inputs, Picture, drawing
 from vis.reports.run import Row, Run
 
 _EXACT: dict[str, Any] = {"optimize": True}
@@ -122,7 +123,7 @@ class Page:
     def _legend(self) -> str:
         look = self._look
         strip = np.linspace(-1 if look.signed else 0, 1, 128)[None].repeat(12, axis=0)
-        picture = plotting.colorize(strip, **{**look.options(), "clip_percentile": 0})
+        picture = plotting.colorize(strip, **{**vars(look), "clip_percentile": 0})
         magnitude = "magnitude" if look.signed or look.absolute else "value"
         end = f"its largest {magnitude}"
         if look.clip_percentile:
