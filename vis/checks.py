@@ -1,7 +1,8 @@
-"""Checks of what a user passes: arguments of two names, arrays of numbers, seeds, lists of objects, files."""
+"""Checks of what a user passes: arguments of two names, numbers, arrays, seeds, lists of objects, files."""
 
 from __future__ import annotations
 
+import operator
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,26 @@ def real(values: Any, what: str) -> npt.NDArray[Any]:
             f"Received: {type(values).__name__} of type {array.dtype}."
         )
     return array
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number of Python or NumPy, and not a bool."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return an integer.
+
+    Raises:
+        InputError: if it is not an integer, or smaller than `least`.
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise InputError(f"{name} must be an integer >= {least}. Received: {value!r}.")
+    return number
 
 
 def either(new: T | None, old: T | None, name: str, alias: str) -> T | None:

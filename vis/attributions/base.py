@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import operator as operator_
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -115,7 +114,7 @@ class Explainer(TypedRepr, ABC):
 
     def _explain(self, score: Score, batch_size: int | None, reducer: Reducer | None) -> None:
         if batch_size is not None:
-            batch_size = whole("batch_size", batch_size)
+            batch_size = checks.whole("batch_size", batch_size)
         if reducer is not None and reducer not in [*maps.REDUCERS]:
             raise InputError(
                 f"reducer must be one of {', '.join(maps.REDUCERS)}, or None. Received: {reducer!r}."
@@ -395,18 +394,3 @@ def checked(explainer: Any) -> Explainer:
             f"Pass an explainer of vis.attributions, such as Saliency(model). Received: {explainer!r}."
         )
     return explainer
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """Return an integer.
-
-    Raises:
-        InputError: if it is not an integer, or smaller than `least`.
-    """
-    try:
-        number = least - 1 if isinstance(value, bool) else operator_.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise InputError(f"{name} must be an integer >= {least}. Received: {value!r}.")
-    return number

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import checks, files
-from vis.attributions.base import Explainer, whole
+from vis.attributions.base import Explainer
 from vis.attributions.batches import Arrays
 from vis.errors import InputError
 from vis.version import __version__
@@ -297,7 +297,7 @@ def _read(folder: Path, said: dict[str, Any]) -> State:
     try:
         held = dict(group.attrs)
         state = State(**held["progress"])
-        whole("samples", state.samples, 0)
+        checks.whole("samples", state.samples, 0)
     except (TypeError, KeyError, InputError) as error:
         raise InputError(
             f"{str(folder)!r} does not contain maps of this library. Choose another path."

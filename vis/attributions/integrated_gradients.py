@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vis import checks, inputs, models
 from vis.attributions.asked import pick_of, targets_of
-from vis.attributions.base import Attribution, whole
+from vis.attributions.base import Attribution
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.gradient import GradientExplainer
 from vis.attributions.operators import OperatorLike
@@ -83,7 +83,7 @@ class IntegratedGradients(GradientExplainer):
         )
         if method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}. Received: {method!r}.")
-        self.steps = whole("steps", steps, 2 if method == "trapezoid" else 1)
+        self.steps = checks.whole("steps", steps, 2 if method == "trapezoid" else 1)
         if baseline_value is not None:
             given = None if baseline is _ZERO else baseline
             checks.either(given, baseline_value, "baseline", "baseline_value")

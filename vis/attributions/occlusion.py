@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import models
-from vis.attributions.base import Attribution, Explainer, whole
+from vis import checks, models
+from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
 from vis.errors import InputError, LayerError
@@ -102,9 +102,7 @@ class Occlusion(Explainer):
         symbols = self.score.source.symbols
         known = None if symbols is None else [symbol.shape for symbol in keras.tree.flatten(symbols)]
         self._patch(None if known is None else self._sizes(known)[0])
-        number = isinstance(occlusion_value, int | float | np.number) and not isinstance(
-            occlusion_value, bool
-        )
+        number = checks.is_number(occlusion_value)
         if not number or not np.isfinite(occlusion_value):
             raise InputError(f"occlusion_value must be a finite number. Received: {occlusion_value!r}.")
         self.occlusion_value = float(occlusion_value)
@@ -171,7 +169,7 @@ def _of_each(name: str, given: Any, sizes: list[int] | None) -> list[int]:
     )
     if sizes is not None and len(several) != len(sizes):
         raise InputError(f"{name} must be a number, or one per axis of {sizes}. Received: {given!r}.")
-    return [whole(name, side) for side in several]
+    return [checks.whole(name, side) for side in several]
 
 
 def _patches(sizes: list[int], sides: list[int], strides: list[int]) -> list[tuple[slice, ...]]:

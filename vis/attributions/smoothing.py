@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis.attributions.base import Attribution, Explainer, whole
+from vis import checks
+from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.gradient import GradientExplainer
 from vis.attributions.operators import OperatorLike
@@ -101,8 +102,8 @@ class Smoothed(Explainer):
         chosen = self.explainer.reducer if isinstance(reducer, EllipsisType) else reducer
         self._explain(self.explainer.score, batch_size, chosen)
         self.has_channels = self.explainer.has_channels
-        self.nb_samples = whole("nb_samples", nb_samples, self.at_least)
-        number = isinstance(noise, int | float | np.number) and not isinstance(noise, bool)
+        self.nb_samples = checks.whole("nb_samples", nb_samples, self.at_least)
+        number = checks.is_number(noise)
         if not (number and 0 <= noise < math.inf):
             raise InputError(f"noise must be a standard deviation >= 0. Received: {noise!r}.")
         if noise_scale not in NOISE_SCALES:
@@ -112,7 +113,7 @@ class Smoothed(Explainer):
             )
         self.noise = float(noise)
         self.noise_scale = noise_scale
-        self.seed = whole("seed", seed, 0)
+        self.seed = checks.whole("seed", seed, 0)
 
     def _arguments(self) -> dict[str, Any]:
         own = type(self.explainer) is GradientExplainer

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.attributions.ahead import read_ahead
 from vis.attributions.asked import pick_of
-from vis.attributions.base import Explained, Explainer, checked, whole
+from vis.attributions.base import Explained, Explainer, checked
 from vis.attributions.batches import (
     Arrays,
     batches,
@@ -144,8 +145,8 @@ def read(
     Raises:
         InputError: if there is no such group, array or row.
     """
-    first = whole("first", first, 0)
-    count = None if count is None else whole("count", count)
+    first = checks.whole("first", first, 0)
+    count = None if count is None else checks.whole("count", count)
     try:
         arrays = dict(opened(path).arrays())
         if arrays and name not in arrays:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
+from vis import checks
 from vis.errors import InputError
 from vis.losses.image import ImageLoss, sample_size, smallest
 from vis.typing import Tensor
@@ -44,7 +44,7 @@ class LPNorm(ImageLoss):
     def __init__(
         self, img_input: keras.KerasTensor, p: float = 6.0, data_format: DataFormat | None = None
     ) -> None:
-        number = isinstance(p, int | float | np.number) and not isinstance(p, bool)
+        number = checks.is_number(p)
         if not number or not p >= 1:
             raise InputError(
                 f"p must be a number from 1 to infinity. Received: {p!r}. Pass 6, or float('inf')."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
+from vis import checks
 from vis.errors import InputError
 from vis.losses.image import ImageLoss, sample_size, smallest
 from vis.typing import Tensor
@@ -47,7 +47,7 @@ class TotalVariation(ImageLoss):
     def __init__(
         self, img_input: keras.KerasTensor, beta: float = 2.0, data_format: DataFormat | None = None
     ) -> None:
-        number = isinstance(beta, int | float | np.number) and not isinstance(beta, bool)
+        number = checks.is_number(beta)
         if not number or not 0 < beta < math.inf:
             raise InputError(
                 f"beta must be a finite positive number. Received: {beta!r}. Try 2; values from 1.5 to 3 "

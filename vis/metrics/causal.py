@@ -13,7 +13,6 @@ from scipy import integrate, ndimage
 
 from vis import checks
 from vis.attributions.asked import asked, pick_of, targets_of
-from vis.attributions.base import whole
 from vis.attributions.batches import batches, in_memory, sized
 from vis.attributions.operators import OperatorLike
 from vis.errors import InputError
@@ -203,7 +202,7 @@ def _curve(
     batch_size: int,
     inserted: bool,
 ) -> Curve:
-    steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
+    steps, batch_size = checks.whole("steps", steps), checks.whole("batch_size", batch_size)
     score = asked(model, output_layer, operator)
     heat = checks.real(maps, "A map").astype(np.float64)
     inputs, targets = in_memory(score.source, inputs, targets, pick_of(score))

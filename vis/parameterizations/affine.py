@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from vis import checks
 from vis.errors import InputError
 from vis.reprs import TypedRepr
 from vis.typing import Tensor
@@ -47,7 +48,7 @@ class RandomAffine(TypedRepr):
         limits = {"jitter": 1.0, "rotation": 180.0, "scale": 1.0}
         for name, limit in limits.items():
             value = getattr(self, name)
-            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            number = checks.is_number(value)
             if not (number and 0 <= value <= limit and (name != "scale" or value < 1)):
                 raise InputError(
                     f"{name} must be a number from 0 to {'below ' if name == 'scale' else ''}{limit:g}. "

@@ -69,7 +69,7 @@ class Look:
 
     def __post_init__(self) -> None:
         percentile = self.clip_percentile
-        number = isinstance(percentile, int | float | np.number) and not isinstance(percentile, bool)
+        number = checks.is_number(percentile)
         if not number or not 0 <= percentile < 100:
             raise InputError(
                 f"clip_percentile must be a percentage, at least 0 and below 100. Received: {percentile!r}."

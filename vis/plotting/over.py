@@ -58,7 +58,7 @@ def laid_over(
     picture: npt.NDArray[np.uint8], scale: Scale, values: npt.NDArray[np.float64], alpha: float
 ) -> npt.NDArray[np.uint8]:
     """Return an RGB picture with values of a scale laid over it, see `overlay_map`."""
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 <= alpha <= 1:
+    if not checks.is_number(alpha) or not 0 <= alpha <= 1:
         raise InputError(f"alpha must be an opacity from 0 to 1. Received: {alpha!r}.")
     opacity = alpha * scale.share(values)[..., None]
     grey = (picture @ np.array(_LUMINANCE))[..., None]

@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
-from vis import maps
+from vis import checks, maps
 from vis.errors import InputError
 from vis.plotting.colors import Look, Scale
 from vis.plotting.figures import Figure, panels
@@ -150,7 +150,7 @@ def plot_tokens(
         box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
         _draw(ax, tokens, scale, label, 72 * box.width, 72 * box.height)
         return ax
-    if isinstance(width, bool) or not isinstance(width, int | float | np.number) or not 1 <= width <= 100:
+    if not checks.is_number(width) or not 1 <= width <= 100:
         raise InputError(
             f"width must be the width of the figure in inches, from 1 to 100. Received: {width!r}."
         )

@@ -172,7 +172,7 @@ def save_gif(
     """
     from vis.files import write_gif  # which loads Keras; plots do not
 
-    number = isinstance(fps, int | float | np.number) and not isinstance(fps, bool)
+    number = checks.is_number(fps)
     if not number or not 0.1 <= fps <= 50:
         raise InputError(f"fps must be a number of frames per second, 0.1 to 50. Received: {fps!r}.")
     look = Look(cmap, clip_percentile, signed, absolute)

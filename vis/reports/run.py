@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vis import listing
-from vis.attributions.base import whole
+from vis import checks, listing
 from vis.attributions.groups import opened
 from vis.errors import InputError
 from vis.reports.labels import Labels, check_labels, read_labels
@@ -77,7 +76,7 @@ class Run:
         try:
             said: dict[str, Any] = dict(group.attrs)
             progress = said["progress"]
-            self.count = whole("samples", progress["samples"], 0)
+            self.count = checks.whole("samples", progress["samples"], 0)
             self.complete = bool(progress["complete"])
             self.chosen = progress["targets"] == "predicted"
             self._skipped = {int(number): str(reason) for number, reason in progress["skipped"]}
@@ -168,10 +167,10 @@ class Run:
         Raises:
             InputError: if there are none.
         """
-        first = whole("first", first, 0)
+        first = checks.whole("first", first, 0)
         if first >= self.count:
             raise InputError(f"{str(self.path)!r} has {self.count} maps. Received: the first is {first}.")
-        end = self.count if count is None else min(self.count, first + whole("count", count))
+        end = self.count if count is None else min(self.count, first + checks.whole("count", count))
         return range(first, end)
 
     def signed(self, drawn: range) -> bool:

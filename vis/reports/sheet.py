@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vis import checks, files
-from vis.attributions.base import whole
 from vis.errors import SkippedWarning, warn
 from vis.plotting.lettering import font
 from vis.reports.drawings import Inputs, Pictures, drawing, look_of
@@ -65,7 +64,8 @@ def sheets(
     """
     output = checks.ending(output, "A sheet", ".png")
     run = Run(path, names, labels)
-    columns, rows, size = whole("columns", columns), whole("rows", rows), whole("size", size)
+    columns, rows = checks.whole("columns", columns), checks.whole("rows", rows)
+    size = checks.whole("size", size)
     inputs, drawn = Inputs(run, images), run.part(first, count)
     look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
     pages = -(-len(drawn) // (columns * rows))

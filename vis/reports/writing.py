@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 from vis import checks, files
-from vis.attributions.base import whole
 from vis.errors import SkippedWarning, warn
 from vis.reports.drawings import Inputs, Pictures, look_of
 from vis.reports.labels import Labels
@@ -72,7 +71,7 @@ def report(
 
     run = Run(path, names, labels)
     inputs, drawn = Inputs(run, images), run.part(first, count)
-    size = whole("size", size)
+    size = checks.whole("size", size)
     look = look_of(run, drawn, cmap, clip_percentile, signed, absolute)
     output = run.path.with_suffix(".html") if output is None else Path(output)
     table_path = checks.ending(output, "A report", ".html", ".htm").with_suffix(".csv")
