@@ -18,7 +18,6 @@ from keras import ops
 from vis import backend, checks, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, InputError
-from vis.graph import Squashing, Squashings
 from vis.losses import Loss
 from vis.source import Losses, Source
 from vis.traces import Trace, cached, check_numbers, evaluated
@@ -215,23 +214,17 @@ def _compile(
     read = [point for group in points for point in group] + ([] if wrt is None else [wrt])
     probe = models.Probe(graph, read, note=modifier is not None)
     symbols = source.symbols
-    shapes: list[list[tuple[int | None, ...]]] = []
-    found_ends: list[list[Squashing | None]] = []
 
     def forward(tensors: list[Any]) -> backend.Traced:
         given, rest, weights = tensors[: len(inputs)], iter(tensors[len(inputs) : -1]), tensors[-1]
         values = probe(given[0] if symbols is None else keras.tree.pack_sequence_as(symbols, given))
         watched = given if wrt is None else values[-1:]
         found = iter(values)
-        graph_so_far = backend.read_so_far(given, values)
-        ends, outputs = Squashings(graph_so_far), iter(graph_so_far.outputs)
-        found_ends[:] = [[ends.of(next(outputs)) for _ in group] for group in points]
         total: Any = 0.0
         of_samples: Any = 0.0
         found_terms = []
         for index, ((loss, _), group, (_, evaluate)) in enumerate(zip(losses, points, terms, strict=True)):
             read = [next(found) for _ in group]
-            shapes.append([tuple(value.shape) for value in read])
             value = _per_sample(evaluate(read, [next(rest) for _ in loss.parameter_ranks]), given)
             found_terms.append(value)
             # In one type, whatever the types of the layers.
@@ -240,14 +233,19 @@ def _compile(
             # One value for all samples counts once.
             total += ops.sum(weighted)
         wanted = [] if wrt is None else [*watched, *found_terms]
-        return backend.Traced(total, watched, wanted, of_samples, found_terms)
+        told = values if wrt is None else values[:-1]
+        return backend.Traced(total, watched, wanted, of_samples, found_terms, told)
 
     specs = [
         *inputs,
-        *(backend.Spec((None,) * rank, "float32") for loss, _ in losses for rank in loss.parameter_ranks),
-        backend.Spec((len(losses),), "float64"),
+        *(
+            backend.Spec((None,) * rank, "float32", (1,) * rank)
+            for loss, _ in losses
+            for rank in loss.parameter_ranks
+        ),
+        backend.Spec((len(losses),), backend.widest_float()),
     ]
-    return Trace(lambda: compile_(forward, specs), probe, shapes, found_ends)
+    return Trace(lambda: compile_(forward, specs), probe, [len(group) for group in points])
 
 
 def _per_sample(value: Any, given: list[Any]) -> Any:

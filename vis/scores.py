@@ -247,15 +247,14 @@ class Score:
     def _specs(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
         specs = self.source.specs(arrays)
         if self._unrolled:
-            pairs = zip(specs, arrays, strict=False)
-            specs = [backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype) for spec, array in pairs]
+            specs = self.source.sized(arrays)
         # A dimension that varies with the input is not part of the trace.
         varies = any(None in spec.shape[1:] for spec in specs)
         for array in arrays[len(specs) :]:
             shape: Any = (None,) * array.ndim if varies else array.shape
             if self.wrt is not None and len(specs) == self._inputs():
                 shape = models.output_shape(self.wrt) or array.shape
-            specs.append(backend.Spec((None, *shape[1:]), str(array.dtype)))
+            specs.append(backend.Spec((None, *shape[1:]), str(array.dtype), array.shape))
         return specs
 
     def _trace(
@@ -268,7 +267,7 @@ class Score:
     ) -> Trace:
         modifier = self.modifier or self.source.modifier
         specs = self._specs(arrays)
-        target = () if targets is None else (backend.Spec((None, *targets.shape[1:]), str(targets.dtype)),)
+        target = () if targets is None else (_spec_of(targets),)
         about = [self.source.anchor(), self.operator]
         points = [models.lasting(part) for part in (self.layer, watch, self.wrt) if part is not None]
         about += [part for part, _ in points]
@@ -310,11 +309,11 @@ class Score:
             if masks is not None and kind == "masks":
                 pairs = masks.made if layer is None else [*masks.made, (values[0], masks.of(values[0]))]
                 flat = [tensor for received, mask in pairs for tensor in (received, ops.cast(mask, "bool"))]
-                return backend.Traced(ops.zeros((), "float64"), [], flat, 0.0, [])
+                return backend.Traced(ops.zeros((), backend.widest_float()), [], flat)
             answer = outputs if layer is None else values[0]
             if kind == "outputs":
                 single = single_output(answer)
-                return backend.Traced(ops.sum(ops.cast(single, "float64")), [], [single], 0.0, [])
+                return backend.Traced(ops.sum(ops.cast(single, backend.widest_float())), [], [single])
 
             def model(asked: Any) -> Any:
                 """Return the output that is known already, or run the model on another input."""
@@ -331,13 +330,13 @@ class Score:
             watched = self.explained(given) if watch is None else values[-1:]
             if kind == "scores":
                 watched = []
-            loss = scale * ops.sum(ops.cast(score, "float64"))
-            return backend.Traced(loss, watched, [score, *([] if watch is None else watched)], score, [])
+            loss = scale * ops.sum(ops.cast(score, backend.widest_float()))
+            return backend.Traced(loss, watched, [score, *([] if watch is None else watched)])
 
         behind = len(specs)
-        specs = [*specs, backend.Spec((), "float64"), *map(_spec, self.kernels)]
+        specs = [*specs, backend.Spec((), backend.widest_float()), *map(_spec, self.kernels)]
         rule = modifier.rule if modifier and kind == "score" else None
-        return Trace(lambda: backend.compile_gradient(forward, specs, rule), probe, [])
+        return Trace(lambda: backend.compile_gradient(forward, specs, rule), probe)
 
 
 def _unmasked(array: npt.NDArray[Any], made: list[tuple[Any, Any]]) -> npt.NDArray[np.bool_]:
@@ -358,6 +357,10 @@ def _unmasked(array: npt.NDArray[Any], made: list[tuple[Any, Any]]) -> npt.NDArr
         counts = counts | (same & mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim)))
         taken = taken | same
     return np.asarray(counts | ~taken)
+
+
+def _spec_of(targets: npt.NDArray[Any]) -> backend.Spec:
+    return backend.Spec((None, *targets.shape[1:]), str(targets.dtype), targets.shape)
 
 
 def _spec(tensor: Any) -> backend.Spec:

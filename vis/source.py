@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -73,14 +74,18 @@ class Source:
         """Return what a compiled function takes for batches of inputs such as `arrays`, in flat order."""
         if self.symbols is None:
             types = ["string" if array.dtype.kind == "O" else str(array.dtype) for array in arrays[:1]]
-            return [backend.Spec((None, *arrays[0].shape[1:]), dtype) for dtype in types]
+            return [backend.Spec((None, *arrays[0].shape[1:]), dtype, arrays[0].shape) for dtype in types]
         symbols = keras.tree.flatten(self.symbols)
-        return [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
+        examples = itertools.chain((array.shape for array in arrays), itertools.repeat(None))
+        return [
+            backend.Spec(tuple(symbol.shape), symbol.dtype, example)
+            for symbol, example in zip(symbols, examples, strict=False)
+        ]
 
     def sized(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
         """Return the specs of `arrays` with their own sizes, except the number of samples."""
         return [
-            backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype)
+            backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype, array.shape)
             for spec, array in zip(self.specs(arrays), arrays, strict=False)
         ]
 

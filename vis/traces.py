@@ -6,6 +6,7 @@ such as its activation, are fixed in the trace.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import GradientError, InputError, RandomWarning, warn
-from vis.graph import Squashing
+from vis.graph import Shape, Squashing, Squashings
 from vis.weak import WeakTable
 
 _lock = threading.RLock()
@@ -31,24 +32,33 @@ class Trace:
     Args:
         compile_: compiles the function.
         probe: runs the model that is traced, which is not kept alive.
-        shapes: the shapes of the tensors that each loss reads.
-        squashings: the softmax, sigmoid or other squashing function that each of these ends in, if any.
+        counts: how many of the tensors that the forward pass reads belong to each loss.
+
+    Attributes:
+        shapes: the shapes of these tensors.
+        squashings: the softmax, sigmoid or other squashing function that each of them ends in, if any.
     """
 
     def __init__(
         self,
         compile_: Callable[[], Any],
         probe: models.Probe,
-        shapes: list[list[tuple[int | None, ...]]],
-        squashings: Sequence[Sequence[Squashing | None]] = (),
+        counts: Sequence[int] = (),
     ) -> None:
         held = [probe.model, *models.held_operations(probe.model).values()]
         self._settings = models.Settings(held)
         self.compiled = compile_()
         self._settings.settle(probe.written)
-        self.squashings = squashings
         self.name = probe.model.name
-        self.shapes = shapes
+        self.shapes: list[list[Shape]] = []
+        self.squashings: list[list[Squashing | None]] = []
+        reading = self.compiled.reading
+        if reading is not None:
+            ends, outputs = Squashings(reading), iter(reading.outputs)
+            for count in counts:
+                own = list(itertools.islice(outputs, count))
+                self.shapes.append([value.shape or () for value in own])
+                self.squashings.append([ends.of(value) for value in own])
         # Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.
         half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
         self.scales = (2.0**15, 2.0**10, 2.0**5, 1.0) if half else (1.0,)

@@ -6,10 +6,10 @@ A backend is a package with these names:
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
     traced(forward, specs)                   what a forward pass computes, in the terms of `vis.graph`
-    read_so_far(inputs, outputs)             the same for the trace in which it is called
     skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
+    widest_float()                           the data type in which sums are taken, such as "float64"
     image_log(folder)                        a log of pictures for TensorBoard
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
@@ -41,10 +41,10 @@ if keras.config.backend() == "tensorflow":
         compile_gradient,
         image_log,
         noted,
-        read_so_far,
         skipping,
         traced,
         where_positive,
+        widest_float,
     )
 else:
     raise ImportError(
@@ -70,8 +70,8 @@ __all__ = [
     "compile_gradient",
     "image_log",
     "noted",
-    "read_so_far",
     "skipping",
     "traced",
     "where_positive",
+    "widest_float",
 ]

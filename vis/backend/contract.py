@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from vis.graph import Graph
 
 # rule(x, y, grad, true_grad) -> the gradient by x, written in keras.ops: the activation's input, its output,
 # the gradient by its output, and the gradient by its input that its true derivative gives.
@@ -16,10 +18,14 @@ Rule = Callable[[Any, Any, Any, Any], Any]
 
 @dataclass(frozen=True)
 class Spec:
-    """The shape (None where it varies) and data type of one array that a compiled function takes."""
+    """The shape (None where it varies) and data type of one array that a compiled function takes.
+
+    `example` is a shape of such an array, for a backend that reads a computation by running it.
+    """
 
     shape: tuple[int | None, ...]
     dtype: str
+    example: tuple[int, ...] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -32,16 +38,23 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Traced:
-    """What a forward pass returns, as tensors: the loss, a scalar; the tensors to differentiate it by; other
-    tensors whose values are wanted; and the summands of the loss, by sample and by unweighted term. The last
-    two have a value per sample, `(batch,)`, or one for all.
+    """What a forward pass returns, as tensors.
+
+    Args:
+        loss: a scalar.
+        watched: what to differentiate the loss by.
+        values: other tensors whose values are wanted.
+        of_samples: the summands of the loss: a value per sample, `(batch,)`, or one for all.
+        terms: the same for each unweighted term.
+        read: the tensors that are the outputs of the graph that the compiled function tells.
     """
 
     loss: Any
     watched: list[Any]
-    values: list[Any]
-    of_samples: Any
-    terms: list[Any]
+    values: list[Any] = field(default_factory=list)
+    of_samples: Any = 0.0
+    terms: list[Any] = field(default_factory=list)
+    read: list[Any] = field(default_factory=list)
 
 
 Forward = Callable[[list[Any]], Traced]
@@ -64,6 +77,8 @@ class CompiledGradient(Protocol):
     coverage: Coverage | None
     # The random operations in the graph, which draw the same numbers for the first sample at each call.
     draws: tuple[str, ...]
+    # What the forward pass computes, with the tensors `Traced.read` as outputs; None if there are none.
+    reading: Graph | None
 
     def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
         """Return the loss, its gradients and the values."""
@@ -91,6 +106,7 @@ class CompiledDescent(Protocol):
 
     coverage: Coverage | None
     draws: tuple[str, ...]
+    reading: Graph | None
 
     def start(self, x: npt.ArrayLike) -> DescentState:
         """Return the state before the first step from `x`."""

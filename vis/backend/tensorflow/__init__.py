@@ -1,9 +1,9 @@
 """The TensorFlow backend."""
 
-from vis.backend.tensorflow.compiled import compile_call, compile_gradient
+from vis.backend.tensorflow.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
-from vis.backend.tensorflow.reading import noted, read_so_far, traced
+from vis.backend.tensorflow.reading import noted, traced
 from vis.backend.tensorflow.skipping import skipping
 from vis.backend.tensorflow.summary import image_log
 
@@ -13,8 +13,8 @@ __all__ = [
     "compile_gradient",
     "image_log",
     "noted",
-    "read_so_far",
     "skipping",
     "traced",
     "where_positive",
+    "widest_float",
 ]

@@ -21,7 +21,9 @@ import tensorflow as tf
 from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.tensorflow.draws import fix_draws
 from vis.backend.tensorflow.overrides import override
+from vis.backend.tensorflow.reading import asked
 from vis.errors import GradientError, InputError, LayerError
+from vis.graph import Graph
 
 
 @contextlib.contextmanager
@@ -64,6 +66,7 @@ class _Gradient:
     def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
         self.coverage: Coverage | None = None
         self.draws: tuple[str, ...] = ()
+        self.reading: Graph | None = None
         self._missing: list[bool] = []
         signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs]
         self._dtypes = [tf.as_dtype(spec.dtype).as_numpy_dtype for spec in specs]
@@ -71,6 +74,7 @@ class _Gradient:
         def trace(*tensors: Any) -> Any:
             with keras.StatelessScope():
                 traced = forward(list(tensors))
+            self.reading = asked(traced, tensors)
             self.draws = fix_draws([traced.loss, *traced.values])
             self.coverage = override(rule, traced.watched, [traced.loss])
             gradients = tf.gradients(traced.loss, traced.watched)
@@ -147,3 +151,8 @@ class _Call:
 def compile_call(forward: Callable[[Any], Any], rule: Rule) -> _Call:
     """Compile a forward pass whose derivative follows `rule` on any tape."""
     return _Call(forward, rule)
+
+
+def widest_float() -> str:
+    """Return the data type in which sums are taken."""
+    return "float64"

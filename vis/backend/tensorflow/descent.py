@@ -18,6 +18,8 @@ import tensorflow as tf
 from vis.backend.contract import Coverage, DescentState, Forward, Rule, Spec
 from vis.backend.tensorflow.draws import fix_draws
 from vis.backend.tensorflow.overrides import override
+from vis.backend.tensorflow.reading import asked
+from vis.graph import Graph
 
 Modify = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 Prepare = Callable[[list[Any]], list[Any]]
@@ -38,6 +40,7 @@ class _Descent:
     ) -> None:
         self.coverage: Coverage | None = None
         self.draws: tuple[str, ...] = ()
+        self.reading: Graph | None = None
         self._lock = threading.Lock()
         self._modify: Modify = np.asarray
         self._failure: Exception | None = None
@@ -58,6 +61,7 @@ class _Descent:
             seen = [x, *rest] if prepare is None else prepare([x, *rest])
             with keras.StatelessScope():
                 traced = forward(seen)
+            self.reading = asked(traced, seen)
             self.draws = fix_draws([traced.loss])
             self.coverage = override(rule, seen[:1], [traced.loss])
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vis.backend.contract import Spec
+from vis.backend.contract import Spec, Traced
 from vis.backend.tensorflow.attributes import attributes
 from vis.graph import Graph, LayerCall, Operation, Value
 
@@ -186,14 +186,13 @@ def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
     return found[0]
 
 
-def read_so_far(inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
-    """Return what the current trace has computed so far.
-
-    Args:
-        inputs: the input tensors.
-        outputs: tensors that it has computed.
-    """
-    return read(tf.compat.v1.get_default_graph(), inputs, outputs)
+def asked(traced: Traced, inputs: Sequence[Any]) -> Graph | None:
+    """Return what the current trace has computed, if it is asked for, see `Traced.read`."""
+    if not traced.read:
+        return None
+    graph = tf.compat.v1.get_default_graph()
+    # Inside a loop, what its body has not used yet belongs to the graph around it.
+    return read(graph, [tensor for tensor in inputs if tensor.graph is graph], traced.read)
 
 
 def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
