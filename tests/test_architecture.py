@@ -29,12 +29,9 @@ ROOMS = [
     "callbacks",
     "files",
     "parameterizations",
-    "gradients",
-    "scores",
     "class_maps",
-    "source",
+    "engine",
     "advice",
-    "traces",
     "inputs",
     "maps",
     "regularizers",
@@ -151,6 +148,6 @@ def test_matplotlib_is_loaded_only_to_draw() -> None:
     modules = loaded_by("import vis\nvis.visualize_saliency\nvis.utils.utils.normalize") - loaded_by(
         "import keras"
     )
-    assert "vis.gradients" in modules
+    assert "vis.engine" in modules
     assert not {"matplotlib", "sklearn", "click", "PIL"} & modules
     assert "matplotlib.figure" in loaded_by("import vis\nvis.plotting")

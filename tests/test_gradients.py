@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from vis import backprop_modifiers, errors, traces
-from vis.gradients import input_gradient
+from tests.asking import input_gradient
+from vis import backprop_modifiers, errors
+from vis.engine import Source, traces
 from vis.losses import ActivationMaximization, Loss
-from vis.source import Source
 from vis.visualization import visualize_saliency, visualize_saliency_with_losses
 
 X = np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32)

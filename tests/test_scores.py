@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-import vis.traces
+import vis.engine.traces
+from tests.asking import score as score_of
 from vis import backprop_modifiers, metrics, visualize_cam, visualize_saliency
 from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad, operators
+from vis.engine import single_output
 from vis.errors import GradientError, LayerError
-from vis.scores import Score, single_output
-from vis.source import Source
 
 
 def random(*shape: int, seed: int = 3) -> np.ndarray:
@@ -55,12 +55,12 @@ def one_by_one(model: Any, x: np.ndarray, weights: np.ndarray) -> tuple[list[flo
 
 def traces_of(thing: Any) -> int:
     """The number of traces about an object; those of others may go at any time."""
-    entries = list(vis.traces._traces._entries.values())
+    entries = list(vis.engine.traces._traces._entries.values())
     return sum(any(item() is thing for item in about) for _, about in entries)
 
 
 def test_agrees_with_a_tape_per_sample(model: keras.Model) -> None:
-    score = Score(Source(model), SUM)
+    score = score_of(model, SUM)
     scores, by_input, by_hidden = one_by_one(model, X, WEIGHTS)
     found = score.gradients([X], WEIGHTS)
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
@@ -77,7 +77,7 @@ def test_agrees_with_a_tape_per_sample(model: keras.Model) -> None:
 def test_by_hand() -> None:
     model = keras.Sequential([layers.Input((2,)), layers.Dense(2)])
     model.set_weights([np.array([[1.0, 2], [3, 4]]), np.array([10.0, 20])])
-    score = Score(Source(model), SUM)
+    score = score_of(model, SUM)
     x = np.array([[1, 1], [2, 0]], np.float32)
     assert score.outputs([x]).tolist() == [[14, 26], [12, 24]]
     weights = np.array([[1, 0], [-1, 2]], np.float32)
@@ -87,7 +87,7 @@ def test_by_hand() -> None:
 
 def test_a_layer_takes_the_place_of_the_output(model: keras.Model) -> None:
     hidden = model.layers[0]
-    score = Score(Source(model), SUM, hidden)
+    score = score_of(model, SUM, hidden)
     weights = random(5, 6, seed=7)
     outputs = np.asarray(hidden(X))
     np.testing.assert_allclose(score.outputs([X]), outputs, rtol=1e-6)
@@ -99,8 +99,8 @@ def test_a_layer_takes_the_place_of_the_output(model: keras.Model) -> None:
 
 
 def test_a_modifier_changes_the_gradient_and_no_value(model: keras.Model) -> None:
-    score = Score(Source(model), SUM)
-    guided = Score(Source(model), SUM, None, backprop_modifiers.get("guided"))
+    score = score_of(model, SUM)
+    guided = score_of(model, SUM, None, backprop_modifiers.get("guided"))
     hidden, end = model.layers
     first, second = np.asarray(hidden.kernel), np.asarray(end.kernel)
     before, incoming = X @ first, WEIGHTS @ second.T
@@ -111,14 +111,14 @@ def test_a_modifier_changes_the_gradient_and_no_value(model: keras.Model) -> Non
     np.testing.assert_array_equal(guided.values([X], WEIGHTS), score.values([X], WEIGHTS))
     np.testing.assert_array_equal(guided.outputs([X]), score.outputs([X]))
     # A modified model brings its own along.
-    brought = Score(Source(backprop_modifiers.guided(model)), SUM).gradients([X], WEIGHTS)
+    brought = score_of(backprop_modifiers.guided(model), SUM).gradients([X], WEIGHTS)
     np.testing.assert_array_equal(brought.gradients[0], found.gradients[0])
 
 
 def test_an_input_that_the_score_does_not_depend_on_has_no_gradient() -> None:
     a, b = keras.Input((4,)), keras.Input((2,))
     model = keras.Model([a, b], [layers.Dense(3, name="end")(a), layers.Dense(1)(b)])
-    score = Score(Source(model), SUM, model.get_layer("end"))
+    score = score_of(model, SUM, model.get_layer("end"))
     found = score.gradients([X, random(5, 2)], WEIGHTS)
     assert found.gradients[1] is None
     expected = WEIGHTS @ np.asarray(model.get_layer("end").kernel).T
@@ -133,7 +133,7 @@ def test_small_gradients_in_float16_do_not_vanish(entry: str) -> None:
     def tiny(model: Any, inputs: Any, targets: Any) -> Any:
         return ops.sum(model(inputs), axis=-1) * 2.0**-14
 
-    score = Score(Source(model), tiny)
+    score = score_of(model, tiny)
     x = np.ones((3, 2), entry)
     found = score.gradients([x], np.ones((3, 2), np.float32)).gradients[0]
     np.testing.assert_allclose(np.asarray(found, np.float64), 2.0**-25, rtol=1e-3)
@@ -144,15 +144,15 @@ def test_small_gradients_in_float16_do_not_vanish(entry: str) -> None:
 
 def test_two_scores_that_ask_the_same_share_a_trace() -> None:
     model = build()
-    Score(Source(model), SUM).gradients([X], WEIGHTS)
+    score_of(model, SUM).gradients([X], WEIGHTS)
     assert traces_of(model) == 1
     for count in (1, 2, 5):
-        Score(Source(model), SUM).gradients([X[:count]], WEIGHTS[:count] * 2)
+        score_of(model, SUM).gradients([X[:count]], WEIGHTS[:count] * 2)
     assert traces_of(model) == 1
-    Score(Source(model), SUM).values([X], WEIGHTS)
-    Score(Source(model), SUM).outputs([X])
-    Score(Source(model), SUM, model.layers[0]).gradients([X], random(5, 6))
-    Score(Source(model), SUM).gradients([X], WEIGHTS, model.layers[0])
+    score_of(model, SUM).values([X], WEIGHTS)
+    score_of(model, SUM).outputs([X])
+    score_of(model, SUM, model.layers[0]).gradients([X], random(5, 6))
+    score_of(model, SUM).gradients([X], WEIGHTS, model.layers[0])
     assert traces_of(model) == 5
 
 
@@ -160,7 +160,7 @@ def test_two_operators_are_not_confused(model: keras.Model) -> None:
     def scaled(factor: float) -> Any:
         return lambda model, inputs, targets: factor * SUM(model, inputs, targets)
 
-    two, three = Score(Source(model), scaled(2)), Score(Source(model), scaled(3))
+    two, three = score_of(model, scaled(2)), score_of(model, scaled(3))
     for _ in range(2):
         np.testing.assert_allclose(two.values([X], WEIGHTS) * 3, three.values([X], WEIGHTS) * 2, rtol=1e-5)
         first, second = (s.gradients([X], WEIGHTS).gradients[0] for s in (two, three))
@@ -173,7 +173,7 @@ def test_an_operator_that_is_gone_takes_its_traces_along() -> None:
     def own(model: Any, inputs: Any, targets: Any) -> Any:
         return ops.sum(model(inputs), axis=-1)
 
-    score = Score(Source(model), own)
+    score = score_of(model, own)
     score.gradients([X], WEIGHTS)
     assert traces_of(model) == traces_of(own) == 1
     del score, own
@@ -190,9 +190,9 @@ def test_a_method_as_an_operator(model: keras.Model) -> None:
         def score(self, model: Any, inputs: Any, targets: Any) -> Any:
             return self.factor * ops.sum(model(inputs) * targets, axis=-1)
 
-    score = Score(Source(model), operators.get(Asked().score))
+    score = score_of(model, operators.get(Asked().score))
     gc.collect()
-    plain = Score(Source(model), SUM).gradients([X], WEIGHTS).gradients[0]
+    plain = score_of(model, SUM).gradients([X], WEIGHTS).gradients[0]
     for _ in range(2):
         np.testing.assert_allclose(
             score.gradients([X], WEIGHTS).gradients[0], 2 * plain, rtol=1e-5, atol=1e-6
@@ -213,11 +213,11 @@ def test_wrong_scores(model: keras.Model) -> None:
         with pytest.raises(
             GradientError, match=r"An operator must return the score of each sample, \(batch,\)"
         ):
-            Score(Source(model), wrong).values([X], WEIGHTS)
+            score_of(model, wrong).values([X], WEIGHTS)
     with pytest.raises(GradientError, match=r"No path leads from the loss weighted_sum to 'end'"):
-        Score(Source(model), SUM, model.layers[0]).gradients([X], random(5, 6), model.layers[1])
+        score_of(model, SUM, model.layers[0]).gradients([X], random(5, 6), model.layers[1])
     with pytest.raises(GradientError, match=r"NaN or infinite"):
-        Score(Source(model), SUM).gradients([X], np.full((5, 3), np.nan, np.float32))
+        score_of(model, SUM).gradients([X], np.full((5, 3), np.nan, np.float32))
 
 
 def test_an_operator_in_another_library_names_the_line(model: keras.Model) -> None:
@@ -228,7 +228,7 @@ def test_an_operator_in_another_library_names_the_line(model: keras.Model) -> No
     with pytest.raises(
         GradientError, match=rf"line {line}: .*Write keras\.ops\.square\(m\(x\)\)\."
     ) as raised:
-        Score(Source(model), squares).values([X], WEIGHTS)
+        score_of(model, squares).values([X], WEIGHTS)
     assert "The operator 'squares'" in str(raised.value)
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import backend, maps, models
+from vis.engine import Differentiation
 from vis.errors import InputError, StretchedMapWarning, warn
 from vis.graph import Graph, Positions
 from vis.models import Weighted
 
 Array = npt.NDArray[Any]
 Grid = tuple[int, int]
-# heat(gradient, features) -> (batch, *positions), both (batch, *positions, channels)
+# heat(gradient, features) -> (batch, *positions), both (batch, *positions, channels); negative values count 0
 Heat = Callable[[Array, Array], Array]
 
 # By the graph that was read. Layers are held weakly, so an entry lives as long as its model.
@@ -80,6 +81,45 @@ def _recalled(point: Any) -> Callable[[], Any]:
     return (lambda: point) if isinstance(point, models.Call) else weakref.ref(point)
 
 
+def weighted(
+    objective: Differentiation[Any],
+    layers: Sequence[Weighted],
+    arrays: Sequence[Array],
+    targets: Array | None = None,
+) -> tuple[list[tuple[Weighted, Array, Array]], list[Array]]:
+    """Return each layer with the gradient of an objective by its output, and that output; and the terms.
+
+    Args:
+        objective: what is explained.
+        layers: at least one.
+        arrays, targets: see `Differentiation.gradients`.
+    """
+    found = []
+    for layer in layers:
+        evaluated = objective.gradients(arrays, targets, layer.point)
+        (gradient,), (features,) = evaluated.gradients, evaluated.values
+        assert gradient is not None  # noqa: S101 - a missing path has raised
+        found.append((layer, gradient, features))
+    return found, evaluated.terms
+
+
+def grad_cam(gradient: Array, features: Array) -> Array:
+    """Return `sum_k a_k F_k` with `a_k = mean_p g_k(p)`.
+
+    Args:
+        gradient: g, `(batch, *positions, channels)`.
+        features: F, of the same shape.
+
+    Returns:
+        The map over the positions, `(batch, *positions)`.
+
+    Reference:
+        Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
+    """
+    weights = gradient.mean(axis=tuple(range(1, gradient.ndim - 1)), keepdims=True)
+    return np.asarray((weights * features).sum(axis=-1))
+
+
 class Laid:
     """Maps over inputs, summed layer by layer.
 
@@ -100,7 +140,8 @@ class Laid:
             heat: makes a map over the positions of both.
         """
         for index, found in layer.over.items():
-            small = heat(found.moved(gradient), found.moved(features))
+            wide = [found.moved(array.astype(np.float64)) for array in (gradient, features)]
+            small = np.maximum(heat(*wide), 0)
             if found.lost:
                 warn(
                     f"The positions of the layer {layer.point.name!r} cannot be followed to the input of "

@@ -16,14 +16,13 @@ from keras import ops
 
 from vis import advice, backend, checks, grad_modifiers, inputs, maps, models, parameterizations
 from vis.callbacks import OptimizerCallback, Print
+from vis.engine import Descent, Differentiation, Losses, WeightedLosses, as_source, checked_losses
 from vis.errors import EmptyMapWarning, GradientError, InputError, warn
 from vis.grad_modifiers.base import GradModifierLike
-from vis.gradients import checked_losses, compiled_descent, gradient_and_value
 from vis.input_modifiers import InputModifier
 from vis.parameterizations import Canvas, Parameterization
 from vis.parameterizations.base import ParameterizationLike
 from vis.reprs import TypedRepr
-from vis.source import Losses, as_source
 from vis.typing import Layer
 
 __all__ = ["Optimizer"]
@@ -212,7 +211,10 @@ class Optimizer(TypedRepr):
         """Return the gradient by `wrt` and its value; where nothing moves, one step is all."""
         x = _around(run.image(run.start), [modifier.pre for modifier in modifiers])
         wrt = self.wrt
-        gradient, value, terms = gradient_and_value(self.source, self.losses, [x], wrt)
+        found = Differentiation(self.source, WeightedLosses(self.losses)).gradients([x], watch=wrt)
+        (gradient,), (value,) = found.gradients, found.values
+        assert gradient is not None  # noqa: S101 - a missing path has raised
+        terms = [float(term.sum()) for term in found.terms]
         named = list(zip([loss.name for loss, _ in self.losses], terms, strict=True))
         total = sum(weight * term for (_, weight), term in zip(self.losses, terms, strict=True))
         if self.norm_grads:
@@ -234,19 +236,20 @@ class Optimizer(TypedRepr):
         optimizer: keras.optimizers.Optimizer | None,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         descend = partial(self._steps, run, max_iter, modifiers, modify, listeners)
-        found = descend(*self._compiled(run, modify is not None, optimizer), run.start)
+        found = descend(self._compiled(run, modify is not None, optimizer), run.start)
         modified, tried = self.source.modifier is not None, False
         held = np.zeros(len(run.start), bool)
         if max_iter > 1 and found.still.any() and not modified:
-            descent, arrays = self._compiled(run, modify is not None, optimizer, _redirected)
-            tried = bool(descent.coverage and descent.coverage.reached)
+            descent = self._compiled(run, modify is not None, optimizer, _redirected)
+            coverage = descent.compiled.coverage
+            tried = bool(coverage and coverage.reached)
             if tried:
                 # The other losses would hold the input where the filters are off.
-                alone = [*arrays[:-1], arrays[-1] * self._of_layers()]
-                woken = descend(descent, alone, run.start, found.done, found.still)
+                alone = replace(descent, weights=descent.weights * self._of_layers())
+                woken = descend(alone, run.start, found.done, found.still)
                 moved = found.still & ~woken.still
                 if moved.any():
-                    again = descend(descent, arrays, woken.best, found.done + woken.done)
+                    again = descend(descent, woken.best, found.done + woken.done)
                     held = moved & ((again.terms == found.terms) & self._of_layers()[:, None]).any(axis=0)
                     found = found.with_those(moved, again)
         for listener in listeners:
@@ -315,8 +318,7 @@ class Optimizer(TypedRepr):
         modifiers: list[InputModifier],
         modify: grad_modifiers.GradModifier | None,
         listeners: list[OptimizerCallback],
-        descent: backend.CompiledDescent,
-        arrays: list[npt.NDArray[Any]],
+        descent: Descent,
         start: npt.NDArray[Any],
         before: int = 0,
         off: npt.NDArray[np.bool_] | None = None,
@@ -326,14 +328,13 @@ class Optimizer(TypedRepr):
         Args:
             run, max_iter, modifiers, modify, listeners: as `minimize` is given them.
             descent: takes the steps.
-            arrays: the parameters of the losses.
             start: where it starts.
             before: the number of steps before the first.
             off: samples whose filters are off; the descent ends when they are on, and there is their best.
         """
         from tqdm import tqdm
 
-        state = descent.start(start)
+        state = descent.compiled.start(start)
         best, best_loss, last = start, np.full(len(start), np.inf), start
         names = [loss.name for loss, _ in self.losses]
         same: npt.NDArray[np.bool_] = np.repeat(self._of_layers()[:, None], len(start), axis=1)
@@ -347,7 +348,7 @@ class Optimizer(TypedRepr):
                 steps = 1 if alone else min(_STEPS, max(max_iter - done - 1, 1))
                 state = replace(state, x=_around(state.x, [modifier.pre for modifier in modifiers]))
                 last = state.x
-                state = descent.advance(state, steps, arrays, run.draw(steps), modify)
+                state = descent.advance(state, steps, run.draw(steps), modify)
                 named = [(name, run.of_samples(term)) for name, term in zip(names, state.terms, strict=True)]
                 if not np.isfinite(state.loss).all():
                     raise GradientError(
@@ -386,13 +387,13 @@ class Optimizer(TypedRepr):
         modified: bool,
         optimizer: keras.optimizers.Optimizer | None,
         rule: backend.Rule | None = None,
-    ) -> tuple[backend.CompiledDescent, list[npt.NDArray[Any]]]:
+    ) -> Descent:
         if not isinstance(optimizer, keras.optimizers.Optimizer | None):
             raise InputError(f"optimizer must be a Keras optimizer or None. Received: {optimizer!r}.")
         cls, config = _default(run.made_of) if optimizer is None else _settings(optimizer)
 
         def compile_(
-            forward: backend.Forward, specs: list[backend.Spec], rule: backend.Rule | None
+            forward: backend.Forward, specs: list[backend.Spec], own: backend.Rule | None
         ) -> backend.CompiledDescent:
             first, rest = backend.Spec(run.start.shape, str(run.start.dtype)), specs[1:]
 
@@ -408,16 +409,16 @@ class Optimizer(TypedRepr):
                 len(self.losses),
                 self.norm_grads,
                 modified,
-                rule,
+                rule or own,
                 run.drawn_specs(),
                 prepare,
             )
 
         # Keras counts its optimizers up in their names.
         settings = json.dumps({**config, "name": None}, sort_keys=True, default=repr)
-        kind = ("descent", cls, settings, self.norm_grads, modified, run.made_of, run.canvas)
+        kind = (cls, settings, self.norm_grads, modified, run.made_of, run.canvas, rule)
         image = np.empty(run.canvas.shape, self.input.dtype)
-        return compiled_descent(self.source, self.losses, image, kind, compile_, rule)
+        return Differentiation(self.source, WeightedLosses(self.losses)).descent(image, kind, compile_)
 
 
 def _settings(optimizer: keras.optimizers.Optimizer) -> tuple[Any, dict[str, Any]]:

@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import describe, files, inputs, maps, models
-from vis.attributions import operators
+from vis.engine import Differentiation, Output, Source
 from vis.errors import InputError, LayerError
 from vis.files.pictures import image_size
-from vis.scores import Score
-from vis.source import Source
 
 _FITTED = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}
 
@@ -183,8 +181,9 @@ def _end(model: Any, output: int) -> Any:
 
 def _means(model: Any, layer: Any, array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Return the output of a layer for one input, in the mean over positions, `(filters,)`."""
-    score = Score(Source(model), operators.get(None), None if layer is model else layer)
-    output = np.asarray(score.outputs(inputs.one_input(score.source.symbols, array))[0], np.float64)
+    source = Source(model)
+    read = Differentiation(source, Output(None if layer is model else layer, layer.name))
+    output = np.asarray(read.values(inputs.one_input(source.symbols, array))[0], np.float64)
     if output.ndim == 0:
         return output[None]
     axis = models.filter_axis(layer, output.ndim + 1) % (output.ndim + 1) - 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-import vis.traces
+import vis.engine.traces
 from vis.attributions import (
     Attribution,
     DeconvNet,
@@ -86,7 +86,7 @@ def model() -> keras.Model:
 
 def traces_of(model: Any) -> set[int]:
     """The traces about a model; those of other models may go at any time."""
-    entries = list(vis.traces._traces._entries.values())
+    entries = list(vis.engine.traces._traces._entries.values())
     return {id(trace) for trace, about in entries if any(item() is model for item in about)}
 
 
@@ -213,7 +213,7 @@ def test_models_that_are_deleted_are_gone() -> None:
         explainer = EXPLAINERS[name](model)
         explainer.explain(X, Y)
         explainer.explain(X[:2])
-        entries = list(vis.traces._traces._entries.values())
+        entries = list(vis.engine.traces._traces._entries.values())
         traces = [weakref.ref(trace) for trace, about in entries if about[0]() is model]
         assert len(traces) > 1
         kept[name] = [weakref.ref(model), weakref.ref(model.layers[0].kernel), *traces]

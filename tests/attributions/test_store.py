@@ -22,8 +22,8 @@ from keras import layers
 
 from vis import models
 from vis.attributions import GradCAM, IntegratedGradients, Saliency, SmoothGrad, groups, store
+from vis.engine import Differentiation
 from vis.errors import InputError, SkippedWarning
-from vis.scores import Score
 
 N, CHUNK = 22, 5
 X = np.random.default_rng(0).random((N, 6, 7, 3)).astype(np.float32)
@@ -370,8 +370,10 @@ def test_reading(model: keras.Model, tmp_path: Path) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
     """Return a list that grows by one for each call of a method of `Score`."""
     calls: list[str] = []
-    real = getattr(Score, name)
-    monkeypatch.setattr(Score, name, lambda *args, **kwargs: calls.append(name) or real(*args, **kwargs))
+    real = getattr(Differentiation, name)
+    monkeypatch.setattr(
+        Differentiation, name, lambda *args, **kwargs: calls.append(name) or real(*args, **kwargs)
+    )
     return calls
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.asking import input_gradient
 from vis import attributions
 from vis.attributions import (
     DeconvNet,
@@ -17,10 +18,9 @@ from vis.attributions import (
     SmoothGrad,
     VarGrad,
 )
+from vis.engine import as_source
 from vis.errors import GradientError, InputError, LayerError
-from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization
-from vis.source import as_source
 
 TOKENS = np.random.default_rng(0).integers(1, 20, (4, 6))
 CLASSES = np.array([0, 2, 1, 1])

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.asking import input_gradient
 from vis import backprop_modifiers
+from vis.engine import Source
 from vis.errors import ModifierError, PartialOverrideWarning
-from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization
-from vis.source import Source
 
 # Below 0, at 0, between, at the maximum 3, above it, at the maximum 6, above it.
 POINTS = np.array([-7, -3, -1, -0.5, 0, 0.25, 1, 2, 3, 4, 6, 7.5], np.float32)

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+from tests.asking import input_gradient
+from vis.engine import Source, as_source
 from vis.errors import GradientError
-from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization, Loss
-from vis.source import Source, as_source
 
 
 class Product(Loss):

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from keras import layers, ops
 
+from tests.asking import input_gradient
+from vis.engine import Source
 from vis.errors import InputError
-from vis.gradients import input_gradient
 from vis.losses import Loss
 from vis.losses.lp_norm import LPNorm
-from vis.source import Source
 
 POWERS = [1.0, 1.5, 2.0, 3.0, 6.0, 50.0, math.inf]
 

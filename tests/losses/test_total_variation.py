@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from keras import layers, ops
 
+from tests.asking import input_gradient
+from vis.engine import Source
 from vis.errors import InputError
-from vis.gradients import input_gradient
 from vis.losses import ActivationMaximization, Loss
 from vis.losses.total_variation import TotalVariation
-from vis.source import Source
 
 SHAPES = [(5, 2), (3, 4, 2), (2, 3, 4, 2)]
 BETAS = [0.5, 1.0, 1.5, 2.0, 3.0]

@@ -280,7 +280,7 @@ def test_one_trace_serves_all_calls_of_an_address() -> None:
     model = nested()
 
     def traces() -> int:
-        return len(vis.traces._traces)
+        return len(vis.engine.traces._traces)
 
     vis.visualize_saliency(model, "block:0", 0, X)
     known = traces()

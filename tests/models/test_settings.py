@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import vis
-import vis.traces
+import vis.engine.traces
 from vis.models import Settings
 
 
@@ -170,7 +170,7 @@ def test_what_calls_write_is_no_setting() -> None:
             return x * self.rate
 
     def traces() -> list[int]:
-        return sorted(id(trace) for trace, _ in vis.traces._traces._entries.values())
+        return sorted(id(trace) for trace, _ in vis.engine.traces._traces._entries.values())
 
     for inside in (True, False):  # whether a twin is run, or the layer itself
         noting = Noting()

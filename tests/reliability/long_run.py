@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 from keras import layers
 
-import vis.traces
+import vis.engine.traces
 from vis.attributions import GradCAM, GuidedBackprop, IntegratedGradients, Saliency, SmoothGrad
 from vis.visualization import visualize_cam, visualize_saliency
 
@@ -325,5 +325,5 @@ class Memory:
 
 def traces_of(model: Any) -> list[Any]:
     """Return the compiled functions that are kept about a model; those of others may go at any time."""
-    entries = list(vis.traces._traces._entries.values())
+    entries = list(vis.engine.traces._traces._entries.values())
     return [trace for trace, about in entries if any(item() is model for item in about)]

@@ -16,9 +16,10 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+from tests.asking import input_gradient
 from vis import backprop_modifiers
+from vis.engine import Source
 from vis.errors import EmptyMapWarning, PartialOverrideWarning, SoftmaxWarning
-from vis.gradients import Source, input_gradient
 from vis.losses import ActivationMaximization, Loss
 from vis.visualization import visualize_saliency, visualize_saliency_with_losses
 

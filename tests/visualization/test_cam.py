@@ -11,11 +11,11 @@ from keras import layers, ops
 from tests.laying import laid
 from vis import errors
 from vis.attributions import GradCAM
+from vis.class_maps import grad_cam
 from vis.losses import ActivationMaximization, Loss
 from vis.maps import upsample
 from vis.models import linear_outputs
 from vis.visualization import visualize_cam, visualize_cam_with_losses
-from vis.visualization.cam import class_activation
 
 # Stride, offset and reach of the positions of the layers of `network`.
 CENTRES = [(1, 1, 1), (2, 2, 2), (2, 2, 2)]
@@ -118,12 +118,11 @@ def test_negative_gradients_do_not_light_up() -> None:
     np.testing.assert_allclose(lowered[0], [1, 1, 2 / 3, 1 / 3, 0, 0], rtol=1e-5)
 
 
-def test_class_activation_by_hand() -> None:
-    features = np.array([[1.0, 2.0], [3.0, 4.0]])  # two positions, two channels
-    gradient = np.array([[2.0, -1.0], [0.0, -3.0]])  # means 1 and -2
-    assert class_activation(gradient, features).tolist() == [0, 0]
-    np.testing.assert_allclose(class_activation(-gradient, features), [-1 + 4, -3 + 8])
-    assert class_activation(np.zeros((2, 2)), features).tolist() == [0, 0]
+def test_grad_cam_by_hand() -> None:
+    features = np.array([[[1.0, 2.0], [3.0, 4.0]]])  # two positions, two channels
+    gradient = np.array([[[2.0, -1.0], [0.0, -3.0]]])  # means 1 and -2
+    assert grad_cam(gradient, features).tolist() == [[1 - 4, 3 - 8]]
+    assert grad_cam(np.zeros((1, 2, 2)), features).tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])

@@ -15,9 +15,8 @@ from vis.attributions.batches import Arrays, Pick
 from vis.attributions.operators import OperatorLike
 from vis.attributions.targets import as_weights, predicted
 from vis.backprop_modifiers.base import BackpropModifierLike
+from vis.engine import Differentiation, Score, Source
 from vis.errors import GradientError, InputError, LayerError, ModelError
-from vis.scores import Score
-from vis.source import Source
 from vis.typing import Layer
 
 
@@ -28,7 +27,7 @@ def asked(
     backprop_modifier: BackpropModifierLike = None,
     wrt: Layer | None = None,
     fold_layers: bool = False,
-) -> Score:
+) -> Differentiation[Score]:
     """Return the score that is explained.
 
     Args and raises: see `vis.attributions.Explainer`.
@@ -44,20 +43,21 @@ def asked(
         layer = None
     modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
     start = None if wrt is None else models.find_layer(model, wrt)
-    return Score(Source(model), operators.get(operator), layer, modifier, start, bool(fold_layers))
+    objective = Score(operators.get(operator), layer)
+    return Differentiation(Source(model), objective, modifier, wrt=start, fold=bool(fold_layers))
 
 
-def weighs(score: Score) -> bool:
+def weighs(score: Differentiation[Score]) -> bool:
     """Tell whether the targets of a score are weights of the outputs, and so may come as labels."""
-    return score.operator in (operators.weighted_sum, operators.segmentation)
+    return score.objective.operator in (operators.weighted_sum, operators.segmentation)
 
 
-def pick_of(score: Score) -> Pick:
+def pick_of(score: Differentiation[Score]) -> Pick:
     """Return a function that chooses the targets of the explained output among those of all outputs."""
     return partial(_picked, score)
 
 
-def _picked(score: Score, targets: Any, from_data: bool) -> Any:
+def _picked(score: Differentiation[Score], targets: Any, from_data: bool) -> Any:
     """Return the targets of what is explained.
 
     Args:
@@ -118,7 +118,7 @@ def _one_each(targets: Any, outputs: int) -> bool:
     return several and all(hasattr(part, "shape") for part in targets)
 
 
-def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
+def targets_of(score: Differentiation[Score], arrays: Arrays, given: Any) -> npt.NDArray[Any]:
     """Return the targets of a batch as the operator of a score takes them.
 
     Args:
@@ -155,7 +155,7 @@ def targets_of(score: Score, arrays: Arrays, given: Any) -> npt.NDArray[Any]:
 
 
 def predictions_of(
-    score: Score, arrays: Arrays, given: Any, weights: npt.NDArray[Any]
+    score: Differentiation[Score], arrays: Arrays, given: Any, weights: npt.NDArray[Any]
 ) -> npt.NDArray[np.int64]:
     """Return the predicted class of each sample, `(batch,)`: the largest output, or mean over positions.
 
@@ -188,7 +188,7 @@ def _names_outputs(array: npt.NDArray[Any], count: int, shape: tuple[int, ...]) 
     return array.dtype.kind in "iu" and (array.ndim == 0 or array.shape in (*forms, *positions))
 
 
-def _output_shape(score: Score, arrays: Arrays) -> tuple[int, ...]:
+def _output_shape(score: Differentiation[Score], arrays: Arrays) -> tuple[int, ...]:
     """Return the shape of the outputs of one sample.
 
     Raises:

@@ -20,9 +20,9 @@ from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, w
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
+from vis.engine import Differentiation, Score
 from vis.errors import EmptyMapWarning, InputError, warn
 from vis.reprs import TypedRepr
-from vis.scores import Score
 from vis.typing import Data, Layer, Map, Maps, Targets
 from vis.words import Reducer
 
@@ -112,7 +112,9 @@ class Explainer(TypedRepr, ABC):
         models.warn_of_softmax(end.name, models.squashings(model, score.layer))
         self._explain(score, batch_size, reducer)
 
-    def _explain(self, score: Score, batch_size: int | None, reducer: Reducer | None) -> None:
+    def _explain(
+        self, score: Differentiation[Score], batch_size: int | None, reducer: Reducer | None
+    ) -> None:
         if batch_size is not None:
             batch_size = checks.whole("batch_size", batch_size)
         if reducer is not None and reducer not in [*maps.REDUCERS]:
@@ -136,10 +138,10 @@ class Explainer(TypedRepr, ABC):
 
     def _arguments(self) -> dict[str, Any]:
         modifier = self.score.modifier
-        operator = operators.name_of(self.score.operator)
+        operator = operators.name_of(self.score.objective.operator)
         known = modifier is not None and modifier.name in backprop_modifiers.names()
         return {
-            "operator": None if operator == "classification" else operator or self.score.operator,
+            "operator": None if operator == "classification" else operator or self.score.objective.operator,
             "backprop_modifier": modifier.name
             if modifier is not None and known and backprop_modifiers.get(modifier.name) == modifier
             else modifier,
@@ -269,7 +271,7 @@ class Explainer(TypedRepr, ABC):
             "method": type(self).__name__,
             "model": self.model.name,
             "output_layer": None if score.layer is None else score.layer.name,
-            "operator": getattr(score.operator, "__qualname__", repr(score.operator)),
+            "operator": getattr(score.objective.operator, "__qualname__", repr(score.objective.operator)),
             "backprop_modifier": None if score.modifier is None else score.modifier.name,
             "wrt": None if score.wrt is None else score.wrt.name,
             "fold_layers": score.fold,

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import inputs as inputs_
+from vis.engine import Source
 from vis.errors import InputError
-from vis.source import Source
 
 Arrays = list[npt.NDArray[Any]]
 Batch = tuple[Arrays, Any]

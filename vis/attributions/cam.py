@@ -14,7 +14,6 @@ from vis.attributions.base import Attribution, Explainer, path_in
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
-from vis.errors import GradientError
 from vis.models import Weighted
 from vis.typing import Layer
 
@@ -86,13 +85,10 @@ class ClassActivation(Explainer):
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         laid = class_maps.Laid(arrays)
-        for layer in self._weighted(arrays):
-            found = self.score.gradients(arrays, targets, layer.point)
-            (gradient,), (features,) = found.gradients, found.values
-            if gradient is None:
-                raise GradientError(f"No path leads from the score to the layer {layer.point.name!r}.")
-            laid.add(layer, gradient.astype(np.float64), features.astype(np.float64), self._positive)
-        return Attribution(laid.result(trailing=True), found.scores)
+        found, (scores,) = class_maps.weighted(self.score, self._weighted(arrays), arrays, targets)
+        for layer, gradient, features in found:
+            laid.add(layer, gradient, features, self.heat)
+        return Attribution(laid.result(trailing=True), scores)
 
     def empty(self, arrays: Arrays) -> Arrays:
         laid = class_maps.Laid(arrays)
@@ -108,9 +104,6 @@ class ClassActivation(Explainer):
             return class_maps.weighted_layers(
                 source.anchor(), specs, self._named, self.score.layer, self.grid
             )
-
-    def _positive(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(np.maximum(self.heat(gradient, features), 0))
 
     @abstractmethod
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -132,8 +125,7 @@ class GradCAM(ClassActivation):
     """
 
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        weights = gradient.mean(axis=tuple(range(1, gradient.ndim - 1)), keepdims=True)
-        return np.asarray((weights * features).sum(axis=-1))
+        return class_maps.grad_cam(gradient, features)
 
 
 class GradCAMPlusPlus(ClassActivation):

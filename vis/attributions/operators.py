@@ -21,9 +21,9 @@ from typing import Any, TypeAlias, TypeVar, cast
 import keras
 from keras import ops
 
+from vis.engine import Operator, single_output
 from vis.errors import InputError
 from vis.registry import Registry
-from vis.scores import Operator, single_output
 from vis.typing import Tensor
 from vis.words import OperatorName
 

@@ -28,8 +28,8 @@ from vis.attributions.batches import (
     sized,
 )
 from vis.attributions.groups import Group, Part, digest, opened
+from vis.engine import Source
 from vis.errors import InputError, SkippedWarning, did_you_mean, warn
-from vis.source import Source
 from vis.typing import Data, Inputs, Targets
 
 __all__ = ["explained", "gather", "read", "write"]

@@ -70,8 +70,10 @@ class Evaluation:
 
 
 class CompiledGradient(Protocol):
-    """A gradient compiled once; `arrays` match the specs it was compiled for. They may include tensors, which
-    are not copied.
+    """A gradient compiled once.
+
+    It does not hold the forward pass, which holds the model. A backend that runs it anew at each call is
+    given it again.
     """
 
     coverage: Coverage | None
@@ -80,8 +82,13 @@ class CompiledGradient(Protocol):
     # What the forward pass computes, with the tensors `Traced.read` as outputs; None if there are none.
     reading: Graph | None
 
-    def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
-        """Return the loss, its gradients and the values."""
+    def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
+        """Return the loss, its gradients and the values.
+
+        Args:
+            arrays: match the specs it was compiled for. They may include tensors, which are not copied.
+            forward: the forward pass that it was compiled from.
+        """
 
 
 @dataclass(frozen=True)
@@ -118,11 +125,13 @@ class CompiledDescent(Protocol):
         arrays: Sequence[npt.ArrayLike],
         drawn: Sequence[npt.ArrayLike] = (),
         modify: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
+        *,
+        forward: Forward,
     ) -> DescentState:
         """Return the state some steps later.
 
         `arrays` match the specs after that of `x`; `drawn` holds what differs in each step, with the steps as
-        the first axis.
+        the first axis; `forward` is the forward pass that it was compiled from.
         """
 
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from vis import backprop_modifiers, checks, models, parameterizations
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.callbacks import OptimizerCallback
+from vis.engine import Losses, ModelOrInputs
 from vis.errors import ModelError
 from vis.grad_modifiers.base import GradModifierLike
 from vis.input_modifiers import InputModifier
 from vis.losses import ActivationMaximization, Loss, LPNorm, TotalVariation
 from vis.optimizer import Optimizer
 from vis.parameterizations import Parameterization
-from vis.source import Losses, ModelOrInputs
 from vis.typing import Filters, Layer
 from vis.words import ParameterizationName
 

@@ -10,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import checks, class_maps, grad_modifiers, inputs, maps, models
-from vis.attributions import operators
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
+from vis.engine import Differentiation, Losses, ModelOrInputs, Source, WeightedLosses, as_source
 from vis.errors import LayerError
 from vis.grad_modifiers.base import GradModifierLike
-from vis.gradients import gradient_and_value
 from vis.graph import Positions
 from vis.models import Weighted
-from vis.scores import Score
-from vis.source import Losses, ModelOrInputs, Source, as_source
 from vis.typing import Filters, Inputs, Layer, Map, Maps
 from vis.visualization.preparation import arrays_of, asked, built, warn_if_empty
 from vis.weak import WeakTable
@@ -217,7 +214,7 @@ def _named(
     about, key = [source.anchor(), layer], (tuple(specs), grid)
     over = _over.get(about, key)
     if over is None:
-        model = source.graph(losses)
+        model = source.graph(WeightedLosses(losses).symbols())
         (found,) = class_maps.weighted_layers(model, specs, layer, None, grid)
         over = _over.put(about, found.over, key)
     return Weighted(layer, over)
@@ -234,18 +231,16 @@ def _cam(
     normalization: Normalization | None,
 ) -> Maps:
     modify = grad_modifiers.get(grad_modifier)
-    found = [
-        (layer, *gradient_and_value(source, losses, arrays, layer.point, modifier)[:2]) for layer in layers
-    ]
-
+    objective = Differentiation(source, WeightedLosses(losses), modifier)
+    found, _ = class_maps.weighted(objective, layers, arrays)
     # A map is zero where the model masks its input.
-    score = Score(source, operators.get(None))
-    steps = score.steps(score.begin(arrays)) if source.is_model else []
+    steps = objective.steps(objective.begin(arrays))
 
     def laid(modify: grad_modifiers.GradModifier) -> list[npt.NDArray[np.float32]]:
         whole = class_maps.Laid(arrays)
         for layer, gradient, features in found:
-            whole.add(layer, grad_modifiers.applied(modify, gradient[0])[None], features, _heat)
+            modified = grad_modifiers.applied(modify, gradient[0])[None]
+            whole.add(layer, modified, features, class_maps.grad_cam)
         made = whole.result(trailing=False)
         if len(made) == len(steps):
             made = [maps.unmasked(array, kept) for array, kept in zip(made, steps, strict=True)]
@@ -264,25 +259,3 @@ def _cam(
         warn_if_empty(results[0], gradients, source, losses, reason)
     packed: Maps = results[0] if len(results) == 1 else inputs.packed(source.symbols, results, seed_input)
     return packed
-
-
-def _heat(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return class_activation(gradient[0], features[0])[None]
-
-
-def class_activation(gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return `max(sum_k a_k F_k, 0)` with `a_k = mean_p g_k(p)`.
-
-    Args:
-        gradient: g, `(..., channels)`.
-        features: F, of the same shape.
-
-    Returns:
-        The map over the positions, `(...)`; zeros if the gradient is zero.
-
-    Reference:
-        Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
-    """
-    weights = gradient.astype(np.float64).mean(axis=tuple(range(gradient.ndim - 1)))
-    heat: npt.NDArray[np.float64] = np.maximum(features.astype(np.float64) @ weights, 0.0)
-    return heat

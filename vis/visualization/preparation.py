@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from vis import advice, backprop_modifiers, inputs, models
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
+from vis.engine import Losses, Source
 from vis.errors import EmptyMapWarning, warn
 from vis.losses import ActivationMaximization
-from vis.source import Losses, Source
 from vis.typing import Filters, Inputs, Layer
 
 _building = threading.Lock()

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from vis import checks, grad_modifiers, inputs, maps, models
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
+from vis.engine import Differentiation, Losses, ModelOrInputs, Source, WeightedLosses, as_source
 from vis.grad_modifiers.base import GradModifierLike
-from vis.gradients import input_gradient
-from vis.source import Losses, ModelOrInputs, Source, as_source
 from vis.typing import Filters, Inputs, Layer, Map, Maps
 from vis.visualization.cam import visualize_cam, visualize_cam_with_losses  # where keras-vis has them
 from vis.visualization.preparation import arrays_of, asked, built, warn_if_empty
@@ -203,7 +202,7 @@ def _saliency(
     point = None if wrt is None else source.point(wrt, "wrt")
     # The channel axis of each gradient, counted from the end.
     axes = [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
-    found = input_gradient(source, losses, arrays, point, modifier)
+    found = Differentiation(source, WeightedLosses(losses), modifier).gradients(arrays, watch=point).gradients
     if point is not None:
         gradients = [g for g in found if g is not None]  # the only one; a missing path has raised
         rank = gradients[0].ndim

@@ -87,7 +87,7 @@ class _Gradient:
         with translated():
             self._function = function.get_concrete_function()
 
-    def __call__(self, arrays: Sequence[npt.ArrayLike]) -> Evaluation:
+    def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
         if not tf.executing_eagerly():
             raise GradientError(
                 "Maps are NumPy arrays and cannot be computed while a tf.function is traced. Received: a "

@@ -126,6 +126,8 @@ class _Descent:
         arrays: Sequence[npt.ArrayLike],
         drawn: Sequence[npt.ArrayLike] = (),
         modify: Modify | None = None,
+        *,
+        forward: Forward,
     ) -> DescentState:
         given = zip([*arrays, *drawn], self._dtypes[1:], strict=True)
         cast = [np.asarray(array, dtype) for array, dtype in given]

@@ -22,10 +22,7 @@ from vis.errors import (
     VisError,
     warn,
 )
-from vis.losses import Loss
 
-# Losses with their weights.
-Losses: TypeAlias = Sequence[tuple[Loss, float]]
 # A model, or the symbolic inputs of one in their structure.
 ModelOrInputs: TypeAlias = (
     keras.Model | keras.KerasTensor | Sequence[keras.KerasTensor] | Mapping[str, keras.KerasTensor]
@@ -136,13 +133,12 @@ class Source:
                 f"The model {self.model.name!r} cannot run on inputs of shape {shapes}: {error}"
             ) from error
 
-    def graph(self, losses: Losses) -> Any:
-        """Return the model that contains the layers of the losses."""
+    def graph(self, symbols: Sequence[keras.KerasTensor]) -> Any:
+        """Return the model that contains the layers of some symbolic tensors."""
         if self.is_model:
             return models.unmodified(self.model)[0]
-        symbols = [tensor for loss, _ in losses for tensor in loss.symbols()]
         given = {id(tensor._keras_history.operation) for tensor in keras.tree.flatten(self.model)}
-        needed = [node.operation for node in models.upstream(symbols) if not node.input_tensors]
+        needed = [node.operation for node in models.upstream(list(symbols)) if not node.input_tensors]
         if not given.issuperset(map(id, needed)):
             raise GradientError(
                 "The losses cannot be computed from input_tensor. They need: "
@@ -150,7 +146,7 @@ class Source:
                 f"{', '.join(t.name for t in keras.tree.flatten(self.model))}. Pass all inputs of the model; "
                 "for a layer of a nested or modified model, pass the model in place of input_tensor."
             )
-        return keras.Model(self.model, symbols)
+        return keras.Model(self.model, list(symbols))
 
 
 def as_source(model: Any) -> Source:

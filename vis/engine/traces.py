@@ -134,6 +134,7 @@ def check_numbers(arrays: Sequence[npt.NDArray[Any]], model: Any, kinds: str = "
 def evaluated(
     trace: Trace,
     given: Callable[[float], list[Any]],
+    forward: backend.Forward,
     wrt: Any,
     name: str,
 ) -> backend.Evaluation:
@@ -142,6 +143,7 @@ def evaluated(
     Args:
         trace: the compiled gradient.
         given: returns its arguments for a factor of the loss.
+        forward: the forward pass that it is the gradient of.
         wrt: what the loss is differentiated by; None for the inputs.
         name: the loss, for messages.
 
@@ -149,7 +151,7 @@ def evaluated(
         GradientError: if there is no gradient, or one that is not finite.
     """
     for scale in trace.scales:
-        evaluation: backend.Evaluation = trace.compiled(given(scale))
+        evaluation: backend.Evaluation = trace.compiled(given(scale), forward)
         gradients = evaluation.gradients
         if scale != 1:
             gradients = [None if g is None else g / scale for g in gradients]
