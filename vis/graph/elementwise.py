@@ -18,11 +18,25 @@ def _divide_no_nan(x: Array, y: Array) -> Array:
     return np.where(y == 0, 0, np.divide(x, np.where(y == 0, 1, y)))
 
 
-def _selu(x: Array) -> Array:
-    return 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+def _sigmoid(x: Array) -> Array:
+    return np.exp(-np.logaddexp(0, -x))
 
 
-# By kind, with one argument per operand of the operation; `cast` and `leaky_relu` have attributes.
+def _elu(x: Array, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Array:
+    return scale * np.where(x > 0, x, alpha * np.expm1(input_scale * np.minimum(x, 0)))
+
+
+def _gelu(x: Array, approximate: bool) -> Array:
+    if approximate:
+        share: Array = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    else:
+        share = _error_function(x / math.sqrt(2))
+    made: Array = 0.5 * x * (1 + share)
+    return made
+
+
+_error_function = np.vectorize(math.erf, [float])
+# By kind, with one argument per operand of the operation, and the attributes of `ATTRIBUTES` by name.
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "identity": lambda x, *_: x,
     "stop_gradient": lambda x: x,
@@ -33,6 +47,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "divide_no_nan": _divide_no_nan,
     "floor_divide": np.floor_divide,
     "remainder": np.mod,
+    "truncated_remainder": np.fmod,
     "power": np.power,
     "squared_difference": lambda x, y: (x - y) ** 2,
     "maximum": np.maximum,
@@ -60,19 +75,30 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "hyperbolic_cosine": np.cosh,
     "hyperbolic_tangent": np.tanh,
     "inverse_hyperbolic_sine": np.arcsinh,
-    "error_function": np.vectorize(math.erf, [float]),
+    "error_function": _error_function,
     "complementary_error_function": np.vectorize(math.erfc, [float]),
-    "sigmoid": lambda x: np.exp(-np.logaddexp(0, -x)),
-    "softplus": lambda x: np.logaddexp(x, 0),
+    "sigmoid": _sigmoid,
+    "log_sigmoid": lambda x: -np.logaddexp(0, -x),
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "softplus": lambda x, beta=1.0: np.logaddexp(beta * x, 0) / beta,
     "softsign": lambda x: x / (1 + np.abs(x)),
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    "selu": _selu,
+    "parametric_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "threshold": lambda x, threshold, otherwise: np.where(x > threshold, x, otherwise),
+    "elu": _elu,
+    "selu": lambda x: _elu(x, 1.6732632423543772, 1.0507009873554805),
+    "silu": lambda x: x * _sigmoid(x),
+    "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "gelu": _gelu,
+    "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
+    "soft_shrink": lambda x, margin: np.sign(x) * np.maximum(np.abs(x) - margin, 0),
+    "hard_shrink": lambda x, margin: np.where(np.abs(x) > margin, x, 0),
     "floor": np.floor,
     "ceiling": np.ceil,
     "round": np.round,
+    "is_finite": np.isfinite,
     "less": np.less,
     "less_equal": np.less_equal,
     "greater": np.greater,
@@ -89,9 +115,18 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
         bool if dtype == "bool" else np.int64 if "int" in dtype else np.float64
     ),
 }
+# The attributes that a function takes, where the operation has them.
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "cast": ("dtype",),
+    "leaky_relu": ("slope",),
+    "softplus": ("beta",),
+    "elu": ("alpha", "scale", "input_scale"),
+    "gelu": ("approximate",),
+    **dict.fromkeys(["soft_shrink", "hard_shrink"], ("margin",)),
+}
 # Operations whose derivative is zero or undefined.
 FLAT = frozenset(
-    "stop_gradient sign floor ceiling round less less_equal greater greater_equal equal not_equal "
+    "stop_gradient sign floor ceiling round is_finite less less_equal greater greater_equal equal not_equal "
     "logical_and logical_or logical_not zeros_like ones_like floor_divide".split()
 )
 # Affine functions of one operand if the others do not depend on it.
@@ -105,9 +140,10 @@ def is_elementwise(operation: Operation) -> bool:
 
 def computed(operation: Operation, arguments: Sequence[Array]) -> Array:
     """Return the result of an elementwise operation on arrays."""
-    extra = [operation.attributes[name] for name in ("dtype", "slope") if name in operation.attributes]
+    names = ATTRIBUTES.get(operation.kind, ())
+    told = {name: operation.attributes[name] for name in names if name in operation.attributes}
     with np.errstate(all="ignore"):
-        return np.asarray(FUNCTIONS[operation.kind](*arguments, *extra))
+        return np.asarray(FUNCTIONS[operation.kind](*arguments, **told))
 
 
 def evaluated(

@@ -215,7 +215,7 @@ def _window(g: Geometry, op: Operation, views: list[View | None], index: int) ->
     for axis, (window, stride, dilation, padding) in enumerate(rows):
         if axis == channels:
             g.channels |= view.axes[axis].sources - {0}
-        elif axis > 0:
+        elif axis > 0 and (channels is not None or window > 1 or stride > 1):
             g.spatial |= view.axes[axis].sources - {0}
         if axis in (0, channels) or (window == 1 and stride == 1 and padding in ((0, 0), None)):
             continue
@@ -223,7 +223,8 @@ def _window(g: Geometry, op: Operation, views: list[View | None], index: int) ->
         before = padding[0] if padding else 0.0
         size, old = shape[axis], view.axes[axis].size
         if size is None and turned:
-            size = old * stride
+            longer = stride - 1 if padding is None else (window - 1) * dilation - sum(padding)
+            size = (old - 1) * stride + 1 + longer
         elif size is None and padding is None:
             size = -(-old // stride)
         elif size is None:
@@ -393,8 +394,12 @@ def _tile(g: Geometry, op: Operation, views: list[View | None], _: int) -> View 
     if view is None or times is None:
         return None
     if op.kind == "broadcast":
-        view = replace(view, axes=(Axis(1),) * (len(times) - len(view.axes)) + view.axes)
-        times = tuple(size // axis.size for size, axis in zip(times, view.axes, strict=True))
+        axes = list(view.axes)
+        for new in op.attributes.get("axes", range(len(times) - len(axes))):
+            axes.insert(new, Axis(1))
+        view = replace(view, axes=tuple(axes))
+        # A size of -1 stays as it is.
+        times = tuple(max(size // axis.size, 1) for size, axis in zip(times, view.axes, strict=True))
     for index, count in enumerate(times):
         axis = view.axes[index]
         if count != 1:

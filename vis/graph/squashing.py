@@ -25,7 +25,7 @@ SOFTMAX = ("softmax", "log_softmax")
 # Operations that pass on the numbers of one operand.
 _HANDS_ON = frozenset(
     "identity cast stop_gradient reshape expand_dims squeeze transpose slice gather repeat split tile "
-    "reverse".split()
+    "broadcast reverse".split()
 )
 _JOINS = frozenset(["concatenate", "stack"])
 _MIXES = {
@@ -174,7 +174,7 @@ class Squashings:
         axes, rank = operation.attributes.get("axes"), operation.operands[0].shape
         if maker is None or axes is None or rank is None:
             return False
-        return maker.kind in SOFTMAX and len(rank) - 1 in axes
+        return self._softmax(maker) is not None and len(rank) - 1 in axes
 
     # -- softmaxes ---------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ of an operation is one of these words or, if none fits, the framework's own name
 | `input` | none | |
 | `constant` | none; stored in the value | |
 | `variable` | none | `name` |
-| those of `vis.graph.elementwise` | one or several | `dtype` of `cast`, `slope` of `leaky_relu` |
+| those of `vis.graph.elementwise` | one or several | those of `ATTRIBUTES` there: `dtype` of `cast`, ... |
 | `softmax`, `log_softmax` | x | `axis` |
 | `reduce_sum`, `_mean`, `_max`, `_min`, `_prod` | x | `axes` (None if unknown), `keepdims` |
 | `convolution` | x, kernel | those of a pool, `groups`, `transposed` |
@@ -22,7 +22,7 @@ of an operation is one of these words or, if none fits, the framework's own name
 | `concatenate`, `stack` | several | `axis` |
 | `split`, `unstack` | x; each output is a part, or one position | `axis` |
 | `tile` | x, the number of repeats of each axis | |
-| `broadcast` | x, the new sizes | |
+| `broadcast` | x, the new sizes | `axes`: the new axes of the output, if they are not its first ones |
 | `reverse` | x | `axes` |
 | `resize` | x, the new sizes of some axes | `axes`, `method`, `align_corners`, `half_pixel_centers` |
 | `gather` | x, indices | `axis` |
