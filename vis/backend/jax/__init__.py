@@ -1,0 +1,19 @@
+"""The JAX backend."""
+
+from vis.backend.jax.compiled import compile_call, compile_gradient, widest_float
+from vis.backend.jax.descent import compile_descent
+from vis.backend.jax.noted import noted
+from vis.backend.jax.overrides import where_positive
+from vis.backend.jax.skipping import skipping
+from vis.backend.jax.words import traced
+
+__all__ = [
+    "compile_call",
+    "compile_descent",
+    "compile_gradient",
+    "noted",
+    "skipping",
+    "traced",
+    "where_positive",
+    "widest_float",
+]

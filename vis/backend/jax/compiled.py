@@ -1,0 +1,159 @@
+"""Compiled gradients and forward passes.
+
+A forward pass is traced once with symbolic sizes, and XLA compiles it for each size that it meets. A pass that
+cannot be traced so is traced again for each size, as long as its model exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.jax.differentiated import Differentiated, traced_forward
+from vis.backend.jax.overrides import override
+from vis.backend.jax.program import needed, run
+from vis.backend.jax.sized import ForAll, PerSize, Recent
+from vis.backend.jax.sizes import is_symbolic, serves_all, type_of, with_sizes
+from vis.backend.jax.tokens import check_tokens, token_counts
+from vis.backend.jax.tracing import Trace, traced_program, values_of
+from vis.backend.jax.words import words_of
+from vis.errors import GradientError, InputError, VisError
+
+
+@contextlib.contextmanager
+def _run(shape: Any) -> Iterator[None]:
+    """Turn JAX's errors about an input into the library's own."""
+    try:
+        yield
+    except VisError:
+        raise
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].removesuffix(".")
+        raise InputError(f"The model cannot run on an input of shape {tuple(shape)}: {reason}.") from error
+
+
+class _Gradient:
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
+        trace, given = with_sizes(lambda types: traced_forward(forward, types), specs)
+        made = Differentiated(trace, rule)
+        self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
+        self._dtypes = [type_of(spec) for spec in specs]
+        self._tokens = token_counts(trace)
+        self._outcome = ForAll(made, given, specs) if serves_all(given, specs) else PerSize(specs, rule)
+
+    def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
+        tensors = [
+            array if isinstance(array, jax.Array) else np.asarray(array, dtype)
+            for array, dtype in zip(arrays, self._dtypes, strict=True)
+        ]
+        check_tokens(self._tokens, tensors)
+        with _run(np.shape(tensors[0])):
+            found = self._outcome(tensors, forward)
+        if isinstance(found.loss, jax.core.Tracer):
+            raise GradientError(
+                "Maps are NumPy arrays and cannot be computed while a function is traced. Received: a call "
+                "inside jax.jit. Call outside it, or use a modified model with jax.grad inside."
+            )
+        return Evaluation(
+            _array(found.loss),
+            [None if gradient is None else _array(gradient) for gradient in found.gradients],
+            [_array(value) for value in found.values],
+        )
+
+
+def _array(tensor: Any) -> npt.NDArray[Any]:
+    """Return a tensor as an array of its own, which may be written to."""
+    narrow = tensor.dtype in (jnp.float16, jnp.bfloat16)
+    return np.array(tensor.astype(jnp.float32) if narrow else tensor)
+
+
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> _Gradient:
+    """Compile the gradient of a scalar with respect to tensors that it is computed from.
+
+    Args:
+        forward: takes one tensor per spec.
+        specs: what the compiled function takes.
+        rule: the derivative of the activations, or None for the true one.
+    """
+    return _Gradient(forward, specs, rule)
+
+
+class _Ruled:
+    """A forward pass, traced for one input signature, with a rule in place of derivatives.
+
+    Args:
+        trace: the forward pass.
+        rule: the derivative of the activations.
+    """
+
+    def __init__(self, trace: Trace, rule: Rule) -> None:
+        program, self._trace = trace.program, trace
+        words = words_of(trace, program.outputs)
+        replacements, self.coverage = override(rule, words, trace.arguments, program.outputs)
+        self._actions = needed(program.actions(replacements), program.outputs)
+        self._function = jax.jit(self._compute)
+
+    def _compute(self, variables: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
+        program = self._trace.program
+        given = dict(zip(program.inputs, [*variables, *tensors], strict=True))
+        return run(self._actions, given | program.constants, program.outputs)
+
+    def __call__(self, tensors: Sequence[Any]) -> Any:
+        """Return the outputs, in their structure."""
+        found = self._function(values_of(self._trace.variables), list(tensors))
+        return keras.tree.pack_sequence_as(self._trace.returned, found)
+
+
+class _Call:
+    def __init__(self, forward: Callable[[Any], Any], rule: Rule) -> None:
+        self.found: Coverage | None = None
+        self._forward, self._rule = forward, rule
+        self._recent: Recent[_Ruled] = Recent()
+
+    def _trace(self, inputs: Any, types: Sequence[Any]) -> Trace:
+        def function(tensors: list[Any]) -> tuple[list[Any], Any]:
+            outputs = self._forward(keras.tree.pack_sequence_as(inputs, tensors))
+            # Not the tensors themselves: they belong to the trace.
+            return keras.tree.flatten(outputs), keras.tree.map_structure(lambda _: 0, outputs)
+
+        return traced_program(function, types)
+
+    def __call__(self, inputs: Any) -> Any:
+        tensors = [jnp.asarray(tensor) for tensor in keras.tree.flatten(inputs)]
+        given = [jax.ShapeDtypeStruct(tensor.shape, tensor.dtype) for tensor in tensors]
+        structure = keras.tree.map_structure(lambda _: 0, inputs)
+
+        def make() -> _Ruled:
+            return _Ruled(self._trace(structure, given), self._rule)
+
+        if any(is_symbolic(size) for each in given for size in each.shape):
+            ruled = make()  # Keras asks for shapes, with symbols that it makes each time
+        else:
+            key = (repr(structure), *((each.shape, str(each.dtype)) for each in given))
+            ruled = self._recent.get(key, make)
+        self.found = ruled.coverage
+        return ruled(tensors)
+
+    def coverage(self, specs: Any) -> Coverage:
+        structure = keras.tree.map_structure(lambda _: 0, specs)
+        trace, _ = with_sizes(lambda types: self._trace(structure, types), keras.tree.flatten(specs))
+        self.found = _Ruled(trace, self._rule).coverage
+        return self.found
+
+
+def compile_call(forward: Callable[[Any], Any], rule: Rule) -> _Call:
+    """Compile a forward pass whose derivative follows `rule` wherever JAX differentiates it."""
+    return _Call(forward, rule)
+
+
+def widest_float() -> str:
+    """Return the data type in which sums are taken."""
+    return "float64" if jax.config.jax_enable_x64 else "float32"

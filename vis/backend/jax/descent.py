@@ -1,0 +1,91 @@
+"""Gradient descent on an input, with the loop inside one compiled function.
+
+Where each gradient is modified by a function of arrays, the loop is Python's, and its parts are compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vis.backend.contract import CompiledDescent, Forward, Rule, Spec, Steps
+from vis.backend.jax.compiled import widest_float
+from vis.backend.jax.differentiated import Differentiated, traced_forward
+from vis.backend.jax.sized import translated
+from vis.backend.jax.sizes import with_sizes
+from vis.backend.jax.tracing import values_of
+from vis.backend.steps import Descent, Modify, Point, Slope, modified
+
+# What differs in each step is filled up to a multiple of this many, as XLA compiles for each number of them.
+_ROOM = 32
+
+
+class _Descent(Descent):
+    def __init__(self, forward: Forward, specs: Sequence[Spec], steps: Steps, rule: Rule | None) -> None:
+        super().__init__(specs, steps, widest_float())
+        trace, given = with_sizes(lambda types: traced_forward(forward, types), specs)
+        made = Differentiated(trace, rule)
+        self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
+        self._shapes = [each.shape for each in given[1:]]
+        self._variables = made.variables
+
+        prepare = steps.prepare
+
+        def slope(values: list[Any], x: Any, rest: list[Any], own: list[Any]) -> Slope:
+            seen, back = jax.vjp(lambda x: x if prepare is None else prepare([x, *own]), x)
+            found = made(values, [seen, *rest])
+            (gradient,) = found.gradients
+            (gradient,) = back(jnp.zeros_like(seen) if gradient is None else gradient)
+            return self._slope(found.of_samples, found.terms, gradient)
+
+        def loop(values: list[Any], point: Point, count: Any, rest: list[Any], drawn: list[Any]) -> Point:
+            def step(i: Any, point: Point) -> Point:
+                return self._moved(point, slope(values, point.x, rest, [array[i] for array in drawn]))
+
+            found: Point = jax.lax.fori_loop(0, count, step, point)
+            return found
+
+        self._loop, self._one_slope, self._one_move = jax.jit(loop), jax.jit(slope), jax.jit(self._moved)
+
+    def _run(
+        self,
+        forward: Forward,
+        point: Point,
+        steps: int,
+        rest: list[Any],
+        drawn: list[Any],
+        modify: Modify | None,
+    ) -> Point:
+        values = values_of(self._variables)
+        rest = [np.broadcast_to(array, shape) for array, shape in zip(rest, self._shapes, strict=True)]
+        with translated():
+            if modify is None:
+                found: Point = self._loop(values, point, steps, rest, list(map(_filled, drawn)))
+                return found
+            for i in range(steps):
+                slope = self._one_slope(values, point.x, rest, [array[i] for array in drawn])
+                point = self._one_move(point, modified(slope, modify))
+        return point
+
+
+def _filled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.pad(array, [(0, -len(array) % _ROOM), *[(0, 0)] * (array.ndim - 1)])
+
+
+def compile_descent(
+    forward: Forward, specs: Sequence[Spec], steps: Steps, rule: Rule | None = None
+) -> CompiledDescent:
+    """Compile steps of gradient descent on the first input of a forward pass.
+
+    Args:
+        forward: takes one tensor per spec.
+        specs: what it takes.
+        steps: what the steps are.
+        rule: the derivative of the activations, or None for the true one.
+    """
+    return _Descent(forward, specs, steps, rule)

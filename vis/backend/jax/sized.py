@@ -1,0 +1,158 @@
+"""Gradients compiled for the sizes that they meet: from one trace for all, or from one for each."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vis.backend.contract import Forward, Rule, Spec
+from vis.backend.jax.differentiated import Differentiated, Outcome, traced_forward
+from vis.backend.jax.sizes import is_stretched, is_symbolic, types
+from vis.backend.jax.tracing import types_of_values, values_of
+from vis.errors import GradientError, VisError
+
+T = TypeVar("T")
+# For how many sizes a function is kept that is traced for each.
+_KEPT = 8
+
+
+class Recent(Generic[T]):
+    """The values that were asked for last, by key."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the value for a key, made if there is none."""
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = make()
+                if len(self._values) > _KEPT:
+                    self._values.popitem(last=False)
+            self._values.move_to_end(key)
+            return self._values[key]
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn JAX's errors while it differentiates into the library's own."""
+    try:
+        yield
+    except VisError:
+        raise
+    except (NotImplementedError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].removesuffix(".")
+        if not any(words in reason for words in _NO_DERIVATIVE):
+            raise
+        raise GradientError(
+            f"An operation between the input and the loss has no gradient: {reason}. Choose a layer "
+            "before it, or differentiate with respect to a tensor after it: wrt."
+        ) from error
+
+
+# What JAX says of an operation, a loop or a call of Python that has no derivative.
+_NO_DERIVATIVE = ("ifferentiation rule", "everse-mode differentiation", "not support JVP")
+
+
+class ForAll:
+    """A gradient that was traced once for all sizes.
+
+    Args:
+        made: the gradient.
+        given: the types of the tensors that it was traced with.
+        specs: their specs.
+    """
+
+    def __init__(self, made: Differentiated, given: Sequence[Any], specs: Sequence[Spec]) -> None:
+        self._variables = made.variables
+        self._given = given
+        self._stretched = [is_stretched(spec) for spec in specs]
+        self._batch = next(
+            (
+                place
+                for place, spec in enumerate(specs)
+                if spec.shape[:1] == (None,) and not is_stretched(spec)
+            ),
+            None,
+        )
+        self._held = held = types_of_values(made.variables)
+        self._call = jax.jit(made)
+        with translated():
+            if any(is_symbolic(size) for each in given for size in each.shape):
+                self._call = jax.export.export(self._call)(held, list(given)).call
+        self._function = jax.jit(self._call)
+
+    def __call__(self, tensors: Sequence[Any], forward: Forward) -> Outcome:
+        """Return what the gradient returns for some tensors; it needs no forward pass."""
+        batch = None if self._batch is None else len(tensors[self._batch])
+        fitted = [
+            np.broadcast_to(tensor, _with_batch(each.shape, batch)) if stretched else tensor
+            for tensor, each, stretched in zip(tensors, self._given, self._stretched, strict=True)
+        ]
+        if batch == 0:
+            return self._of_none(fitted)
+        outcome: Outcome = self._function(values_of(self._variables), fitted)
+        return outcome
+
+    def _of_none(self, tensors: Sequence[Any]) -> Outcome:
+        """Return what the gradient returns for no samples: a symbolic size is at least 1."""
+
+        def shapes(batch: int) -> Any:
+            filled = [
+                jax.ShapeDtypeStruct(
+                    [
+                        batch if is_symbolic(symbol) and not size else size
+                        for size, symbol in zip(tensor.shape, each.shape, strict=True)
+                    ],
+                    each.dtype,
+                )
+                for tensor, each in zip(tensors, self._given, strict=True)
+            ]
+            return jax.eval_shape(self._call, self._held, filled)
+
+        def empty(one: Any, two: Any) -> Any:
+            shape = [2 * size - more for size, more in zip(one.shape, two.shape, strict=True)]
+            return jnp.zeros(shape, one.dtype)
+
+        found: Outcome = jax.tree.map(empty, shapes(1), shapes(2))
+        return found
+
+
+def _with_batch(shape: Sequence[Any], batch: int | None) -> tuple[Any, ...]:
+    return tuple(size if isinstance(size, int) else batch for size in shape)
+
+
+class PerSize:
+    """A gradient that is traced for each size.
+
+    Args:
+        specs: the specs of the tensors of the forward pass.
+        rule: the derivative of the activations, or None for the true one.
+    """
+
+    def __init__(self, specs: Sequence[Spec], rule: Rule | None) -> None:
+        self._specs = specs
+        # Held weakly: a compiled gradient lasts as long as its rule.
+        self._rule = (lambda: None) if rule is None else weakref.ref(rule)
+        self._recent: Recent[tuple[Any, list[Any]]] = Recent()
+
+    def __call__(self, tensors: Sequence[Any], forward: Forward) -> Outcome:
+        """Return what the gradient of a forward pass returns for some tensors."""
+        shapes = tuple(tuple(np.shape(tensor)) for tensor in tensors)
+        function, variables = self._recent.get(shapes, lambda: self._made(shapes, forward))
+        with translated():
+            outcome: Outcome = function(values_of(variables), list(tensors))
+        return outcome
+
+    def _made(self, shapes: Sequence[tuple[int, ...]], forward: Forward) -> tuple[Any, list[Any]]:
+        trace = traced_forward(forward, types(self._specs, shapes))
+        return jax.jit(Differentiated(trace, self._rule())), trace.variables

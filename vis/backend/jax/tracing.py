@@ -1,0 +1,140 @@
+"""Tracing of a forward pass, with the variables that it reads as arguments.
+
+Keras runs in a stateless scope, so a forward pass assigns no variable. The scope notes which variables are
+read: a first pass finds them, a second one is traced with them as arguments. So new weights need no new
+trace, and the result holds the variables and not their model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import keras
+
+from vis.backend.jax.noted import Note, numbers_in, taking_notes
+from vis.backend.jax.program import Program
+
+# A layer that creates a variable whenever it is called would read a new one in each pass.
+_ATTEMPTS = 3
+
+
+class _Scope(keras.StatelessScope):  # type: ignore[misc]
+    """A stateless scope that notes which variables are read that it has no value for."""
+
+    def __init__(self, pairs: Sequence[tuple[Any, Any]] = ()) -> None:
+        super().__init__(state_mapping=pairs)
+        self.others: dict[int, Any] = {}
+
+    def get_current_value(self, variable: Any) -> Any:
+        value = super().get_current_value(variable)
+        if value is None:
+            self.others[id(variable)] = variable
+        return value
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call of a layer.
+
+    Args:
+        path: the path of the layer.
+        is_layer: whether it is a layer, not just a Keras operation.
+        first, stop: the range of the equations that it ran.
+        outputs: its outputs: variables or literals.
+    """
+
+    path: str
+    is_layer: bool
+    first: int
+    stop: int
+    outputs: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A traced function.
+
+    Args:
+        program: its inputs are the variables, then the arguments.
+        variables: the Keras variables that it reads.
+        notes: the calls of layers.
+        returned: what the function returned besides its arrays.
+    """
+
+    program: Program
+    variables: list[Any]
+    notes: list[Note]
+    returned: Any
+
+    @property
+    def arguments(self) -> list[Any]:
+        """The inputs of the program that are not variables."""
+        return self.program.inputs[len(self.variables) :]
+
+    def calls(self) -> list[Called]:
+        """Return the calls of layers, in the order in which they ended."""
+        ran: dict[int, list[int]] = {}
+        for index, equation in enumerate(self.program.equations):
+            for number in numbers_in(equation.source_info.name_stack):
+                ran.setdefault(number, []).append(index)
+        outputs: dict[int, list[Any]] = {}
+        ends: dict[int, int] = {}
+        for (number, _), (atom, place) in sorted(self.program.marks.items(), key=lambda item: item[0]):
+            outputs.setdefault(number, []).append(atom)
+            ends[number] = place
+        found = []
+        for note in self.notes:
+            if note.number not in ran and note.number not in ends:
+                continue  # of another pass
+            here = ran.get(note.number, [])
+            first = here[0] if here else ends.get(note.number, 0)
+            stop = here[-1] + 1 if here else first
+            found.append(Called(note.path, note.is_layer, first, stop, tuple(outputs.get(note.number, ()))))
+        return found
+
+
+def traced_program(
+    function: Callable[[list[Any]], tuple[list[Any], Any]], specs: Sequence[Any], inner: bool = False
+) -> Trace:
+    """Trace a function.
+
+    Args:
+        function: takes a list of tensors, and returns a list of tensors and anything else.
+        specs: the shapes, which may be symbolic, and data types of the tensors.
+        inner: whether this is a part of another trace, which receives the notes of layer calls.
+    """
+    variables: dict[int, Any] = {}
+    for attempt in range(_ATTEMPTS):
+        known = list(variables.values())
+        scopes, returned = [], []
+
+        # A new function each time: JAX would return what it has traced before.
+        def run(values: list[Any], tensors: list[Any], known: list[Any] = known) -> list[Any]:
+            with _Scope(list(zip(known, values, strict=True))) as scope:
+                arrays, rest = function(tensors)
+            scopes.append(scope)
+            returned.append(rest)
+            return [jax.numpy.asarray(array) for array in arrays]
+
+        held = types_of_values(known)
+        with contextlib.nullcontext([]) if inner else taking_notes() as notes:
+            closed = jax.make_jaxpr(run)(held, list(specs))
+        fresh = {key: each for key, each in scopes[0].others.items() if key not in variables}
+        if not fresh or attempt == _ATTEMPTS - 1:
+            return Trace(Program(closed), known, notes, returned[0])
+        variables |= fresh
+    raise AssertionError("unreachable")
+
+
+def values_of(variables: Sequence[Any]) -> list[Any]:
+    """Return the present values of Keras variables."""
+    return [variable.value for variable in variables]
+
+
+def types_of_values(variables: Sequence[Any]) -> list[Any]:
+    """Return the types of the values of Keras variables."""
+    return [jax.ShapeDtypeStruct(value.shape, value.dtype) for value in values_of(variables)]
