@@ -1,0 +1,19 @@
+"""The PyTorch backend."""
+
+from vis.backend.torch.compiled import compile_call, compile_gradient, widest_float
+from vis.backend.torch.descent import compile_descent
+from vis.backend.torch.overrides import where_positive
+from vis.backend.torch.recording import noted
+from vis.backend.torch.skipping import skipping
+from vis.backend.torch.tracing import traced
+
+__all__ = [
+    "compile_call",
+    "compile_descent",
+    "compile_gradient",
+    "noted",
+    "skipping",
+    "traced",
+    "where_positive",
+    "widest_float",
+]

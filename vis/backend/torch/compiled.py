@@ -1,0 +1,185 @@
+"""Gradients and forward passes that are called often. Nothing is compiled: PyTorch runs step by step."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.torch.differentiation import Differentiation
+from vis.backend.torch.nodes import nodes_behind
+from vis.backend.torch.overrides import Keeping, Plan, Withheld, override, plan, reads_values
+from vis.backend.torch.running import differentiating, examples, record
+from vis.errors import InputError, ModifierError, VisError
+
+# What PyTorch and Keras raise for an input that does not fit.
+_REFUSALS = (IndexError, RuntimeError, ValueError)
+
+
+@contextlib.contextmanager
+def refused(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Turn errors about an input into the library's own."""
+    try:
+        yield
+    except (VisError, torch.OutOfMemoryError):
+        raise
+    except _REFUSALS as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[0].strip().removesuffix(".") if lines else "PyTorch gives no reason"
+        if isinstance(error, IndexError):
+            whole = [tensor for tensor in tensors if not tensor.is_floating_point() and tensor.numel()]
+            ranges = [f"{int(tensor.min())} to {int(tensor.max())}" for tensor in whole]
+            reason += f"; the tokens or categories are in the range {', '.join(ranges)}" if ranges else ""
+        raise InputError(
+            f"The model cannot run on an input of shape {tuple(tensors[0].shape)}: {reason}."
+        ) from error
+
+
+class _Gradient:
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
+        self._differentiation = Differentiation(forward, specs, rule)
+        self._types = [spec.dtype for spec in specs]
+        self.coverage = self._differentiation.coverage
+        self.draws = self._differentiation.draws
+        self.reading = self._differentiation.reading
+
+    def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
+        tensors = [tensor(array, dtype) for array, dtype in zip(arrays, self._types, strict=True)]
+        with refused(tensors):
+            traced, gradients = self._differentiation(tensors, forward)
+        return Evaluation(
+            array(traced.loss),
+            [None if gradient is None else array(gradient) for gradient in gradients],
+            [array(value) for value in traced.values],
+        )
+
+
+def tensor(given: Any, dtype: str) -> torch.Tensor:
+    """Return an array, or a tensor, as a tensor on the device of Keras."""
+    if not isinstance(given, torch.Tensor):
+        given = np.asarray(given)
+        # PyTorch warns of memory that it must not write into, though nothing does.
+        given = given if given.flags.writeable else given.copy()
+    made: torch.Tensor = keras.ops.convert_to_tensor(given, dtype)
+    return made
+
+
+def array(value: Any) -> npt.NDArray[Any]:
+    """Return a tensor as an array that shares no memory among its numbers; half precision as float32."""
+    value = value.detach()
+    if value.dtype in (torch.float16, torch.bfloat16):
+        value = value.float()
+    found: npt.NDArray[Any] = value.cpu().contiguous().numpy()
+    return found
+
+
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> CompiledGradient:
+    """Return the gradient of a scalar with respect to tensors that it is computed from.
+
+    Args:
+        forward: takes one tensor per spec.
+        specs: what the function takes.
+        rule: the derivative of the activations, or None for the true one.
+    """
+    return _Gradient(forward, specs, rule)
+
+
+class _Call:
+    def __init__(self, forward: Callable[[Any], Any], rule: Rule) -> None:
+        self.found: Coverage | None = None
+        self.rule = rule
+        self._forward = forward
+        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._keeps = reads_values(rule)
+
+    def __call__(self, inputs: Any) -> Any:
+        inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+        if self.found is None:
+            self.coverage(keras.tree.map_structure(_spec, inputs))
+        if not torch.is_grad_enabled():
+            with keras.StatelessScope():
+                return self._forward(inputs)
+        outputs, known, nodes, kept = self._run(inputs)
+        if known is not None:
+            override(known, nodes, self._rule, kept)
+        return outputs
+
+    def coverage(self, specs: Any) -> Coverage:
+        failures = []
+        for tensors in examples(keras.tree.flatten(specs)):
+            given = [tensor.requires_grad_() if tensor.is_floating_point() else tensor for tensor in tensors]
+            try:
+                found = self._examine(keras.tree.pack_sequence_as(specs, given))
+            except Exception as failure:  # perhaps the sizes are too small for the model
+                failures.append(failure)
+            else:
+                self.found = found
+                return found
+        raise failures[0]
+
+    def _rule(self, *args: Any) -> Any:
+        try:
+            return self.rule(*args)
+        except Withheld:
+            self._keeps = True
+            raise ModifierError(
+                "The rule reads the input or the output of an activation here, but not in other cases. Read "
+                "them in all cases, or call the model again: they are kept from now on."
+            ) from None
+
+    def _examine(self, inputs: Any) -> Coverage:
+        """Read what the forward pass computes on inputs that gradients are taken by as by these."""
+        flat = [each.detach().requires_grad_(each.requires_grad) for each in keras.tree.flatten(inputs)]
+        specs = [Spec((None, *each.shape[1:]), "") for each in flat]
+        with differentiating(), keras.StatelessScope():
+            given = [each.clone() for each in flat]
+            seen, outputs = record(
+                lambda tensors: self._forward(keras.tree.pack_sequence_as(inputs, tensors)), given, specs
+            )
+            results = keras.tree.flatten(outputs)
+            nodes, names = nodes_behind(results, given)
+            ends = list(map(seen.slot, results))
+            found = self._plans[names] = plan(seen, list(map(seen.slot, given)), ends, nodes)
+        return found.coverage
+
+    def _run(self, inputs: Any) -> tuple[Any, Plan | None, list[Any], Any]:
+        """Run the forward pass, and return the plan for the rule, its nodes and what has been kept."""
+        guess = next(reversed(self._plans.values()))
+        for _ in range(3):
+            keeping = Keeping(guess) if self._keeps else None
+            with keras.StatelessScope(), keeping or contextlib.nullcontext():
+                outputs = self._forward(inputs)
+            nodes, names = nodes_behind(keras.tree.flatten(outputs), keras.tree.flatten(inputs))
+            if not nodes:
+                return outputs, None, [], None
+            known = self._plans.get(names)
+            if known is not None and (keeping is None or (known is guess and keeping.matches)):
+                return outputs, known, nodes, None if keeping is None else keeping.found
+            if known is None or known is guess:
+                self._examine(inputs)
+                known = self._plans.get(names)
+            guess = known or guess
+        raise ModifierError(
+            "The model computes something else each time it runs, so a backprop modifier cannot be applied. "
+            "Take the original model."
+        )
+
+
+def _spec(tensor: torch.Tensor) -> Spec:
+    return Spec(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
+
+
+def compile_call(forward: Callable[[Any], Any], rule: Rule) -> CompiledCall:
+    """Return a forward pass whose derivative follows `rule`, whoever differentiates it."""
+    return _Call(forward, rule)
+
+
+def widest_float() -> str:
+    """Return the data type in which sums are taken."""
+    return "float32" if keras.ops.zeros(()).device.type == "mps" else "float64"

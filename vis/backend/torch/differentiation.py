@@ -1,0 +1,147 @@
+"""Differentiating a forward pass: what it computes is read once, and then it runs at each call.
+
+Keras runs in a scope in which variables are constants, so parameters collect no gradient, and nothing is
+assigned. What the rule of a backprop modifier reaches is planned once for each way that the computation can
+go, which the nodes of autograd tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from vis.backend.contract import Coverage, Forward, Rule, Spec, Traced
+from vis.backend.torch.draws import Draws
+from vis.backend.torch.nodes import nodes_behind
+from vis.backend.torch.overrides import Keeping, Plan, Withheld, override, plan, weakly
+from vis.backend.torch.reading import read
+from vis.backend.torch.running import Constants, differentiating, examples, leaves, record
+from vis.errors import ModifierError, VisError
+from vis.graph import Graph
+
+
+class Differentiation:
+    """The gradients of a forward pass.
+
+    Args:
+        forward: takes one tensor per spec.
+        specs: what it takes.
+        rule: the derivative of the activations, or None for the true one.
+
+    Attributes:
+        coverage, draws, reading: see `vis.backend.CompiledGradient`.
+    """
+
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> None:
+        self.coverage: Coverage | None = None
+        self.reading: Graph | None = None
+        self._specs = list(specs)
+        self._rule = None if rule is None else weakly(rule)
+        self._draws = Draws()
+        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._of_variables = False
+        self._keeps = False
+        failures = []
+        for tensors in examples(specs):
+            try:
+                self._examine(forward, tensors)
+            except VisError:
+                raise
+            except Exception as failure:  # perhaps the sizes are too small for the model
+                failures.append(failure)
+            else:
+                return
+        raise failures[0]
+
+    @property
+    def draws(self) -> tuple[str, ...]:
+        return self._draws.names
+
+    def __call__(
+        self, tensors: Sequence[torch.Tensor], forward: Forward
+    ) -> tuple[Traced, list[torch.Tensor | None]]:
+        """Run a forward pass; return what it returns and the gradient of the loss by what it watches."""
+        try:
+            return self._gradients(forward, tensors)
+        except Withheld:
+            self._keeps = True
+            return self._gradients(forward, tensors)
+
+    def _examine(self, forward: Forward, tensors: Sequence[torch.Tensor]) -> None:
+        """Read what the forward pass computes on some tensors."""
+        _, given = leaves(tensors)
+        with self._around():
+            seen, traced = record(forward, given, self._specs)
+            loose = [tensor for tensor in traced.watched if not tensor.requires_grad]
+            if not self._of_variables and any(tensor.is_floating_point() for tensor in loose):
+                self._of_variables = True
+                return self._examine(forward, tensors)
+            if self.reading is None and traced.read:
+                self.reading = read(seen, seen.inputs, list(map(seen.slot, traced.read)))
+            self._draws.examine(seen, [traced.loss, *traced.values])
+            if self._rule is not None:
+                nodes, names = nodes_behind([traced.loss])
+                watched = list(map(seen.slot, traced.watched))
+                found = self._plans[names] = plan(seen, watched, [seen.slot(traced.loss)], nodes)
+                self._compare(found.coverage)
+        return None
+
+    def _compare(self, coverage: Coverage) -> None:
+        """Raise an error if a run reaches fewer activations than it was said to reach."""
+        before = self.coverage
+        self.coverage = before or coverage
+        if before and len(coverage.missed) > len(before.missed):
+            raise ModifierError(
+                "The model computes something else on this input than on the first one, and there the "
+                f"backprop modifier cannot reach: {', '.join(coverage.missed)}. Take backprop_modifier=None."
+            )
+
+    @contextlib.contextmanager
+    def _around(self) -> Iterator[None]:
+        with differentiating(), self._draws.fixed(), Constants(self._of_variables, self._draws.seed):
+            yield
+
+    def _gradients(
+        self, forward: Forward, tensors: Sequence[torch.Tensor]
+    ) -> tuple[Traced, list[torch.Tensor | None]]:
+        found, given = leaves(tensors)
+        with self._around():
+            traced, known, nodes, kept = self._run(forward, given)
+        with differentiating():
+            if known is not None and self._rule is not None:
+                override(known, nodes, self._rule(), kept)
+            leaf = {id(tensor): each for tensor, each in zip(given, found, strict=True)}
+            watched = [leaf.get(id(tensor), tensor) for tensor in traced.watched]
+            by = [tensor for tensor in watched if tensor.requires_grad]
+            gradients: Any = ()
+            if by and traced.loss.requires_grad:
+                # In this thread, which knows what is set in Keras.
+                with torch.autograd.set_multithreading_enabled(False):
+                    gradients = torch.autograd.grad(traced.loss, by, allow_unused=True)
+        by_id = {id(tensor): each for tensor, each in zip(by, gradients, strict=False)}
+        return traced, [by_id.get(id(tensor)) for tensor in watched]
+
+    def _run(self, forward: Forward, given: list[torch.Tensor]) -> tuple[Traced, Plan | None, list[Any], Any]:
+        """Run the forward pass, and return the plan for its rule, its nodes and what has been kept."""
+        if self._rule is None:
+            return forward(list(given)), None, [], None
+        guess = next(reversed(self._plans.values()))
+        for _ in range(3):
+            keeping = Keeping(guess) if self._keeps else None
+            with keeping or contextlib.nullcontext():
+                traced = forward(list(given))
+            nodes, names = nodes_behind([traced.loss])
+            known = self._plans.get(names)
+            if known is not None and (keeping is None or (known is guess and keeping.matches)):
+                return traced, known, nodes, None if keeping is None else keeping.found
+            if known is None or known is guess:
+                self._examine(forward, given)
+                known = self._plans.get(names)
+            guess = known or guess
+        raise ModifierError(
+            "The model computes something else each time it runs, so a backprop modifier cannot be applied. "
+            "Take backprop_modifier=None."
+        )

@@ -1,0 +1,343 @@
+"""What runs in a forward pass: the operations that PyTorch dispatches, and the layers that dispatch them.
+
+PyTorch has no graph of a forward pass. A recording watches one run: each operation, what it took and what it
+returned. A tensor is told by a slot, which stands for one value: writing into a tensor makes a new slot of it
+and of all that share its memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode  # there is no public name
+
+# The target of a step that stands for a derivative of the user's, `torch.autograd.Function`. It returns its
+# first operand; the gradient goes on to the others.
+CUSTOM = "custom gradient"
+_active = threading.local()
+
+Edge = tuple[Any, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One value of a tensor.
+
+    Args:
+        number: unique in the recording.
+        shape: of the tensor, with None for a size that varies: that of the batch.
+        held: the tensor itself; a later step may have written into it.
+    """
+
+    number: int
+    shape: tuple[int | None, ...]
+    held: torch.Tensor
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        """The tensor, detached."""
+        return self.held.detach()
+
+    @property
+    def dtype(self) -> Any:
+        return self.held.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An operation that ran.
+
+    Args:
+        target: the operation, a `torch._ops.OpOverload`, or `CUSTOM`.
+        args, kwargs: its arguments, with slots in place of tensors, also inside lists.
+        outputs: the slots of the tensors that it returned or wrote into, in flat order.
+        place: how many operations were dispatched before it.
+        is_hidden: whether it ran where no derivative is taken of it: under `torch.no_grad`, or in a
+            `torch.autograd.Function`.
+    """
+
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[Slot, ...]
+    place: int = -1
+    is_hidden: bool = False
+
+    @property
+    def operands(self) -> tuple[Slot, ...]:
+        """The slots among the arguments, in flat order."""
+        return tuple(slots_in([self.args, *self.kwargs.values()]))
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes into one of its operands."""
+        return self.target != CUSTOM and bool(self.target._schema.is_mutable)
+
+
+@dataclass
+class Note:
+    """A call of a layer: its path, the range of its steps, and its outputs."""
+
+    path: str
+    is_layer: bool
+    first: int
+    stop: int = 0
+    outputs: list[Slot] = field(default_factory=list)
+
+
+def slots_in(value: Any) -> Iterator[Slot]:
+    """Yield the slots in nested lists of arguments."""
+    if isinstance(value, Slot):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from slots_in(item)
+
+
+class Recording(TorchDispatchMode):  # type: ignore[misc]
+    """A mode that notes what runs in it.
+
+    Args:
+        inputs: the tensors that the forward pass is run on.
+        shapes: their shapes, with None for sizes that vary.
+
+    Attributes:
+        steps: what ran, in order.
+        notes: the calls of layers.
+        inputs: the slots of the inputs.
+        read_variables: the numbers of their slots and their ids, in the order in which they were read.
+        assigned: the ids of the variables that would have been assigned.
+        dispatched: how many operations were dispatched.
+        variables: the names of the variables, by the numbers of their slots.
+    """
+
+    def __init__(self, inputs: Sequence[torch.Tensor], shapes: Sequence[Sequence[int | None]]) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        self.notes: list[Note] = []
+        self.variables: dict[int, str] = {}
+        self.read_variables: list[tuple[int, int]] = []
+        self.assigned: set[int] = set()
+        self._slots: list[Slot] = []
+        self._held: dict[int, torch.Tensor] = {}
+        self._last: dict[int, torch.Tensor] = {}
+        self._by_id: dict[int, Slot] = {}
+        self._by_place: dict[int, dict[tuple[Any, ...], Slot]] = {}
+        self._edges: dict[int, Edge] = {}
+        self._hidden: set[int] = set()
+        self._paused = False
+        self.dispatched = 0
+        self._batch = next(
+            (x.shape[0] for x, s in zip(inputs, shapes, strict=True) if s and s[0] is None), None
+        )
+        self.inputs = [self._new(x, tuple(shape)) for x, shape in zip(inputs, shapes, strict=True)]
+
+    def __enter__(self) -> Recording:
+        _stack().append(self)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        super().__exit__(*args)
+        _stack().pop()
+
+    def slot(self, tensor: torch.Tensor) -> Slot:
+        """Return the slot of the value that a tensor has now."""
+        slot = self._by_id.get(id(tensor))
+        if slot is None:
+            # PyTorch hands on another object than the one that was dispatched, if it is a view.
+            slot = self._by_place.get(_memory(tensor), {}).get(_place(tensor))
+            if slot is None:
+                slot = self._new(tensor)
+            else:
+                self._hold(tensor, slot)
+        if tensor.grad_fn is not None:
+            if slot.number in self._hidden:
+                slot = self._customized(tensor, slot)
+            if slot.number not in self._edges:
+                self._edges[slot.number] = (tensor.grad_fn, tensor.output_nr)
+        return slot
+
+    def edge(self, slot: Slot) -> Edge | None:
+        """Return where the gradient by a value arrives in the graph of autograd, or None."""
+        tensor = self.current(slot)
+        if slot.number not in self._edges and tensor is not None and tensor.requires_grad:
+            found = torch.autograd.graph.get_gradient_edge(tensor)
+            self._edges[slot.number] = (found.node, found.output_nr)
+        return self._edges.get(slot.number)
+
+    def step(self, name: str) -> Step:
+        """Return the step that is told by an operation of this name, or of which it is a part."""
+        return self.steps[int(name.split(".")[0])]
+
+    def named(self, name: str) -> Slot | None:
+        """Return the slot that is told by a value of this name; None for a value inside a step."""
+        return self._slots[int(name)] if name.isdigit() else None
+
+    def current(self, slot: Slot) -> torch.Tensor | None:
+        """Return the tensor that has a value, or None if another value has been written into it."""
+        tensor = self._last[slot.number]
+        return tensor if self._by_id[id(tensor)] is slot else None
+
+    def name(self, tensor: torch.Tensor, variable: Any) -> None:
+        """Record that a tensor is the value of a variable."""
+        slot = self._new(tensor)
+        self.variables[slot.number] = variable.path
+        self.read_variables.append((slot.number, id(variable)))
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Record nothing."""
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        place = self.dispatched
+        self.dispatched += 1
+        if self._paused:
+            return func(*args, **kwargs)
+        taken = self._told(args)
+        named = {key: self._told(value) for key, value in kwargs.items()}
+        made = func(*args, **kwargs)
+        written = _written(func, args, kwargs)
+        hidden = not torch.is_grad_enabled()
+        of_samples = any(slot.shape[:1] == (None,) for slot in slots_in([taken, *named.values()]))
+        outputs: list[Slot] = []
+        aliases: list[tuple[torch.Tensor, Slot]] = []
+        for tensor in written:
+            aliases += self._forget(tensor)
+        results = list(_tensors(made))
+        if results and not written and all(id(tensor) in self._by_id for tensor in results):
+            return made  # its own arguments, as if it had not run
+        for tensor in [*results, *(each for each in written if not any(each is r for r in results))]:
+            outputs.append(self._new(tensor, self._shape(tensor, of_samples)))
+            if hidden:
+                self._hidden.add(outputs[-1].number)
+        self.steps.append(Step(func, taken, named, tuple(outputs), place, hidden))
+        for tensor, old in aliases:
+            self._overwritten(tensor, old, outputs, hidden)
+        return made
+
+    def _told(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self.slot(value)
+        if isinstance(value, list | tuple):
+            return type(value)(self._told(item) for item in value)
+        return value
+
+    def _shape(self, tensor: torch.Tensor, of_samples: bool) -> tuple[int | None, ...]:
+        shape = tuple(tensor.shape)
+        return (None, *shape[1:]) if of_samples and shape[:1] == (self._batch,) else shape
+
+    def _new(self, tensor: torch.Tensor, shape: tuple[int | None, ...] | None = None) -> Slot:
+        slot = Slot(len(self._slots), tuple(tensor.shape) if shape is None else shape, tensor)
+        self._slots.append(slot)
+        self._hold(tensor, slot)
+        return slot
+
+    def _hold(self, tensor: torch.Tensor, slot: Slot) -> None:
+        self._held[id(tensor)] = tensor  # so that no other tensor gets its identity
+        self._by_id[id(tensor)] = slot
+        self._last[slot.number] = tensor
+        self._by_place.setdefault(_memory(tensor), {})[_place(tensor)] = slot
+
+    def _forget(self, tensor: torch.Tensor) -> list[tuple[torch.Tensor, Slot]]:
+        """Forget the values of all tensors that share the memory of one that is written into.
+
+        Returns:
+            the other tensors, each with the slot that it had.
+        """
+        old, place = self._by_place.pop(_memory(tensor), {}), _place(tensor)
+        return [(self._last[slot.number], slot) for where, slot in old.items() if where != place]
+
+    def _overwritten(self, tensor: torch.Tensor, old: Slot, by: Sequence[Slot], hidden: bool) -> None:
+        """Record the new value of a tensor, part of which an operation on another one has overwritten."""
+        slot = self._new(tensor, old.shape)
+        if hidden:
+            self._hidden.add(slot.number)
+        target = torch.ops.aten.as_strided_scatter.default
+        sizes = (list(by[0].held.shape), list(by[0].held.stride()), by[0].held.storage_offset())
+        self.steps.append(Step(target, (old, by[0], *sizes), {}, (slot,), is_hidden=hidden))
+
+    def _customized(self, tensor: torch.Tensor, hidden: Slot) -> Slot:
+        """Return the slot of a tensor with a derivative that is not that of the operations that made it."""
+        edges = [edge for edge in tensor.grad_fn.next_functions if edge[0] is not None]
+        sources = [self._slots[number] for number, edge in self._edges.items() if edge in edges]
+        leaves = [getattr(node, "variable", None) for node, _ in edges]
+        sources += [self._by_id[id(leaf)] for leaf in leaves if id(leaf) in self._by_id]
+        slot = self._new(tensor, hidden.shape)
+        self.steps.append(Step(CUSTOM, (hidden, *sources), {}, (slot,)))
+        return slot
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    # Storages have no public identity; addresses are 0 where nothing is stored.
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
+    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
+    """Return the arguments that an operation writes into."""
+    found = []
+    for place, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            found.append(args[place] if place < len(args) else kwargs.get(argument.name))
+    return list(_tensors(found))
+
+
+def _stack() -> list[Recording]:
+    if not hasattr(_active, "stack"):
+        _active.stack = []
+    stack: list[Recording] = _active.stack
+    return stack
+
+
+def recording() -> Recording | None:
+    """Return the recording in which the current thread runs, or None."""
+    stack = _stack()
+    return stack[-1] if stack else None
+
+
+@contextlib.contextmanager
+def noted(path: str, is_layer: bool) -> Iterator[Callable[[Any], None]]:
+    """Record which steps a layer call adds to the current recording, if there is one.
+
+    Args:
+        path: the path of the layer.
+        is_layer: whether it is a layer, not just a Keras operation.
+
+    Yields:
+        a function to call with the output of the layer.
+    """
+    notes = [(current, Note(path, is_layer, len(current.steps))) for current in _stack()]
+
+    def returned(outputs: Any) -> None:
+        tensors = [tensor for tensor in keras.tree.flatten(outputs) if isinstance(tensor, torch.Tensor)]
+        for current, note in notes:
+            note.outputs = [current.slot(tensor) for tensor in tensors]
+
+    yield returned
+    for current, note in notes:
+        note.stop = len(current.steps)
+        current.notes.append(note)

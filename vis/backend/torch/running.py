@@ -1,0 +1,102 @@
+"""Running a forward pass: on an example, with derivatives, and without moving anything in the model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import torch
+
+from vis.backend.contract import Spec
+from vis.backend.torch.recording import Recording, recording
+
+# The sizes that are tried for an axis whose size varies, when no example is known.
+_SIZES = (32, 64, 128, 256)
+
+
+class Constants(keras.StatelessScope):  # type: ignore[misc]
+    """A scope in which variables are constants: no gradient is taken by them, and nothing is assigned.
+
+    Args:
+        differentiable: whether gradients of what depends on nothing but variables are taken, because
+            something that is differentiated by does.
+        seed: returns the number that a variable stands for if it is a seed.
+    """
+
+    def __init__(
+        self, differentiable: bool = False, seed: Callable[[Any], int | None] = lambda _: None
+    ) -> None:
+        super().__init__()
+        self._differentiable, self._seed = differentiable, seed
+        self._is_reading = False
+
+    def get_current_value(self, variable: Any) -> Any:
+        assigned = super().get_current_value(variable)
+        if assigned is not None or self._is_reading:
+            return assigned
+        current = recording()
+        self._is_reading = True
+        try:
+            with contextlib.nullcontext() if current is None else current.paused():
+                value = variable.value.detach()
+                seed = self._seed(variable)
+                value = value if seed is None else torch.full_like(value, seed)
+        finally:
+            self._is_reading = False
+        if self._differentiable and value.is_floating_point():
+            value.requires_grad_()
+        if current is not None:
+            current.name(value, variable)
+        return value
+
+    def add_update(self, update: Any) -> None:
+        super().add_update(update)
+        current = recording()
+        if current is not None:
+            current.assigned.add(id(update[0]))
+
+
+@contextlib.contextmanager
+def differentiating() -> Iterator[None]:
+    """Take derivatives, whatever is set around."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def examples(specs: Sequence[Spec]) -> Iterator[list[torch.Tensor]]:
+    """Yield tensors on which a forward pass may run, so that what it does can be read.
+
+    Args:
+        specs: what it takes; one sample where the number of samples is unknown.
+    """
+    varies = any(spec.example is None and None in spec.shape[1:] for spec in specs)
+    for size in _SIZES if varies else _SIZES[:1]:
+        yield [_example(spec, size) for spec in specs]
+
+
+def _example(spec: Spec, size: int) -> torch.Tensor:
+    sizes = [1, *[size] * len(spec.shape)]
+    shape = spec.example or tuple(
+        default if given is None else given for given, default in zip(spec.shape, sizes, strict=False)
+    )
+    tensor: torch.Tensor = keras.ops.zeros(shape, spec.dtype)
+    return tensor
+
+
+def leaves(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return tensors by which gradients can be taken, and copies of them for a forward pass to write into."""
+    found = [tensor.detach() for tensor in tensors]
+    for tensor in found:
+        if tensor.is_floating_point():
+            tensor.requires_grad_()
+    return found, [tensor.clone() if tensor.is_floating_point() else tensor for tensor in found]
+
+
+def record(forward: Any, tensors: Sequence[torch.Tensor], specs: Sequence[Spec]) -> tuple[Recording, Any]:
+    """Run a forward pass while it is recorded."""
+    seen = Recording(tensors, [spec.shape for spec in specs])
+    with seen:
+        made = forward(list(tensors))
+    return seen, made
