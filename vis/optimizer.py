@@ -395,24 +395,17 @@ class Optimizer(TypedRepr):
         def compile_(
             forward: backend.Forward, specs: list[backend.Spec], own: backend.Rule | None
         ) -> backend.CompiledDescent:
-            first, rest = backend.Spec(run.start.shape, str(run.start.dtype)), specs[1:]
-
-            def prepare(tensors: list[Any]) -> list[Any]:
-                image = run.seen(tensors[0], tensors[1 + len(rest) :])
-                return [ops.cast(image, specs[0].dtype), *tensors[1 : 1 + len(rest)]]
-
-            return backend.compile_descent(
-                forward,
-                [first, *rest],
+            steps = backend.Steps(
+                backend.Spec(run.start.shape, str(run.start.dtype)),
                 # A copy: the caller's optimizer may belong to a training, and starts from its own state.
                 cls.from_config(dict(config)),
                 len(self.losses),
                 self.norm_grads,
                 modified,
-                rule or own,
                 run.drawn_specs(),
-                prepare,
+                lambda tensors: ops.cast(run.seen(tensors[0], tensors[1:]), specs[0].dtype),
             )
+            return backend.compile_descent(forward, specs, steps, rule or own)
 
         # Keras counts its optimizers up in their names.
         settings = json.dumps({**config, "name": None}, sort_keys=True, default=repr)

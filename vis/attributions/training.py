@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from vis import backend, files
+from vis import files
 from vis.attributions.asked import pick_of
 from vis.attributions.base import Explainer, checked
 from vis.attributions.batches import in_memory
@@ -34,12 +34,13 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         targets: what is explained, see `Explainer.explain`; None for the class predicted at that time.
         folder: where a figure of the images with their maps is written after each epoch, see
             `vis.plotting.plot_maps`: `epoch-001.png`, ...
-        log_dir: where the maps are written for TensorBoard, one step per epoch.
+        log_dir: where the maps are written for TensorBoard, one step per epoch; this needs tensorboardX.
         name: the name of the maps; None for the name of the explainer's class.
 
     Raises:
         InputError: if `explainer` is not an explainer, or neither `folder` nor `log_dir` is given; after an
             epoch, if the explainer does not return one map per image.
+        ImportError: if `log_dir` is given without tensorboardX: `pip install "keras-vis3[tensorboard]"`.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class ExplainEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         self.inputs, self.targets = in_memory(score.source, inputs, targets, pick_of(score))
         self.folder = None if folder is None else Path(folder)
         self.name = type(explainer).__name__ if name is None else name
-        self._log: backend.ImageLog | None = None if log_dir is None else backend.image_log(log_dir)
+        self._log = None if log_dir is None else files.PictureLog(log_dir)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Explain the samples with the weights that the model has now."""

@@ -10,7 +10,6 @@ A backend is a package with these names:
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     widest_float()                           the data type in which sums are taken, such as "float64"
-    image_log(folder)                        a log of pictures for TensorBoard
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
@@ -18,8 +17,14 @@ A backend is a package with these names:
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
 import keras
 
+from vis import frameworks
 from vis.backend.contract import (
     CompiledCall,
     CompiledDescent,
@@ -27,31 +32,29 @@ from vis.backend.contract import (
     Coverage,
     DescentState,
     Evaluation,
+    Find,
     Forward,
-    ImageLog,
     Rule,
     Spec,
+    Steps,
     Traced,
 )
+from vis.graph import Graph
 
-if keras.config.backend() == "tensorflow":
-    from vis.backend.tensorflow import (
-        compile_call,
-        compile_descent,
-        compile_gradient,
-        image_log,
-        noted,
-        skipping,
-        traced,
-        where_positive,
-        widest_float,
-    )
-else:
-    raise ImportError(
-        "vis runs on Keras with the TensorFlow backend. "
-        f"Received: the {keras.config.backend()!r} backend. "
-        'Set the environment variable KERAS_BACKEND="tensorflow" before keras is imported.'
-    )
+_NAME = keras.config.backend()
+if _NAME not in ("tensorflow", "jax", "torch"):
+    raise frameworks.unsupported()
+_chosen: Any = importlib.import_module(f"vis.backend.{_NAME}")
+
+compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.compile_call
+compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
+compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
+compile_gradient = _chosen.compile_gradient
+noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
+skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping
+traced: Callable[[Callable[[list[Any]], Any], Sequence[Spec]], Graph] = _chosen.traced
+where_positive: Callable[[Any, Any], Any] = _chosen.where_positive
+widest_float: Callable[[], str] = _chosen.widest_float
 
 __all__ = [
     "CompiledCall",
@@ -60,15 +63,15 @@ __all__ = [
     "Coverage",
     "DescentState",
     "Evaluation",
+    "Find",
     "Forward",
-    "ImageLog",
     "Rule",
     "Spec",
+    "Steps",
     "Traced",
     "compile_call",
     "compile_descent",
     "compile_gradient",
-    "image_log",
     "noted",
     "skipping",
     "traced",

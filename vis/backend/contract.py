@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vis.graph import Graph
+from vis.graph import Graph, Skip
 
 # rule(x, y, grad, true_grad) -> the gradient by x, written in keras.ops: the activation's input, its output,
 # the gradient by its output, and the gradient by its input that its true derivative gives.
@@ -58,6 +58,8 @@ class Traced:
 
 
 Forward = Callable[[list[Any]], Traced]
+# Returns the steps to skip for each output, in flat order, given the graph of a call.
+Find = Callable[[Graph], list[Sequence[Skip]]]
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,30 @@ class CompiledGradient(Protocol):
             arrays: match the specs it was compiled for. They may include tensors, which are not copied.
             forward: the forward pass that it was compiled from.
         """
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the steps of a gradient descent are.
+
+    Args:
+        start: what is changed, an array with the samples on its first axis; it has no None.
+        optimizer: a Keras optimizer that is not built and not used elsewhere.
+        terms: the number of terms of the loss.
+        normalize: divide the gradient of each sample by its Euclidean norm.
+        modified: whether `advance` will receive a function that modifies the gradient, on arrays.
+        drawn: what differs in each step, such as random numbers.
+        prepare: makes the first input of the forward pass, given what is changed and drawn, in a list; the
+            rule does not reach it. None if what is changed is the first input.
+    """
+
+    start: Spec
+    optimizer: Any
+    terms: int
+    normalize: bool = False
+    modified: bool = False
+    drawn: Sequence[Spec] = ()
+    prepare: Callable[[list[Any]], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,19 +156,9 @@ class CompiledDescent(Protocol):
     ) -> DescentState:
         """Return the state some steps later.
 
-        `arrays` match the specs after that of `x`; `drawn` holds what differs in each step, with the steps as
-        the first axis; `forward` is the forward pass that it was compiled from.
+        `arrays` match the specs of the forward pass after the first; `drawn` holds what differs in each step,
+        with the steps as the first axis.
         """
-
-
-class ImageLog(Protocol):
-    """A log of pictures."""
-
-    def write(self, name: str, pictures: npt.NDArray[np.uint8], step: int) -> None:
-        """Write pictures, `(count, height, width, 3)`, of one step."""
-
-    def close(self) -> None:
-        """Write what is left."""
 
 
 class CompiledCall(Protocol):

@@ -3,10 +3,12 @@
 from vis.files.animation import write_gif
 from vis.files.models import load_model
 from vis.files.pictures import ImageFolder, load_image, prepared, save_picture
+from vis.files.tensorboard import PictureLog
 from vis.files.writing import exists, written
 
 __all__ = [
     "ImageFolder",
+    "PictureLog",
     "exists",
     "load_image",
     "load_model",

@@ -5,13 +5,11 @@ from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
 from vis.backend.tensorflow.reading import noted, traced
 from vis.backend.tensorflow.skipping import skipping
-from vis.backend.tensorflow.summary import image_log
 
 __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
-    "image_log",
     "noted",
     "skipping",
     "traced",

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.tensorflow.draws import fix_draws
 from vis.backend.tensorflow.overrides import override
 from vis.backend.tensorflow.reading import asked
@@ -113,7 +113,7 @@ def _float(tensor: Any) -> npt.NDArray[np.floating[Any]]:
     return array
 
 
-def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> _Gradient:
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> CompiledGradient:
     """Compile the gradient of a scalar with respect to tensors that it is computed from.
 
     Args:
@@ -148,7 +148,7 @@ class _Call:
         return self.found
 
 
-def compile_call(forward: Callable[[Any], Any], rule: Rule) -> _Call:
+def compile_call(forward: Callable[[Any], Any], rule: Rule) -> CompiledCall:
     """Compile a forward pass whose derivative follows `rule` on any tape."""
     return _Call(forward, rule)
 

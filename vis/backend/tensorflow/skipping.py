@@ -12,11 +12,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from vis.backend.contract import Find
 from vis.backend.tensorflow.reading import read
 from vis.graph import Graph
 from vis.graph.squashing import Skip
-
-Find = Callable[[Graph], list[Sequence[Skip]]]
 
 
 def skipping(forward: Callable[..., Any], find: Find) -> Callable[..., Any]:

@@ -1,0 +1,46 @@
+"""What a rule returns for one activation, checked in the same way on every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from vis.backend.contract import Rule
+from vis.errors import ModifierError
+from vis.foreign import defined, described, foreign_arrays
+
+
+def ruled(rule: Rule, name: str, x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
+    """Return what a rule returns for an activation.
+
+    Args:
+        rule: the rule.
+        name: the activation's name, for messages.
+        x, y, grad, true_grad: what the rule takes.
+
+    Raises:
+        ModifierError: unless it is a tensor of floats of the shape of `x`.
+    """
+    with foreign_arrays("The rule", rule):
+        gradient = rule(x, y, grad, true_grad)
+    wrong = _wrong(gradient, x)
+    if wrong is not None:
+        raise ModifierError(
+            "A rule(x, y, grad, true_grad) returns the gradient by x: a tensor of floats of the shape of "
+            f"x, in keras.ops. Received from {defined(rule)} at the activation {name!r}: {wrong}. "
+            "Write, for example, return keras.ops.where(grad > 0, true_grad, 0.0)."
+        )
+    return gradient
+
+
+def _wrong(gradient: Any, x: Any) -> str | None:
+    """Return what is wrong with what a rule returns for an activation's input, or None."""
+    if not keras.ops.is_tensor(gradient):
+        return described(gradient)
+    dtype = keras.backend.standardize_dtype(gradient.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        return f"a tensor of type {dtype}"
+    pairs = zip(gradient.shape, x.shape, strict=False)
+    fits = len(gradient.shape) == len(x.shape) and all(a is None or b is None or a == b for a, b in pairs)
+    return None if fits else f"a tensor of shape {tuple(gradient.shape)} for the shape {tuple(x.shape)}"
