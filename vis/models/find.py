@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from vis.errors import InputError, ModelError
+from vis.models.attributes import attributes_of
 from vis.models.calls import Call, operation_of
 from vis.models.containers import is_foreign, operations_in, parts
 from vis.weak import WeakTable
@@ -93,7 +94,7 @@ def sublayers(operation: Any) -> Iterator[tuple[str, Any]]:
 def own_attributes(operation: Any) -> dict[str, Any]:
     """Return the attributes of an operation, except those that Keras sets on every operation."""
     common = _common(isinstance(operation, keras.Model))
-    return {name: value for name, value in vars(operation).items() if name not in common}
+    return {name: value for name, value in attributes_of(operation).items() if name not in common}
 
 
 def own_methods(operation: Any) -> dict[str, types.FunctionType]:
@@ -110,7 +111,7 @@ def _common(of_models: bool) -> frozenset[str]:
     """Return the names of the attributes that Keras itself sets on every layer or model."""
     plain = keras.Model(name="plain") if of_models else keras.layers.Layer(name="plain")
     # The list of layers of a sequential model is one of them.
-    return frozenset(vars(plain)) - {"_layers"} | {"optimizer", "history"}
+    return frozenset(vars(plain)) - {"_layers"} | {"optimizer", "history", "_torch_params"}
 
 
 def child_layers(layer: Any) -> list[Any]:

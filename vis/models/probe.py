@@ -18,6 +18,7 @@ from keras import ops
 from vis import backend
 from vis.errors import LayerError
 from vis.models.addresses import addresses, call_of
+from vis.models.attributes import attributes_of
 from vis.models.calls import Call, operation_of
 from vis.models.find import input_structure, sublayers
 from vis.models.folding import folded
@@ -203,14 +204,15 @@ def _recorder(
     key, numbers = id(operation), itertools.count()
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = dict(vars(self))
+        before = dict(attributes_of(self))
         if path is None:
             output = cls.__call__(self, *args, **kwargs)
         else:
             with backend.noted(path, isinstance(operation, keras.Layer)) as returned:
                 output = cls.__call__(self, *args, **kwargs)
                 returned(output)
-        written.update((key, name) for name, held in vars(self).items() if before.get(name) is not held)
+        after = attributes_of(self)
+        written.update((key, name) for name, held in after.items() if before.get(name) is not held)
         if told is not None and next(numbers) == (told[0].index if isinstance(told[0], Call) else 0):
             output = _in_place_of(output, *told)
         if record is not None:

@@ -7,22 +7,23 @@ import sys
 import types
 import weakref
 from collections import deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
+from vis.models.attributes import attributes_of
 from vis.models.containers import is_foreign, parts
 from vis.models.find import own_attributes
 
 _Check = Callable[[Any], bool]
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, keras.DTypePolicy)
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-# Attributes that Keras and TensorFlow set on a model or layer while it is trained, run or saved.
+# Attributes that Keras and the frameworks set on a model or layer while it is trained, run, saved or loaded.
 _OWN = frozenset(
-    "stop_training stop_evaluating stop_predicting "
-    "_compile_config _compiled_trainable_state _eval_epoch_iterator".split()
+    "stop_training stop_evaluating stop_predicting is_awq_calibrated is_gptq_calibrated "
+    "_compile_config _compiled_trainable_state _eval_epoch_iterator _jax_state".split()
 )
 
 
@@ -61,7 +62,7 @@ class Settings:
         try:
             for plain, values, count, references in self._alike:
                 for reference in references:
-                    own = reference().__dict__
+                    own = attributes_of(reference())
                     if plain(own) != values:
                         return False
                     if len(own) != count and not self._states[id(reference)].has_no_other():
@@ -87,7 +88,7 @@ class _State:
 
     def __init__(self, operation: Any) -> None:
         self.reference = weakref.ref(operation)
-        own = vars(operation)
+        own = attributes_of(operation)
         names = [name for name in own_attributes(operation) if name not in _OWN and name[:6] != "_self_"]
         if not isinstance(operation, keras.Sequential):
             names = [name for name in names if name != "_layers"]
@@ -104,7 +105,7 @@ class _State:
         operation = self.reference()
         if operation is None:
             return
-        own = vars(operation)
+        own = attributes_of(operation)
         lasting = [name for name in self._checks if (id(operation), name) not in written and name in own]
         self._checks = {name: self._checks[name] for name in lasting if self._checks[name](own[name])}
         self._arrange(own)
@@ -112,7 +113,7 @@ class _State:
             _watched(item, note) for name, _ in self.others for item in _identified(own[name], set())
         ]
 
-    def _arrange(self, own: dict[str, Any]) -> None:
+    def _arrange(self, own: Mapping[str, Any]) -> None:
         self.names = frozenset(own)
         self.plain = [name for name in self._checks if _is_plain(own[name])]
         self.values = tuple(own[name] for name in self.plain)
@@ -120,7 +121,10 @@ class _State:
 
     def others_hold(self) -> bool:
         operation = self.reference()
-        return operation is not None and all(check(vars(operation)[name]) for name, check in self.others)
+        if operation is None:
+            return False
+        own = attributes_of(operation)
+        return all(check(own[name]) for name, check in self.others)
 
     def has_no_other(self) -> bool:
         """Tell whether every new attribute is private, or one of those that Keras sets."""
@@ -128,7 +132,7 @@ class _State:
         return all(name[0] == "_" or name in _OWN or name in self.names for name in own)
 
 
-def _getter(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+def _getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     if len(names) > 1:
         return operator.itemgetter(*names)
     return lambda own: tuple(own[name] for name in names)

@@ -6,6 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+from vis.models.attributes import state_of
 from vis.models.containers import exchange
 from vis.models.find import own_attributes, own_methods
 
@@ -35,8 +36,8 @@ def twin(operation: Any, attributes: Mapping[str, Any] | None = None, base: type
     """
     double: Any = object.__new__(base or type(operation))
     # Bypasses Keras's attribute tracking, which would write to the state that both share.
-    double.__dict__.update(vars(operation))
-    double.__dict__.update({"_inbound_nodes": [], "_outbound_nodes": [], **(attributes or {})})
+    alone: dict[str, Any] = {"_inbound_nodes": [], "_outbound_nodes": []}
+    double.__dict__.update(state_of(operation, {**alone, **(attributes or {})}))
     return double
 
 
