@@ -1,11 +1,12 @@
 """vis shows what a Keras model looks at.
 
-The exports are loaded when they are first used, so that `vis --help` need not wait for TensorFlow.
+The exports are loaded when they are first used, so that `vis --help` need not wait for Keras.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from vis import frameworks
 from vis.version import __version__
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ _MODULES = (
     "utils",
     "visualization",
 )
+
+frameworks.check_when_needed()
 
 
 if not TYPE_CHECKING:  # where it would hide that a name does not exist

@@ -26,17 +26,42 @@ def real(values: Any, what: str) -> npt.NDArray[Any]:
         InputError: if they are not an array of real numbers.
     """
     try:
-        array = np.asarray(values)
+        converted = array(values)
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{what} must be an array of real numbers. Received: {type(values).__name__}, {error}."
         ) from error
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+    if converted.dtype.kind not in "fiub":
         raise InputError(
             f"{what} must be an array of real numbers. "
-            f"Received: {type(values).__name__} of type {array.dtype}."
+            f"Received: {type(values).__name__} of type {converted.dtype}."
         )
-    return array
+    return converted
+
+
+def array(values: Any) -> npt.NDArray[Any]:
+    """Return values as an array of NumPy, whatever library they are an array or tensor of, on any device.
+
+    Floats that NumPy itself does not have, such as bfloat16, become float32.
+
+    Raises:
+        ValueError, TypeError: if they are not an array.
+    """
+    if isinstance(values, list | tuple) and any(_is_tensor(item) for item in values):
+        values = [array(item) for item in values]
+    elif hasattr(values, "detach"):  # of PyTorch, which keeps a gradient, a device and bfloat16 from NumPy
+        values = values.detach()
+        try:
+            return np.asarray(values.numpy(force=True))
+        except TypeError:
+            values = values.float().numpy(force=True)
+    found = np.asarray(values)
+    foreign = found.dtype.kind == "V" and found.dtype.names is None
+    return found.astype(np.float32) if foreign and np.can_cast(found.dtype, np.float32) else found
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "shape") and not isinstance(value, np.ndarray | np.generic)
 
 
 def is_number(value: Any) -> bool:

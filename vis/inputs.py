@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import models
+from vis import checks, models
 from vis.errors import InputError, ModelError
 
 Arrays = list[npt.NDArray[Any]]
@@ -110,14 +110,14 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
         InputError: as `one_input`.
         ModelError: for a structure of several arrays.
     """
-    several = isinstance(seed_input, list | tuple) and all(isinstance(x, np.ndarray) for x in seed_input)
+    several = isinstance(seed_input, list | tuple) and all(hasattr(x, "shape") for x in seed_input)
     if isinstance(seed_input, dict) or (several and len(seed_input) > 1):
         raise ModelError(
             f"The model {model.name!r} is subclassed, so its inputs are only known once it is called. "
             f"Received: several input arrays. Wrap it: inputs = [keras.Input(...), ...]; "
             "keras.Model(inputs, model(inputs))."
         )
-    value = np.asarray(seed_input)
+    value = checks.array(seed_input)
     axes = rank(model)
     if axes is None:
         axes = value.ndim if value.shape[:1] == (1,) else value.ndim + 1
@@ -135,7 +135,7 @@ def unbuilt_batch(model: Any, inputs: Any) -> npt.NDArray[Any]:
     Raises:
         InputError: as `batch_of_inputs`.
     """
-    array = np.asarray(inputs)
+    array = checks.array(inputs)
     dtype = "string" if array.ndim and _is_text(array) else keras.config.floatx()
     return _checked(array, (None,) * max(array.ndim, 1), dtype, model.name, several=True)
 
@@ -168,7 +168,7 @@ def _in_order(names: list[str], flat: list[Any], seed_input: Any, more: bool) ->
     if len(names) == 1:
         rank = len(flat[0].shape)
         wrapped = isinstance(seed_input, list | tuple) and len(seed_input) == 1
-        if wrapped and isinstance(seed_input[0], np.ndarray) and seed_input[0].ndim == rank:
+        if wrapped and hasattr(seed_input[0], "shape") and len(seed_input[0].shape) == rank:
             return [seed_input[0]]
         return [seed_input]
     if not isinstance(seed_input, list | tuple) or len(seed_input) != len(names):
@@ -230,13 +230,13 @@ def _checked(
     sizes = tuple("any" if size is None else size for size in shape[1:])
     wanted = f"{sizes}, with {'its' if several else 'or without a'} batch axis{'' if several else ' of 1'}"
     try:
-        array = np.asarray(value)
+        array = checks.array(value)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise InputError(
             f"The input {name!r} is not an array: {error}. Pass one of shape {wanted}."
         ) from error
     text = dtype == "string"
-    numbers = array.dtype.kind in "fiub" or array.dtype.name == "bfloat16"
+    numbers = array.dtype.kind in "fiub"
     if not (_is_text(array) if text else numbers):
         raise InputError(
             f"The input {name!r} must hold {'strings' if text else 'real numbers'}. Received: "

@@ -18,7 +18,7 @@ Filters: TypeAlias = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None
 Images: TypeAlias = npt.ArrayLike
 # The inputs of a model: an array, or a list or dict of arrays.
 Inputs: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
-# The same, or a `tf.data.Dataset`, a `keras.utils.PyDataset` or another iterable of it.
+# The same, or a data set of TensorFlow, Keras, PyTorch or grain, or another iterable of it.
 Data: TypeAlias = Inputs | Iterable[Any]
 # Classes, labels, positions or weights; in a dict, by the names of the outputs.
 Targets: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None

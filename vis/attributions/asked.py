@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, models
+from vis import backprop_modifiers, checks, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, Pick
 from vis.attributions.operators import OperatorLike
@@ -93,7 +93,7 @@ def _picked(score: Differentiation[Score], targets: Any, from_data: bool) -> Any
         targets = given[known[0]]
     if from_data and weighs(score):
         shape = models.output_shape(model if score.layer is None else score.layer)
-        array = np.asarray(targets)
+        array = checks.array(targets)
         if shape is not None and shape[1:] == (1,) and array.dtype.kind in "fiu":
             strange = array[~np.isin(array, (-1, 0, 1))]
             if strange.size:
@@ -136,7 +136,7 @@ def targets_of(score: Differentiation[Score], arrays: Arrays, given: Any) -> npt
         if weighted:
             raise
         shape = None
-    array = np.zeros((count, 1)) if given is None else np.asarray(given)
+    array = np.zeros((count, 1)) if given is None else checks.array(given)
     if weighted or (shape is not None and _names_outputs(array, count, shape)):
         weights: npt.NDArray[Any] = as_weights(given, count, shape or ())
     else:

@@ -171,9 +171,9 @@ class Explainer(TypedRepr, ABC):
         Args:
             inputs: what `Model.predict` takes: an array, a tensor, or the structure of several that the model
                 takes, with a batch axis: `(N, W)`, `(N, T, W)`, `(N, H, W, C)`, `(N, D, H, W, C)`; or a
-                `tf.data.Dataset`, a `keras.utils.PyDataset` or another iterator, of inputs, of pairs
-                `(inputs, targets)` or of triples with sample weights, which are ignored. Its items are single
-                samples or batches.
+                data set, such as a `tf.data.Dataset`, a `keras.utils.PyDataset`, a `DataLoader` or `Dataset`
+                of PyTorch or grain, or another iterator, of inputs, of pairs `(inputs, targets)` or of
+                triples with sample weights, which are ignored. Its items are single samples or batches.
             targets: which output of each sample to explain, see `vis.attributions.targets.as_weights`:
                 weights in the shape of the outputs, such as one-hot rows `(N, outputs)`; a label per sample,
                 `(N,)` or `(N, 1)`; an int for all samples; for outputs with positions, a label per position,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis import inputs as inputs_
 from vis.engine import Source
 from vis.errors import InputError
@@ -27,10 +29,9 @@ def batches(
 
     Args:
         source: the model.
-        inputs: what `Model.predict` takes: arrays with a batch axis, in the structure of the model's inputs;
-            or a `tf.data.Dataset`, a `keras.utils.PyDataset`, or another iterator, of inputs, of pairs
-            `(inputs, targets)` or of triples with sample weights, which are ignored. Its items are single
-            samples or batches.
+        inputs: what `Model.predict` takes: arrays or tensors with a batch axis, in the structure of the
+            model's inputs; or a data set or another iterator, of inputs, of pairs `(inputs, targets)` or of
+            triples with sample weights, which are ignored. Its items are single samples or batches.
         targets: an int for all samples, or an array with a row per sample; None if `inputs` brings them, or
             for the predicted class.
         batch_size: the largest number of samples in a batch; None for all at once.
@@ -46,7 +47,7 @@ def batches(
         check_targets(targets, count)
         for start in range(0, max(count, 1), batch_size or max(count, 1)):
             part = slice(start, start + (batch_size or count))
-            yield read(part), targets if shared else np.asarray(targets[part])
+            yield read(part), targets if shared else checks.array(targets[part])
         return
     done = 0
     for arrays, own in _parts(source, inputs, batch_size, pick):
@@ -54,7 +55,7 @@ def batches(
         if own is not None and targets is not None:
             raise InputError("Targets are given twice. Received: pairs (inputs, targets), and targets.")
         if own is None and not shared:
-            own = np.asarray(targets[done : done + count])
+            own = checks.array(targets[done : done + count])
             if len(own) != count:
                 raise InputError(
                     f"Each sample needs a target. Received: {len(targets)} targets for more samples."
@@ -112,7 +113,33 @@ def is_stream(inputs: Any) -> bool:
 
 def has_items(inputs: Any) -> bool:
     """Tell whether a stream is an object with a length, and an item for each number below it."""
-    return hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
+    if not (hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")):
+        return False
+    # A class that is made to be iterated may derive from one that is made to be indexed, as in PyTorch.
+    for cls in type(inputs).__mro__:
+        if "__getitem__" in vars(cls) or "__iter__" in vars(cls):
+            return "__getitem__" in vars(cls)
+    return True
+
+
+def length_of(stream: Any) -> int | None:
+    """Return how many items a stream says that it has, or None.
+
+    Raises:
+        InputError: if it says that it never ends.
+    """
+    try:
+        length = len(stream)
+    except TypeError:
+        length = None
+    # An infinite `tf.data.Dataset` has the cardinality -1, an infinite `PyDataset` no number of batches, and
+    # an infinite `MapDataset` of grain the largest length.
+    endless = getattr(stream, "num_batches", 0) is None or length == sys.maxsize
+    if endless or int(getattr(stream, "cardinality", int)()) == -1:
+        raise InputError(
+            "The data set never ends. Received: an infinite one. Pass some: dataset.take(n), or dataset[:n]."
+        )
+    return length
 
 
 def is_batch(source: Source, item: Any) -> bool:
@@ -122,16 +149,11 @@ def is_batch(source: Source, item: Any) -> bool:
 
 def _items(stream: Any) -> Iterator[Any]:
     """Return what a stream holds, as many items as it says that it has: it may begin again, without end."""
-    # An infinite `tf.data.Dataset` has the cardinality -1, an infinite `PyDataset` no number of batches.
-    if getattr(stream, "num_batches", 0) is None or int(getattr(stream, "cardinality", int)()) == -1:
-        raise InputError("The data set never ends. Received: an infinite one. Pass some: dataset.take(n).")
-    if has_items(stream):
-        return (stream[number] for number in range(len(stream)))
-    try:
-        length = len(stream)
-    except TypeError:  # it does not say
-        return iter(stream)
-    return itertools.islice(stream, length)
+    length = length_of(stream)
+    if length is not None and has_items(stream):
+        # Where grain has filtered an item out, there is None.
+        return (item for number in range(length) if (item := stream[number]) is not None)
+    return iter(stream) if length is None else itertools.islice(stream, length)
 
 
 def sized(source: Source, inputs: Any) -> tuple[int, Callable[[slice], Arrays]]:
@@ -161,7 +183,8 @@ def _parts(source: Source, stream: Any, batch_size: int | None, pick: Pick | Non
             arrays = _arrays(source, inputs)
             count = len(arrays[0])
             if targets is not None:
-                targets = np.full(count, targets) if np.ndim(targets) == 0 else np.asarray(targets)
+                targets = checks.array(targets)
+                targets = np.full(count, targets) if targets.ndim == 0 else targets
                 if len(targets) != count:
                     raise InputError(
                         "Each sample needs a target. Received: a batch of "
@@ -196,9 +219,10 @@ def _pair(source: Source, element: Any) -> tuple[Any, Any]:
         # Three numbers are the features of a sample.
         pair = len(parts) < 3 or structure or np.ndim(first) >= _least_rank(symbols)
     else:
-        # A list of what stacks is an array.
+        # A list of what stacks is an array. PyTorch makes lists of pairs, too.
         whole = bool(symbols) and bool(shapes) and len(shapes[0]) == len(symbols[0].shape)
-        pair = len(shapes) == len(parts) > 1 and (whole or len(set(map(tuple, shapes))) > 1)
+        arrays = len(shapes) == len(parts) > 1
+        pair = isinstance(first, dict) or (arrays and (whole or len(set(map(tuple, shapes))) > 1))
     if not pair:
         return _single(source, element), None
     return _single(source, first), parts[1] if len(parts) > 1 else None
@@ -215,7 +239,7 @@ def _single(source: Source, inputs: Any) -> Any:
     if several or not isinstance(inputs, list | tuple):
         return inputs
     # A list of numbers is an array; a list of one array is the structure of one input.
-    if len(inputs) == 1 and source.symbols is not None and hasattr(inputs[0], "shape"):
+    if len(inputs) == 1 and hasattr(inputs[0], "shape"):
         return inputs[0]
     return _stacked(inputs)
 
@@ -242,7 +266,7 @@ def _gathered(source: Source, waiting: list[tuple[Any, Any]]) -> Batch:
 
 
 def _stacked(rows: Sequence[Any]) -> npt.NDArray[Any]:
-    arrays = [np.asarray(row) for row in rows]
+    arrays = [checks.array(row) for row in rows]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         raise InputError(

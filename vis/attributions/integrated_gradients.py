@@ -88,8 +88,11 @@ class IntegratedGradients(GradientExplainer):
             given = None if baseline is _ZERO else baseline
             checks.either(given, baseline_value, "baseline", "baseline_value")
             baseline = baseline_value
+        baseline = keras.tree.map_structure(
+            lambda part: checks.array(part) if np.ndim(part) else part, baseline
+        )
         for part in keras.tree.flatten(baseline):
-            array = np.asarray(part)
+            array = checks.array(part)
             if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
                 raise InputError(
                     f"The baseline must be a finite number, or an input of finite numbers. Received: "
@@ -167,10 +170,10 @@ class IntegratedGradients(GradientExplainer):
     def _baselines(self, shapes: Sequence[tuple[int | None, ...]]) -> Arrays:
         """Return the baseline of each input: a number, or of its shape, in which None is any size."""
         if not isinstance(self.baseline, dict) and np.ndim(self.baseline) == 0:
-            return [np.asarray(self.baseline, np.float64) for _ in shapes]
+            return [checks.array(self.baseline).astype(np.float64) for _ in shapes]
         symbols = None if self.score.wrt is not None else self.score.source.symbols
         given = [self.baseline] if symbols is None else inputs.in_order(symbols, self.baseline)
-        parts = [np.asarray(part, np.float64) for part in given]
+        parts = [checks.array(part).astype(np.float64) for part in given]
         parts = [
             part[0] if part.shape[:1] == (1,) and part.ndim > len(shape) else part
             for part, shape in zip(parts, shapes, strict=True)

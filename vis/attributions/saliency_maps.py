@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 import numpy.typing as npt
 
-from vis import models
+from vis import checks, models
 from vis.attributions.gradient import Saliency
 from vis.typing import Map
 
@@ -32,5 +31,5 @@ def compute_saliency_maps(X: npt.ArrayLike, y: npt.ArrayLike, model: keras.Model
     Reference:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014, section 3.1.
     """
-    maps: Map = Saliency(models.linear_outputs(model)).explain(np.asarray(X), y)
+    maps: Map = Saliency(models.linear_outputs(model)).explain(checks.array(X), y)
     return maps[..., 0] if maps.ndim == 4 else maps

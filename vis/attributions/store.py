@@ -25,6 +25,7 @@ from vis.attributions.batches import (
     has_rows,
     is_batch,
     is_stream,
+    length_of,
     sized,
 )
 from vis.attributions.groups import Group, Part, digest, opened
@@ -170,14 +171,15 @@ def read(
 def _digest_of_targets(part: Part) -> str:
     if part.given is None:
         return "predicted"
-    given = np.asarray(part.given)
+    given = checks.array(part.given)
     return digest([np.broadcast_to(given, (part.rows, *given.shape)) if given.ndim == 0 else given])
 
 
 def _length(inputs: Any, items: bool) -> int | None:
     """Return the number of samples, or None if it is not known before they are read."""
     if is_stream(inputs):
-        return len(inputs) if items else None
+        known = length_of(inputs)
+        return known if items else None
     first = keras.tree.flatten(inputs)[0] if isinstance(inputs, list | tuple | dict) else inputs
     shape = getattr(first, "shape", None)
     return int(shape[0]) if shape else None
@@ -187,7 +189,8 @@ def _of_samples(source: Source, inputs: Any) -> bool:
     """Tell whether the items of an object are samples, and not batches; the first that can be read tells."""
     for number in range(len(inputs)):
         with contextlib.suppress(InputError):
-            return not is_batch(source, inputs[number])
+            if (item := inputs[number]) is not None:
+                return not is_batch(source, item)
     return True
 
 
@@ -210,7 +213,7 @@ def _parts(
         workers = int(getattr(inputs, "workers", 1)) if items else 1
         with contextlib.closing(read_ahead(inputs.__getitem__, numbers, workers, chunk)) as coming:
             for part in parts:
-                given = np.asarray(targets[part]) if each else targets
+                given = checks.array(targets[part]) if each else targets
                 yield (
                     _items(explainer, coming, part, given)
                     if read is None
@@ -264,7 +267,10 @@ def _items(explainer: Explainer, coming: Iterator[Callable[[], Any]], part: slic
     read, kept, skipped = [], [], []
     for number in range(part.start, part.stop):
         try:
-            read.append(next(coming)())
+            item = next(coming)()
+            if item is None:
+                raise InputError("the data set has filtered it out.")
+            read.append(item)
             kept.append(number - part.start)
         except InputError as error:
             warn(f"Sample {number} is skipped: {error}", SkippedWarning)

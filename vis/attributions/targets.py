@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.errors import FilterError, InputError
 
 __all__ = ["as_weights"]
@@ -90,10 +91,9 @@ def predicted(outputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def _numbers(targets: Any) -> npt.NDArray[Any]:
     try:
-        array = np.asarray(targets)
+        return checks.array(targets)
     except ValueError:
         return np.empty(0, object)
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def _whole(array: npt.NDArray[Any]) -> bool:

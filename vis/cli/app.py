@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from vis import wording
+from vis import frameworks, wording
 from vis.errors import InputError, VisError, VisWarning
 from vis.version import __version__
 
@@ -42,8 +42,37 @@ class _Former(click.Option):
         self.now = option.opts[-1]
 
 
+def _use(_: click.Context, __: click.Parameter, backend: str | None) -> None:
+    """Configure Keras for a backend, before it is imported."""
+    if backend is None:
+        return
+    if "keras" in sys.modules and backend != frameworks.configured():
+        raise click.UsageError(
+            f"Keras already runs on {frameworks.NAMES[frameworks.configured()]} here. Leave --backend out."
+        )
+    os.environ["KERAS_BACKEND"] = backend
+
+
+def _backend_option() -> click.Option:
+    return click.Option(
+        ["--backend"],
+        type=click.Choice([*frameworks.NAMES]),
+        callback=_use,
+        expose_value=False,
+        is_eager=True,
+        help="What Keras computes with.  [default: KERAS_BACKEND, or keras.json]",
+    )
+
+
 class Command(click.Command):
-    """A command that says what is wrong in the words of its options, and ends its help with an example."""
+    """A command that says what is wrong in the words of its options, and ends its help with an example.
+
+    Each has the option of the backend.
+    """
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params.append(_backend_option())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _, _, found = self.make_parser(ctx).parse_args(args=list(args))
@@ -59,7 +88,11 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands whose first sentences are shown whole."""
+    """Commands whose first sentences are shown whole; the backend may also stand before a command's name."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params.append(_backend_option())
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, self.commands[name].get_short_help_str(1000)) for name in self.list_commands(ctx)]
@@ -71,13 +104,26 @@ class Stopped(click.ClickException):
     """The user has stopped a command, which says how far it has come."""
 
 
+def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        backend = frameworks.configured()
+        click.echo(f"vis, version {__version__}, on Keras with {frameworks.NAMES.get(backend, backend)}")
+        context.exit()
+
+
 @click.group(
     cls=Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH},
     epilog="Each command has a --help of its own, with an example.",
 )
-@click.version_option(__version__, prog_name="vis")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and the backend of Keras.",
+)
 @click.pass_context
 def cli(context: click.Context) -> None:
     """See what a Keras model looks at."""
@@ -91,11 +137,12 @@ def check_zarr() -> None:
         raise InputError('Maps on disk need zarr: pip install "keras-vis3[zarr]".')
 
 
-def start_tensorflow() -> None:
-    """Import Keras and run a first operation, without what TensorFlow writes to stderr meanwhile."""
+def start_keras() -> None:
+    """Import Keras and run a first operation, without what a framework writes to stderr meanwhile."""
+    frameworks.check()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    # Its first lines are written by C++ to the file descriptor, before any setting takes effect.
+    # TensorFlow's first lines are written by C++ to the file descriptor, before any setting takes effect.
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:

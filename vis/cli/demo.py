@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from vis.cli.app import Command, cli, on_terminal, start_tensorflow
+from vis import frameworks
+from vis.cli.app import Command, cli, on_terminal, start_keras
 from vis.cli.options import example, output_option
 from vis.errors import InputError
 
@@ -27,8 +28,9 @@ def demo(output: Path, scenes: int) -> None:
     The network names real digits that lie on real photographs. A table shows how well each method finds the
     digit; pictures show the maps.
     """
-    _now("Loading TensorFlow")
-    start_tensorflow()
+    frameworks.check()
+    _now(f"Loading {frameworks.NAMES[frameworks.configured()]}")
+    start_keras()
     from tqdm import tqdm
 
     from vis import files

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from vis.cli.app import Stopped, say, start_tensorflow
+from vis.cli.app import Stopped, say, start_keras
 from vis.cli.methods import PARAMETERIZATIONS
 from vis.cli.options import (
     ASKED_OPTIONS,
@@ -63,7 +63,7 @@ def saliency(grad_modifier: str, normalize: str, **options: Any) -> None:
     --grad-modifier none --normalize signed shows where more brightness raises the output, and where it
     lowers it.
     """
-    start_tensorflow()
+    start_keras()
     from vis.visualization import visualize_saliency
 
     label = _GRADIENTS[grad_modifier]
@@ -89,7 +89,7 @@ def cam(grad_modifier: str, normalize: str, conv_layer: str | None, **options: A
     --target, the predicted class is explained, or all filters of the --layer. Each PNG shows the input, the
     map, and the map over the input.
     """
-    start_tensorflow()
+    start_keras()
     from vis.describe import layer_key
     from vis.visualization import visualize_cam
 
@@ -214,7 +214,7 @@ def activation(
     MODEL is a .keras or .h5 file. One PNG is written for each --target, or for each filter of the --layer
     without one.
     """
-    start_tensorflow()
+    start_keras()
     import numpy as np
 
     from vis import files, maps

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from vis import listing, wording
-from vis.cli.app import Stopped, check_zarr, on_terminal, start_tensorflow
+from vis.cli.app import Stopped, check_zarr, on_terminal, start_keras
 from vis.cli.methods import METHODS, OWN, converted, given_by, named_options
 from vis.cli.options import (
     ASKED_OPTIONS,
@@ -131,7 +131,7 @@ def explain(
     check_zarr()
     folder, found = _listed(images)
     listed = _Listing(output, folder, found, add)
-    start_tensorflow()
+    start_keras()
     from vis import attributions, describe, files
     from vis.question import Question
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vis.cli.app import start_tensorflow
+from vis.cli.app import start_keras
 from vis.cli.options import SAFE_OPTION, command
 
 
@@ -18,7 +18,7 @@ def layers(model: Path, safe_mode: bool) -> None:
     that is called several times: its index, its path for --layer, its type, output shape, number of filters
     and activation, and whether guided backpropagation reaches that activation.
     """
-    start_tensorflow()
+    start_keras()
     from vis import describe, files
 
     click.echo(describe.layer_table(files.load_model(model, safe_mode)))

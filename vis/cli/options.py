@@ -67,7 +67,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
 
 
 def path_argument(name: str, check: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Return the argument of a path, or of several, that are looked at before TensorFlow is imported.
+    """Return the argument of a path, or of several, that are looked at before Keras is imported.
 
     Args:
         name: of the argument.
@@ -79,7 +79,7 @@ def path_argument(name: str, check: str, **attributes: Any) -> Callable[[Any], A
 
 
 def path_option(name: str, check: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Return the option of a path that is looked at before TensorFlow is imported, as an argument is."""
+    """Return the option of a path that is looked at before Keras is imported, as an argument is."""
     return click.option(name, type=click.Path(path_type=Path), callback=_checking(check), **attributes)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vis.cli.app import Command, check_zarr, cli, on_terminal, start_tensorflow
+from vis.cli.app import Command, check_zarr, cli, on_terminal, start_keras
 from vis.cli.options import example, output_option, path_argument, path_option
 
 
@@ -84,7 +84,7 @@ def check_drawn(
     absolute: bool,
     **_: Any,
 ) -> None:
-    """Raise for what can be told to be wrong before TensorFlow is imported."""
+    """Raise for what can be told to be wrong before Keras is imported."""
     from vis import checks
 
     check_zarr()
@@ -113,7 +113,7 @@ def report(maps: Path, output: Path, count: int, everything: bool, **options: An
     beside it.
     """
     check_drawn(output, "A report", ".html", ".htm", **options)
-    start_tensorflow()
+    start_keras()
     from vis.reports import report
 
     report(maps, output, count=None if everything else count, progress=on_terminal(), **options)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vis.cli.app import start_tensorflow
+from vis.cli.app import start_keras
 from vis.cli.options import output_option
 from vis.cli.report import check_drawn, count_option, run_command
 
@@ -25,7 +25,7 @@ def show(maps: Path, output: Path, first: int, **options: Any) -> None:
     More maps than fit on one sheet go to sheet-1.png, sheet-2.png and so on.
     """
     check_drawn(output, "A sheet", ".png", **options)
-    start_tensorflow()
+    start_keras()
     from vis.reports import sheets
 
     written = sheets(maps, output, first=first, **options)

@@ -181,7 +181,7 @@ def blurred(images: npt.ArrayLike, sigma: float | None = None) -> npt.NDArray[np
         sigma: the standard deviation of the Gaussian in pixels; None for 5/224 of the longest side, as
             in RISE.
     """
-    array = np.asarray(images, np.float64)
+    array = checks.array(images).astype(np.float64)
     if array.ndim < 4:
         raise InputError(
             f"Images must have the axes samples, height, width and channels. Received: shape {array.shape}."
@@ -258,7 +258,7 @@ def _ranks(heat: npt.NDArray[Any], array: npt.NDArray[Any], channels: int) -> np
 
 
 def _baseline(baseline: Any, array: npt.NDArray[Any], rows: slice) -> npt.NDArray[Any]:
-    other = np.asarray(baseline(array) if callable(baseline) else baseline)
+    other = checks.array(baseline(array) if callable(baseline) else baseline)
     if other.ndim == array.ndim and len(other) > 1 and not callable(baseline):
         other = other[rows]
     known = other.dtype.kind in "fiub" and np.isfinite(other).all()

@@ -86,8 +86,9 @@ def _read(given: Batch, what: str) -> list[Any] | npt.NDArray[Any]:
             f"{what} must be an array of real numbers. Received: the explainer {first!r}. Pass what it "
             "returns: explainer(images, targets)."
         )
-    if isinstance(given, list | tuple) and all(checks.real(row, what).ndim > 1 for row in given):
-        return list(given)
+    rows = [checks.real(row, what) for row in given] if isinstance(given, list | tuple) else []
+    if isinstance(given, list | tuple) and all(row.ndim > 1 for row in rows):
+        return rows
     return checks.real(given, what)
 
 

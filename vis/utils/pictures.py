@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from vis import files
+from vis import checks, files
 from vis.errors import InputError, VisWarning
 
 
@@ -93,7 +93,7 @@ def stitch_images(
         raise InputError(
             f"margin must be an integer >= 0, and cols one >= 1. Received: margin={margin!r}, cols={cols!r}."
         )
-    pictures = [np.asarray(image) for image in images]
+    pictures = [checks.array(image) for image in images]
     shapes = sorted({picture.shape for picture in pictures})
     if len(shapes) != 1 or len(shapes[0]) not in (2, 3):
         raise InputError(
@@ -141,7 +141,7 @@ def draw_text(
     Raises:
         InputError: if `img` is not such a picture, or the text, its size or its colour is not valid.
     """
-    picture = np.asarray(img)
+    picture = checks.array(img)
     single = picture.ndim == 3 and picture.shape[-1] == 1
     if picture.dtype != np.uint8 or not (
         picture.ndim == 2 or (picture.ndim == 3 and picture.shape[-1] in (1, 3, 4))
@@ -190,7 +190,7 @@ def bgr2rgb(img: npt.ArrayLike) -> npt.NDArray[Any]:
     Raises:
         InputError: if the last axis is not of length 3.
     """
-    picture = np.asarray(img)
+    picture = checks.array(img)
     if picture.shape[-1:] != (3,):
         raise InputError(
             "The last axis of a picture must hold three channels. "
