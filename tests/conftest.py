@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import pytest
+
+from tests import native
 
 
 def _everything_in(model: Any) -> list[Any]:
@@ -40,6 +42,16 @@ def _state(model: Any) -> list[Any]:
         state.append((operation, "inbound", len(operation._inbound_nodes), None))
         state.append((operation, "outbound", len(operation._outbound_nodes), None))
     return state
+
+
+@pytest.fixture(autouse=True)
+def in_64_bits(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The marker of tests that compute in 64 bits: JAX does so only if it is told."""
+    if request.node.get_closest_marker("in_64_bits"):
+        with native.double():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture

@@ -7,20 +7,20 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests import native
 from vis.errors import GradientError, InputError, ModifierError
 from vis.foreign import called, described, foreign_arrays
 
 
 def traced(function: Callable[[Any], Any], library: str = "keras.ops") -> None:
-    """Call a function with a tensor whose values are not known yet."""
+    """Call a function with a tensor as the framework does that computes a gradient."""
 
     def run(x: Any) -> Any:
         with foreign_arrays("The operator", function, library=library):
             return function(x)
 
-    tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((None, 3), tf.float32))
+    native.traced(run)
 
 
 def message(function: Callable[[Any], Any], given: Any = None, library: str = "keras.ops") -> str:
@@ -38,12 +38,12 @@ def message(function: Callable[[Any], Any], given: Any = None, library: str = "k
     return text
 
 
-def test_numpy_on_a_traced_tensor() -> None:
+def test_numpy_on_a_tensor_of_the_framework() -> None:
     def squares(x: Any) -> Any:
         return np.square(x) + 1
 
     text = message(squares)
-    assert "'return np.square(x) + 1', which calls NumPy on a tensor of TensorFlow" in text
+    assert f"'return np.square(x) + 1', which calls NumPy on a tensor of {native.NAME}" in text
     assert text.endswith("Write keras.ops.square(x).")
 
 
@@ -71,7 +71,7 @@ def test_the_math_module_and_float() -> None:
     def number(x: Any) -> Any:
         return float(x)
 
-    assert "calls Python on a tensor of TensorFlow" in message(number)
+    assert f"calls Python on a tensor of {native.NAME}" in message(number)
 
 
 def test_a_method_that_tensors_lack() -> None:
@@ -133,15 +133,6 @@ def test_writing_into_a_tensor() -> None:
     assert "which writes into a tensor. Write keras.ops.where" in message(write)
 
 
-def test_tensorflow_on_a_symbolic_tensor_of_keras() -> None:
-    def mean(x: Any) -> Any:
-        return tf.reduce_mean(x, axis=1)
-
-    text = message(mean, keras.Input((3,)))
-    assert "calls TensorFlow on a symbolic tensor of Keras of shape (None, 3)" in text
-    assert text.endswith("Write keras.ops.mean(x, axis=1).")
-
-
 def test_a_modifier_in_numpy() -> None:
     def positive(g: Any) -> Any:
         return g.clamp(0)
@@ -174,7 +165,7 @@ def test_other_failures_are_raised_as_they_are() -> None:
         return x + np.reshape(np.arange(3), 4)
 
     def legal(x: Any) -> Any:
-        return tf.matmul(x, tf.ones((4, 4)))
+        return native.matmul(x, keras.ops.ones((4, 4)))
 
     def unnamed(x: Any) -> Any:
         return x if x.shape[-1] == 4 else undefined  # type: ignore[name-defined] # noqa: F821
@@ -220,6 +211,6 @@ def test_without_a_source_the_failure_is_raised_as_it_is() -> None:
 
 def test_described() -> None:
     assert described(np.zeros((2, 3))) == "an array of NumPy of shape (2, 3)"
-    assert described(tf.zeros((2, 3))) == "a tensor of TensorFlow of shape (2, 3)"
+    assert described(keras.ops.zeros((2, 3))) == f"a tensor of {native.NAME} of shape (2, 3)"
     assert described(keras.Input((3,))) == "a symbolic tensor of Keras of shape (None, 3)"
     assert described(3) == "3 of type int"

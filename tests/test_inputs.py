@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 
+from tests import native
 from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad
 from vis.errors import InputError
 from vis.visualization import visualize_saliency
@@ -36,11 +36,11 @@ def test_strings_are_explained_by_the_first_layer_of_floats(reader: keras.Model)
     numbers = keras.Sequential([keras.Input((5,), dtype="int64"), *reader.layers[1:]])
     for kind in (Saliency, IntegratedGradients, SmoothGrad):
         wanted = kind(numbers, wrt="embedding").explain(ids, [0, 1, 2])
-        data = tf.data.Dataset.from_tensor_slices((TEXTS, [0, 1, 2]))
-        for given in (TEXTS, np.array(TEXTS), np.array(TEXTS, object)[:, None], tf.constant(TEXTS)):
+        data = (TEXTS, [0, 1, 2])
+        for given in (TEXTS, np.array(TEXTS), np.array(TEXTS, object)[:, None]):
             found = kind(reader, wrt="embedding").explain(given, [0, 1, 2])
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
-        for stream in (data, data.batch(2), zip(TEXTS, [0, 1, 2], strict=True)):
+        for stream in (native.dataset(data), native.dataset(data, 2), zip(TEXTS, [0, 1, 2], strict=True)):
             found = kind(reader, wrt="embedding", batch_size=2).explain(stream)
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
     found = visualize_saliency(reader, -1, 1, [["c d e"]], wrt_tensor=reader.get_layer("embedding").output)

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 from PIL import Image
 
+from tests import native
 from vis import linear_outputs
 from vis.backprop_modifiers import guided
 from vis.callbacks import GifGenerator, OptimizerCallback
@@ -348,11 +348,7 @@ def two_layers(separate: bool, kernel: Any, last: Any) -> keras.Model:
 
 
 def gradients(model: keras.Model, points: Any) -> Any:
-    inputs = tf.constant(points)
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = model(inputs)
-    return tape.gradient(outputs, inputs).numpy()
+    return native.gradient(model, points)
 
 
 @pytest.mark.parametrize("separate", [False, True], ids=["activation=", "Activation"])

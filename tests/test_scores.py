@@ -1,4 +1,4 @@
-"""Scores and their gradients against a tape per sample, and what they share and keep."""
+"""Scores and their gradients against the framework, sample by sample, and what they share and keep."""
 
 import gc
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 
 import vis.engine.traces
+from tests import native
 from tests.asking import score as score_of
 from vis import backprop_modifiers, metrics, visualize_cam, visualize_saliency
 from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad, operators
@@ -38,18 +38,15 @@ def model() -> keras.Model:
 
 
 def one_by_one(model: Any, x: np.ndarray, weights: np.ndarray) -> tuple[list[float], list[Any], list[Any]]:
-    """The score, its gradient by the input, and that by the hidden layer, a tape per sample."""
+    """The score, its gradient by the input, and that by the hidden layer, sample by sample."""
     scores, by_input, by_hidden = [], [], []
+    hidden, end = model.layers
     for sample, row in zip(x, weights, strict=True):
-        entry = tf.constant(sample[None])
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(entry)
-            hidden = model.layers[0](entry)
-            tape.watch(hidden)
-            score = tf.reduce_sum(model.layers[1](hidden)[0] * row)
-        scores.append(float(score))
-        by_input.append(tape.gradient(score, entry)[0].numpy())
-        by_hidden.append(tape.gradient(score, hidden)[0].numpy())
+        above = lambda x, row=row: ops.sum(end(x)[0] * row)  # noqa: E731
+        middle = hidden(sample[None])
+        scores.append(float(above(middle)))
+        by_input.append(native.gradient(lambda x, above=above: above(hidden(x)), sample[None])[0])
+        by_hidden.append(native.gradient(above, middle)[0])
     return scores, by_input, by_hidden
 
 
@@ -59,7 +56,7 @@ def traces_of(thing: Any) -> int:
     return sum(any(item() is thing for item in about) for _, about in entries)
 
 
-def test_agrees_with_a_tape_per_sample(model: keras.Model) -> None:
+def test_agrees_with_the_framework_sample_by_sample(model: keras.Model) -> None:
     score = score_of(model, SUM)
     scores, by_input, by_hidden = one_by_one(model, X, WEIGHTS)
     found = score.gradients([X], WEIGHTS)

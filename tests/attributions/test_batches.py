@@ -1,16 +1,14 @@
 """Every form in which inputs come: arrays, data sets and generators, with and without targets."""
 
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 
+from tests import native
 from vis.attributions import GradientExplainer
 from vis.attributions.batches import is_stream
 from vis.errors import FilterError, InputError
@@ -39,14 +37,10 @@ def model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def expected(model: keras.Model) -> np.ndarray:
-    """One tape per sample."""
+    """One gradient per sample."""
     maps = []
     for x, y in zip(X, Y, strict=True):
-        entry = tf.constant(x[None])
-        with tf.GradientTape() as tape:
-            tape.watch(entry)
-            score = model(entry)[0, y]
-        maps.append(tape.gradient(score, entry)[0].numpy())
+        maps.append(native.gradient(lambda entry, y=y: model(entry)[0, y], x[None])[0])
     return np.stack(maps)
 
 
@@ -56,7 +50,6 @@ def check(model: Any, expected: Any, inputs: Any, targets: Any, batch_size: int 
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-DATA = tf.data.Dataset
 WEIGHTS = np.linspace(0, 3, 7)
 
 
@@ -105,53 +98,41 @@ class Again:
         return self.items[(self.next - 1) % len(self.items)]
 
 
-def flow(*columns: Any, **given: Any) -> Any:
-    generator = tf.keras.preprocessing.image.ImageDataGenerator()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of two channels
-        return generator.flow(*columns, batch_size=3, shuffle=False, **given)
-
-
 PAIRS = [(X[:4], Y[:4]), (X[4:], Y[4:])]
 STREAMS: dict[str, tuple[Callable[[], Any], Any]] = {
-    "data set": (lambda: DATA.from_tensor_slices(X), Y),
-    "data set in batches": (lambda: DATA.from_tensor_slices(X).batch(2), Y),
-    "data set in one batch": (lambda: DATA.from_tensor_slices(X).batch(50), Y),
-    "data set of pairs": (lambda: DATA.from_tensor_slices((X, Y)), None),
-    "data set of pairs in batches": (lambda: DATA.from_tensor_slices((X, Y)).batch(4), None),
-    "data set of large pairs": (lambda: DATA.from_tensor_slices((X, Y)).batch(7), None),
-    "data set of one-hot pairs": (lambda: DATA.from_tensor_slices((X, np.eye(3)[Y])).batch(2), None),
-    "data set of tuples of one": (lambda: DATA.from_tensor_slices((X,)).batch(2), Y),
+    "data set": (lambda: native.dataset(X), Y),
+    "data set in batches": (lambda: native.dataset(X, 2), Y),
+    "data set in one batch": (lambda: native.dataset(X, 50), Y),
+    "data set of pairs": (lambda: native.dataset((X, Y)), None),
+    "data set of pairs in batches": (lambda: native.dataset((X, Y), 4), None),
+    "data set of large pairs": (lambda: native.dataset((X, Y), 7), None),
+    "data set of one-hot pairs": (lambda: native.dataset((X, np.eye(3)[Y]), 2), None),
+    "data set of tuples of one": (lambda: native.dataset((X,), 2), Y),
     "generator": (lambda: (x for x in X), Y),
     "generator of batches": (lambda: (X[i : i + 4] for i in (0, 4)), Y.tolist()),
     "generator of pairs": (lambda: zip(X, Y, strict=True), None),
     "generator of pairs of batches": (lambda: ((X[i : i + 4], Y[i : i + 4]) for i in (0, 4)), None),
     "generator of batches of all sizes": (lambda: (X[a:b] for a, b in ((0, 1), (1, 6), (6, 7))), Y),
-    "iterator of a data set": (lambda: iter(DATA.from_tensor_slices((X, Y)).batch(3)), None),
-    "numpy iterator": (lambda: DATA.from_tensor_slices((X, Y)).batch(3).as_numpy_iterator(), None),
-    "data set of triples": (lambda: DATA.from_tensor_slices((X, Y, WEIGHTS)).batch(3), None),
-    "data set of single triples": (lambda: DATA.from_tensor_slices((X, Y, WEIGHTS)), None),
+    "iterator of a data set": (lambda: iter(native.dataset((X, Y), 3)), None),
+    "data set of triples": (lambda: native.dataset((X, Y, WEIGHTS), 3), None),
+    "data set of single triples": (lambda: native.dataset((X, Y, WEIGHTS)), None),
     "generator of triples": (lambda: zip(X, Y, WEIGHTS, strict=True), None),
     "generator of lists of pairs": (lambda: ([x, y] for x, y in PAIRS), None),
     "generator of lists of single pairs": (lambda: ([x, y] for x, y in zip(X, Y, strict=True)), None),
-    "columns of labels": (lambda: DATA.from_tensor_slices((X, Y[:, None])).batch(2), None),
-    "labels in floats": (lambda: DATA.from_tensor_slices((X, Y.astype(np.float32))).batch(2), None),
-    "dicts": (lambda: DATA.from_tensor_slices({"only": X}).batch(2), Y),
-    "dicts with more than the input": (lambda: DATA.from_tensor_slices({"only": X, "id": Y}).batch(2), Y),
-    "pairs of dicts": (lambda: DATA.from_tensor_slices(({"only": X}, {"end": Y})).batch(2), None),
+    "columns of labels": (lambda: native.dataset((X, Y[:, None]), 2), None),
+    "labels in floats": (lambda: native.dataset((X, Y.astype(np.float32)), 2), None),
+    "dicts": (lambda: native.dataset({"only": X}, 2), Y),
+    "dicts with more than the input": (lambda: native.dataset({"only": X, "id": Y}, 2), Y),
+    "pairs of dicts": (lambda: native.dataset(({"only": X}, {"end": Y}), 2), None),
     "keras data set": (lambda: Batches(X), Y),
     "keras data set of pairs": (lambda: Batches(X, Y), None),
     "keras data set of triples": (lambda: Batches(X, Y, WEIGHTS, size=4), None),
     "keras data set of dicts": (lambda: Batches({"only": X}, Y), None),
-    "image data generator": (lambda: flow(X), Y),
-    "image data generator of pairs": (lambda: flow(X, Y), None),
-    "image data generator of triples": (lambda: flow(X, Y, sample_weight=WEIGHTS), None),
     "iterator that begins again": (lambda: Again(PAIRS), None),
     "object of batches": (lambda: Plain([X[:4], X[4:]]), Y),
     "object of pairs of batches": (lambda: Plain(PAIRS), None),
     "object of samples": (lambda: Plain(list(X)), Y),
     "object of pairs": (lambda: Plain(list(zip(X, Y, strict=True))), None),
-    "repeated and cut": (lambda: DATA.from_tensor_slices((X, Y)).repeat().take(7), None),
 }
 
 
@@ -169,7 +150,6 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "a tuple of arrays": lambda: tuple(X),
     "a list with the array": lambda: [X],
     "a keras tensor": lambda: ops.convert_to_tensor(X),
-    "a tensorflow tensor": lambda: tf.constant(X),
     "a variable": lambda: keras.Variable(X),
     "not contiguous": lambda: np.asfortranarray(np.repeat(X, 2, axis=2))[:, :, ::2],
 }
@@ -194,7 +174,7 @@ def test_bytes_and_read_only_arrays(model: keras.Model) -> None:
 
 def test_one_target_for_all(model: keras.Model) -> None:
     wanted = GradientExplainer(model).explain(X, [1] * 7)
-    for inputs in (X, DATA.from_tensor_slices(X), iter(X), DATA.from_tensor_slices(X).batch(4)):
+    for inputs in (X, native.dataset(X), iter(X), native.dataset(X, 4)):
         np.testing.assert_allclose(
             GradientExplainer(model, batch_size=3).explain(inputs, 1), wanted, rtol=1e-5, atol=1e-6
         )
@@ -203,7 +183,7 @@ def test_one_target_for_all(model: keras.Model) -> None:
 def test_no_targets_are_the_predicted_ones(model: keras.Model) -> None:
     best = np.asarray(model(X)).argmax(axis=1)
     wanted = GradientExplainer(model).explain(X, best)
-    for inputs in (X, DATA.from_tensor_slices(X), (x for x in X), DATA.from_tensor_slices(X).batch(4)):
+    for inputs in (X, native.dataset(X), (x for x in X), native.dataset(X, 4)):
         np.testing.assert_allclose(
             GradientExplainer(model, batch_size=3).explain(inputs), wanted, rtol=1e-5, atol=1e-6
         )
@@ -223,10 +203,9 @@ def test_a_stream_is_read_as_it_goes(model: keras.Model) -> None:
     assert len(read) == 8
 
 
-@pytest.mark.parametrize("endless", [lambda: DATA.from_tensor_slices(X).repeat(), lambda: Endless()])
-def test_a_data_set_without_end_is_refused(model: keras.Model, endless: Any) -> None:
+def test_a_data_set_without_end_is_refused(model: keras.Model) -> None:
     with pytest.raises(InputError, match=r"never ends.*take\(n\)"):
-        GradientExplainer(model).explain(endless(), 0)
+        GradientExplainer(model).explain(Endless(), 0)
 
 
 class Endless(keras.utils.PyDataset):
@@ -242,29 +221,11 @@ def test_the_true_values_of_a_regression_are_no_targets() -> None:
     model = keras.Sequential([layers.Input((3,)), layers.Dense(1)])
     explainer = GradientExplainer(model)
     for values in (TABLE[:, :1], TABLE[:, 0] * 90):
-        data = DATA.from_tensor_slices((TABLE, values)).batch(2)
+        data = native.dataset((TABLE, values), 2)
         with pytest.raises(InputError, match=r"true values of a regression are not targets\. Leave them out"):
             explainer.explain(data)
         kernel = np.asarray(model.layers[-1].kernel)[:, 0]
-        np.testing.assert_allclose(explainer.explain(data.map(lambda x, y: x)), np.tile(kernel, (7, 1)))
-
-
-@pytest.mark.parametrize("mode", ["int", "binary", "categorical"])
-def test_pictures_in_folders(mode: str, tmp_path: Path) -> None:
-    """What `image_dataset_from_directory` gives, for an output per class and for a single one."""
-    for i in range(5):
-        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
-        pixels = np.random.default_rng(i).integers(0, 255, (4, 3, 3), np.uint8)
-        keras.utils.save_img(tmp_path / "ab"[i % 2] / f"{i}.png", pixels, scale=False)
-    data = keras.utils.image_dataset_from_directory(
-        tmp_path, label_mode=mode, image_size=(4, 3), batch_size=2, shuffle=False, verbose=False
-    )
-    x = np.concatenate([images for images, _ in data.as_numpy_iterator()])
-    keras.utils.set_random_seed(5)
-    for outputs in (1, 2) if mode != "categorical" else (2,):
-        model = keras.Sequential([layers.Input((4, 3, 3)), layers.Flatten(), layers.Dense(outputs)])
-        wanted = GradientExplainer(model).explain(x, [0, 0, 0, 1, 1] if outputs == 2 else 0)
-        np.testing.assert_allclose(GradientExplainer(model, batch_size=3).explain(data), wanted, rtol=1e-6)
+        np.testing.assert_allclose(explainer.explain(native.dataset(TABLE, 2)), np.tile(kernel, (7, 1)))
 
 
 def test_a_last_axis_of_one_may_be_left_out() -> None:
@@ -272,16 +233,17 @@ def test_a_last_axis_of_one_may_be_left_out() -> None:
     model = keras.Sequential([layers.Input((4, 3, 1)), layers.Flatten(), layers.Dense(2)])
     x, explainer = X[..., :1], GradientExplainer(model, batch_size=3)
     wanted = explainer.explain(x, LABELS)
-    for given in (x[..., 0], DATA.from_tensor_slices(x[..., 0]).batch(2), iter(x[..., 0])):
+    for given in (x[..., 0], native.dataset(x[..., 0], 2), iter(x[..., 0])):
         np.testing.assert_array_equal(explainer.explain(given, LABELS), wanted)
     with pytest.raises(InputError, match="with its batch axis"):
         explainer.explain(x[0], 0)
 
 
 def test_what_is_a_stream() -> None:
-    assert all(map(is_stream, (Batches(X), Plain([X]), Again([X]), flow(X))))
-    assert is_stream(DATA.from_tensor_slices(X)) and is_stream(x for x in X) and is_stream(iter([X]))
-    assert not any(is_stream(x) for x in (X, X.tolist(), tf.constant(X), {"a": X}, [X, X], np.ones(3)))
+    assert all(map(is_stream, (Batches(X), Plain([X]), Again([X]), native.dataset(X))))
+    assert is_stream(x for x in X) and is_stream(iter([X]))
+    arrays = (X, X.tolist(), ops.convert_to_tensor(X), {"a": X}, [X, X], np.ones(3))
+    assert not any(is_stream(x) for x in arrays)
 
 
 # ---- several inputs ------------------------------------------------------------------------------------
@@ -312,11 +274,8 @@ def parts(found: Any) -> list[np.ndarray]:
 def expected_of_both() -> list[np.ndarray]:
     model, maps = image_and_table("list"), []
     for x, table, y in zip(X, TABLE, LABELS, strict=True):
-        entries = [tf.constant(x[None]), tf.constant(table[None])]
-        with tf.GradientTape() as tape:
-            tape.watch(entries)
-            score = model(entries)[0, y]
-        maps.append([g[0].numpy() for g in tape.gradient(score, entries)])
+        found = native.gradients(lambda *entries, y=y: model(list(entries))[0, y], [x[None], table[None]])
+        maps.append([gradient[0] for gradient in found])
     return [np.stack(part) for part in zip(*maps, strict=True)]
 
 
@@ -341,10 +300,9 @@ def test_data_sets_of_several_inputs(
     structure: str, with_targets: bool, batched: int | None, expected_of_both: list[np.ndarray]
 ) -> None:
     explainer = GradientExplainer(image_and_table(structure), reducer=None, batch_size=3)
-    # A list would be stacked by `tf.data`; its structure for several inputs is a tuple.
+    # A list would be stacked by a data set; its structure for several inputs is a tuple.
     inputs = both("tuple" if structure == "list" else structure)
-    data = DATA.from_tensor_slices((inputs, LABELS) if with_targets else inputs)
-    data = data if batched is None else data.batch(batched)
+    data = native.dataset((inputs, LABELS) if with_targets else inputs, batched)
     found = parts(explainer.explain(data, None if with_targets else LABELS))
     for part, wanted in zip(found, expected_of_both, strict=True):
         np.testing.assert_allclose(part, wanted, rtol=1e-4, atol=1e-6)
@@ -354,11 +312,8 @@ STRUCTURES: dict[str, Callable[[], Any]] = {
     "keras data set": lambda: Batches((X, TABLE), LABELS),
     "keras data set of triples": lambda: Batches((X, TABLE), LABELS, WEIGHTS),
     "keras data set of dicts": lambda: Batches({"table": TABLE, "image": X}, LABELS),
-    "image data generator": lambda: flow((X, TABLE), LABELS),
-    "triples": lambda: DATA.from_tensor_slices(((X, TABLE), LABELS, WEIGHTS)).batch(2),
-    "triples of dicts": lambda: DATA.from_tensor_slices(
-        ({"image": X, "table": TABLE, "id": Y}, LABELS, WEIGHTS)
-    ).batch(2),
+    "triples": lambda: native.dataset(((X, TABLE), LABELS, WEIGHTS), 2),
+    "triples of dicts": lambda: native.dataset(({"image": X, "table": TABLE, "id": Y}, LABELS, WEIGHTS), 2),
     "lists of pairs": lambda: iter([[[X, TABLE], LABELS]]),
 }
 
@@ -387,8 +342,8 @@ def test_targets_of_several_outputs(structure: str) -> None:
         explainer = GradientExplainer(model, layer, batch_size=3)
         wanted = explainer.explain(TABLE, labels)
         for targets in of_both:
-            data = DATA.from_tensor_slices((TABLE, targets))
-            for given in (data, data.batch(2)):
+            for size in (None, 2):
+                given = native.dataset((TABLE, targets), size)
                 np.testing.assert_allclose(explainer.explain(given), wanted, rtol=1e-6)
             if isinstance(targets, dict):
                 np.testing.assert_allclose(explainer.explain(TABLE, targets), wanted, rtol=1e-6)
@@ -420,7 +375,7 @@ def test_dicts_whose_keys_are_not_the_names_of_the_inputs(expected_of_both: list
     model = keras.Model({"image": image, "table": table}, inner([image, table]))
     explainer = GradientExplainer(model, reducer=None, batch_size=3)
     given = {"table": TABLE, "image": X}
-    for inputs in (given, iter([given]), DATA.from_tensor_slices(given).batch(4)):
+    for inputs in (given, iter([given]), native.dataset(given, 4)):
         found = parts(explainer.explain(inputs, LABELS))
         np.testing.assert_allclose(found[0], expected_of_both[0], rtol=1e-4, atol=1e-6)
 
@@ -465,14 +420,14 @@ def test_no_samples(model: keras.Model) -> None:
     assert [part.shape for part in raw] == [(0, 4, 3, 2), (0, 3)]
 
 
-@pytest.mark.parametrize("empty", [lambda: iter([]), lambda: DATA.from_tensor_slices(X).take(0)])
+@pytest.mark.parametrize("empty", [lambda: iter([]), lambda: native.dataset(X).take(0)])
 def test_an_empty_data_set(model: keras.Model, empty: Any) -> None:
     with pytest.raises(InputError, match=r"There is nothing to explain\. Received: an empty data set"):
         GradientExplainer(model).explain(empty())
 
 
 def test_targets_that_come_twice(model: keras.Model) -> None:
-    pairs = DATA.from_tensor_slices((X, Y)).batch(4)
+    pairs = native.dataset((X, Y), 4)
     for targets in (Y, 0):
         with pytest.raises(InputError, match=r"Targets are given twice"):
             GradientExplainer(model).explain(pairs, targets)
@@ -484,14 +439,14 @@ def test_targets_that_do_not_fit_in_number(model: keras.Model) -> None:
         with pytest.raises(InputError, match=rf"Received: 7 samples, {len(wrong)} targets"):
             explainer.explain(X, wrong)
     with pytest.raises(InputError, match=r"Received: 5 targets for more samples"):
-        explainer.explain(DATA.from_tensor_slices(X), Y[:5])
+        explainer.explain(native.dataset(X), Y[:5])
     with pytest.raises(InputError, match=r"a batch of 2 samples with 1 targets"):
         explainer.explain(iter([(X[:2], Y[:1])]))
 
 
 def test_more_targets_than_a_stream_has_samples(model: keras.Model) -> None:
     with pytest.raises(InputError, match="targets"):
-        GradientExplainer(model, batch_size=2).explain(DATA.from_tensor_slices(X), [*Y, 0, 1])
+        GradientExplainer(model, batch_size=2).explain(native.dataset(X), [*Y, 0, 1])
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 64])
@@ -515,7 +470,7 @@ def test_wrong_inputs(model: keras.Model) -> None:
     explainer = GradientExplainer(model, batch_size=2)
     wrong = X.copy()
     wrong[5, 1, 2, 0] = np.nan
-    for inputs in (wrong, DATA.from_tensor_slices(wrong), iter([wrong]), np.where(wrong > 0, np.inf, 0)):
+    for inputs in (wrong, native.dataset(wrong), iter([wrong]), np.where(wrong > 0, np.inf, 0)):
         with pytest.raises(InputError, match=r"values that are NaN or infinite"):
             explainer.explain(inputs, 0)
     for shape in ((7, 4, 3), (4, 3, 2), (7, 4, 3, 3), (7, 3, 4, 2), (2, 7, 4, 3, 2), (7,), ()):
@@ -526,9 +481,9 @@ def test_wrong_inputs(model: keras.Model) -> None:
         with pytest.raises(InputError):
             explainer.explain(form, 0)
     with pytest.raises(InputError, match="must have shape"):
-        explainer.explain(DATA.from_tensor_slices(X[..., :1]).batch(2), 0)
+        explainer.explain(native.dataset(X[..., :1], 2), 0)
     with pytest.raises(FilterError):
-        explainer.explain(DATA.from_tensor_slices((X, Y + 1)))
+        explainer.explain(native.dataset((X, Y + 1)))
 
 
 def test_wrong_structures() -> None:

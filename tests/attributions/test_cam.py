@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from tests import native
 from tests.laying import laid
 from vis.attributions import GradCAM, GradCAMPlusPlus, LayerCAM
 from vis.attributions.cam import ClassActivation
@@ -64,17 +64,18 @@ CENTRES = [(1, 1, 1), (2, 2, 2), (2, 2, 2)]
 
 def oracle(kind: Any, network: keras.Model, cut: int, x: np.ndarray, label: int) -> np.ndarray:
     """Split the network by hand after a layer, for one sample."""
-    features = tf.constant(x[None])
+    features = ops.convert_to_tensor(x[None])
     for layer in network.layers[: cut + 1]:
         features = layer(features)
-    with tf.GradientTape() as tape:
-        tape.watch(features)
-        y = features
+
+    def score(y: Any) -> Any:
         for layer in network.layers[cut + 1 :]:
             y = layer(y)
-        score = y[0, label]
-    gradient = tape.gradient(score, features)[0].numpy()
-    return laid(heat_of(kind, features[0].numpy(), gradient), x.shape[:2], *CENTRES[cut])
+        return y[0, label]
+
+    gradient = native.gradient(score, features)[0]
+    features = ops.convert_to_numpy(features)[0]
+    return laid(heat_of(kind, features, gradient), x.shape[:2], *CENTRES[cut])
 
 
 KINDS = [GradCAM, GradCAMPlusPlus, LayerCAM]

@@ -5,10 +5,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 from PIL import Image
 
+from tests.files.events import logged
 from vis import linear_outputs, plotting
 from vis.attributions import ExplainEpochs, GradCAM, Saliency
 from vis.errors import InputError
@@ -32,20 +32,6 @@ def model() -> keras.Model:
     return model
 
 
-def logged(folder: Path) -> list[tuple[int, str, list[bytes]]]:
-    """Return what TensorBoard would read: the step, the name and the PNGs."""
-    found = []
-    for path in sorted(folder.iterdir()):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                assert value.metadata.plugin_data.plugin_name == "images"
-                width, height, *pictures = tf.make_ndarray(value.tensor).tolist()
-                assert (width, height) == (b"7", b"6")
-                found.append((event.step, value.tag, pictures))
-    return found
-
-
 def test_after_each_epoch(model: keras.Model, tmp_path: Path) -> None:
     explainer = Saliency(linear_outputs(model))
     callback = ExplainEpochs(explainer, X[:3], Y[:3], tmp_path / "maps", tmp_path / "logs")
@@ -61,11 +47,11 @@ def test_after_each_epoch(model: keras.Model, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == names
     with Image.open(tmp_path / "maps" / names[0]) as picture:
         assert np.asarray(picture).std() > 10
-    events = logged(tmp_path / "logs")
-    assert [(step, name) for step, name, _ in events] == [(0, "Saliency"), (1, "Saliency"), (2, "Saliency")]
-    for (_, _, pictures), maps in zip(events, expected, strict=True):
-        for encoded, row in zip(pictures, maps, strict=True):
-            np.testing.assert_array_equal(tf.io.decode_png(encoded), plotting.colorize(row))
+    pictures = logged(tmp_path / "logs")
+    names = [(epoch, f"Saliency/{image}") for epoch in range(3) for image in range(3)]
+    assert [(step, name) for step, name, _ in pictures] == names
+    for (_, _, picture), row in zip(pictures, np.concatenate(expected), strict=True):
+        np.testing.assert_array_equal(picture, plotting.colorize(row))
 
 
 def test_a_folder_or_a_log_alone(model: keras.Model, tmp_path: Path) -> None:
@@ -75,7 +61,8 @@ def test_a_folder_or_a_log_alone(model: keras.Model, tmp_path: Path) -> None:
         ExplainEpochs(Saliency(linear_outputs(model)), X[:2], log_dir=tmp_path / "logs"),
     ]
     model.fit(X, Y, epochs=1, verbose=0, callbacks=callbacks)
-    assert len(list((tmp_path / "maps").iterdir())) == len(logged(tmp_path / "logs")) == 1
+    assert len(list((tmp_path / "maps").iterdir())) == 1
+    assert [name for _, name, _ in logged(tmp_path / "logs")] == ["Saliency/0", "Saliency/1"]
 
 
 def test_wrong_calls(model: keras.Model, tmp_path: Path) -> None:
@@ -87,11 +74,26 @@ def test_wrong_calls(model: keras.Model, tmp_path: Path) -> None:
         callback.on_epoch_end(0)
 
 
+class Shuffled(keras.utils.PyDataset):  # type: ignore[misc]
+    """Two batches of the first three samples, whose order changes with each reading."""
+
+    order = np.arange(3)
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        if index == 0:
+            self.order = np.roll(self.order, 1)
+        rows = self.order[2 * index : 2 * index + 2]
+        return X[rows], Y[rows, None]
+
+
 def test_a_data_set_is_read_once(model: keras.Model, tmp_path: Path) -> None:
     explainer = Saliency(linear_outputs(model))
     arrays = ExplainEpochs(explainer, X[:3], Y[:3], tmp_path / "arrays")
-    data = tf.data.Dataset.from_tensor_slices((X[:3], Y[:3, None])).shuffle(3, seed=1)
-    for name, given in {"data": data.batch(2), "iterator": iter(data)}.items():
+    data = Shuffled(workers=1)
+    for name, given in {"data": data, "iterator": iter([data[0], data[1]])}.items():
         callback = ExplainEpochs(explainer, given, folder=tmp_path / name)
         assert sorted(callback.inputs.sum(axis=(1, 2, 3))) == sorted(X[:3].sum(axis=(1, 2, 3)))
         for epoch in (0, 1):

@@ -1,5 +1,6 @@
 """What all commands share: help, errors and warnings in a line, and that a wrong name is told early."""
 
+import importlib.util
 import io
 import os
 import shlex
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 import vis
 from tests.cli.running import loaded_by, run
-from vis import cli
+from vis import cli, frameworks
 
 
 def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
@@ -120,13 +121,13 @@ def test_whatever_is_wrong_is_one_line(
         ["show", "oter"],
     ],
 )
-def test_a_wrong_name_is_told_before_tensorflow_is_loaded(
+def test_a_wrong_name_is_told_before_keras_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PYTHONPATH", str(Path(vis.__file__).parents[1]))
     modules, said = loaded_by(*arguments)
-    assert not {"tensorflow", "keras", "matplotlib"} & modules
+    assert not {*frameworks.NAMES, "keras", "matplotlib"} & modules
     assert said.startswith("vis: ") and said.count("\n") == 1
 
 
@@ -140,7 +141,7 @@ def test_zarr_is_looked_for_first(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(
-        getattr(cli, command), "start_tensorflow", lambda: pytest.fail("TensorFlow is not needed to say so")
+        getattr(cli, command), "start_keras", lambda: pytest.fail("Keras is not needed to say so")
     )
     (tmp_path / "zarr.json").write_text("{}")
     given = [folder / "model.keras", folder, "-o", tmp_path / "new"] if command == "explain" else [tmp_path]
@@ -214,7 +215,33 @@ def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["--help"], ["saliency", "--help"]):
         code, out, _ = run(capfd, *arguments)
         assert code == 0 and out.startswith("Usage: vis")
-    assert run(capfd, "--version") == (0, f"vis, version {vis.__version__}\n", "")
+    backend = frameworks.NAMES[keras.config.backend()]
+    said = f"vis, version {vis.__version__}, on Keras with {backend}\n"
+    assert run(capfd, "--version") == (0, said, "")
+
+
+def test_the_backend_is_told_before_or_behind_the_command(folder: Path) -> None:
+    other = next(name for name in frameworks.NAMES if importlib.util.find_spec(name) is None)
+    for arguments in (
+        ("--backend", other, "layers", folder / "model.keras"),
+        ("layers", folder / "model.keras", "--backend", other),
+        ("--backend", keras.config.backend(), "demo", "--backend", other),
+    ):
+        modules, said = loaded_by(*arguments)
+        assert f'pip install "keras-vis3[{other}]"' in said and said.count("\n") == 1
+        assert not {"keras", other} & modules
+
+
+def test_the_backend_cannot_change_where_keras_runs(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+    own = keras.config.backend()
+    other = next(name for name in frameworks.NAMES if name != own)
+    code, _, err = run(capfd, "layers", folder / "model.keras", "--backend", other)
+    assert (code, err) == (
+        2,
+        f"vis: Keras already runs on {frameworks.NAMES[own]} here. Leave --backend out.\n",
+    )
+    assert run(capfd, "layers", folder / "model.keras", "--backend", own)[0] == 0
+    assert "'pytorch' is not one of 'tensorflow', 'jax', 'torch'" in run(capfd, "--backend", "pytorch")[2]
 
 
 def test_the_installed_command_writes_nothing_but_its_line(folder: Path) -> None:

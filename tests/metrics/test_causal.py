@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 
+from tests import native
 from vis.errors import FilterError, InputError
 from vis.metrics import Curve, blurred, deletion, insertion, plot_curves
 
@@ -155,8 +155,8 @@ def test_data_sets_are_those_of_arrays() -> None:
     model = keras.Sequential([layers.Input((6, 6, 1), name="image"), layers.Flatten(), layers.Dense(3)])
     rng = np.random.default_rng(0)
     x, maps, labels = rng.random((5, 6, 6, 1), np.float32), rng.random((5, 6, 6)), np.array([0, 2, 1, 1, 0])
-    data = tf.data.Dataset.from_tensor_slices((x, labels[:, None])).batch(2)
-    named = tf.data.Dataset.from_tensor_slices(({"image": x}, labels, np.ones(5))).batch(3)
+    data = native.dataset((x, labels[:, None]), 2)
+    named = native.dataset(({"image": x}, labels, np.ones(5)), 3)
     for measure in (deletion, insertion):
         wanted = measure(model, x, maps, labels).scores
         for given in (data, named, iter(data)):

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 
 import vis
+from tests import native
 from vis.attributions import Explainer, GradCAM, GuidedBackprop, Saliency
 from vis.attributions.base import Attribution
 from vis.backprop_modifiers import guided
@@ -190,8 +190,8 @@ def test_what_is_refused(network: keras.Model) -> None:
 def test_a_data_set_is_that_of_arrays(network: keras.Model) -> None:
     labels = np.array([1, 3, 0])
     wanted = sanity_check(logits(Saliency), network, IMAGES, labels)
-    data = tf.data.Dataset.from_tensor_slices((IMAGES, labels))
-    for given in (data.batch(2), iter(data)):
+    data = (IMAGES, labels)
+    for given in (native.dataset(data, 2), iter(native.dataset(data))):
         found = sanity_check(logits(Saliency), network, given)
         np.testing.assert_allclose(found.rank_correlation, wanted.rank_correlation, rtol=1e-5)
 

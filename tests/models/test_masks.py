@@ -5,7 +5,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 
 from vis.models import Masks, Probe, mask_makers
@@ -50,14 +49,16 @@ def test_a_run_makes_the_masks_of_another(build: Any) -> None:
     x = np.random.default_rng(0).normal(size=(2, 4, 2)).astype(np.float32)
     x[0, 2:] = value
     made = Masks()
-    outputs, _ = Probe(model, []).run(tf.constant(x), masks=made)
+    outputs, _ = Probe(model, []).run(ops.convert_to_tensor(x), masks=made)
     np.testing.assert_array_equal(outputs, model(x))
     for _, mask in made.made:
         np.testing.assert_array_equal(mask, (x != value).any(axis=-1))
 
     # Of other values: what is masked makes no difference, and what was not masked is not, whatever it is.
     def run(x: np.ndarray) -> np.ndarray:
-        return np.asarray(Probe(model, []).run(tf.constant(x), masks=Masks([m for _, m in made.made]))[0])
+        return ops.convert_to_numpy(
+            Probe(model, []).run(ops.convert_to_tensor(x), masks=Masks([m for _, m in made.made]))[0]
+        )
 
     other = x.copy()
     other[0, 2:] = 5
@@ -72,5 +73,5 @@ def test_a_run_makes_the_masks_of_another(build: Any) -> None:
 def test_the_model_gains_nothing() -> None:
     model = sequence(layers.Masking(), layers.GRU(3))
     before = [(dict(vars(layer)), type(layer)) for layer in model.layers]
-    Probe(model, []).run(tf.zeros((1, 4, 2)), masks=Masks())
+    Probe(model, []).run(ops.zeros((1, 4, 2)), masks=Masks())
     assert [(dict(vars(layer)), type(layer)) for layer in model.layers] == before

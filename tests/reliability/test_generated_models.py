@@ -15,10 +15,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
-import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from keras import ops
 
+from tests import native
 from tests.reliability.architectures import Act, Architecture, BatchNorm, Dense, Pad, architectures
 from tests.reliability.interpreter import Run, of_filter, run
 from tests.reliability.scale import NIGHTLY, count
@@ -106,14 +107,14 @@ def plain_outputs(case: Case, x: list[Array]) -> list[Array]:
     return [np.asarray(y) for y in keras.tree.flatten(case.model(x if len(x) > 1 else x[0], training=False))]
 
 
-def taped(case: Case, model: Any) -> list[Array]:
-    """Return the gradient of the case by a tape around a model."""
-    x = [tf.constant(each) for each in case.x]
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        outputs = keras.tree.flatten(model(x if len(x) > 1 else x[0]))
-        score = tf.reduce_sum(outputs[case.number] * case.incoming)
-    return [each.numpy() for each in tape.gradient(score, x, unconnected_gradients="zero")]
+def derived(case: Case, model: Any) -> list[Array]:
+    """Return the gradient of the case by the framework."""
+
+    def score(*x: Any) -> Any:
+        outputs = keras.tree.flatten(model(list(x) if len(x) > 1 else x[0]))
+        return ops.sum(outputs[case.number] * case.incoming)
+
+    return native.gradients(score, case.x)
 
 
 # ---- the checks ------------------------------------------------------------------------------------------
@@ -217,13 +218,13 @@ def check_modified_model(case: Case, rule: str, predicted: list[Array], by_tape:
     for made, wanted in zip(found, predicted, strict=True):
         np.testing.assert_array_equal(made, wanted)
     if by_tape:
-        check_gradient(case, rule, taped(case, modified))
+        check_gradient(case, rule, derived(case, modified))
 
 
 def check(several: list[Case], turn: int | None = None) -> None:
     """Ask a network everything; or, as tracing takes long, some of the questions for one rule, by turns."""
     chosen = several if turn is None else [several[turn % len(several)]]
-    before = [taped(case, case.model) for case in several]
+    before = [derived(case, case.model) for case in several]
     for case, taken in zip(several, before, strict=True):
         check_forward(case)
         check_gradient(case, None, taken)
@@ -251,7 +252,7 @@ def check(several: list[Case], turn: int | None = None) -> None:
         for rule in RULES[1:] if turn is None else RULES[1 + turn // 2 % 2 :][:1]:
             check_modified_model(chosen[-1], rule, predicted, by_tape=turn is None)
     for case, taken in zip(several, before, strict=True):
-        for old, new in zip(taken, taped(case, case.model), strict=True):
+        for old, new in zip(taken, derived(case, case.model), strict=True):
             np.testing.assert_array_equal(new, old)
 
 

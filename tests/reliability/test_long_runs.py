@@ -16,9 +16,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import zarr
 
+from tests import native
 from tests.reliability.long_run import (
     EXPLAINERS,
     MAKERS,
@@ -191,13 +191,10 @@ def normalized(gradient: Any) -> Any:
     return (g - g.min()) / (g.max() - g.min())
 
 
-def taped(model: Any, inputs: list[Any], output: int) -> list[Any]:
-    """Return the gradients of the sum of an output by each input, by a plain tape."""
-    tensors = [tf.constant(array) for array in inputs]
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        score = tf.reduce_sum(model(tensors if len(tensors) > 1 else tensors[0])[:, output])
-    return [gradient.numpy() for gradient in tape.gradient(score, tensors)]
+def derived(model: Any, inputs: list[Any], output: int) -> list[Any]:
+    """Return the gradients of the sum of an output by each input, by the framework."""
+    score = lambda *x: model(list(x) if len(x) > 1 else x[0])[:, output]  # noqa: E731
+    return native.gradients(score, inputs)
 
 
 def guided_by_hand(model: Any, x: Any, output: int) -> Any:
@@ -213,12 +210,12 @@ def guided_by_hand(model: Any, x: Any, output: int) -> Any:
 
 
 def cam_by_hand(model: Any, inputs: list[Any], output: int) -> Any:
-    read = keras.Model(model.inputs, [model.get_layer("first").output, model.output])
-    with tf.GradientTape() as tape:
-        features, outputs = read([tf.constant(array) for array in inputs])
-        score = tf.reduce_sum(outputs[:, output])
-    weights = tape.gradient(score, features).numpy().mean(axis=(1, 2), keepdims=True)
-    heat = np.maximum((weights * features.numpy()).sum(axis=-1), 0)
+    middle = model.get_layer("first").output
+    features = keras.Model(model.inputs, middle)(inputs)
+    above = keras.Model(middle, model.output)
+    slopes = native.gradient(lambda x: above(x)[:, output], features)
+    weights = slopes.mean(axis=(1, 2), keepdims=True)
+    heat = np.maximum((weights * keras.ops.convert_to_numpy(features)).sum(axis=-1), 0)
     # Windows of 3: the centres begin a pixel from the edge, and what they see reaches it.
     return np.pad(heat, [(0, 0), (1, 1), (1, 1)], "edge")[..., None]
 
@@ -240,11 +237,11 @@ def pairs(models: Models) -> list[Pair]:
     return [
         (
             lambda: [visualize_saliency(image, "end", 2, pictures[0])],
-            lambda: [normalized(np.abs(taped(image, [pictures[:1]], 2)[0][0]).max(axis=-1))],
+            lambda: [normalized(np.abs(derived(image, [pictures[:1]], 2)[0][0]).max(axis=-1))],
         ),
         (
             lambda: visualize_saliency(two, -1, 1, [array[0] for array in both], keepdims=True),
-            lambda: [normalized(np.abs(g[0])) for g in taped(two, [array[:1] for array in both], 1)],
+            lambda: [normalized(np.abs(g[0])) for g in derived(two, [array[:1] for array in both], 1)],
         ),
         (
             lambda: [visualize_saliency(dense, -1, 0, x[4], None, "guided", None)],
@@ -252,12 +249,12 @@ def pairs(models: Models) -> list[Pair]:
         ),
         (
             lambda: [saliency.explain(pictures, 3)],
-            lambda: [np.abs(taped(image, [pictures], 3)[0]).max(axis=-1, keepdims=True)],
+            lambda: [np.abs(derived(image, [pictures], 3)[0]).max(axis=-1, keepdims=True)],
         ),
         (lambda: [guided.explain(x[:2], 1)], lambda: [[guided_by_hand(dense, each, 1) for each in x[:2]]]),
         (lambda: [cam.explain(few, 2)], lambda: [cam_by_hand(two, few, 2)]),
         # One step of Gauss and Legendre is in the middle.
-        (lambda: [path.explain(x, 1)], lambda: [x * taped(dense, [x / 2], 1)[0]]),
+        (lambda: [path.explain(x, 1)], lambda: [x * derived(dense, [x / 2], 1)[0]]),
     ]
 
 

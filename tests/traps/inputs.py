@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from tests import native
 from tests.traps.oracle import Written, normalized, right
 from tests.traps.topology import chain, refused
 from tests.traps.trap import IMAGE, SHAPE, Case, Trap, dense, hidden
@@ -87,7 +87,8 @@ class Mixed:
 
     def forward(self, w: Written, image: Any, table: Any) -> Any:
         return w.run(
-            self.end, tf.concat([w.run([self.places, layers.Flatten()], image), w.run(self.hidden, table)], 1)
+            self.end,
+            ops.concatenate([w.run([self.places, layers.Flatten()], image), w.run(self.hidden, table)], 1),
         )
 
 
@@ -128,8 +129,8 @@ def text(wrt: bool, mask_zero: bool = False) -> Callable[[], Case]:
         model = keras.Model(entry, end(middle(lstm(embedding(entry)))))
 
         def forward(w: Written, tokens: Any) -> Any:
-            mask = tf.constant(TOKENS[None] != 0) if mask_zero else None
-            vectors = w.mark(embedding, tf.gather(embedding.embeddings, tokens))
+            mask = ops.convert_to_tensor(TOKENS[None] != 0) if mask_zero else None
+            vectors = w.mark(embedding, ops.take(embedding.embeddings, tokens, axis=0))
             return w.run([middle, end], lstm(vectors, mask=mask))
 
         return Case(model, TOKENS, forward, wrt=embedding if wrt else None, plain=False)
@@ -148,15 +149,17 @@ def class_map_of_tokens(case: Case) -> None:
     """The tokens are the positions of the embedding: each has its part of Grad-CAM."""
     _, embedding, lstm, *rest = case.model.layers
     vectors = embedding(TOKENS[None])
-    with tf.GradientTape() as tape:
-        tape.watch(vectors)
-        y = lstm(vectors, mask=embedding.compute_mask(TOKENS[None]))
+    mask = embedding.compute_mask(TOKENS[None])
+
+    def score(vectors: Any) -> Any:
+        y = lstm(vectors, mask=mask)
         for layer in rest:
             y = layer(y)
-        score = y[0, 1]
-    weights = tape.gradient(score, vectors)[0].numpy().mean(axis=0)
-    heat = np.maximum(vectors[0].numpy() @ weights, 0)
-    mask = embedding.compute_mask(TOKENS[None])
+        return y[0, 1]
+
+    weights = native.gradient(score, vectors)[0].mean(axis=0)
+    heat = np.maximum(ops.convert_to_numpy(vectors)[0] @ weights, 0)
+    mask = None if mask is None else ops.convert_to_numpy(mask)
     expected = normalized(heat if mask is None else np.where(mask[0], heat, 0))
     found = visualize_cam(case.model, -1, 1, TOKENS)
     np.testing.assert_allclose(found, expected, atol=case.tolerance)

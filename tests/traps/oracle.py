@@ -1,14 +1,17 @@
-"""The right maps, found without the library: networks written out with TensorFlow, and a plain tape."""
+"""The right maps, found without the library: networks written out, differentiated by the framework."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+import keras
 import numpy as np
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
+
+from tests import native
 
 RECTIFIERS = ("relu", "relu6", "leaky_relu", "elu", "selu")
 RECTIFIER_LAYERS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
@@ -19,39 +22,29 @@ class Written:
 
     Args:
         modifier: `"guided"`, `"rectified"`, or None for the true derivative.
-        tape: which watches it.
         scale: what is explained is multiplied by it: a point on the way from zero.
+        added: what is added to the output of a marked layer, by its mark: zeros to differentiate by.
     """
 
-    def __init__(self, modifier: str | None, tape: Any, scale: float = 1.0) -> None:
-        self.modifier, self.tape, self.scale = modifier, tape, scale
+    def __init__(
+        self, modifier: str | None, scale: float = 1.0, added: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        self.modifier, self.scale, self.added = modifier, scale, added
         self.marks: dict[int, str] = {}
-        self.features = self.start = self.target = None
+        self.kept: dict[str, Any] = {}
 
     def act(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return an element-wise activation whose derivative follows the rule."""
 
-        def follow(x: Any) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = function(x)
-            slope = tape.gradient(y, x)
+        def backward(x: Any, incoming: Any) -> Any:
+            positive = ops.relu(incoming)
+            return positive if self.modifier == "rectified" else native.pullback(function, x, positive)
 
-            @tf.custom_gradient
-            def ruled(_: Any) -> Any:
-                def gradient(incoming: Any) -> Any:
-                    positive = tf.maximum(incoming, 0)
-                    return {"guided": slope * positive, "rectified": positive}[self.modifier]
-
-                return y, gradient
-
-            return ruled(x)
-
-        return follow if self.modifier else function
+        return native.with_gradient(function, backward) if self.modifier else function
 
     def relu(self, x: Any) -> Any:
         """Return the positive part."""
-        return self.act(tf.nn.relu)(x)
+        return self.act(native.relu)(x)
 
     def run(self, layer: Any, x: Any) -> Any:
         """Return what a layer, a chain of layers, or a model that is such a chain, makes of x."""
@@ -75,16 +68,12 @@ class Written:
 
     def mark(self, layer: Any, x: Any) -> Any:
         """Keep the output of a layer that is to be explained, started from, or weighed by its places."""
-        match self.marks.get(id(layer)):
-            case "places":
-                self.tape.watch(x)
-                self.features = x
-            case "wrt":
-                x = x * self.scale
-                self.tape.watch(x)
-                self.start = x
-            case "target":
-                self.target = x
+        mark = self.marks.get(id(layer))
+        if mark is None:
+            return x
+        if mark == "wrt":
+            x = x * self.scale
+        self.kept[mark] = x = x + self.added.get(mark, 0)
         return x
 
 
@@ -93,13 +82,13 @@ def linear(layer: Any, x: Any) -> Any:
     if isinstance(layer, layers.Dense):
         y = x @ layer.kernel
     else:
-        y = tf.nn.convolution(x, layer.kernel, layer.strides, layer.padding.upper())
+        y = ops.conv(x, layer.kernel, layer.strides, layer.padding)
     return y if layer.bias is None else y + layer.bias
 
 
 def flat(x: Any) -> Any:
     """Return x without places."""
-    return tf.reshape(x, (x.shape[0], -1))
+    return ops.reshape(x, (x.shape[0], -1))
 
 
 @dataclass
@@ -144,25 +133,42 @@ def right(
 
 
 def _right(case: Any, modifier: str | None, scale: float, plain: bool) -> Right:
-    given = [tf.constant(np.asarray(array)[None]) for array in case.inputs()]
+    given = [ops.convert_to_tensor(np.asarray(array)[None]) for array in case.inputs()]
+    floats = [i for i, x in enumerate(given) if "float" in keras.backend.standardize_dtype(x.dtype)]
     if case.wrt is None:
-        given = [x * tf.cast(scale, x.dtype) if x.dtype.is_floating else x for x in given]
-    watched = [x for x in given if x.dtype.is_floating]
-    with tf.GradientTape() as tape:
-        tape.watch(watched)
-        written = Written(modifier, tape, scale)
-        output = case.model(case.packed(given), training=False) if plain else case.run(written, *given)
-        means = tf.reduce_mean(tf.cast(output, tf.float64), axis=tuple(range(1, len(output.shape) - 1)))
-        score = tf.add_n([means[0, index] for index in chosen(case.filters, means.shape[-1])])
-    starts = given if written.start is None else [written.start]
-    features = [] if written.features is None else [written.features]
-    found = [
-        np.zeros(x.shape[1:], np.float32) if gradient is None else np.asarray(gradient[0])
-        for x, gradient in zip([*starts, *features], tape.gradient(score, [*starts, *features]), strict=True)
-    ]
-    slopes = found.pop() if features else None
-    weighed = None if written.features is None else np.asarray(written.features[0])
-    return Right(float(score), output, found, [np.asarray(x[0]) for x in starts], weighed, slopes)
+        for i in floats:
+            given[i] = given[i] * ops.cast(scale, given[i].dtype)
+
+    def run(inputs: list[Any], added: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if plain:
+            return case.model(case.packed(inputs), training=False), {}
+        written = Written(modifier, scale, added)
+        return case.run(written, *inputs), written.kept
+
+    def score(*tensors: Any) -> Any:
+        inputs = list(given)
+        for i, tensor in zip(floats, tensors, strict=False):
+            inputs[i] = tensor
+        output, _ = run(inputs, dict(zip(marked, tensors[len(floats) :], strict=True)))
+        means = ops.mean(ops.cast(output, "float32"), axis=tuple(range(1, len(output.shape) - 1)))
+        return sum(means[0, index] for index in chosen(case.filters, means.shape[-1]))
+
+    output, kept = run(given, {})
+    marked = {mark: ops.zeros_like(kept[mark]) for mark in ("wrt", "places") if mark in kept}
+    at = [*(given[i] for i in floats), *marked.values()]
+    found = native.gradients(score, at)
+    by = dict(zip([*floats, *marked], found, strict=True))
+    starts, gradients = given, [by.get(i, np.zeros(x.shape, np.float32)) for i, x in enumerate(given)]
+    if "wrt" in kept:
+        starts, gradients = [kept["wrt"]], [by["wrt"]]
+    return Right(
+        float(score(*at)),
+        output,
+        [gradient[0] for gradient in gradients],
+        [ops.convert_to_numpy(x)[0] for x in starts],
+        ops.convert_to_numpy(kept["places"])[0] if "places" in kept else None,
+        by["places"][0] if "places" in kept else None,
+    )
 
 
 def normalized(array: Any) -> Any:

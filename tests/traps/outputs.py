@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 from tests.traps.inputs import conv1d, conv2d, picture
 from tests.traps.oracle import Written
@@ -99,7 +98,7 @@ def unet() -> Case:
 
     def forward(w: Written, x: Any) -> Any:
         high = w.run(down, x)
-        return w.run(end, tf.concat([high, up(w.run(low, pool(high)))], -1))
+        return w.run(end, ops.concatenate([high, up(w.run(low, pool(high)))], -1))
 
     return Case(model, picture(8, 6, 3), forward, places=low)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers, ops
 
+from tests import native
 from tests.traps.oracle import Written, flat
 from tests.traps.trap import SHAPE, Case, Trap
 
@@ -70,15 +70,18 @@ def missed(name: str, make: Callable[[], Any], word: str) -> list[Trap]:
 
 class CustomCall(layers.Layer):
     def call(self, x: Any) -> Any:
-        return tf.nn.relu(x)
+        return native.relu(x)
 
 
-class Decorated(layers.Layer):
-    """A call that is a graph of its own."""
+class Compiled(layers.Layer):
+    """A call that is a graph of its own, where the framework makes graphs."""
 
-    @tf.function
+    def __init__(self) -> None:
+        super().__init__()
+        self.function = native.compiled(native.relu)
+
     def call(self, x: Any) -> Any:
-        return tf.nn.relu(x)
+        return self.function(x)
 
 
 class Subclassed(keras.Model):
@@ -87,7 +90,7 @@ class Subclassed(keras.Model):
         self.inner = same_conv(use_bias=False)
 
     def call(self, x: Any) -> Any:
-        return tf.nn.relu(self.inner(x))
+        return native.relu(self.inner(x))
 
 
 def two_levels_deep() -> Any:
@@ -110,7 +113,7 @@ def shared_by_two_branches() -> Case:
     def build(x: Any) -> Any:
         return layers.Concatenate()([shared(x), shared(-x)])
 
-    return network(build, lambda w, x: tf.concat([w.run(shared, x), w.run(shared, -x)], -1))
+    return network(build, lambda w, x: ops.concatenate([w.run(shared, x), w.run(shared, -x)], -1))
 
 
 def recurrent(unroll: bool, both_ways: bool = False, below: bool = False) -> Callable[[], Case]:
@@ -120,9 +123,9 @@ def recurrent(unroll: bool, both_ways: bool = False, below: bool = False) -> Cal
         return layers.SimpleRNN(4, activation="relu", unroll=unroll, bias_initializer="ones")
 
     def step(written: Written, layer: Any, x: Any) -> Any:
-        state = tf.zeros((1, 4))
+        state = ops.zeros((1, 4))
         # A loop is a graph of its own: its activations keep their true gradient.
-        relu = written.relu if unroll else tf.nn.relu
+        relu = written.relu if unroll else native.relu
         for t in range(SHAPE[0]):
             cell = layer.cell
             state = relu(x[:, t] @ cell.kernel + cell.bias + state @ cell.recurrent_kernel)
@@ -135,11 +138,11 @@ def recurrent(unroll: bool, both_ways: bool = False, below: bool = False) -> Cal
             return rnn(layers.Reshape((SHAPE[0], -1))(layers.ReLU()(x) if below else x))
 
         def forward(written: Written, x: Any) -> Any:
-            x = tf.reshape(written.relu(x) if below else x, (1, SHAPE[0], -1))
+            x = ops.reshape(written.relu(x) if below else x, (1, SHAPE[0], -1))
             if not both_ways:
                 return step(written, rnn, x)
             ahead, back = step(written, rnn.forward_layer, x), step(written, rnn.backward_layer, x[:, ::-1])
-            return tf.concat([ahead, back], -1)
+            return ops.concatenate([ahead, back], -1)
 
         return network(built, forward)
 
@@ -202,10 +205,10 @@ TRAPS = [
     site("minimum(x, 0) turned around twice", lambda: lambda x: -ops.minimum(-x, 0.0)),
     site("sparse plus by hand", lambda: sparse_plus),
     site("keras.ops.relu as a functional node", lambda: ops.relu),
-    site("tf.nn.relu in the call of a custom layer", CustomCall),
-    site("tf.nn.relu in a Lambda", lambda: layers.Lambda(tf.nn.relu)),
-    site("tf.nn.relu in a subclassed model", Subclassed),
-    *missed("a call decorated with @tf.function", Decorated, "(relu) inside"),
+    site("the framework's own ReLU in the call of a custom layer", CustomCall),
+    site("the framework's own ReLU in a Lambda", lambda: layers.Lambda(native.relu)),
+    site("the framework's own ReLU in a subclassed model", Subclassed),
+    *missed("a call that the framework compiles (@tf.function, jax.jit)", Compiled, "(relu) inside"),
     Trap("one ReLU layer called twice", called_twice, guided="reached"),
     Trap("a layer shared by two branches", shared_by_two_branches, guided="reached"),
     site("ReLU two nesting levels deep", two_levels_deep),

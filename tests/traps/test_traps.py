@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests import native
 from tests.reliability.scale import NIGHTLY
 from tests.traps.oracle import Right, along_the_way, as_map, chosen, heat, normalized, right
 from tests.traps.sections import SECTIONS
@@ -129,7 +129,7 @@ def check_modified(case: Case, modifier: str, true: Right) -> None:
             warnings.simplefilter("ignore", errors.PartialOverrideWarning)
             predicted = backprop_modifiers.get(modifier)(case.model)(inputs)
         # TensorFlow rounds some operations in one way in a graph and in another outside of it.
-        ways = case.model(inputs, training=False), tf.function(case.model)(inputs, training=False)
+        ways = case.model(inputs, training=False), native.compiled(case.model)(inputs, training=False)
         assert any(np.array_equal(predicted, way) for way in ways)
     same(right(case, plain=case.plain, anew=True).gradients, true.gradients)
 
@@ -141,7 +141,7 @@ def size_of(case: Case, wanted: Right) -> tuple[int, ...]:
 
 
 def check_cam(trap: Trap, case: Case, method: str) -> None:
-    """Compare Grad-CAM with its formula on a tape's gradient."""
+    """Compare Grad-CAM with its formula on the framework's own gradient."""
     how = trap.handled[method]
     with expecting(how, trap.says.get(method, ())):
         found = visualize_cam(case.model, case.layer, case.filters, case.x, case.places)

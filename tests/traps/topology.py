@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers, ops
 
+from tests import native
 from tests.traps.oracle import Written, flat
 from tests.traps.trap import IMAGE, SHAPE, Case, Trap
 
@@ -251,7 +251,7 @@ def stateful() -> Case:
     rnn.states[0].assign([[0.5, 1.0, 2.0, 0.0]])
 
     def forward(w: Written, x: Any) -> Any:
-        cell, state = rnn.cell, tf.constant(rnn.states[0].numpy())
+        cell, state = rnn.cell, ops.convert_to_tensor(rnn.states[0].numpy())
         for t in range(5):
             state = w.relu(x[:, t] @ cell.kernel + cell.bias + state @ cell.recurrent_kernel)
         return w.run(model.layers[-1], state)
@@ -311,7 +311,7 @@ TRAPS = [
     Trap("subclassed inside Functional", subclassed_inside_functional, **REACHED),
     Trap(
         "a custom layer without get_config",
-        holding(Opaque, lambda x: 2.0 * tf.nn.relu(x), lambda w, x: 2.0 * w.relu(x)),
+        holding(Opaque, lambda x: 2.0 * native.relu(x), lambda w, x: 2.0 * w.relu(x)),
         **REACHED,
     ),
     Trap(

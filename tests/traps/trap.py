@@ -112,7 +112,7 @@ class Case:
             id(self.target): "target",
         }
         output = self.forward(written, *inputs) if self.forward else written.run(self.model, *inputs)
-        return output if written.target is None else written.target
+        return written.kept.get("target", output)
 
 
 @dataclass(frozen=True, eq=False)

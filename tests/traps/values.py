@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from tests.traps.inputs import picture
 from tests.traps.relu_sites import same_conv
@@ -55,7 +55,7 @@ def ties_in_argmax() -> Case:
 
 def first_of_a_tie(case: Case) -> None:
     """The predicted class is the first of the largest, and the same on the whole way of a path."""
-    outputs = case.model(case.x[None])[0].numpy()
+    outputs = ops.convert_to_numpy(case.model(case.x[None]))[0]
     assert outputs[0] == outputs[1]
     for kind in (Saliency, SmoothGrad, IntegratedGradients, GuidedBackprop, GradCAM):
         predicted, first, second = (kind(case.model)(case.x[None], target) for target in (None, 0, 1))

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 
+from tests import native
 from tests.laying import laid
 from vis import errors
 from vis.attributions import GradCAM
@@ -60,22 +60,22 @@ def network() -> keras.Model:
 IMAGE = np.random.default_rng(0).random((12, 10, 3)).astype(np.float32)
 
 
-def tape_cam(network: keras.Model, index: int, filters: list[int], image: np.ndarray) -> np.ndarray:
-    return slow_cam(*tape_features(network, index, filters, image), image.shape[:2], CENTRES[index])
+def oracle_cam(network: keras.Model, index: int, filters: list[int], image: np.ndarray) -> np.ndarray:
+    return slow_cam(*oracle_features(network, index, filters, image), image.shape[:2], CENTRES[index])
 
 
-def tape_features(network: keras.Model, index: int, filters: list[int], image: np.ndarray) -> Any:
+def oracle_features(network: keras.Model, index: int, filters: list[int], image: np.ndarray) -> Any:
     """Split the network by hand after the layer with an index."""
-    features = tf.constant(image[None])
+    features = ops.convert_to_tensor(image[None])
     for layer in network.layers[: index + 1]:
         features = layer(features)
-    with tf.GradientTape() as tape:
-        tape.watch(features)
-        outputs = features
+
+    def total(outputs: Any) -> Any:
         for layer in network.layers[index + 1 :]:
             outputs = layer(outputs)
-        total = sum(outputs[0, f] for f in filters)
-    return features[0].numpy(), tape.gradient(total, features)[0].numpy()
+        return sum(outputs[0, f] for f in filters)
+
+    return ops.convert_to_numpy(features)[0], native.gradient(total, features)[0]
 
 
 @pytest.mark.parametrize("filters", [[0], [2], [0, 2]])
@@ -85,7 +85,7 @@ def test_agrees_with_the_oracle(
 ) -> None:
     found = visualize_cam(network, -1, filters, IMAGE, penultimate)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, tape_cam(network, index, filters, IMAGE), atol=1e-5)
+    np.testing.assert_allclose(found, oracle_cam(network, index, filters, IMAGE), atol=1e-5)
 
 
 def two_convolutions_of_ones() -> keras.Model:
@@ -151,7 +151,7 @@ def test_the_scale_of_the_output_does_not_matter(network: keras.Model, scale: fl
 
 @pytest.mark.parametrize("filters", [[0], [0, 2]])
 def test_each_normalization_agrees_with_the_oracle(network: keras.Model, filters: list[int]) -> None:
-    features, gradient = tape_features(network, 1, filters, IMAGE)
+    features, gradient = oracle_features(network, 1, filters, IMAGE)
     raw = slow_cam_raw(features, gradient, IMAGE.shape[:2], CENTRES[1])
     found = visualize_cam(network, -1, filters, IMAGE, conv_layer="second", normalize=None)
     assert found.dtype == np.float32 and found.max() > 0
@@ -256,9 +256,9 @@ def test_a_nested_backbone(network: keras.Model) -> None:
     x = keras.Sequential(network.layers[3:], name="head")(backbone(inputs))
     outer = keras.Model(inputs, x)
     np.testing.assert_allclose(
-        visualize_cam(outer, -1, 1, IMAGE), tape_cam(network, 2, [1], IMAGE), atol=1e-5
+        visualize_cam(outer, -1, 1, IMAGE), oracle_cam(network, 2, [1], IMAGE), atol=1e-5
     )
-    expected = tape_cam(network, 1, [1], IMAGE)
+    expected = oracle_cam(network, 1, [1], IMAGE)
     found = visualize_cam(outer, "head/end", 1, IMAGE, "backbone/second")
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -291,25 +291,26 @@ def test_a_loss_of_ones_own(network: keras.Model) -> None:
             return ops.square(output[:, 1] - output[:, 0])
 
     found = visualize_cam_with_losses(network, [(Difference(), 1)], IMAGE, network.get_layer("second"))
-    features = network.layers[1](network.layers[0](tf.constant(IMAGE[None])))
-    with tf.GradientTape() as tape:
-        tape.watch(features)
-        outputs = features
+    features = network.layers[1](network.layers[0](ops.convert_to_tensor(IMAGE[None])))
+
+    def loss(outputs: Any) -> Any:
         for layer in network.layers[2:]:
             outputs = layer(outputs)
-        loss = tf.square(outputs[0, 1] - outputs[0, 0])
-    expected = slow_cam(features[0].numpy(), tape.gradient(loss, features)[0].numpy(), (12, 10), (2, 2, 2))
+        return ops.square(outputs[0, 1] - outputs[0, 0])
+
+    slopes = native.gradient(loss, features)[0]
+    expected = slow_cam(ops.convert_to_numpy(features)[0], slopes, (12, 10), (2, 2, 2))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_guided_cam_differs_and_is_that_of_the_guided_gradient(network: keras.Model) -> None:
-    features = network.layers[1](network.layers[0](tf.constant(IMAGE[None])))
+    features = network.layers[1](network.layers[0](ops.convert_to_tensor(IMAGE[None])))
     kernel = np.asarray(network.layers[-1].kernel)[:, 0]
     slope = 1 - float(network(IMAGE[None])[0, 0]) ** 2
     # What comes in to the ReLU is the same at each of its positions.
     incoming = np.broadcast_to(kernel * slope / (features.shape[1] * features.shape[2]), features.shape[1:])
-    guided = np.where((incoming > 0) & (features[0].numpy() > 0), incoming, 0)
-    expected = slow_cam(features[0].numpy(), guided, (12, 10), (2, 2, 2))
+    guided = np.where((incoming > 0) & (ops.convert_to_numpy(features)[0] > 0), incoming, 0)
+    expected = slow_cam(ops.convert_to_numpy(features)[0], guided, (12, 10), (2, 2, 2))
     found = visualize_cam(network, -1, 0, IMAGE, "second", backprop_modifier="guided")
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.abs(found - visualize_cam(network, -1, 0, IMAGE, "second")).max() > 0.01

@@ -1,6 +1,6 @@
 """Saliency on the inputs that tools of this kind fail on.
 
-The oracle is a plain tape around the unmodified model, reduced and scaled by NumPy.
+The oracle is the framework's gradient of the unmodified model, reduced and scaled by NumPy.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from tests import native
 from vis.attributions import Saliency
 from vis.errors import EmptyMapWarning, InputError
 from vis.visualization import visualize_saliency
@@ -30,13 +30,14 @@ def normalized(a: Any) -> Any:
 
 
 def taped(model: Any, *inputs: Any, index: int = 0) -> list[Any]:
-    """Return the gradient of one output, by a plain tape, for each input, without the batch axis."""
-    tensors = [tf.constant(np.asarray(x, np.float32)[None]) for x in inputs]
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        y = model(tensors if len(tensors) > 1 else tensors[0], training=False)
-        score = tf.reduce_mean(y[..., index])
-    return [gradient.numpy()[0] for gradient in tape.gradient(score, tensors)]
+    """Return the gradient of one output, by the framework, for each input, without the batch axis."""
+
+    def score(*tensors: Any) -> Any:
+        y = model(list(tensors) if len(tensors) > 1 else tensors[0], training=False)
+        return ops.mean(y[..., index])
+
+    arrays = [np.asarray(x, np.float32)[None] for x in inputs]
+    return [gradient[0] for gradient in native.gradients(score, arrays)]
 
 
 def reduced(gradient: Any, axis: int = -1) -> Any:
@@ -164,7 +165,7 @@ FORMS = {
     "Fortran order": np.asfortranarray(PIXELS),
     "negative strides": PIXELS[::-1, ::-1].copy()[::-1, ::-1],
     "read-only": read_only(PIXELS.astype(np.float32)),
-    "a tensor": tf.constant(PIXELS, tf.float32),
+    "a tensor": ops.convert_to_tensor(PIXELS, "float32"),
     "a list of one picture": [PIXELS],
 }
 
@@ -224,15 +225,12 @@ def test_dict_inputs() -> None:
     hidden = layers.Concatenate()([layers.Dense(4, "tanh")(entry["a"]), layers.Dense(4, "tanh")(entry["b"])])
     model = keras.Model(entry, layers.Dense(2)(hidden))
     x = {"a": picture(3), "b": picture(3)}
-    tensors = {key: tf.constant(value[None]) for key, value in x.items()}
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        score = model(tensors)[:, 0]
-    wanted = tape.gradient(score, tensors)
+    score = lambda *tensors: model(dict(zip(x, tensors, strict=True)))[:, 0]  # noqa: E731
+    wanted = dict(zip(x, native.gradients(score, [value[None] for value in x.values()]), strict=True))
     found = visualize_saliency(model, -1, 0, x)
     assert set(found) == {"a", "b"}
     for key in x:
-        np.testing.assert_allclose(found[key], reduced(wanted[key].numpy()[0]), atol=2e-5)
+        np.testing.assert_allclose(found[key], reduced(wanted[key][0]), atol=2e-5)
 
 
 def test_input_that_the_target_does_not_depend_on() -> None:
@@ -272,12 +270,9 @@ def test_integer_tokens_by_the_output_of_the_embedding(mask_zero: bool) -> None:
     """With `mask_zero` the padding has no part in it: its saliency is exactly 0."""
     model = text_model(mask_zero)
     embedding, lstm, end = (model.get_layer(name) for name in ("embedding", "lstm", "end"))
-    vectors = tf.gather(embedding.embeddings, TOKENS[None])
-    with tf.GradientTape() as tape:
-        tape.watch(vectors)
-        mask = tf.constant(TOKENS[None] != 0) if mask_zero else None
-        score = end(lstm(vectors, mask=mask))[:, 0]
-    wanted = reduced(tape.gradient(score, vectors).numpy()[0])
+    mask = ops.convert_to_tensor(TOKENS[None] != 0) if mask_zero else None
+    vectors = ops.take(embedding.embeddings, TOKENS[None], axis=0)
+    wanted = reduced(native.gradient(lambda given: end(lstm(given, mask=mask))[:, 0], vectors)[0])
     for given in (TOKENS, TOKENS[None], TOKENS.tolist(), TOKENS.astype(float)):
         found = visualize_saliency(model, -1, 0, given, wrt_tensor=embedding.output)
         assert found.shape == (7,)
@@ -292,13 +287,11 @@ def test_tokens_beside_numbers() -> None:
     joined = layers.Dense(3, "tanh")(layers.Concatenate()([text, numbers]))
     model = keras.Model([tokens, numbers], layers.Dense(2)(joined))
     x = picture(6)
-    with tf.GradientTape() as tape:
-        given = tf.constant(x[None])
-        tape.watch(given)
-        score = model([tf.constant(TOKENS[None]), given])[:, 0]
+    given_tokens = ops.convert_to_tensor(TOKENS[None])
+    wanted = native.gradient(lambda given: model([given_tokens, given])[:, 0], x[None])
     with pytest.warns(EmptyMapWarning, match=r"shape \(7,\)"):
         found = visualize_saliency(model, -1, 0, [TOKENS, x])
-    np.testing.assert_allclose(found[1], reduced(tape.gradient(score, given).numpy()[0]), atol=2e-5)
+    np.testing.assert_allclose(found[1], reduced(wanted[0]), atol=2e-5)
 
 
 def test_tokens_with_fractions() -> None:
@@ -413,11 +406,6 @@ def test_wrong_names_of_inputs(keys: tuple[str, ...]) -> None:
         visualize_saliency(image_and_table(), -1, 0, {key: values.get(key, picture(6)) for key in keys})
 
 
-@tf.custom_gradient
-def guided_relu(x: Any) -> Any:
-    return tf.nn.relu(x), lambda g: tf.where((g > 0) & (x > 0), g, tf.zeros_like(g))
-
-
 @pytest.fixture
 def policy(request: pytest.FixtureRequest) -> Iterator[str]:
     before = keras.config.dtype_policy()
@@ -443,11 +431,11 @@ def test_policy(policy: str, modifier: str | None) -> None:
     x = picture(4, 5, 3)
     found = visualize_saliency(model, -1, 0, x, backprop_modifier=modifier)
     assert found.dtype == np.float32
-    relu = guided_relu if modifier else tf.nn.relu
+    relu = native.RELUS[modifier]
 
     def written_out(x: Any, training: Any) -> Any:
         conv, *rest = twin.layers
-        x = relu(tf.nn.conv2d(x, conv.kernel, 1, "VALID") + conv.bias)
+        x = relu(ops.conv(x, conv.kernel) + conv.bias)
         for layer in rest:
             x = layer(x)
         return x
@@ -464,9 +452,9 @@ def test_input_of_half_precision(policy: str) -> None:
     model = keras.Sequential(
         [keras.Input((6,), dtype=policy), layers.Dense(4, activation="tanh"), layers.Dense(2)]
     )
-    x = tf.constant(picture(6), policy)
+    x = ops.convert_to_tensor(picture(6), policy)
     kernels = [np.asarray(weight, np.float32) for weight in model.get_weights()]
-    hidden = np.tanh(np.asarray(tf.cast(x, tf.float32)) @ kernels[0] + kernels[1])
+    hidden = np.tanh(ops.convert_to_numpy(ops.cast(x, "float32")) @ kernels[0] + kernels[1])
     wanted = reduced((kernels[2][:, 0] * (1 - hidden**2)) @ kernels[0].T)
     found = visualize_saliency(model, -1, 0, x)
     assert found.dtype == np.float32

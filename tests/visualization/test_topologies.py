@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 
+from tests import native
 from vis.errors import EmptyMapWarning, GradientError, LayerError
 from vis.visualization import visualize_saliency
 
@@ -29,23 +29,12 @@ def seeded() -> None:
     keras.utils.set_random_seed(3)
 
 
-@tf.custom_gradient
-def guided_relu(x: Any) -> Any:
-    return tf.nn.relu(x), lambda g: tf.where((g > 0) & (x > 0), g, tf.zeros_like(g))
-
-
-@tf.custom_gradient
-def rectified_relu(x: Any) -> Any:
-    return tf.nn.relu(x), lambda g: tf.maximum(g, 0.0)
-
-
-RELUS = {None: tf.nn.relu, "guided": guided_relu, "rectified": rectified_relu}
-EACH_MODIFIER = pytest.mark.parametrize("modifier", RELUS)
+EACH_MODIFIER = pytest.mark.parametrize("modifier", native.RELUS)
 
 
 def conv(layer: Any, x: Any) -> Any:
     """The convolution of a layer without its activation."""
-    return tf.nn.conv2d(x, layer.kernel, strides=1, padding=layer.padding.upper()) + layer.bias
+    return ops.conv(x, layer.kernel, strides=1, padding=layer.padding) + layer.bias
 
 
 def dense(layer: Any, x: Any) -> Any:
@@ -53,7 +42,7 @@ def dense(layer: Any, x: Any) -> Any:
 
 
 def flat(x: Any) -> Any:
-    return tf.reshape(x, (x.shape[0], -1))
+    return ops.reshape(x, (x.shape[0], -1))
 
 
 @dataclass
@@ -67,13 +56,8 @@ class Case:
 
 
 def gradient(forward: Callable[[Any], Any], x: Any, index: int = 1) -> Any:
-    """Return the gradient of one filter's mean over positions, by a plain tape."""
-    x = tf.constant(x)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = forward(x)[..., index]
-        score = tf.reduce_mean(y)
-    return tape.gradient(score, x).numpy()
+    """Return the gradient of one filter's mean over positions, by the framework."""
+    return native.gradient(lambda x: ops.mean(forward(x)[..., index]), x)
 
 
 def normalized(a: Any) -> Any:
@@ -89,11 +73,11 @@ def check(case: Case, modifier: str | None) -> None:
     signed = visualize_saliency(
         case.model, case.layer, 1, x, backprop_modifier=modifier, grad_modifier=None, keepdims=True
     )
-    wanted = gradient(lambda given: case.forward(given, RELUS[modifier]), x[None])[0]
+    wanted = gradient(lambda given: case.forward(given, native.RELUS[modifier]), x[None])[0]
     np.testing.assert_allclose(found, normalized(abs(wanted).max(axis=-1)), atol=2e-5)
     np.testing.assert_allclose(signed, normalized(wanted), atol=2e-5)
     if modifier:
-        plain = gradient(lambda given: case.forward(given, tf.nn.relu), x[None])[0]
+        plain = gradient(lambda given: case.forward(given, native.relu), x[None])[0]
         assert not np.allclose(wanted, plain, rtol=1e-2), "the case does not tell the modifier from none"
 
 
@@ -221,7 +205,7 @@ def batch_normalization_and_dropout() -> Case:
     norm.gamma.assign([1.0, -2.0, 0.5, 3.0])
 
     def forward(x: Any, relu: Any) -> Any:
-        scale = norm.gamma / tf.sqrt(norm.moving_variance + norm.epsilon)
+        scale = norm.gamma / ops.sqrt(norm.moving_variance + norm.epsilon)
         return dense(end, flat(relu((conv(first, x) - norm.moving_mean) * scale + norm.beta)))
 
     return Case(model, -1, forward)
@@ -304,7 +288,7 @@ class Opaque(layers.Layer):
 def custom_layer_without_get_config() -> Case:
     first, end = small_conv(), layers.Dense(3)
     model = keras.Sequential(
-        [layers.Input(SHAPE), first, Opaque(lambda x: 2.0 * tf.nn.relu(x)), layers.Flatten(), end]
+        [layers.Input(SHAPE), first, Opaque(lambda x: 2.0 * native.relu(x)), layers.Flatten(), end]
     )
     return Case(model, -1, lambda x, relu: dense(end, flat(2.0 * relu(conv(first, x)))))
 
@@ -407,7 +391,7 @@ def test_siamese_encoder(modifier: str | None) -> None:
     a, b = IMAGE, IMAGE[::-1].copy()
 
     def forward(a: Any, b: Any) -> Any:
-        relu = RELUS[modifier]
+        relu = native.RELUS[modifier]
         return dense(end, flat(relu(conv(first, a))) * flat(relu(conv(first, b))))
 
     on_a = gradient(lambda x: forward(x, b[None]), a[None])[0]
@@ -455,9 +439,9 @@ def residual() -> Residual:
 @EACH_MODIFIER
 def test_skip_connection_around_the_wrt_tensor(modifier: str | None) -> None:
     """With respect to h, c stands still; with respect to c, both ways count."""
-    net, relu = residual(), RELUS[modifier]
+    net, relu = residual(), native.RELUS[modifier]
     c = conv(net.below, IMAGE[None])
-    h = conv(net.aside, tf.nn.relu(c))
+    h = conv(net.aside, native.relu(c))
 
     def above(c: Any, h: Any) -> Any:
         return dense(net.end, flat(relu(c + h)))
@@ -483,7 +467,7 @@ def test_wrt_tensor_of_a_nested_model() -> None:
     first, second, end = small_conv(activation="relu", name="first"), small_conv(3), layers.Dense(3)
     backbone = keras.Sequential([layers.Input(SHAPE), first, second], name="backbone")
     model = keras.Sequential([layers.Input(SHAPE), backbone, layers.Flatten(), end])
-    y = tf.nn.relu(conv(first, IMAGE[None]))
+    y = native.relu(conv(first, IMAGE[None]))
     wanted = gradient(lambda given: dense(end, flat(conv(second, given))), y)[0]
     found = visualize_saliency(
         model, -1, 1, IMAGE, wrt_tensor=first.output, grad_modifier=None, keepdims=True
@@ -532,10 +516,10 @@ def test_stateful_rnn(batch: int) -> None:
     start = np.float32([0.5, -1.0, 2.0])
 
     def forward(x: Any) -> Any:
-        h = tf.constant(start[None])
+        h = ops.convert_to_tensor(start[None])
         cell = rnn.cell
         for t in range(4):
-            h = tf.tanh(x[:, t] @ cell.kernel + cell.bias + h @ cell.recurrent_kernel)
+            h = ops.tanh(x[:, t] @ cell.kernel + cell.bias + h @ cell.recurrent_kernel)
         return h
 
     wanted = gradient(forward, STEPS[None])[0]

@@ -1,0 +1,73 @@
+"""What tests need of the framework that Keras runs on, by its own means: independent of the library.
+
+Each backend has a module with these names:
+
+    gradients(function, arrays)       the gradient of the sum of what `function(*tensors)` returns, by each
+    by_variables(function, variables) the same by Keras variables that `function()` reads
+    pullback(function, x, incoming)   the derivative of a function at a tensor, times what comes in from above
+    with_gradient(forward, backward)  a function of a tensor whose gradient is `backward(x, incoming)`
+    relu, softmax, matmul             the framework's own functions
+    compiled(function)                a function as the framework compiles it; PyTorch runs it as it is
+    traced(function)                  calls a function with rows of three, as the framework traces it
+    observe(function, x)              calls a function with the values of a tensor whenever it is computed
+    double()                          a context in which it computes in 64 bits where it is asked to
+    draw()                            a random number, seeded by `keras.utils.set_random_seed`
+    dataset(parts, batch_size)        a data set as the framework's users have them: arrays, or tuples of them
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+NAME = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}[keras.config.backend()]
+_own = importlib.import_module(f"tests.native.{keras.config.backend()}")
+by_variables = _own.by_variables
+compiled = _own.compiled
+dataset = _own.dataset
+draw = _own.draw
+double = _own.double
+gradients = _own.gradients
+matmul = _own.matmul
+observe = _own.observe
+pullback = _own.pullback
+relu = _own.relu
+softmax = _own.softmax
+traced = _own.traced
+with_gradient = _own.with_gradient
+
+
+def gradient(function: Callable[[Any], Any], x: Any) -> Any:
+    """Return the gradient of the sum of what a function of one tensor returns, as an array."""
+    return gradients(function, [x])[0]
+
+
+# The positive part, with its true derivative and with those of the backprop modifiers, by name.
+RELUS: dict[str | None, Callable[[Any], Any]] = {
+    None: relu,
+    "guided": with_gradient(relu, lambda x, g: ops.where((g > 0) & (x > 0), g, ops.zeros_like(g))),
+    "rectified": with_gradient(relu, lambda x, g: ops.maximum(g, 0.0)),
+}
+
+__all__ = [
+    "NAME",
+    "RELUS",
+    "by_variables",
+    "compiled",
+    "dataset",
+    "double",
+    "draw",
+    "gradient",
+    "gradients",
+    "matmul",
+    "observe",
+    "pullback",
+    "relu",
+    "softmax",
+    "traced",
+    "with_gradient",
+]

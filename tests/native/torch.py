@@ -1,0 +1,82 @@
+"""What tests need, by means of PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import torch
+
+from tests.native.rows import Rows
+
+relu, matmul, double = torch.nn.functional.relu, torch.matmul, contextlib.nullcontext
+
+
+def softmax(x: Any) -> Any:
+    """Return the framework's own softmax over the last axis."""
+    return torch.nn.functional.softmax(x, dim=-1)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function: nothing is compiled here unless one asks for a compiler of C++."""
+    return function
+
+
+def gradients(function: Callable[..., Any], arrays: Sequence[Any]) -> list[Any]:
+    """Return the gradient of the sum of what a function returns by each of its tensors, as arrays."""
+    tensors = [keras.ops.convert_to_tensor(array).detach().clone().requires_grad_() for array in arrays]
+    total = function(*tensors).sum()
+    found = torch.autograd.grad(total, tensors, allow_unused=True, materialize_grads=True)
+    return [keras.ops.convert_to_numpy(each) for each in found]
+
+
+def by_variables(function: Callable[[], Any], variables: Sequence[Any]) -> list[Any]:
+    """Return the gradient of the sum of what a function returns by Keras variables, as arrays."""
+    found = torch.autograd.grad(function().sum(), [each.value for each in variables])
+    return [keras.ops.convert_to_numpy(each) for each in found]
+
+
+def pullback(function: Callable[[Any], Any], x: Any, incoming: Any) -> Any:
+    """Return the derivative of a function at a tensor, times what comes in from above."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (found,) = torch.autograd.grad(function(x), x, incoming)
+    return found
+
+
+def with_gradient(forward: Callable[[Any], Any], backward: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """Return a function of a tensor whose gradient is `backward(x, incoming)`."""
+
+    class Ruled(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, x: Any) -> Any:
+            context.save_for_backward(x)
+            return forward(x)
+
+        @staticmethod
+        def backward(context: Any, incoming: Any) -> Any:
+            return backward(*context.saved_tensors, incoming)
+
+    return Ruled.apply
+
+
+def observe(function: Callable[[Any], Any], x: Any) -> None:
+    """Call a function with the values of a tensor whenever it is computed."""
+    function(keras.ops.convert_to_numpy(x))
+
+
+def traced(function: Callable[[Any], Any]) -> None:
+    """Call a function with a tensor, rows of three, that a gradient is asked by."""
+    function(torch.ones((2, 3), requires_grad=True))
+
+
+def dataset(parts: Any, batch_size: int | None = None) -> Any:
+    """Return a data set of arrays or a tuple of them, in batches if a size is given."""
+    return torch.utils.data.DataLoader(Rows(parts), batch_size)
+
+
+def draw() -> float:
+    """Return a random number by the framework, seeded by `keras.utils.set_random_seed`."""
+    return float(torch.rand(()))
