@@ -230,7 +230,7 @@ class Differentiation(Run, Generic[Asked]):
             watch: see `gradients`.
         """
         objective = self.objective
-        graph = self.source.graph(objective.symbols())
+        graph = self.source.graph(objective.symbols)
         groups, evaluate = objective.prepared(graph)
         read = [point for group in groups for point in group]
         ends = [] if self.layer is None else [self.layer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -133,12 +133,13 @@ class Source:
                 f"The model {self.model.name!r} cannot run on inputs of shape {shapes}: {error}"
             ) from error
 
-    def graph(self, symbols: Sequence[keras.KerasTensor]) -> Any:
-        """Return the model that contains the layers of some symbolic tensors."""
+    def graph(self, made: Callable[[], list[keras.KerasTensor]]) -> Any:
+        """Return the model that contains the layers of symbolic tensors, which are made only if needed."""
         if self.is_model:
             return models.unmodified(self.model)[0]
+        symbols = made()
         given = {id(tensor._keras_history.operation) for tensor in keras.tree.flatten(self.model)}
-        needed = [node.operation for node in models.upstream(list(symbols)) if not node.input_tensors]
+        needed = [node.operation for node in models.upstream(symbols) if not node.input_tensors]
         if not given.issuperset(map(id, needed)):
             raise GradientError(
                 "The losses cannot be computed from input_tensor. They need: "
@@ -146,7 +147,7 @@ class Source:
                 f"{', '.join(t.name for t in keras.tree.flatten(self.model))}. Pass all inputs of the model; "
                 "for a layer of a nested or modified model, pass the model in place of input_tensor."
             )
-        return keras.Model(self.model, list(symbols))
+        return keras.Model(self.model, symbols)
 
 
 def as_source(model: Any) -> Source:

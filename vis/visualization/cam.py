@@ -214,7 +214,7 @@ def _named(
     about, key = [source.anchor(), layer], (tuple(specs), grid)
     over = _over.get(about, key)
     if over is None:
-        model = source.graph(WeightedLosses(losses).symbols())
+        model = source.graph(WeightedLosses(losses).symbols)
         (found,) = class_maps.weighted_layers(model, specs, layer, None, grid)
         over = _over.put(about, found.over, key)
     return Weighted(layer, over)
