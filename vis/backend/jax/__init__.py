@@ -2,7 +2,7 @@
 
 from vis.backend.jax.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.jax.descent import compile_descent
-from vis.backend.jax.noted import noted
+from vis.backend.jax.noted import is_noting, noted
 from vis.backend.jax.overrides import where_positive
 from vis.backend.jax.skipping import skipping
 from vis.backend.jax.words import traced
@@ -11,6 +11,7 @@ __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
+    "is_noting",
     "noted",
     "skipping",
     "traced",

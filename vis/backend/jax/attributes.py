@@ -21,6 +21,13 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Size:
+    """The same for one size."""
+
+    size: Any
+
+
+@dataclass(frozen=True)
 class Told:
     """An operation: its kind, its operands (variables, literals, NumPy arrays, sizes) and its attributes."""
 
@@ -203,20 +210,12 @@ def _dynamic_slice(equation: Any, known: Known) -> Told | None:
     found = [int(begin) for begin in begins if begin is not None]
     if len(found) < len(begins):
         return None
-    return Told("slice", (x,), window_of(x, found, equation.params["slice_sizes"]))
-
-
-def window_of(
-    x: Any, begins: Sequence[int], sizes: Sequence[Any], dropped: tuple[int, ...] = ()
-) -> dict[str, Any]:
-    """Return the attributes of a slice that begins where its sizes allow it."""
     begin, end = [], []
-    for first, count, length in zip(begins, sizes, x.aval.shape, strict=True):
+    for first, count, length in zip(found, equation.params["slice_sizes"], x.aval.shape, strict=True):
         last = size(length - count)
-        first = 0 if count == length else first if last is None else min(max(first, 0), last)
-        begin.append(first)
-        end.append(length if count == length else first + count)
-    return {**sliced(x, begin, end, [1] * len(begin)), "dropped": dropped}
+        begin.append(0 if count == length else first if last is None else min(max(first, 0), last))
+        end.append(length if count == length else begin[-1] + count)
+    return Told("slice", (x,), sliced(x, begin, end, [1] * len(begin)))
 
 
 def sliced(x: Any, begin: Sequence[Any], end: Sequence[Any], strides: Sequence[int]) -> dict[str, Any]:
@@ -282,6 +281,7 @@ def _reduction(equation: Any, known: Known) -> Told:
 
 
 _READERS: dict[str, Callable[[Any, Known], Told | None]] = {
+    "dim_as_value": lambda equation, known: Told("identity", (Size(equation.params["dim"]),)),
     "integer_pow": _power,
     "exp2": _power_of_two,
     "select_n": _select,

@@ -1,7 +1,7 @@
 """Compiled gradients and forward passes.
 
-A forward pass is traced once with symbolic sizes, and XLA compiles it for each size that it meets. A pass that
-cannot be traced so is traced again for each size, as long as its model exists.
+A forward pass is traced once with symbolic sizes, and XLA compiles it for each size that it meets. A pass
+that cannot be traced so is traced again for each size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis.backend.contract import Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.jax.differentiated import Differentiated, traced_forward
 from vis.backend.jax.overrides import override
 from vis.backend.jax.program import needed, run
@@ -47,7 +47,7 @@ class _Gradient:
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
         self._dtypes = [type_of(spec) for spec in specs]
         self._tokens = token_counts(trace)
-        self._outcome = ForAll(made, given, specs) if serves_all(given, specs) else PerSize(specs, rule)
+        self._outcome = _compiled(made, given, specs, rule)
 
     def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
         tensors = [
@@ -69,13 +69,29 @@ class _Gradient:
         )
 
 
+def _compiled(
+    made: Differentiated, given: Sequence[Any], specs: Sequence[Spec], rule: Rule | None
+) -> ForAll | PerSize:
+    """Return a gradient for all sizes if there is one, or one for each size."""
+    if serves_all(given, specs):
+        try:
+            return ForAll(made, given, specs)
+        except VisError:
+            raise
+        except Exception:
+            # Some derivatives ask for the numbers behind symbols, such as that of a strided convolution.
+            if all(None not in spec.shape for spec in specs):
+                raise
+    return PerSize(specs, rule)
+
+
 def _array(tensor: Any) -> npt.NDArray[Any]:
     """Return a tensor as an array of its own, which may be written to."""
     narrow = tensor.dtype in (jnp.float16, jnp.bfloat16)
     return np.array(tensor.astype(jnp.float32) if narrow else tensor)
 
 
-def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> _Gradient:
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> CompiledGradient:
     """Compile the gradient of a scalar with respect to tensors that it is computed from.
 
     Args:
@@ -144,12 +160,13 @@ class _Call:
 
     def coverage(self, specs: Any) -> Coverage:
         structure = keras.tree.map_structure(lambda _: 0, specs)
-        trace, _ = with_sizes(lambda types: self._trace(structure, types), keras.tree.flatten(specs))
+        flat = keras.tree.flatten(specs)
+        trace, _ = with_sizes(lambda types: self._trace(structure, types), flat, only_told=True)
         self.found = _Ruled(trace, self._rule).coverage
         return self.found
 
 
-def compile_call(forward: Callable[[Any], Any], rule: Rule) -> _Call:
+def compile_call(forward: Callable[[Any], Any], rule: Rule) -> CompiledCall:
     """Compile a forward pass whose derivative follows `rule` wherever JAX differentiates it."""
     return _Call(forward, rule)
 

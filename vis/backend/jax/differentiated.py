@@ -110,7 +110,7 @@ class Differentiated:
 def _watching(probe: Any) -> Callable[[Any], Any]:
     """Return a function that returns its argument, and makes the gradient by it that of `probe` too."""
 
-    @jax.custom_vjp
+    @jax.custom_vjp  # type: ignore[untyped-decorator]
     def watched(value: Any, probe: Any) -> Any:
         return value
 

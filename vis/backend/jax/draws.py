@@ -23,7 +23,7 @@ _DRAWING = frozenset("random_bits random_gamma threefry2x32 rng_bit_generator rn
 
 
 def fixed_draws(trace: Trace, outputs: Sequence[Any]) -> tuple[tuple[str, ...], dict[Var, npt.NDArray[Any]]]:
-    """Return the random operations that some outputs depend on, by name, and the values to give to variables."""
+    """Return the random operations that some outputs depend on, by name, and the values of their seeds."""
     program = trace.program
     seeds = {var for var in program.inputs[: len(trace.variables)] if not has_derivative(var.aval)}
     arguments = set(trace.arguments)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from jax.extend.core import Literal
 
 from vis.backend.jax.kinds import ELEMENTWISE, LOGICAL, REDUCTIONS
+from vis.backend.jax.symbols import evaluated
 from vis.graph.elementwise import FUNCTIONS
 
 Array = npt.NDArray[Any]
@@ -29,9 +31,16 @@ class Known:
     Args:
         equations: the equations, in order.
         constants: the values of the variables that are given.
+        numbers: numbers for named sizes, if what is computed for them is wanted.
     """
 
-    def __init__(self, equations: Iterable[Any], constants: Mapping[Any, Any]) -> None:
+    def __init__(
+        self,
+        equations: Iterable[Any],
+        constants: Mapping[Any, Any],
+        numbers: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self._numbers = numbers
         self._arrays = {variable: _plain(value) for variable, value in constants.items()}
         # Integers that are sizes, or products of them, as JAX's symbols.
         self._sizes: dict[Any, Any] = {}
@@ -47,8 +56,14 @@ class Known:
         array = self.array(atom)
         if array is None or array.shape == atom.aval.shape:
             return array
-        shape = _fixed(atom.aval.shape)
+        shape = self._shape(atom)
         return None if shape is None else np.broadcast_to(array, shape)
+
+    def _shape(self, atom: Any) -> tuple[int, ...] | None:
+        """Return a shape, or None if it is symbolic."""
+        sizes = [evaluated(size, self._numbers) for size in atom.aval.shape]
+        known = tuple(size for size in sizes if size is not None)
+        return known if len(known) == len(sizes) else None
 
     def number(self, atom: Any) -> float | None:
         """Return the number that a variable or a literal equals everywhere, or None."""
@@ -69,6 +84,9 @@ class Known:
         name, (output, *others) = equation.primitive.name, equation.outvars
         if name == "dim_as_value":
             self._sizes[output] = equation.params["dim"]
+            number = evaluated(equation.params["dim"], self._numbers)
+            if number is not None:
+                self._arrays[output] = np.asarray(number, output.aval.dtype)
         elif name in _OF_SIZES and any(atom in self._sizes for atom in equation.invars if _is_variable(atom)):
             sizes = [self.size(atom) for atom in equation.invars]
             if None not in sizes:
@@ -78,7 +96,7 @@ class Known:
         known = [array for array in arrays if array is not None]
         if rule is None or others or len(known) < len(arrays):
             return
-        shape, dtype = _fixed(output.aval.shape), _plain_type(output.aval.dtype)
+        shape, dtype = self._shape(output), _plain_type(output.aval.dtype)
         small = shape is not None and math.prod(shape) <= _LARGEST
         if dtype is None or not (small or (known and name in _UNIFORM and all(a.size == 1 for a in known))):
             return
@@ -96,11 +114,6 @@ class Known:
 
 def _is_variable(atom: Any) -> bool:
     return not isinstance(atom, Literal)
-
-
-def _fixed(shape: Sequence[Any]) -> tuple[int, ...] | None:
-    """Return a shape, or None if it is symbolic."""
-    return tuple(map(int, shape)) if all(isinstance(size, int) for size in shape) else None
 
 
 def _plain(value: Any) -> Array | None:
@@ -178,9 +191,11 @@ def _reduced(function: Any) -> _Rule:
 
 def _sliced(equation: Any, arrays: list[Array], shape: tuple[int, ...]) -> Any:
     params = equation.params
+    if not all(isinstance(each, int) for each in (*params["start_indices"], *params["limit_indices"])):
+        return None
     steps = params["strides"] or [1] * arrays[0].ndim
     rows = zip(params["start_indices"], params["limit_indices"], steps, strict=True)
-    return arrays[0][tuple(slice(int(first), int(last), int(step)) for first, last, step in rows)]
+    return arrays[0][tuple(slice(*row) for row in rows)]
 
 
 _RULES: dict[str, _Rule] = {

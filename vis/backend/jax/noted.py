@@ -1,7 +1,7 @@
 """Which layer runs which equations: marks that a trace leaves in them.
 
-While a layer runs, a named scope is open, which JAX stores in each equation, also in those of inner functions.
-The outputs are marked by equations that name them. Both are known by a number that is used once.
+While a layer runs, a named scope is open, which JAX stores in each equation, also in those of inner
+functions. The outputs are marked by equations that name them. Both are known by a number that is used once.
 """
 
 from __future__ import annotations
@@ -32,14 +32,18 @@ class Note:
 
 
 @contextlib.contextmanager
-def taking_notes() -> Iterator[list[Note]]:
-    """Yield a list that receives a note of each call of a layer, in the order in which they end."""
-    notes: list[Note] = []
+def taking_notes(notes: list[Note]) -> Iterator[None]:
+    """Add a note of each call of a layer to a list, in the order in which they end."""
     token = _notes.set(notes)
     try:
-        yield notes
+        yield
     finally:
         _notes.reset(token)
+
+
+def is_noting() -> bool:
+    """Tell whether layer calls are recorded."""
+    return _notes.get() is not None
 
 
 @contextlib.contextmanager

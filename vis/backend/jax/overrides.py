@@ -1,8 +1,8 @@
 """Other derivatives for activations, in one program only.
 
-The regions that `vis.graph` finds in a traced program are replaced as a whole: by a function that computes the
-same, and whose derivative is the rule. No layer is touched, and nothing of JAX is patched. The bodies of loops
-and branches stay as they are: their activations are reported as missed.
+The regions that `vis.graph` finds in a traced program are replaced as a whole: by a function that computes
+the same, and whose derivative is the rule. No layer is touched, and nothing of JAX is patched. The bodies of
+loops and branches stay as they are: their activations are reported as missed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vis.graph import Graph, Region, find_activations
 def override(
     rule: Rule, words: Words, sources: Sequence[Any], ends: Sequence[Any]
 ) -> tuple[list[Replacement], Coverage]:
-    """Return what to run in place of the activations between some variables and others, and what that reaches.
+    """Return what to run in place of the activations between some variables, and what the rule reaches.
 
     Args:
         rule: the derivative of the activations.
@@ -67,7 +67,7 @@ def _ruled(
     def computed(x: Any, *values: Any) -> Any:
         return run(actions, {start: x, **dict(zip(others, values, strict=True))}, [end])[0]
 
-    @jax.custom_vjp
+    @jax.custom_vjp  # type: ignore[untyped-decorator]
     def function(x: Any, *values: Any) -> Any:
         return computed(x, *values)
 

@@ -216,8 +216,11 @@ class Program:
             yield step
 
     def _action(self, step: Step) -> Action:
-        custom = isinstance(step, Custom)
-        equation = step.equation if custom else self.equations[step]
+        if isinstance(step, Custom):
+            equation, results = step.equation, step.outputs
+        else:
+            equation = self.equations[step]
+            results = tuple(equation.outvars)
         operands = tuple(dict.fromkeys(atom for atom in equation.invars if isinstance(atom, Var)))
         jaxpr = self._jaxpr.replace(
             constvars=(),
@@ -226,7 +229,6 @@ class Program:
             eqns=[equation],
             effects=equation.effects,
         )
-        results = step.outputs if custom else tuple(equation.outvars)
         return Action(operands, results, lambda *values: jax.core.eval_jaxpr(jaxpr, (), *values))
 
 

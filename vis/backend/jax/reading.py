@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from jax.extend.core import Literal
 
-from vis.backend.jax.attributes import Sizes, Told, size, told
+from vis.backend.jax.attributes import Size, Sizes, Told, size, told
 from vis.backend.jax.known import Known
 from vis.backend.jax.lookups import lookup
 from vis.backend.jax.noted import scope_of
+from vis.backend.jax.symbols import SizeOperations, examples, named
 from vis.backend.jax.tracing import Called
 from vis.backend.jax.written_out import WrittenOut
 from vis.graph import Graph, LayerCall, Operation, Shape, Value
@@ -65,6 +66,9 @@ class _Reader:
         self._outputs = outputs
         self._notes = notes
         self._known = Known(equations, constants)
+        places = named(inputs)
+        several = len(places) > 1
+        self._imagined = Known(equations, constants, examples(list(places))) if several else self._known
         self._makers = {variable: equation for equation in equations for variable in equation.outvars}
         self._values: dict[Any, Value] = {}
         self._fixed: dict[Any, Value] = {}
@@ -76,6 +80,7 @@ class _Reader:
             self._begin(variable, "variable", name, {"name": name})
         for place, variable in enumerate(constants):
             self._begin(variable, "constant", f"constant:{place}", {})
+        self._sizes = SizeOperations(places, self._values)
 
     def _begin(self, variable: Any, kind: str, name: str, attributes: dict[str, Any]) -> None:
         value = self._value(variable, name)
@@ -90,7 +95,7 @@ class _Reader:
         """Return the graph."""
         ends = [atom for note in self._notes for atom in note.outputs if atom in self._makers]
         ends += [atom for atom in self._outputs if not isinstance(atom, Literal)]
-        whole = WrittenOut(self._equations, self._known, self._makers, ends)
+        whole = WrittenOut(self._equations, self._known, self._imagined, self._makers, ends)
         steps: list[Operation] = []
         starts = []
         for place, equation in enumerate(self._equations):
@@ -112,7 +117,9 @@ class _Reader:
         return Graph([*self._first, *steps], inputs, outputs, calls)
 
     def _told(self, equation: Any) -> Told:
-        found = lookup(equation, self._known, self._makers) if equation.primitive.name == "gather" else None
+        found = None
+        if equation.primitive.name == "gather":
+            found = lookup(equation, self._known, self._imagined, self._makers)
         return found or told(equation, self._known)
 
     def _operand(self, operand: Any) -> Value:
@@ -121,8 +128,20 @@ class _Reader:
         if isinstance(operand, np.ndarray):
             return self._constant(operand, str(operand.dtype))
         if isinstance(operand, Sizes):
-            return self._constant(np.asarray([-1 if size(n) is None else n for n in operand.sizes]), "int64")
+            return self._several(operand.sizes)
+        if isinstance(operand, Size):
+            return self._symbolic(self._sizes.size(operand.size), -1)
         return self._values[operand]
+
+    def _several(self, sizes: Sequence[Any]) -> Value:
+        """Return sizes as a value; one of -1 is what is left."""
+        numbers = [-1 if size(each) is None else each for each in sizes]
+        found = self._sizes.vector(sizes) if numbers.count(-1) > 1 else None
+        return self._symbolic(found, numbers)
+
+    def _symbolic(self, found: Value | None, otherwise: Any) -> Value:
+        self._first += self._sizes.new()
+        return self._constant(np.asarray(otherwise), "int64") if found is None else found
 
     def _constant(self, array: npt.NDArray[Any], dtype: str) -> Value:
         key = (dtype, array.shape, array.tobytes())

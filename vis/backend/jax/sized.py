@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from vis.backend.contract import Forward, Rule, Spec
 from vis.backend.jax.differentiated import Differentiated, Outcome, traced_forward
@@ -63,6 +64,30 @@ def translated() -> Iterator[None]:
 _NO_DERIVATIVE = ("ifferentiation rule", "everse-mode differentiation", "not support JVP")
 
 
+def compiled(made: Differentiated, given: Sequence[Any]) -> Callable[[Any, Any], Outcome]:
+    """Return a gradient as a function of variables and tensors of some types.
+
+    It holds nothing of the model. It is differentiated here, and compiled when it is called.
+
+    Raises:
+        GradientError: if something in it has no derivative.
+    """
+    held = types_of_values(made.variables)
+    with translated():
+        if any(is_symbolic(size) for each in given for size in each.shape):
+            call: Callable[[Any, Any], Outcome] = jax.export.export(jax.jit(made))(held, list(given)).call
+            return call
+        closed, shapes = jax.make_jaxpr(made, return_shape=True)(held, list(given))
+    structure = jax.tree.structure(shapes)
+    flat = jaxpr_as_fun(closed)
+
+    def run(variables: Any, tensors: Any) -> Outcome:
+        outcome: Outcome = jax.tree.unflatten(structure, flat(*variables, *tensors))
+        return outcome
+
+    return run
+
+
 class ForAll:
     """A gradient that was traced once for all sizes.
 
@@ -84,11 +109,7 @@ class ForAll:
             ),
             None,
         )
-        self._held = held = types_of_values(made.variables)
-        self._call = jax.jit(made)
-        with translated():
-            if any(is_symbolic(size) for each in given for size in each.shape):
-                self._call = jax.export.export(self._call)(held, list(given)).call
+        self._call = compiled(made, given)
         self._function = jax.jit(self._call)
 
     def __call__(self, tensors: Sequence[Any], forward: Forward) -> Outcome:
@@ -107,17 +128,12 @@ class ForAll:
         """Return what the gradient returns for no samples: a symbolic size is at least 1."""
 
         def shapes(batch: int) -> Any:
-            filled = [
-                jax.ShapeDtypeStruct(
-                    [
-                        batch if is_symbolic(symbol) and not size else size
-                        for size, symbol in zip(tensor.shape, each.shape, strict=True)
-                    ],
-                    each.dtype,
-                )
-                for tensor, each in zip(tensors, self._given, strict=True)
-            ]
-            return jax.eval_shape(self._call, self._held, filled)
+            filled = []
+            for tensor, each in zip(tensors, self._given, strict=True):
+                sizes = zip(tensor.shape, each.shape, strict=True)
+                shape = [batch if is_symbolic(symbol) and not size else size for size, symbol in sizes]
+                filled.append(jax.ShapeDtypeStruct(shape, each.dtype))
+            return jax.eval_shape(self._call, types_of_values(self._variables), filled)
 
         def empty(one: Any, two: Any) -> Any:
             shape = [2 * size - more for size, more in zip(one.shape, two.shape, strict=True)]
@@ -143,16 +159,17 @@ class PerSize:
         self._specs = specs
         # Held weakly: a compiled gradient lasts as long as its rule.
         self._rule = (lambda: None) if rule is None else weakref.ref(rule)
-        self._recent: Recent[tuple[Any, list[Any]]] = Recent()
+        self._recent: Recent[tuple[Callable[[Any, Any], Outcome], list[Any]]] = Recent()
 
     def __call__(self, tensors: Sequence[Any], forward: Forward) -> Outcome:
         """Return what the gradient of a forward pass returns for some tensors."""
         shapes = tuple(tuple(np.shape(tensor)) for tensor in tensors)
         function, variables = self._recent.get(shapes, lambda: self._made(shapes, forward))
-        with translated():
-            outcome: Outcome = function(values_of(variables), list(tensors))
-        return outcome
+        return function(values_of(variables), list(tensors))
 
-    def _made(self, shapes: Sequence[tuple[int, ...]], forward: Forward) -> tuple[Any, list[Any]]:
-        trace = traced_forward(forward, types(self._specs, shapes))
-        return jax.jit(Differentiated(trace, self._rule())), trace.variables
+    def _made(
+        self, shapes: Sequence[tuple[int, ...]], forward: Forward
+    ) -> tuple[Callable[[Any, Any], Outcome], list[Any]]:
+        given = types(self._specs, shapes)
+        made = Differentiated(traced_forward(forward, given), self._rule())
+        return jax.jit(compiled(made, given)), made.variables

@@ -17,6 +17,7 @@ from vis.backend.jax.tracing import Trace
 from vis.errors import VisError
 
 _BATCH = "b"
+_LARGE = 64
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
@@ -41,14 +42,17 @@ def is_stretched(spec: Spec) -> bool:
     return bool(spec.shape) and set(spec.shape) == {None} and set(spec.example or ()) == {1}
 
 
-def with_sizes(trace_of: Callable[[list[Any]], Trace], specs: Sequence[Spec]) -> tuple[Trace, list[Any]]:
+def with_sizes(
+    trace_of: Callable[[list[Any]], Trace], specs: Sequence[Spec], only_told: bool = False
+) -> tuple[Trace, list[Any]]:
     """Trace a function with sizes that vary as far as it can be traced so; return the types too.
 
     Args:
         trace_of: traces it, given the types of its arguments.
         specs: the specs of its arguments.
+        only_told: whether the trace tells what is computed, and is not run: the sizes may be large ones.
     """
-    for types_ in candidates(specs):
+    for types_ in candidates(specs, only_told):
         try:
             trace = trace_of(types_)
             wider = stretched(trace, types_, specs)
@@ -86,22 +90,35 @@ def serves_all(given: Sequence[Any], specs: Sequence[Spec]) -> bool:
     )
 
 
-def candidates(specs: Sequence[Spec]) -> Iterator[list[Any]]:
+def candidates(specs: Sequence[Spec], only_told: bool = False) -> Iterator[list[Any]]:
     """Yield the types of arrays of varying sizes, the more general ones first."""
     yield _symbolic(specs, lambda spec: spec.shape)
     if any(None in spec.shape[1:] and not is_stretched(spec) for spec in specs):
+        if only_told:
+            # Whether a crop or a window fits can be decided of these.
+            yield _symbolic(specs, lambda spec: spec.shape, _LARGE)
         yield _symbolic(specs, lambda spec: (*spec.shape[:1], *example_of(spec)[1:]))
 
 
-def _symbolic(specs: Sequence[Spec], shape_of: Any) -> list[Any]:
-    scope = jax.export.SymbolicScope()
+def _symbolic(specs: Sequence[Spec], shape_of: Any, at_least: int = 1) -> list[Any]:
+    shapes_ = [example_of(spec) if is_stretched(spec) else shape_of(spec) for spec in specs]
+    rows = [[_name(place, axis) for axis in range(len(shape))] for place, shape in enumerate(shapes_)]
+    varying = [
+        name
+        for shape, names in zip(shapes_, rows, strict=True)
+        for size, name in zip(shape, names, strict=True)
+        if size is None and name != _BATCH
+    ]
+    scope = jax.export.SymbolicScope([f"{name} >= {at_least}" for name in varying if at_least > 1])
     shapes = []
-    for place, spec in enumerate(specs):
-        shape = example_of(spec) if is_stretched(spec) else shape_of(spec)
-        names = [_BATCH if axis == 0 else f"size_{place}_{axis}" for axis in range(len(shape))]
+    for shape, names in zip(shapes_, rows, strict=True):
         texts = [name if size is None else str(size) for name, size in zip(names, shape, strict=True)]
         shapes.append(jax.export.symbolic_shape(", ".join(texts), scope=scope) if None in shape else shape)
     return types(specs, shapes)
+
+
+def _name(place: int, axis: int) -> str:
+    return _BATCH if axis == 0 else f"size_{place}_{axis}"
 
 
 def stretched(trace: Trace, given: Sequence[Any], specs: Sequence[Spec]) -> list[Any]:

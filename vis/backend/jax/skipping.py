@@ -1,7 +1,7 @@
 """Running a forward pass without some of its steps, such as the softmax at its end.
 
-The forward pass is traced unchanged and run; what comes after a skipped step is then run again on the input of
-that step.
+The forward pass is traced unchanged and run; what comes after a skipped step is then run again on the input
+of that step.
 """
 
 from __future__ import annotations

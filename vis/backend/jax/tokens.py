@@ -1,4 +1,4 @@
-"""Integers that choose a row, such as the tokens of an embedding: JAX returns NaN for one that is out of range.
+"""Integers that choose a row, such as the tokens of an embedding: out of range, JAX returns NaN for them.
 
 They are followed from the inputs to the rows that they choose.
 """
@@ -72,6 +72,6 @@ def check_tokens(counts: Mapping[int, int], arrays: Sequence[Any]) -> None:
         wrong = array[(array < 0) | (array >= count)]
         if wrong.size:
             raise InputError(
-                f"The model cannot run on an input of shape {tuple(np.shape(arrays[0]))}: the token or category "
-                f"{wrong.flat[0]} is not in the range 0 to {count - 1}."
+                f"The model cannot run on an input of shape {tuple(np.shape(arrays[0]))}: the token or "
+                f"category {wrong.flat[0]} is not in the range 0 to {count - 1}."
             )

@@ -33,6 +33,9 @@ class _Scope(keras.StatelessScope):  # type: ignore[misc]
         value = super().get_current_value(variable)
         if value is None:
             self.others[id(variable)] = variable
+            # Keras takes the values away from the variables of a model while it trains or predicts.
+            if self.original_scope is not None:
+                value = self.original_scope.get_current_value(variable)
         return value
 
 
@@ -108,26 +111,36 @@ def traced_program(
         inner: whether this is a part of another trace, which receives the notes of layer calls.
     """
     variables: dict[int, Any] = {}
-    for attempt in range(_ATTEMPTS):
-        known = list(variables.values())
-        scopes, returned = [], []
-
-        # A new function each time: JAX would return what it has traced before.
-        def run(values: list[Any], tensors: list[Any], known: list[Any] = known) -> list[Any]:
-            with _Scope(list(zip(known, values, strict=True))) as scope:
-                arrays, rest = function(tensors)
-            scopes.append(scope)
-            returned.append(rest)
-            return [jax.numpy.asarray(array) for array in arrays]
-
-        held = types_of_values(known)
-        with contextlib.nullcontext([]) if inner else taking_notes() as notes:
-            closed = jax.make_jaxpr(run)(held, list(specs))
-        fresh = {key: each for key, each in scopes[0].others.items() if key not in variables}
-        if not fresh or attempt == _ATTEMPTS - 1:
-            return Trace(Program(closed), known, notes, returned[0])
+    for _ in range(_ATTEMPTS):
+        trace, others = _traced(function, specs, list(variables.values()), inner)
+        fresh = {key: each for key, each in others.items() if key not in variables}
+        if not fresh:
+            break
         variables |= fresh
-    raise AssertionError("unreachable")
+    return trace
+
+
+def _traced(
+    function: Callable[[list[Any]], tuple[list[Any], Any]],
+    specs: Sequence[Any],
+    variables: list[Any],
+    inner: bool,
+) -> tuple[Trace, dict[int, Any]]:
+    """Trace a function that reads some variables; return the others that it has read, too."""
+    seen: list[tuple[Any, dict[int, Any]]] = []
+
+    # A new function each time: JAX would return what it has traced before.
+    def run(values: list[Any], tensors: list[Any]) -> list[Any]:
+        with _Scope(list(zip(variables, values, strict=True))) as scope:
+            arrays, rest = function(tensors)
+        seen.append((rest, scope.others))
+        return [jax.numpy.asarray(array) for array in arrays]
+
+    notes: list[Note] = []
+    with contextlib.nullcontext() if inner else taking_notes(notes):
+        closed = jax.make_jaxpr(run)(types_of_values(variables), list(specs))
+    ((returned, others),) = seen
+    return Trace(Program(closed), variables, notes, returned), others
 
 
 def values_of(variables: Sequence[Any]) -> list[Any]:

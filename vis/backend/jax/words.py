@@ -68,5 +68,5 @@ def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
     def trace_of(types: list[Any]) -> Trace:
         return traced_program(lambda tensors: (keras.tree.flatten(forward(tensors)), None), types)
 
-    trace, _ = with_sizes(trace_of, specs)
+    trace, _ = with_sizes(trace_of, specs, only_told=True)
     return words_of(trace, trace.program.outputs).graph

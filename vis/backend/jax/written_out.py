@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from jax.extend.core import Literal
 
 from vis.backend.jax.attributes import Told, size, whole, window
 from vis.backend.jax.known import Known
-from vis.backend.jax.lookups import resized, without_axis
+from vis.backend.jax.lookups import without_axis
+from vis.backend.jax.resizes import resize
 
 _EXPANSIONS = ("broadcast_in_dim", "reshape", "expand_dims")
 
@@ -29,6 +29,7 @@ class WrittenOut:
     Args:
         equations: the equations, in order.
         known: what is known before they run.
+        imagined: what would be known if the sizes of the inputs were.
         makers: the equation that computes each variable.
         wanted: the variables whose values are used outside.
 
@@ -38,9 +39,15 @@ class WrittenOut:
     """
 
     def __init__(
-        self, equations: Sequence[Any], known: Known, makers: Mapping[Any, Any], wanted: Iterable[Any]
+        self,
+        equations: Sequence[Any],
+        known: Known,
+        imagined: Known,
+        makers: Mapping[Any, Any],
+        wanted: Iterable[Any],
     ) -> None:
         self._known = known
+        self._imagined = imagined
         self._makers = makers
         self._uses = Counter(wanted)
         self.told: dict[int, Told] = {}
@@ -173,81 +180,5 @@ class WrittenOut:
             return None
         return Told("repeat", (x,), {"axis": axis, "times": times}), [wide]
 
-    # -- resizes -----------------------------------------------------------------------------------------
-
     def _resize(self, equation: Any) -> tuple[Told, list[Any]] | None:
-        """Return the resize that ends here: products with weights along single axes, and a transposition."""
-        before: list[Any] = []
-        steps: list[tuple[int, int, npt.NDArray[Any]]] = []
-        turned = equation.primitive.name == "transpose"
-        x = equation.invars[0] if turned else equation.outvars[0]
-        while (product := self._maker(x, "dot_general")) is not None:
-            weighed = self._weighed(product)
-            if weighed is None:
-                break
-            x, step = weighed
-            steps.append(step)
-            before.append(product)
-        order, matrices = list(range(len(x.aval.shape))), {}
-        for axis, place, weights in reversed(steps):
-            moved = order.pop(axis)
-            if moved in matrices:
-                return None
-            order.insert(place, moved)
-            matrices[moved] = weights
-        if turned:
-            order = [order[axis] for axis in equation.params["permutation"]]
-        ways = {interpolation(weights) for weights in matrices.values()}
-        if not steps or len(order) < 3 or order != sorted(order) or len({start for _, start in ways}) != 1:
-            return None
-        methods, starts = zip(*ways, strict=True)
-        if "" in methods:
-            return None
-        method = methods[0] if len(set(methods)) == 1 else "linear"
-        sizes = {axis: weights.shape[1] for axis, weights in matrices.items()}
-        return resized(x, sizes, method, starts[0]), before if turned else before[1:]
-
-    def _weighed(self, product: Any) -> tuple[Any, tuple[int, int, npt.NDArray[Any]]] | None:
-        """Return what a product weighs with a matrix that is known, along which of its axes, where the new
-        axis lies, and the weights, `(old, new)`.
-        """
-        contracted, batched = product.params["dimension_numbers"]
-        if len(contracted[0]) != 1 or len(batched[0]):
-            return None
-        for side in (0, 1):
-            matrix, x = product.invars[side], product.invars[1 - side]
-            numbers = self._known.full(matrix)
-            if numbers is None or numbers.ndim != 2 or self._known.array(x) is not None:
-                continue
-            old, axis = int(contracted[side][0]), int(contracted[1 - side][0])
-            place = 0 if side == 0 else len(x.aval.shape) - 1
-            return x, (axis, place, numbers if old == 0 else numbers.T)
-        return None
-
-
-def interpolation(weights: npt.NDArray[Any]) -> tuple[str, str]:
-    """Return how weights, `(old, new)`, interpolate between positions, and the attribute that says where the
-    first new position lies; empty texts if they do not.
-    """
-    old, new = weights.shape
-    weights = weights.astype(np.float64)
-    if not np.allclose(weights.sum(axis=0), 1, atol=1e-3):
-        return "", ""
-    index = np.arange(new)
-    centres = np.arange(old) @ weights
-    nearest = bool(np.all(np.isin(weights, (0, 1))))
-    inner = (weights[0] == 0) & (weights[-1] == 0)
-    checked = inner if inner.any() else np.ones(new, bool)
-    scale = old / new
-    ways = {
-        "half_pixel_centers": (index + 0.5) * scale - 0.5,
-        "align_corners": index * (old - 1) / max(new - 1, 1),
-        "": index * scale,
-    }
-    apart = {way: float(np.abs(centres - wanted)[checked].mean()) for way, wanted in ways.items()}
-    start = min(apart, key=apart.__getitem__)
-    far = np.abs(np.arange(old)[:, None] - ways[start])
-    # Weights far from the centre of a position are no interpolation.
-    if apart[start] > 0.5 * max(scale, 1) or np.any((far > 4 * max(scale, 1) + 1) & (np.abs(weights) > 1e-6)):
-        return "", ""
-    return "nearest" if nearest else "linear", start
+        return resize(equation, self._imagined, lambda atom: self._maker(atom, "dot_general"))
