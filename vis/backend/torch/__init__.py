@@ -3,7 +3,7 @@
 from vis.backend.torch.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.torch.descent import compile_descent
 from vis.backend.torch.overrides import where_positive
-from vis.backend.torch.recording import noted
+from vis.backend.torch.recording import is_noting, noted
 from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
 
@@ -11,6 +11,7 @@ __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
+    "is_noting",
     "noted",
     "skipping",
     "traced",

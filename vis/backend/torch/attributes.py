@@ -5,22 +5,10 @@ Each function tells a step that is one operation with attributes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
 
-from vis.backend.torch.telling import Telling, dtype_of
+from vis.backend.torch.telling import Tell, Telling, dtype_of
 from vis.graph import Value
-
-Tell = Callable[[Telling], Any]
-
-
-def sizes(step: Telling, axes: Sequence[int] | None = None, output: int = 0) -> Any:
-    """Return the sizes of an output as integers, all or those of some axes."""
-    shape = tuple(step.outputs[output].tensor.shape)
-    return np.array(shape if axes is None else [shape[axis] for axis in axes], np.int64)
-
 
 # ---- elementwise ------------------------------------------------------------------------------------------
 
@@ -37,7 +25,7 @@ def _copy(step: Telling) -> None:
     source, dtype = step.given["src"], dtype_of(step.outputs[0])
     if source.dtype != dtype:
         source = step.part("cast", [source], dtype=dtype)
-    step.end("broadcast", [source, sizes(step)])
+    step.end("broadcast", [source, step.sizes()])
 
 
 def _clamp(step: Telling) -> None:
@@ -78,7 +66,7 @@ def _filled(number: float | None = None) -> Tell:
     def tell(step: Telling) -> None:
         given = step.given.get("fill_value", step.given.get("value")) if number is None else number
         if isinstance(given, Value):
-            step.end("broadcast", [given, sizes(step)])
+            step.end("broadcast", [given, step.sizes()])
         else:
             step.end_constant(given)
 
@@ -149,7 +137,7 @@ def _index(step: Telling) -> None:
 
 def _reshape(step: Telling) -> None:
     if "dtype" not in step.given:  # otherwise the same bytes, read as other numbers
-        step.end("reshape", [step.x, sizes(step)])
+        step.end("reshape", [step.x, step.sizes()])
 
 
 def _unsqueeze(step: Telling) -> None:
@@ -176,7 +164,7 @@ def _transpose(step: Telling) -> None:
 
 
 def _expand(step: Telling) -> None:
-    step.end("broadcast", [step.x, sizes(step)])
+    step.end("broadcast", [step.x, step.sizes()])
 
 
 def _repeat(step: Telling) -> None:
@@ -215,99 +203,6 @@ def _pad(mode: str) -> Tell:
         step.end("pad", [step.x], paddings=paddings, mode=mode)
 
     return tell
-
-
-# ---- windows ----------------------------------------------------------------------------------------------
-
-
-def window(
-    step: Telling, size: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
-) -> dict[str, Any]:
-    """Return the attributes of a window along the last axes; a single number is for all of them."""
-    count = len(size)
-    front = [1] * (step.rank - count)
-    before = [(each, each) for each in spread(padding, count)]
-    return {
-        "window": [*front, *size],
-        "strides": [*front, *spread(stride, count)],
-        "dilations": [*front, *spread(dilation, count)],
-        "padding": [*((0, 0) for _ in front), *before],
-        "channels": step.rank - count - 1,
-    }
-
-
-def spread(numbers: int | Sequence[int], count: int) -> list[int]:
-    """Return one number per axis."""
-    listed = [numbers] if isinstance(numbers, int) else list(numbers)
-    return listed * count if len(listed) == 1 else listed
-
-
-def _pool(kind: str, count: int) -> Tell:
-    def tell(step: Telling) -> None:
-        size = spread(step.given["kernel_size"], count)
-        stride = step.given["stride"] or size
-        told = window(step, size, stride, step.given["padding"], step.given.get("dilation", [1]))
-        step.end(kind, [step.x], **told)
-
-    return tell
-
-
-def _adaptive_pool(kind: str) -> Tell:
-    """Tell a pool with a given number of outputs: windows overlap if it does not divide the size."""
-
-    def tell(step: Telling) -> None:
-        made = step.given["output_size"]
-        count = len(made)
-        axes = tuple(range(step.rank - count, step.rank))
-        old = [step.shape(step.x)[axis] for axis in axes]
-        if any(before % after for before, after in zip(old, made, strict=True)):
-            resize(step, "area", axes, half_pixels=True)
-        else:
-            size = [before // after for before, after in zip(old, made, strict=True)]
-            step.end(kind, [step.x], **window(step, size, size, [0], [1]))
-
-    return tell
-
-
-def resize(
-    step: Telling, method: str, axes: tuple[int, ...], half_pixels: bool, align_corners: bool = False
-) -> None:
-    """Tell the resizing of some axes."""
-    step.end(
-        "resize",
-        [step.x, sizes(step, axes)],
-        axes=axes,
-        method=method,
-        align_corners=align_corners,
-        half_pixel_centers=half_pixels,
-    )
-
-
-def _resize(method: str) -> Tell:
-    def tell(step: Telling) -> None:
-        axes = tuple(range(2, step.rank))
-        aligned = bool(step.given.get("align_corners", False))
-        half = not aligned
-        if method == "nearest" and "exact" not in step.name:
-            # It takes the pixel at or before; repeating pixels is the same with both conventions.
-            new = sizes(step, axes)
-            half = all(size % step.shape(step.x)[axis] == 0 for size, axis in zip(new, axes, strict=True))
-        resize(step, method, axes, half, aligned)
-
-    return tell
-
-
-def _resizes() -> dict[str, Tell]:
-    lengths = ("1d", "2d", "3d")
-    methods = {
-        **{f"upsample_nearest{length}": "nearest" for length in lengths},
-        **{f"_upsample_nearest_exact{length}": "nearest" for length in lengths},
-        **dict.fromkeys(["upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"], "bilinear"),
-        "_upsample_bilinear2d_aa": "bilinear",
-        **dict.fromkeys(["upsample_bicubic2d", "_upsample_bicubic2d_aa"], "bicubic"),
-        "_upsample_lanczos2d_aa": "lanczos",
-    }
-    return {name: _resize(method) for name, method in methods.items()}
 
 
 ATTRIBUTES: dict[str, Tell] = {
@@ -356,13 +251,4 @@ ATTRIBUTES: dict[str, Tell] = {
     "constant_pad_nd": _pad("constant"),
     **dict.fromkeys(["reflection_pad1d", "reflection_pad2d", "reflection_pad3d"], _pad("reflect")),
     **dict.fromkeys(["replication_pad1d", "replication_pad2d", "replication_pad3d"], _pad("edge")),
-    **dict.fromkeys(["max_pool1d_with_indices", "max_pool1d"], _pool("max_pool", 1)),
-    **dict.fromkeys(["max_pool2d_with_indices", "mkldnn_max_pool2d"], _pool("max_pool", 2)),
-    **dict.fromkeys(["max_pool3d_with_indices", "mkldnn_max_pool3d"], _pool("max_pool", 3)),
-    "avg_pool1d": _pool("average_pool", 1),
-    "avg_pool2d": _pool("average_pool", 2),
-    "avg_pool3d": _pool("average_pool", 3),
-    **dict.fromkeys(["_adaptive_avg_pool2d", "_adaptive_avg_pool3d"], _adaptive_pool("average_pool")),
-    **dict.fromkeys(["adaptive_max_pool2d", "adaptive_max_pool3d"], _adaptive_pool("max_pool")),
-    **_resizes(),
 }

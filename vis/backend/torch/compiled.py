@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,12 +15,14 @@ import torch
 from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.torch.differentiation import Differentiation
 from vis.backend.torch.nodes import nodes_behind
-from vis.backend.torch.overrides import Keeping, Plan, Withheld, override, plan, reads_values
-from vis.backend.torch.running import differentiating, examples, record
+from vis.backend.torch.overrides import Withheld, plan, reads_values
+from vis.backend.torch.plans import Plans
+from vis.backend.torch.running import Constants, differentiating, examples, record
 from vis.errors import InputError, ModifierError, VisError
 
 # What PyTorch and Keras raise for an input that does not fit.
 _REFUSALS = (IndexError, RuntimeError, ValueError)
+_WIDEST = "float32" if keras.ops.zeros(()).device.type == "mps" else "float64"
 
 
 @contextlib.contextmanager
@@ -95,80 +98,82 @@ class _Call:
         self.found: Coverage | None = None
         self.rule = rule
         self._forward = forward
-        self._plans: dict[tuple[str, ...], Plan] = {}
-        self._keeps = reads_values(rule)
+        self._plans: Plans[tuple[Any, Any]] = Plans(
+            lambda pair: nodes_behind(*(keras.tree.flatten(each) for each in pair))
+        )
+        self._plans.keeps = reads_values(rule)
+
+        @functools.wraps(rule)
+        def ruled(*args: Any) -> Any:
+            try:
+                return rule(*args)
+            except Withheld:
+                self._plans.keeps = True
+                raise ModifierError(
+                    "The rule reads the input or the output of an activation here, but not in other cases. "
+                    "Read them in all cases, or call the model again: they are kept from now on."
+                ) from None
+
+        self._ruled = ruled
 
     def __call__(self, inputs: Any) -> Any:
         inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
         if self.found is None:
             self.coverage(keras.tree.map_structure(_spec, inputs))
         if not torch.is_grad_enabled():
-            with keras.StatelessScope():
-                return self._forward(inputs)
-        outputs, known, nodes, kept = self._run(inputs)
-        if known is not None:
-            override(known, nodes, self._rule, kept)
+            return self._run(inputs)[0]
+        outputs, _ = self._plans.run(
+            lambda: self._run(inputs), self._ruled, lambda: self._examine_again(inputs)
+        )
         return outputs
+
+    def _run(self, inputs: Any) -> tuple[Any, Any]:
+        with keras.StatelessScope():
+            return self._forward(inputs), inputs
+
+    def _examine_again(self, inputs: Any) -> None:
+        try:
+            self._examine(inputs, keras.StatelessScope())
+        except RuntimeError as error:
+            raise ModifierError(
+                "The backprop modifier cannot be applied inside this function of torch.func. Differentiate by "
+                f"torch.autograd, or one sample after the other. PyTorch says: {error}"
+            ) from error
 
     def coverage(self, specs: Any) -> Coverage:
         failures = []
         for tensors in examples(keras.tree.flatten(specs)):
             given = [tensor.requires_grad_() if tensor.is_floating_point() else tensor for tensor in tensors]
+            inputs = keras.tree.pack_sequence_as(specs, given)
             try:
-                found = self._examine(keras.tree.pack_sequence_as(specs, given))
+                # With and without gradients by variables: `torch.func` takes none by them.
+                self._examine(inputs, Constants())
+                self._examine(inputs, keras.StatelessScope())
             except Exception as failure:  # perhaps the sizes are too small for the model
                 failures.append(failure)
-            else:
-                self.found = found
-                return found
+            if self.found is not None:
+                return self.found
         raise failures[0]
 
-    def _rule(self, *args: Any) -> Any:
-        try:
-            return self.rule(*args)
-        except Withheld:
-            self._keeps = True
-            raise ModifierError(
-                "The rule reads the input or the output of an activation here, but not in other cases. Read "
-                "them in all cases, or call the model again: they are kept from now on."
-            ) from None
+    def _examine(self, inputs: Any, scope: Any) -> None:
+        """Read what the forward pass computes on inputs that gradients are taken by as by these.
 
-    def _examine(self, inputs: Any) -> Coverage:
-        """Read what the forward pass computes on inputs that gradients are taken by as by these."""
+        Args:
+            inputs: see above.
+            scope: in which Keras runs.
+        """
         flat = [each.detach().requires_grad_(each.requires_grad) for each in keras.tree.flatten(inputs)]
-        specs = [Spec((None, *each.shape[1:]), "") for each in flat]
-        with differentiating(), keras.StatelessScope():
+        with differentiating(), scope:
             given = [each.clone() for each in flat]
             seen, outputs = record(
-                lambda tensors: self._forward(keras.tree.pack_sequence_as(inputs, tensors)), given, specs
+                lambda tensors: self._forward(keras.tree.pack_sequence_as(inputs, tensors)), given
             )
             results = keras.tree.flatten(outputs)
             nodes, names = nodes_behind(results, given)
             ends = list(map(seen.slot, results))
-            found = self._plans[names] = plan(seen, list(map(seen.slot, given)), ends, nodes)
-        return found.coverage
-
-    def _run(self, inputs: Any) -> tuple[Any, Plan | None, list[Any], Any]:
-        """Run the forward pass, and return the plan for the rule, its nodes and what has been kept."""
-        guess = next(reversed(self._plans.values()))
-        for _ in range(3):
-            keeping = Keeping(guess) if self._keeps else None
-            with keras.StatelessScope(), keeping or contextlib.nullcontext():
-                outputs = self._forward(inputs)
-            nodes, names = nodes_behind(keras.tree.flatten(outputs), keras.tree.flatten(inputs))
-            if not nodes:
-                return outputs, None, [], None
-            known = self._plans.get(names)
-            if known is not None and (keeping is None or (known is guess and keeping.matches)):
-                return outputs, known, nodes, None if keeping is None else keeping.found
-            if known is None or known is guess:
-                self._examine(inputs)
-                known = self._plans.get(names)
-            guess = known or guess
-        raise ModifierError(
-            "The model computes something else each time it runs, so a backprop modifier cannot be applied. "
-            "Take the original model."
-        )
+            found = plan(seen, list(map(seen.slot, given)), ends, nodes)
+        self.found = self.found or found.coverage
+        self._plans.add(names, found)
 
 
 def _spec(tensor: torch.Tensor) -> Spec:
@@ -182,4 +187,4 @@ def compile_call(forward: Callable[[Any], Any], rule: Rule) -> CompiledCall:
 
 def widest_float() -> str:
     """Return the data type in which sums are taken."""
-    return "float32" if keras.ops.zeros(()).device.type == "mps" else "float64"
+    return _WIDEST

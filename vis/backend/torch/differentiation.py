@@ -16,7 +16,8 @@ import torch
 from vis.backend.contract import Coverage, Forward, Rule, Spec, Traced
 from vis.backend.torch.draws import Draws
 from vis.backend.torch.nodes import nodes_behind
-from vis.backend.torch.overrides import Keeping, Plan, Withheld, override, plan, weakly
+from vis.backend.torch.overrides import Withheld, plan, weakly
+from vis.backend.torch.plans import Plans
 from vis.backend.torch.reading import read
 from vis.backend.torch.running import Constants, differentiating, examples, leaves, record
 from vis.errors import ModifierError, VisError
@@ -41,9 +42,8 @@ class Differentiation:
         self._specs = list(specs)
         self._rule = None if rule is None else weakly(rule)
         self._draws = Draws()
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._plans: Plans[Traced] = Plans(lambda traced: nodes_behind([traced.loss]))
         self._of_variables = False
-        self._keeps = False
         failures = []
         for tensors in examples(specs):
             try:
@@ -67,14 +67,14 @@ class Differentiation:
         try:
             return self._gradients(forward, tensors)
         except Withheld:
-            self._keeps = True
+            self._plans.keeps = True
             return self._gradients(forward, tensors)
 
     def _examine(self, forward: Forward, tensors: Sequence[torch.Tensor]) -> None:
         """Read what the forward pass computes on some tensors."""
         _, given = leaves(tensors)
         with self._around():
-            seen, traced = record(forward, given, self._specs)
+            seen, traced = record(forward, given)
             loose = [tensor for tensor in traced.watched if not tensor.requires_grad]
             if not self._of_variables and any(tensor.is_floating_point() for tensor in loose):
                 self._of_variables = True
@@ -85,8 +85,9 @@ class Differentiation:
             if self._rule is not None:
                 nodes, names = nodes_behind([traced.loss])
                 watched = list(map(seen.slot, traced.watched))
-                found = self._plans[names] = plan(seen, watched, [seen.slot(traced.loss)], nodes)
+                found = plan(seen, watched, [seen.slot(traced.loss)], nodes)
                 self._compare(found.coverage)
+                self._plans.add(names, found)
         return None
 
     def _compare(self, coverage: Coverage) -> None:
@@ -109,10 +110,13 @@ class Differentiation:
     ) -> tuple[Traced, list[torch.Tensor | None]]:
         found, given = leaves(tensors)
         with self._around():
-            traced, known, nodes, kept = self._run(forward, given)
+            if self._rule is None:
+                traced = forward(list(given))
+            else:
+                traced = self._plans.run(
+                    lambda: forward(list(given)), self._rule(), lambda: self._examine(forward, given)
+                )
         with differentiating():
-            if known is not None and self._rule is not None:
-                override(known, nodes, self._rule(), kept)
             leaf = {id(tensor): each for tensor, each in zip(given, found, strict=True)}
             watched = [leaf.get(id(tensor), tensor) for tensor in traced.watched]
             by = [tensor for tensor in watched if tensor.requires_grad]
@@ -123,25 +127,3 @@ class Differentiation:
                     gradients = torch.autograd.grad(traced.loss, by, allow_unused=True)
         by_id = {id(tensor): each for tensor, each in zip(by, gradients, strict=False)}
         return traced, [by_id.get(id(tensor)) for tensor in watched]
-
-    def _run(self, forward: Forward, given: list[torch.Tensor]) -> tuple[Traced, Plan | None, list[Any], Any]:
-        """Run the forward pass, and return the plan for its rule, its nodes and what has been kept."""
-        if self._rule is None:
-            return forward(list(given)), None, [], None
-        guess = next(reversed(self._plans.values()))
-        for _ in range(3):
-            keeping = Keeping(guess) if self._keeps else None
-            with keeping or contextlib.nullcontext():
-                traced = forward(list(given))
-            nodes, names = nodes_behind([traced.loss])
-            known = self._plans.get(names)
-            if known is not None and (keeping is None or (known is guess and keeping.matches)):
-                return traced, known, nodes, None if keeping is None else keeping.found
-            if known is None or known is guess:
-                self._examine(forward, given)
-                known = self._plans.get(names)
-            guess = known or guess
-        raise ModifierError(
-            "The model computes something else each time it runs, so a backprop modifier cannot be applied. "
-            "Take backprop_modifier=None."
-        )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import torch
 
+from vis.backend.torch.arithmetic import ARITHMETIC
 from vis.backend.torch.attributes import ATTRIBUTES
-from vis.backend.torch.fused import FUSED
+from vis.backend.torch.products import PRODUCTS
+from vis.backend.torch.statistics import STATISTICS
 from vis.backend.torch.telling import Telling
+from vis.backend.torch.windows import WINDOWS
 
 # By the name of the operation, without the underscore of those that write into their first operand. The
 # operands are the arguments in their order.
-_KINDS = {
+KINDS = {
     **dict.fromkeys(["alias", "clone", "lift", "lift_fresh", "lift_fresh_copy", "contiguous"], "identity"),
     **dict.fromkeys(["detach", "detach_copy"], "stop_gradient"),
     "mul": "multiply",
@@ -24,7 +27,6 @@ _KINDS = {
     "neg": "negative",
     "abs": "absolute",
     **dict.fromkeys(["sign", "sgn"], "sign"),
-    "square": "square",
     "sqrt": "square_root",
     "rsqrt": "reciprocal_square_root",
     "reciprocal": "reciprocal",
@@ -48,7 +50,6 @@ _KINDS = {
     "log_sigmoid_forward": "log_sigmoid",
     "hardsigmoid": "hard_sigmoid",
     "relu": "relu",
-    "relu6": "relu6",
     "_prelu_kernel": "parametric_relu",
     "threshold": "threshold",
     "silu": "silu",
@@ -70,18 +71,22 @@ _KINDS = {
 }
 # The same, if the operands are booleans.
 _OF_BOOLEANS = {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_not": "logical_not"}
+_TELLERS = {**ATTRIBUTES, **WINDOWS, **ARITHMETIC, **STATISTICS, **PRODUCTS}
 _LOOPS = frozenset("mkldnn_rnn_layer _cudnn_rnn miopen_rnn lstm gru rnn_tanh rnn_relu".split())
 
 
-def tell(step: Telling) -> None:
-    """Tell a step."""
+def tell(step: Telling, used: set[int]) -> None:
+    """Tell a step.
+
+    Args:
+        step: the step.
+        used: the numbers of the slots that are used later.
+    """
     name = step.name
-    if name in FUSED:
-        FUSED[name](step)
-    elif name in ATTRIBUTES:
-        ATTRIBUTES[name](step)
-    elif name in _KINDS:
-        step.end(_KINDS[name], step.positional)
+    if name in _TELLERS:
+        _TELLERS[name](step)
+    elif name in KINDS:
+        step.end(KINDS[name], step.positional)
     elif name in _OF_BOOLEANS and step.x.dtype == "bool":
         step.end(_OF_BOOLEANS[name], step.positional)
     elif torch.Tag.nondeterministic_seeded in step.tags:
@@ -91,5 +96,5 @@ def tell(step: Telling) -> None:
     elif not step.operands:
         step.ends("constant", [])
     for place, slot in enumerate(step.outputs):
-        if slot.number not in step.made:
-            step.end(str(step.target), step.operands, place)
+        if slot.number not in step.made and (place == 0 or slot.number in used):
+            step.end(step.target, step.operands, place)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 Nodes = list[Any]
+# What PyTorch runs in place of an operation while operations are watched.
+_NAMES = {"ReshapeAliasBackward0": "ViewBackward0"}
 
 
 def nodes_behind(
@@ -32,6 +34,6 @@ def nodes_behind(
         # Nothing follows a tensor that no operation has made.
         if after:
             nodes.append(node)
-            names.append(node.name())
+            names.append(_NAMES.get(node.name(), node.name()))
             pending += [each for each, _ in after if each is not None]
     return nodes, tuple(names)

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # there is no public
 from vis.backend.contract import Coverage, Rule
 from vis.backend.torch.nodes import Nodes
 from vis.backend.torch.reading import read
-from vis.backend.torch.recording import Recording, Slot
+from vis.backend.torch.recording import DETACH, Recording, Slot
 from vis.errors import ModifierError
 from vis.foreign import defined, described, foreign_arrays
 from vis.graph import Activations, Region, find_activations
@@ -49,7 +49,7 @@ class _Withheld(torch.Tensor):  # type: ignore[misc]
 class _Kept:
     """Where a run meets a tensor: which operation, and which of its operands or outputs.
 
-    `place` is how many operations were dispatched before.
+    `place` is how many operations were dispatched before, detaching not counted.
 
     `is_copied` tells whether it must be copied, because a later operation writes into it.
     """
@@ -112,10 +112,10 @@ def plan(seen: Recording, sources: Sequence[Slot], ends: Sequence[Slot], nodes: 
             missed.append(f"{region}, inside one operation of PyTorch")
             continue
         end = seen.edge(last)
-        if end is not None and end[0] in places:
-            site = _site(seen, region, start, last, places, nodes)
+        if end is not None:
+            site = _site(seen, region, start, last, places, nodes) if end[0] in places else None
             if site is None:
-                missed.append(f"{region}, inside a custom gradient or an operation that writes into a part")
+                missed.append(f"{region}, inside a custom gradient or written into a part of a tensor")
                 continue
             sites.append(site)
         # Otherwise nothing that it is computed from is differentiated by in this run.
@@ -160,7 +160,7 @@ def _site(
     route = [next(edge for edge in (*links, *exits) if edge[0] == places[last])]
     while route[-1] in links:
         route.append(next(edge for edge in (*links, *exits) if edge[0] == links[route[-1]]))
-    first = next(step for step in steps if start in step.operands)
+    first = next(step for step in steps if start in step.operands and step.target != DETACH)
     final = next(step for step in steps if end in step.outputs)
     x = _Kept(first.place, first.target, True, first.operands.index(start), seen.current(start) is None)
     y = _Kept(final.place, final.target, False, final.outputs.index(end), seen.current(end) is None)
@@ -189,6 +189,8 @@ class Keeping(TorchDispatchMode):  # type: ignore[misc]
         return self._count == self._expected and not self._differs
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func == DETACH:
+            return func(*args, **(kwargs or {}))
         wanted = self._wanted.get(self._count, ())
         self._count += 1
         for number, which, kept in wanted:

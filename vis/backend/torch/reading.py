@@ -1,8 +1,9 @@
 """A recording of what PyTorch ran, in the terms of `vis.graph`.
 
-An operation is named by the index of its step. A step that does several things in the words of `vis.graph`
-becomes several operations; the names of the others begin with the index and an underscore. A value is named by
-the number of its slot; one inside a step, which is no tensor, has a dot in its name. Shapes are those of the run.
+An operation is named by the path of the layer that ran it and the index of its step. A step that does several
+things in the words of `vis.graph` becomes several operations; a dot and a number follow in the names of the
+others. A value is named by the number of its slot; one inside a step, which is no tensor, has a dot in its
+name. Shapes are those of the run.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ class _Reading:
         for slot in inputs:
             self._begin(slot, "input")
         noted = [slot for note in recording.notes for slot in note.outputs]
-        idle = _idle(recording.steps, [*outputs, *noted])
+        idle, self._used = _usage(recording.steps, [*outputs, *noted])
+        names = _names(recording)
         starts = []
         for index, step in enumerate(recording.steps):
             starts.append(len(self._operations))
             if index not in idle:
-                self._tell(index, step)
+                self._tell(names[index], step)
         starts.append(len(self._operations))
         self.graph = Graph(
             self._operations,
@@ -54,37 +56,40 @@ class _Reading:
     def _value(self, slot: Slot) -> Value:
         if slot.number not in self._values:
             # What no step has made is a variable, or comes from numbers outside.
-            self._begin(slot, "variable" if slot.number in self._variables else "constant")
+            self._begin(slot, "variable" if self._is_variable(slot) else "constant")
         return self._values[slot.number]
 
     def _begin(self, slot: Slot, kind: str) -> None:
         known = numbers(slot) if kind == "constant" and self._is_last(slot) else None
-        value = Value(str(slot.number), tuple(slot.tensor.shape), dtype_of(slot), known)
-        named = {"name": self._variables[slot.number]} if kind == "variable" else {}
+        value = Value(str(slot.number), slot.shape, dtype_of(slot), known)
+        named = {"name": self._variables.get(slot.number, "")} if kind == "variable" else {}
         self._values[slot.number] = value
         self._operations.append(Operation(f"{kind}_{slot.number}", kind, (), (value,), named))
+
+    def _is_variable(self, slot: Slot) -> bool:
+        return slot.number in self._variables or isinstance(slot.held, torch.nn.Parameter)
 
     def _is_last(self, slot: Slot) -> bool:
         """Tell whether the tensor of a slot still holds its value."""
         return slot.number >= self._written.get(_memory(slot), -1)
 
-    def _tell(self, index: int, step: Step) -> None:
+    def _tell(self, name: str, step: Step) -> None:
         if step.target == CUSTOM:
-            self._tell_custom(index, step)
+            self._tell_custom(name, step)
         elif step.outputs:
-            telling = Telling(index, step, self._value, self._is_last)
-            tell(telling)
+            telling = Telling(name, step, self._value, self._is_last)
+            tell(telling, self._used)
             self._operations += telling.operations
             self._values.update(telling.made)
 
-    def _tell_custom(self, index: int, step: Step) -> None:
+    def _tell_custom(self, name: str, step: Step) -> None:
         """Tell a derivative of the user's: its first operand is the result, the others get the gradient."""
         operands = tuple(self._value(slot) for slot in step.operands)
         (slot,) = step.outputs
-        made = Value(str(slot.number), tuple(slot.tensor.shape), dtype_of(slot))
+        made = Value(str(slot.number), slot.shape, dtype_of(slot))
         attributes = {"differentiated": tuple(range(1, len(operands)))}
         self._values[slot.number] = made
-        self._operations.append(Operation(str(index), "identity", operands, (made,), attributes))
+        self._operations.append(Operation(name, "identity", operands, (made,), attributes))
 
     def _calls(self, recording: Recording, starts: Sequence[int]) -> list[LayerCall]:
         calls = []
@@ -101,9 +106,21 @@ class _Reading:
         return [call for _, call in sorted(calls, key=lambda pair: pair[0])]
 
 
-def _idle(steps: Sequence[Step], outputs: Sequence[Slot]) -> set[int]:
-    """Return the steps that are not the model's: PyTorch keeps a result for its derivative, and what shares
-    its memory with a tensor that is written into is new.
+def _names(recording: Recording) -> list[str]:
+    """Return the names of the operations that tell the steps."""
+    names = [str(index) for index in range(len(recording.steps))]
+    # Inner calls end earlier.
+    for note in reversed(recording.notes):
+        if note.path:
+            for index in range(note.first, note.stop):
+                names[index] = f"{note.path}/{index}"
+    return names
+
+
+def _usage(steps: Sequence[Step], outputs: Sequence[Slot]) -> tuple[set[int], set[int]]:
+    """Return the steps that are not the model's, and the slots that the others use.
+
+    PyTorch keeps results for derivatives, and what shares memory with a tensor that is written into is new.
     """
     targets = (torch.ops.aten.detach.default, torch.ops.aten.as_strided_scatter.default)
     used = {slot.number for slot in outputs}
@@ -113,7 +130,7 @@ def _idle(steps: Sequence[Step], outputs: Sequence[Slot]) -> set[int]:
             idle.add(index)
         else:
             used.update(slot.number for slot in step.operands)
-    return idle
+    return idle, used
 
 
 def _last_writes(steps: Sequence[Step]) -> dict[int, int]:
@@ -128,4 +145,4 @@ def _last_writes(steps: Sequence[Step]) -> dict[int, int]:
 
 def _memory(slot: Slot) -> int:
     # Storages have no public identity; addresses are 0 where nothing is stored.
-    return int(slot.tensor.untyped_storage()._cdata)
+    return int(slot.held.untyped_storage()._cdata)

@@ -20,6 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode  # there is no public
 # The target of a step that stands for a derivative of the user's, `torch.autograd.Function`. It returns its
 # first operand; the gradient goes on to the others.
 CUSTOM = "custom gradient"
+# PyTorch also runs it by itself, more often the more tensors are held, so it does not count.
+DETACH = torch.ops.aten.detach.default
 _active = threading.local()
 
 Edge = tuple[Any, int]
@@ -31,12 +33,12 @@ class Slot:
 
     Args:
         number: unique in the recording.
-        shape: of the tensor, with None for a size that varies: that of the batch.
+        shape: of the tensor; a later step may give it another one.
         held: the tensor itself; a later step may have written into it.
     """
 
     number: int
-    shape: tuple[int | None, ...]
+    shape: tuple[int, ...]
     held: torch.Tensor
 
     @property
@@ -57,9 +59,9 @@ class Step:
         target: the operation, a `torch._ops.OpOverload`, or `CUSTOM`.
         args, kwargs: its arguments, with slots in place of tensors, also inside lists.
         outputs: the slots of the tensors that it returned or wrote into, in flat order.
-        place: how many operations were dispatched before it.
-        is_hidden: whether it ran where no derivative is taken of it: under `torch.no_grad`, or in a
-            `torch.autograd.Function`.
+        place: how many operations were dispatched before it, detaching not counted.
+        is_hidden: whether it ran where no derivative is taken of it, although it is around: under
+            `torch.no_grad`, or in a `torch.autograd.Function`.
     """
 
     target: Any
@@ -105,7 +107,6 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
 
     Args:
         inputs: the tensors that the forward pass is run on.
-        shapes: their shapes, with None for sizes that vary.
 
     Attributes:
         steps: what ran, in order.
@@ -113,11 +114,11 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         inputs: the slots of the inputs.
         read_variables: the numbers of their slots and their ids, in the order in which they were read.
         assigned: the ids of the variables that would have been assigned.
-        dispatched: how many operations were dispatched.
+        dispatched: how many operations were dispatched, detaching not counted.
         variables: the names of the variables, by the numbers of their slots.
     """
 
-    def __init__(self, inputs: Sequence[torch.Tensor], shapes: Sequence[Sequence[int | None]]) -> None:
+    def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
         super().__init__()
         self.steps: list[Step] = []
         self.notes: list[Note] = []
@@ -132,11 +133,9 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         self._edges: dict[int, Edge] = {}
         self._hidden: set[int] = set()
         self._paused = False
+        self._differentiates = torch.is_grad_enabled()
         self.dispatched = 0
-        self._batch = next(
-            (x.shape[0] for x, s in zip(inputs, shapes, strict=True) if s and s[0] is None), None
-        )
-        self.inputs = [self._new(x, tuple(shape)) for x, shape in zip(inputs, shapes, strict=True)]
+        self.inputs = [self._new(tensor) for tensor in inputs]
 
     def __enter__(self) -> Recording:
         _stack().append(self)
@@ -174,7 +173,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
 
     def step(self, name: str) -> Step:
         """Return the step that is told by an operation of this name, or of which it is a part."""
-        return self.steps[int(name.split(".")[0])]
+        return self.steps[int(name.rpartition("/")[2].partition(".")[0])]
 
     def named(self, name: str) -> Slot | None:
         """Return the slot that is told by a value of this name; None for a value inside a step."""
@@ -203,24 +202,24 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         place = self.dispatched
-        self.dispatched += 1
+        self.dispatched += func != DETACH
         if self._paused:
             return func(*args, **kwargs)
         taken = self._told(args)
         named = {key: self._told(value) for key, value in kwargs.items()}
         made = func(*args, **kwargs)
         written = _written(func, args, kwargs)
-        hidden = not torch.is_grad_enabled()
-        of_samples = any(slot.shape[:1] == (None,) for slot in slots_in([taken, *named.values()]))
+        hidden = self._differentiates and not torch.is_grad_enabled()
         outputs: list[Slot] = []
         aliases: list[tuple[torch.Tensor, Slot]] = []
-        for tensor in written:
-            aliases += self._forget(tensor)
+        if torch.Tag.inplace_view not in func.tags:  # those change the shape, and no number
+            for tensor in written:
+                aliases += self._forget(tensor)
         results = list(_tensors(made))
         if results and not written and all(id(tensor) in self._by_id for tensor in results):
             return made  # its own arguments, as if it had not run
         for tensor in [*results, *(each for each in written if not any(each is r for r in results))]:
-            outputs.append(self._new(tensor, self._shape(tensor, of_samples)))
+            outputs.append(self._new(tensor))
             if hidden:
                 self._hidden.add(outputs[-1].number)
         self.steps.append(Step(func, taken, named, tuple(outputs), place, hidden))
@@ -235,12 +234,8 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
             return type(value)(self._told(item) for item in value)
         return value
 
-    def _shape(self, tensor: torch.Tensor, of_samples: bool) -> tuple[int | None, ...]:
-        shape = tuple(tensor.shape)
-        return (None, *shape[1:]) if of_samples and shape[:1] == (self._batch,) else shape
-
-    def _new(self, tensor: torch.Tensor, shape: tuple[int | None, ...] | None = None) -> Slot:
-        slot = Slot(len(self._slots), tuple(tensor.shape) if shape is None else shape, tensor)
+    def _new(self, tensor: torch.Tensor) -> Slot:
+        slot = Slot(len(self._slots), tuple(tensor.shape), tensor)
         self._slots.append(slot)
         self._hold(tensor, slot)
         return slot
@@ -262,7 +257,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
 
     def _overwritten(self, tensor: torch.Tensor, old: Slot, by: Sequence[Slot], hidden: bool) -> None:
         """Record the new value of a tensor, part of which an operation on another one has overwritten."""
-        slot = self._new(tensor, old.shape)
+        slot = self._new(tensor)
         if hidden:
             self._hidden.add(slot.number)
         target = torch.ops.aten.as_strided_scatter.default
@@ -275,7 +270,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         sources = [self._slots[number] for number, edge in self._edges.items() if edge in edges]
         leaves = [getattr(node, "variable", None) for node, _ in edges]
         sources += [self._by_id[id(leaf)] for leaf in leaves if id(leaf) in self._by_id]
-        slot = self._new(tensor, hidden.shape)
+        slot = self._new(tensor)
         self.steps.append(Step(CUSTOM, (hidden, *sources), {}, (slot,)))
         return slot
 
@@ -317,6 +312,11 @@ def recording() -> Recording | None:
     """Return the recording in which the current thread runs, or None."""
     stack = _stack()
     return stack[-1] if stack else None
+
+
+def is_noting() -> bool:
+    """Tell whether the current thread is recorded."""
+    return bool(_stack())
 
 
 @contextlib.contextmanager

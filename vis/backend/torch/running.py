@@ -94,9 +94,9 @@ def leaves(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[to
     return found, [tensor.clone() if tensor.is_floating_point() else tensor for tensor in found]
 
 
-def record(forward: Any, tensors: Sequence[torch.Tensor], specs: Sequence[Spec]) -> tuple[Recording, Any]:
+def record(forward: Any, tensors: Sequence[torch.Tensor]) -> tuple[Recording, Any]:
     """Run a forward pass while it is recorded."""
-    seen = Recording(tensors, [spec.shape for spec in specs])
+    seen = Recording(tensors)
     with seen:
         made = forward(list(tensors))
     return seen, made

@@ -29,7 +29,7 @@ def skipping(forward: Callable[..., Any], find: Find) -> Callable[..., Any]:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         given = [each for each in keras.tree.flatten((args, kwargs)) if isinstance(each, torch.Tensor)]
-        seen = Recording(given, [(None, *each.shape[1:]) if each.ndim else () for each in given])
+        seen = Recording(given)
         with seen:
             outputs = forward(*args, **kwargs)
         flat = keras.tree.flatten(outputs)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from vis.backend.torch.recording import Slot, Step
@@ -20,7 +21,7 @@ class Telling:
     """Tells one step.
 
     Args:
-        index: the index of the step, by which the operation that makes its first output is named.
+        called: the name of the operation that makes its first output; those of others begin with it.
         step: the step.
         value: returns the value of a slot that has been made.
         known: tells whether the numbers of a slot that this step makes can be read off its tensor.
@@ -36,7 +37,7 @@ class Telling:
     """
 
     def __init__(
-        self, index: int, step: Step, value: Callable[[Slot], Value], known: Callable[[Slot], bool]
+        self, called: str, step: Step, value: Callable[[Slot], Value], known: Callable[[Slot], bool]
     ) -> None:
         self.target = str(step.target.overloadpacket)
         self.is_written = self.target.endswith("_") and not self.target.endswith("__")
@@ -45,7 +46,7 @@ class Telling:
         self.given = {key: _valued(each, value) for key, each in _arguments(step).items()}
         self.operations: list[Operation] = []
         self.made: dict[int, Value] = {}
-        self._index = index
+        self._called = called
         self._step = step
         self._known = known
 
@@ -84,7 +85,7 @@ class Telling:
         """Return axes of the first operand as non-negative indices; all if none are named."""
         if axes is None or (not isinstance(axes, int) and not len(axes)):
             return tuple(range(self.rank))
-        return tuple(self.axis(axis) for axis in ([axes] if isinstance(axes, int) else axes))
+        return tuple(sorted(self.axis(axis) for axis in ([axes] if isinstance(axes, int) else axes)))
 
     def constant(self, number: Any, dtype: str = "") -> Value:
         """Tell a constant and return its value."""
@@ -141,10 +142,14 @@ class Telling:
         (slot,) = self.outputs
         dtype = dtype_of(slot)
         narrow = np.dtype(dtype if dtype != "bfloat16" else "float32")
-        array = np.broadcast_to(np.asarray(number, narrow), tuple(slot.tensor.shape))
+        array = np.broadcast_to(np.asarray(number, narrow), slot.shape)
         value = Value(str(slot.number), array.shape, dtype, array)
         self.operations.append(Operation(self._name(0), "constant", (), (value,)))
         self.made[slot.number] = value
+
+    def reshaped(self, x: Value, shape: Sequence[int]) -> Value:
+        """Tell that a value gets another shape."""
+        return self.part("reshape", [x, np.array(shape, np.int64)], shape, x.dtype)
 
     def end(self, kind: str, operands: Sequence[Operand], output: int = 0, **attributes: Any) -> Value:
         """Tell the operation that makes one output of the step."""
@@ -179,16 +184,25 @@ class Telling:
     def _value(self, slot: Slot, operands: Sequence[Value] | None) -> Value:
         fixed = operands is not None and all(value.constant is not None for value in operands)
         constant = numbers(slot) if fixed and self._known(slot) else None
-        return Value(str(slot.number), tuple(slot.tensor.shape), dtype_of(slot), constant)
+        return Value(str(slot.number), slot.shape, dtype_of(slot), constant)
+
+    def sizes(self, axes: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
+        """Return the sizes of the first output, all or those of some axes."""
+        shape = self.outputs[0].shape
+        return np.array(shape if axes is None else [shape[axis] for axis in axes], np.int64)
 
     def _values(self, operands: Sequence[Operand]) -> tuple[Value, ...]:
         return tuple(each if isinstance(each, Value) else self.constant(each) for each in operands)
 
     def _name(self, output: int) -> str:
-        return str(self._index) if output == 0 else self._part()
+        return self._called if output == 0 else self._part()
 
     def _part(self) -> str:
-        return f"{self._index}_{len(self.operations)}"
+        return f"{self._called}.{len(self.operations)}"
+
+
+# Tells a step.
+Tell = Callable[[Telling], Any]
 
 
 def _within(name: str, place: int = 0) -> str:
@@ -198,12 +212,12 @@ def _within(name: str, place: int = 0) -> str:
 
 def dtype_of(slot: Slot) -> str:
     """Return the data type of a slot, such as `"float32"`."""
-    return str(slot.tensor.dtype).removeprefix("torch.")
+    return str(slot.held.dtype).removeprefix("torch.")
 
 
 def numbers(slot: Slot) -> Any:
     """Return the numbers of a slot as an array, or None if there are many different ones."""
-    tensor = slot.tensor
+    tensor = slot.held.detach()
     if tensor.is_meta or tensor.is_sparse or tensor.is_complex():
         return None
     if tensor.numel() > _LARGEST:

@@ -9,7 +9,7 @@ import keras
 
 from vis.backend.contract import Spec
 from vis.backend.torch.reading import read
-from vis.backend.torch.running import Constants, differentiating, examples, record
+from vis.backend.torch.running import Constants, differentiating, examples, leaves, record
 from vis.errors import VisError
 from vis.graph import Graph
 
@@ -25,7 +25,7 @@ def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
     for tensors in examples(specs):
         try:
             with differentiating(), Constants():
-                seen, outputs = record(forward, tensors, specs)
+                seen, outputs = record(forward, leaves(tensors)[1])
                 return read(seen, seen.inputs, [seen.slot(tensor) for tensor in keras.tree.flatten(outputs)])
         except VisError:
             raise
