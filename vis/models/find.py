@@ -18,6 +18,7 @@ from vis.weak import WeakTable
 
 # By symbolic input and rank, the layer that shows where the channels are.
 _formats: WeakTable[weakref.ref[Any]] = WeakTable()
+_own_by_class: weakref.WeakKeyDictionary[type, list[int]] = weakref.WeakKeyDictionary()
 
 
 class Modification:
@@ -100,10 +101,19 @@ def own_attributes(operation: Any) -> dict[str, Any]:
 def own_methods(operation: Any) -> dict[str, types.FunctionType]:
     """Return the methods of an operation's class that have a closure."""
     methods: dict[str, types.FunctionType] = {}
-    for cls in reversed(type(operation).__mro__):
-        functions = {n: f for n, f in vars(cls).items() if isinstance(f, types.FunctionType)}
-        methods.update({} if is_foreign(cls.__module__) else functions)
+    classes = type(operation).__mro__
+    for place in _own_classes(type(operation)):
+        methods.update({n: f for n, f in vars(classes[place]).items() if isinstance(f, types.FunctionType)})
     return {name: method for name, method in methods.items() if parts(method)}
+
+
+def _own_classes(cls: type) -> list[int]:
+    """Return the places of a class and its bases that the user has written, base classes first."""
+    found = _own_by_class.get(cls)
+    if found is None:
+        own = [place for place, base in enumerate(cls.__mro__) if not is_foreign(base.__module__)]
+        found = _own_by_class[cls] = own[::-1]
+    return found
 
 
 @functools.cache

@@ -48,15 +48,17 @@ class _Modified(Modification):
     _examined: bool
 
     def _modify(self, original: Any, name: str, rule: backend.Rule) -> None:
+        def run(inputs: Any) -> Any:
+            model = noting(original, set()) if backend.is_noting() else original
+            return model(inputs, training=False)
+
         # Kept outside Keras's tracking: the original is the modified model's twin, not one of its layers.
         self.__dict__.update(
             original=original,
             modifier_name=name,
             rule=rule,
             _examined=False,
-            _compiled=backend.compile_call(
-                lambda inputs: noting(original, set())(inputs, training=False), rule
-            ),
+            _compiled=backend.compile_call(run, rule),
         )
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:

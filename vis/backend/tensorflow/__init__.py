@@ -3,13 +3,14 @@
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
-from vis.backend.tensorflow.reading import noted, traced
+from vis.backend.tensorflow.reading import is_noting, noted, traced
 from vis.backend.tensorflow.skipping import skipping
 
 __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
+    "is_noting",
     "noted",
     "skipping",
     "traced",

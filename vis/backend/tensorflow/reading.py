@@ -20,7 +20,7 @@ from vis.backend.tensorflow.attributes import attributes
 from vis.graph import Graph, LayerCall, Operation, Value
 
 # By TensorFlow operation type.
-_KINDS = {
+KINDS = {
     **dict.fromkeys(["Identity", "IdentityN", "Snapshot", "PreventGradient", "CheckNumerics"], "identity"),
     "StopGradient": "stop_gradient",
     **dict.fromkeys(["Add", "AddV2", "AddN", "BiasAdd"], "add"),
@@ -143,6 +143,11 @@ class _Note:
     outputs: list[str] = field(default_factory=list)
 
 
+def is_noting() -> bool:
+    """Tell whether a graph is being traced, so that layer calls are recorded."""
+    return not tf.executing_eagerly()
+
+
 @contextlib.contextmanager
 def noted(path: str, is_layer: bool) -> Iterator[Callable[[Any], None]]:
     """Record which operations a layer call adds to the graph that is being traced.
@@ -154,7 +159,7 @@ def noted(path: str, is_layer: bool) -> Iterator[Callable[[Any], None]]:
     Yields:
         a function to call with the output of the layer.
     """
-    if tf.executing_eagerly():
+    if not is_noting():
         yield lambda _: None
         return
     graph = tf.compat.v1.get_default_graph()
@@ -216,7 +221,7 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
         operands = operands[_OPERANDS.get(op.type, slice(None))]
         made = tuple(values[tensor.name] for tensor in op.outputs)
         operations.append(
-            Operation(op.name, _KINDS.get(op.type, op.type), operands, made, _attributes(op, returned))
+            Operation(op.name, KINDS.get(op.type, op.type), operands, made, _attributes(op, returned))
         )
     _tell_bodies(graph, operations)
     calls = []
@@ -336,7 +341,7 @@ def _function(function: Any) -> Graph:
         if node.op == "LeakyRelu":
             attributes["slope"] = node.attr["alpha"].f
         kind = (
-            "inside" if node.attr["_gradient_op_type"].s == b"VisActivation" else _KINDS.get(node.op, node.op)
+            "inside" if node.attr["_gradient_op_type"].s == b"VisActivation" else KINDS.get(node.op, node.op)
         )
         operations.append(Operation(node.name, kind, operands, tuple(made.get(node.name, ())), attributes))
     return Graph(operations, inputs, [value(name) for name in function.ret.values()])
