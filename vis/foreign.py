@@ -1,8 +1,8 @@
 """Custom functions that use the wrong array library: an error that names the line to change.
 
-A loss, an operator or a rule is written in `keras.ops`, since it is given tensors whose values are not known
-yet; a gradient modifier is written in NumPy. What such a function calls is read from its source and from what
-its names stand for where it fails, and not from the message of a framework.
+A loss, an operator or a rule is written in `keras.ops`: it receives tensors whose values are not known yet,
+or that are differentiated; a gradient modifier is written in NumPy. What such a function calls is read from
+its source and from what its names stand for where it fails, and not from the message of a framework.
 """
 
 from __future__ import annotations
@@ -44,6 +44,19 @@ _NAMES = {
     "sub": "subtract",
     "unsqueeze": "expand_dims",
 }
+# What an operator between arrays is called there.
+_OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Div: "divide",
+    ast.FloorDiv: "floor_divide",
+    ast.MatMult: "matmul",
+    ast.Mod: "mod",
+    ast.Mult: "multiply",
+    ast.Pow: "power",
+    ast.Sub: "subtract",
+}
+# The methods by which tensors give their values to Python.
+_VALUES = ("item", "numpy", "tolist")
 _KEYWORDS = {"dim": "axis", "keepdim": "keepdims"}
 _UNKNOWN = object()
 
@@ -138,6 +151,9 @@ def _found(failure: Exception, frame: FrameType, number: int, library: str) -> s
     for node in nodes:
         if refused and isinstance(node, ast.Call) and (found := _call(node, frame, library)):
             return found
+        mixed = isinstance(failure, TypeError | RuntimeError) and isinstance(node, ast.BinOp)
+        if mixed and (found := _mixed(node, frame, library)):  # type: ignore[arg-type]
+            return found
         if isinstance(node, ast.Attribute) and isinstance(failure, AttributeError):
             if found := _absent(failure, node, frame, library):
                 return found
@@ -156,8 +172,8 @@ def _found(failure: Exception, frame: FrameType, number: int, library: str) -> s
             tests = [node.operand]
         if unread and any(_tensors(test, frame) for test in tests):
             return "which asks for a value that is not known yet. Write keras.ops.where(condition, a, b)."
-        stores = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
-        if unread and stores and _tensors(node.value, frame):  # type: ignore[attr-defined]
+        stored = node.value if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) else None
+        if library == "keras.ops" and refused and stored is not None and _tensors(stored, frame):
             return "which writes into a tensor. Write keras.ops.where(condition, a, b)."
     return None
 
@@ -193,6 +209,11 @@ def _nodes(file: str, number: int) -> list[ast.AST]:
 
 def _call(node: ast.Call, frame: FrameType, library: str) -> str | None:
     """Return what is wrong with a call of another library's function on a tensor, or None."""
+    if library == "keras.ops" and isinstance(node.func, ast.Attribute) and node.func.attr in _VALUES:
+        held = _tensors(node.func.value, frame)
+        if held and hasattr(held[0], node.func.attr):
+            told = f"which asks {described(held[0])} for its values"
+            return f"{told}. Write it with the functions of {library}."
     function = _value(node.func, frame)
     root = node.func
     while isinstance(root, ast.Attribute):
@@ -213,6 +234,27 @@ def _call(node: ast.Call, frame: FrameType, library: str) -> str | None:
         return None
     advice = _advice(node.func, node.args, node.keywords, library)
     return f"which calls {its} on {described(strange[0])}. {advice}"
+
+
+def _mixed(node: ast.BinOp, frame: FrameType, library: str) -> str | None:
+    """Return what is wrong with an operator between an array of NumPy and a tensor, or None."""
+    sides = (node.left, node.right)
+    tensors = [each for side in sides for each in _tensors(side, frame) if _library_of(each) != "NumPy"]
+    name = _OPERATORS.get(type(node.op))
+    arrays = any(_makes_arrays(side, frame) for side in sides)
+    if library != "keras.ops" or name is None or not tensors or not arrays:
+        return None
+    new = ast.fix_missing_locations(ast.Call(ast.Name(f"{library}.{name}"), [*sides], []))
+    return f"which mixes NumPy with {described(tensors[0])}. Write {ast.unparse(new)}."
+
+
+def _makes_arrays(node: ast.expr, frame: FrameType) -> bool:
+    """Tell whether an expression is an array of NumPy: the name of one, or a call of a function of NumPy."""
+    value = _value(node, frame)
+    if isinstance(node, ast.Call):
+        function = _value(node.func, frame)
+        return function is not _UNKNOWN and _module_of(function).split(".")[0] == "numpy"
+    return value is not _UNKNOWN and _library_of(value) == "NumPy"
 
 
 def _advice(func: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword], library: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from vis.files.causes import FUNCTIONS, MODELING, cause, is_registered, unknown
 
 # Each of these a layer has weights for.
 _SIZES, _FEW = ("units", "filters", "input_dim", "output_dim"), 2**16
+# Those of models inside a model are made, too. On PyTorch, files name them by modules that need PyTorch.
+_OPTIMIZERS = {name: kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)}
 # A file may be compressed to a part of what it holds; a small one may hold some more.
 _EXPANDED, _SPARE = 10, 2**26
 
@@ -43,7 +46,7 @@ def load_model(path: str | Path, safe_mode: bool = True) -> Any:
     try:
         if safe_mode:
             _check(path)
-        return keras.models.load_model(path, compile=False, safe_mode=safe_mode)
+        return keras.models.load_model(path, _OPTIMIZERS, compile=False, safe_mode=safe_mode)
     except ModelError:
         raise
     except Exception as error:  # the loaders raise whatever the bytes provoke
@@ -125,11 +128,17 @@ def _reason(item: dict[str, Any]) -> str | None:
         rooms = FUNCTIONS if module == "builtins" else FUNCTIONS & {room} if own else ()
         known = any(hasattr(getattr(keras, each), name) for each in rooms)
     else:
-        known = module == "keras" or (own and room in MODELING)
+        known = module == "keras" or (own and room in MODELING) or _is_optimizer(module, name)
     if known:
         return None
     told = unknown(f"names {module}.{name}, which is neither Keras's nor registered with Keras, and", name)
     return told.removesuffix(".")
+
+
+def _is_optimizer(module: str, name: str) -> bool:
+    """Tell whether a class is one of Keras's optimizers as a backend implements it; PyTorch's has such."""
+    backend = r"keras\.(src\.)?backend\.[a-z]+\.optimizers(\.[a-z_]+)?"
+    return re.fullmatch(backend, module) is not None and hasattr(keras.optimizers, name)
 
 
 def _excess(item: dict[str, Any], numbers: int) -> str | None:
