@@ -2,11 +2,11 @@
 
 import ast
 import importlib
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 import vis
@@ -54,10 +54,16 @@ ROOMS = [
     "frameworks",
     "version",
 ]
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+BACKENDS = {"tensorflow", "jax", "torch"}
 APART = {"losses", "grad_modifiers", "backprop_modifiers", "input_modifiers"}
+# Those of the other backends are not for this one.
+NOT_IMPORTED = ("vis.demo.train", *(f"vis.backend.{name}" for name in BACKENDS - {keras.config.backend()}))
 MODULES = sorted(
-    module.name for module in pkgutil.walk_packages([str(ROOT)], "vis.") if module.name != "vis.demo.train"
+    path.relative_to(ROOT.parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    for path in FILES
 )
+MODULES = [name for name in MODULES if not f"{name}.".startswith(tuple(f"{each}." for each in NOT_IMPORTED))]
 
 
 def room(module: str) -> str:
@@ -75,9 +81,6 @@ def imports(path: Path) -> set[str]:
             module = node.module or ""
             found |= {f"vis.{alias.name}" for alias in node.names} if module == "vis" else {module}
     return found
-
-
-FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 
 
 def own_room(path: Path) -> str:

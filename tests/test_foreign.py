@@ -76,14 +76,14 @@ def test_the_math_module_and_float() -> None:
 
 def test_a_method_that_tensors_lack() -> None:
     def total(x: Any) -> Any:
-        return x.sum(axis=1)
+        return x.expand_dims(axis=1)
 
-    assert message(total).endswith("has no 'sum'. Write keras.ops.sum(x, axis=1).")
+    assert message(total).endswith("has no 'expand_dims'. Write keras.ops.expand_dims(x, axis=1).")
 
     def of_more(x: Any) -> Any:
-        return (x + 1).clamp(0)
+        return (x + 1).power(2)
 
-    assert message(of_more).endswith("has no 'clamp'. Write keras.ops.clip(x + 1, 0).")
+    assert message(of_more).endswith("has no 'power'. Write keras.ops.power(x + 1, 2).")
 
 
 def test_a_function_of_the_old_backend() -> None:
@@ -106,9 +106,36 @@ def test_a_method_that_has_no_counterpart() -> None:
     def values(x: Any) -> Any:
         return x.numpy()
 
-    assert message(values).endswith("has no 'numpy'. Write it with the functions of keras.ops.")
+    text = message(values)
+    assert text.endswith("Write it with the functions of keras.ops.")
+    assert (
+        "has no 'numpy'" in text or f"asks a tensor of {native.NAME} of shape (2, 3) for its values" in text
+    )
+
+    def items(x: Any) -> Any:
+        return (x + 1).item()
+
+    assert message(items).endswith("Write it with the functions of keras.ops.")
 
 
+@pytest.mark.skipif(native.NAME != "PyTorch", reason="elsewhere they may be mixed")
+def test_an_operator_between_an_array_and_a_tensor() -> None:
+    scale = np.ones(3)
+
+    def scaled(x: Any) -> Any:
+        return scale * x
+
+    text = message(scaled)
+    assert "'return scale * x', which mixes NumPy with a tensor of PyTorch of shape (2, 3)" in text
+    assert text.endswith("Write keras.ops.multiply(scale, x).")
+
+    def product(x: Any) -> Any:
+        return x @ np.ones((3, 2))
+
+    assert message(product).endswith("Write keras.ops.matmul(x, np.ones((3, 2))).")
+
+
+@pytest.mark.skipif(native.NAME == "PyTorch", reason="PyTorch knows the value")
 def test_a_branch_on_a_value() -> None:
     def branch(x: Any) -> Any:
         return x if x[0, 0] > 0 else -x
@@ -176,8 +203,9 @@ def test_other_failures_are_raised_as_they_are() -> None:
     def beside(x: Any) -> Any:
         return (np.square(3), x, {}["key"])
 
-    for function in (shapes, own, on_numbers, legal, unnamed, unknown, beside):
-        with pytest.raises((ValueError, KeyError, NameError, TypeError)) as raised:
+    unsized = [unknown] if native.NAME == "TensorFlow" else []
+    for function in (shapes, own, on_numbers, legal, unnamed, *unsized, beside):
+        with pytest.raises((ValueError, KeyError, NameError, TypeError, RuntimeError)) as raised:
             traced(function)
         assert not isinstance(raised.value, ModifierError)
 

@@ -17,6 +17,11 @@ from vis import files
 from vis.errors import ModelError
 
 
+def run(model: keras.Model, *shape: int) -> np.ndarray:
+    """Return what a model makes of ones."""
+    return keras.ops.convert_to_numpy(model(np.ones(shape or (1, 4, 4, 3), np.float32)))
+
+
 def network(*end: Any) -> keras.Model:
     return keras.Sequential([layers.Input((4, 4, 3)), layers.Flatten(), layers.Dense(2), *end])
 
@@ -27,7 +32,7 @@ def test_a_model_comes_back(tmp_path: Path, suffix: str) -> None:
     model = network()
     model.save(tmp_path / f"model{suffix}")
     loaded = files.load_model(tmp_path / f"model{suffix}")
-    assert np.array_equal(loaded(np.ones((1, 4, 4, 3))), model(np.ones((1, 4, 4, 3))))
+    assert np.array_equal(run(loaded), run(model))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -39,7 +44,7 @@ def test_code_in_a_model_is_not_run(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(ModelError, match=r"has a Lambda layer, which holds code\. .*safe_mode=False"):
         files.load_model(path)
     loaded = files.load_model(path, safe_mode=False)
-    np.testing.assert_allclose(loaded(np.ones((1, 4, 4, 3))), model(np.ones((1, 4, 4, 3))), rtol=1e-6)
+    np.testing.assert_allclose(run(loaded), run(model), rtol=1e-6)
 
 
 def with_dense(change: Callable[[dict[str, Any]], None], path: Path) -> Path:
@@ -101,6 +106,14 @@ STRANGE = {
         lambda layer: layer.update(thing("keras.src.saving.file_editor", "KerasFileEditor", filepath="x")),
         "KerasFileEditor",
     ),
+    "no optimizer among those of a backend": (
+        lambda layer: layer.update(thing("keras.src.backend.torch.optimizers.torch_adam", "Popen")),
+        "torch_adam.Popen",
+    ),
+    "an optimizer of a backend's insides": (
+        lambda layer: layer.update(thing("keras.src.backend.torch.optimizers.torch_adam.os", "Adam")),
+        "torch_adam.os.Adam",
+    ),
     "a saved function": (
         lambda layer: layer.update(thing("keras.layers", "TFSMLayer", filepath="x")),
         "has a TFSMLayer",
@@ -156,7 +169,7 @@ def test_what_is_registered_is_loaded(tmp_path: Path) -> None:
     model = network(Doubled(), layers.Dense(2, tripled), layers.Activation(keras.ops.sigmoid))
     model.save(tmp_path / "model.keras")
     loaded = files.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(np.ones((1, 4, 4, 3))), model(np.ones((1, 4, 4, 3))))
+    np.testing.assert_array_equal(run(loaded), run(model))
 
 
 def test_all_kinds_of_parts_are_loaded(tmp_path: Path) -> None:
@@ -170,8 +183,32 @@ def test_all_kinds_of_parts_are_loaded(tmp_path: Path) -> None:
     model = keras.Model(x, y)
     model.compile("adam", keras.losses.MeanSquaredError(), metrics=["accuracy"])
     model.save(tmp_path / "model.keras")
-    batch = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
-    np.testing.assert_array_equal(files.load_model(tmp_path / "model.keras")(batch), model(batch))
+    loaded = files.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(run(loaded, 2, 8, 8, 3), run(model, 2, 8, 8, 3))
+
+
+def test_a_file_from_another_backend_is_loaded(tmp_path: Path) -> None:
+    """On PyTorch, Keras's optimizers have modules of their own, which need PyTorch."""
+    inner = network(layers.ReLU())
+    inner.compile("adam", "mse")
+    inner.optimizer.build(inner.trainable_variables)
+    entry = layers.Input((4, 4, 3))
+    model = keras.Model(entry, layers.Dense(2)(inner(entry)))
+    model.compile(keras.optimizers.SGD(), "mse")
+    path = tmp_path / "model.keras"
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    for part in (config, next(layer for layer in config["config"]["layers"] if "compile_config" in layer)):
+        optimizer = part["compile_config"]["optimizer"]
+        name = optimizer["class_name"]
+        module = f"keras.src.backend.torch.optimizers.torch_{name.lower()}"
+        optimizer.update(module=module, registered_name=name)
+    zipped(path, **{**parts, "config.json": json.dumps(config).encode()})
+    for safe_mode in (True, False):
+        loaded = files.load_model(path, safe_mode)
+        np.testing.assert_array_equal(run(loaded), run(model))
 
 
 def zipped(path: Path, **parts: bytes) -> Path:
@@ -272,7 +309,7 @@ def unknown_function(path: Path) -> None:
 
 def unknown_model(path: Path) -> None:
     model = Net()
-    model(np.ones((1, 2)))
+    run(model, 1, 2)
     model.save(path)
 
 

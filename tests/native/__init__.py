@@ -41,6 +41,11 @@ traced = _own.traced
 with_gradient = _own.with_gradient
 
 
+def array(x: Any) -> Any:
+    """Return a tensor as an array: on PyTorch, one that does not ask for a gradient."""
+    return ops.convert_to_numpy(x)
+
+
 def gradient(function: Callable[[Any], Any], x: Any) -> Any:
     """Return the gradient of the sum of what a function of one tensor returns, as an array."""
     return gradients(function, [x])[0]
@@ -56,6 +61,7 @@ RELUS: dict[str | None, Callable[[Any], Any]] = {
 __all__ = [
     "NAME",
     "RELUS",
+    "array",
     "by_variables",
     "compiled",
     "dataset",

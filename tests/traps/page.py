@@ -12,6 +12,7 @@ from tests.traps.reports import REPORTS
 from tests.traps.sections import SECTIONS
 from tests.traps.trap import METHODS, Trap
 
+NAMES = {"jax": "JAX", "torch": "PyTorch"}
 PAGE = Path(__file__).parents[2] / "docs" / "traps.md"
 
 INTRODUCTION = """\
@@ -24,9 +25,8 @@ this page from the tests, and a test checks that it is up to date.
 
 - **reached**: the rule of guided or rectified backprop acts on every activation. The map is correct and
   differs from the plain one, and the gradient of the original model is unchanged.
-- **holds**: the map is correct: it equals that of an oracle without this library, a plain `tf.GradientTape`
-  around the model or around the network written out in TensorFlow, with a hand-written gradient for guided
-  and rectified.
+- **holds**: the map is correct: it equals that of an oracle without this library, the framework's gradient of
+  the model or of the network written out, with a hand-written gradient for guided and rectified.
 - **warned**: the map is correct, and a warning says why it shows less than it seems to.
 - **refused**: no map. The error says what was wrong, what was received and what to do.
 - `-`: the method does not apply.
@@ -34,12 +34,16 @@ this page from the tests, and a test checks that it is up to date.
 "saliency" is `visualize_saliency`, "guided" and "rectified" are its backprop modifiers, "CAM" is
 `visualize_cam`, and "explainers" are `Saliency`, `SmoothGrad`, `IntegratedGradients`, `GuidedBackprop` and
 `GradCAM`; where guided or CAM is refused, so is `GuidedBackprop` or `GradCAM`.
+
+The suite runs on TensorFlow, JAX and PyTorch; where one of these differs from TensorFlow, the cell names it.
 """
 
 
 def cell(trap: Trap, method: str) -> str:
-    """Return what a method does with a trap."""
-    return trap.handled[method]
+    """Return what a method does with a trap, and where it differs, on which backend."""
+    handled = trap.handled[method]
+    others = {name: trap.of(backend).handled[method] for backend, name in NAMES.items()}
+    return "; ".join([handled, *(f"{name}: {other}" for name, other in others.items() if other != handled)])
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

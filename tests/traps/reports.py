@@ -100,23 +100,23 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         "reached by a backprop modifier",
         [
             "graph/test_activations.py::test_an_activation_is_reached_however_it_is_written",
-            "backend/test_tensorflow.py::test_gradient_by_every_route",
+            "backend/test_sites.py::test_gradient",
         ],
     ),
     (
         "guided on SiLU, GELU, Mish, hard SiLU",
         "reached; the rule receives the true derivative of the whole activation",
-        ["backend/test_tensorflow.py::test_gradient_by_every_route"],
+        ["backend/test_sites.py::test_gradient"],
     ),
     (
         "a gate: hard sigmoid, `clip(x, -1, 1)`",
         "keeps its true gradient",
-        ["backend/test_tensorflow.py::test_gate_keeps_its_true_gradient"],
+        ["backend/test_sites.py::test_gate_keeps_its_true_gradient"],
     ),
     (
         "a sum around an activation",
         "treated as a skip connection, not as a leaky ReLU",
-        ["backend/test_tensorflow.py::test_skip_connection_around_an_activation"],
+        ["backend/test_sites.py::test_skip_connection_around_an_activation"],
     ),
     (
         "on the command line, a last layer that is a model or an operation",

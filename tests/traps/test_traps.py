@@ -30,13 +30,14 @@ def is_tried(number: int, trap: Trap, method: str) -> bool:
     return NIGHTLY or not is_plain or method in ("guided", turn)
 
 
+BACKEND = keras.config.backend()
 PAIRS = [
     pytest.param(
         trap,
         method,
         id=f"{trap.name}-{method}",
     )
-    for number, trap in enumerate(trap for traps in SECTIONS.values() for trap in traps)
+    for number, trap in enumerate(trap.of(BACKEND) for traps in SECTIONS.values() for trap in traps)
     for method in METHODS
     if trap.handled[method] != "-" and is_tried(number, trap, method)
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -127,6 +127,7 @@ class Trap:
         says: words that the warning or error of a method contains: the name of the thing.
         checks: what is checked of a method in place of the map.
         fresh: whether each method has a model of its own.
+        on: what is otherwise on another backend than TensorFlow: some of these arguments, by its name.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Trap:
     says: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     checks: Mapping[str, Callable[[Case], None]] = field(default_factory=dict)
     fresh: bool = False
+    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def handled(self) -> dict[str, str]:
@@ -147,6 +149,10 @@ class Trap:
         return dict(
             zip(METHODS, (self.saliency, self.guided, rectified, self.cam, self.explainers), strict=True)
         )
+
+    def of(self, backend: str) -> Trap:
+        """Return the trap as it is on a backend."""
+        return replace(self, **self.on.get(backend, {}))
 
     def make(self) -> Case:
         """Return the case, always the same."""

@@ -1,4 +1,4 @@
-"""What PyTorch runs, told in the words of `vis.graph.words`: evaluated in NumPy, it gives the same numbers."""
+"""What PyTorch runs, told in the words of `vis.graph.words`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from keras import layers, ops
 
 from tests.backend.torch.evaluation import evaluated
-from vis import backend
-from vis.graph import Graph
+from vis import backend, models
+from vis.backend.torch.kinds import KINDS
+from vis.graph import Graph, find_activations
+from vis.graph.elementwise import FUNCTIONS
 
 Make = Callable[..., Any]
 
@@ -47,6 +49,9 @@ ELEMENTWISE: dict[str, Make] = {
     "trigonometry": lambda x: (
         torch.sin(x) + torch.atan2(x, x + 1) + torch.sinh(x) + torch.asinh(x) + torch.erfc(x)
     ),
+    "more trigonometry": lambda x: torch.cos(x) + torch.tan(x) + torch.cosh(x) + torch.expm1(x),
+    "inverses": lambda x: torch.atan(x) + torch.asin(x / 9) + torch.acos(x / 9) + torch.erf(x),
+    "squares": lambda x: torch.square(x) * (x != 1),
     "comparisons": lambda x: (x > 0) * x + torch.where(x <= 0.5, x, 2.0) + torch.where(x == 0, 1.0, 2.0),
     "booleans": lambda x: ops.cast((x > 0) & ~(x > 1) | (x < -1), "float32"),
     "clamped": lambda x: (
@@ -78,8 +83,8 @@ ACTIVATIONS: dict[str, Make] = {
     **{
         name: getattr(F, name)
         for name in (
-            "relu relu6 elu selu celu silu mish gelu softplus leaky_relu hardswish hardsigmoid hardtanh sigmoid tanh "
-            "logsigmoid softsign tanhshrink softshrink hardshrink rrelu glu"
+            "relu relu6 elu selu celu silu mish gelu softplus leaky_relu hardswish hardsigmoid hardtanh "
+            "sigmoid tanh logsigmoid softsign tanhshrink softshrink hardshrink rrelu glu"
         ).split()
     },
     **{
@@ -141,6 +146,8 @@ SHAPES: dict[str, Make] = {
     "beyond the end": lambda x: x[:, 1:100] + x[:, -2:] + x[:, -100:2],
     "padded": lambda x: F.pad(x, (1, 2, 0, -1), value=3.0) * 0 + F.pad(x, (1, 2, 0, -1)),
     "mirrored": lambda x: F.pad(x, (1, 2, 0, 1), mode="reflect") + F.pad(x, (1, 2, 0, 1), mode="replicate"),
+    "turned": lambda x: torch.rot90(x, 1, (2, 3)) + x.rot90(2, (1, 3)) + x.rot90(-1, (3, 2)) + x.rot90(4),
+    "into another shape": lambda x: (x * 1).unsqueeze_(1).squeeze_(1).transpose_(2, 3) + x,
     "repeated": lambda x: ops.repeat(x, 2, axis=1) + ops.tile(x, (1, 2, 1, 1)),
     "pixels from channels": lambda x: F.pixel_unshuffle(F.pixel_shuffle(torch.cat([x, x[:, :1]], 1), 2), 2),
     "one hot": lambda x: F.one_hot((x[:, 0] > 0).long(), 5) + ops.one_hot(ops.cast(x[:, 0] > 0, "int32"), 5),
@@ -225,3 +232,129 @@ def test_the_words_compute_the_same(function: Make, shape: tuple[int, ...]) -> N
     unnamed = {operation.kind for operation in graph.operations if operation.kind.startswith("aten.")}
     on_the_way = {operation.kind for operation in graph.between(graph.inputs, graph.outputs)}
     assert not unnamed & on_the_way
+
+
+def test_every_kind_is_compared() -> None:
+    functions = [*((each, (2, 4)) for each in ELEMENTWISE.values())]
+    functions += [*((each, (3, 4)) for each in ACTIVATIONS.values())]
+    told = {operation.kind for each, shape in functions for operation in read(each, shape).operations}
+    assert set(FUNCTIONS) & set(KINDS.values()) <= told
+
+
+def kinds(graph: Graph) -> list[str]:
+    return [operation.kind for operation in graph.operations if operation.kind not in ("input", "constant")]
+
+
+def test_what_is_known_before() -> None:
+    """Numbers and tensors made of them are constants; weights, of PyTorch or Keras, are not."""
+    module, layer = torch.nn.BatchNorm2d(3).eval(), layers.Dense(3)
+    layer.build((None, 3))
+
+    def function(x: Any) -> Any:
+        table = torch.tensor([1.0, 2.0, 3.0]).to(torch.float64).float() * 2
+        return layer(module(x).mean((2, 3))) + table
+
+    graph = read(function, (1, 3, 4, 4))
+    made = {operation.outputs[0]: operation for operation in graph.operations}
+    variables = [operation for operation in graph.operations if operation.kind == "variable"]
+    assert [each.attributes["name"] for each in variables] == ["", "", layer.kernel.path, layer.bias.path]
+    assert all(value.constant is None for each in variables for value in each.outputs)
+    (end,) = graph.outputs
+    np.testing.assert_allclose(made[end].operands[1].constant, [2.0, 4.0, 6.0])
+
+
+def test_a_number_for_many_is_no_large_constant() -> None:
+    graph = read(lambda x: x + torch.zeros(1000, 1000) + torch.full((1000, 1000), 2.0), (1, 1))
+    added = [each.operands[1].constant for each in graph.operations if each.kind == "add"]
+    assert [(each.flat[0], each.strides) for each in added] == [(0, (0, 0)), (2, (0, 0))]
+
+
+def test_random_numbers_are_not_known() -> None:
+    graph = read(lambda x: F.dropout(x) * torch.rand(4) + torch.bernoulli(x * 0), (2, 4))
+    drawn = [operation for operation in graph.operations if operation.kind == "random"]
+    assert len(drawn) == 3
+    assert [len(operation.operands) for operation in drawn] == [0, 0, 1]
+    assert all(value.constant is None for operation in drawn for value in operation.outputs)
+
+
+def test_what_no_word_tells_keeps_its_name() -> None:
+    graph = read(lambda x: torch.cumsum(x, 1).sort().values.roll(1, 1)[x > 0], (1, 4))
+    assert [kind for kind in kinds(graph) if "." in kind] == [
+        "aten.cumsum",
+        "aten.sort",
+        "aten.roll",
+        "aten.index",
+    ]
+    graph = read(lambda x: torch.nn.LSTM(4, 3)(x)[0], (2, 3, 4))
+    assert "loop" in kinds(graph)
+
+
+def test_pytorch_s_own_steps_are_left_out() -> None:
+    """Results that are kept for a derivative, and what shares memory with what is written into."""
+    assert kinds(read(torch.sigmoid, (1, 4))) == ["sigmoid"]
+    assert kinds(read(lambda x: (x + 1).view(4).relu_(), (1, 4))) == ["add", "reshape", "relu"]
+    assert kinds(read(lambda x: F.layer_norm(x, (4,)).detach(), (1, 4)))[-1] == "stop_gradient"
+
+
+def test_a_part_that_is_written_into_has_no_word() -> None:
+    def function(x: Any) -> Any:
+        y = x + 1
+        y[:, :2].relu_()
+        return y * 2
+
+    graph = read(function, (1, 4))
+    assert kinds(graph) == ["add", "slice", "relu", "aten.as_strided_scatter", "multiply"]
+
+
+def test_where_no_derivative_is_taken() -> None:
+    graph = read(without, (1, 4))
+    assert kinds(graph) == ["relu", "stop_gradient", "multiply", "stop_gradient"]
+    assert not find_activations(graph, graph.inputs, graph.outputs).found
+
+
+def test_a_derivative_of_one_s_own() -> None:
+    class Tripled(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, x: Any, y: Any) -> Any:
+            return torch.relu(x)
+
+        @staticmethod
+        def backward(context: Any, incoming: Any) -> Any:
+            return 3 * incoming, None
+
+    graph = read(lambda x: Tripled.apply(x * 2, 1.0) + 1, (1, 4))
+    assert kinds(graph) == ["multiply", "relu", "stop_gradient", "identity", "add"]
+    (region,) = find_activations(graph, graph.inputs, graph.outputs).found
+    assert [operation.attributes.get("differentiated") for operation, _ in region.route] == [(1,)]
+
+
+def test_calls_of_layers() -> None:
+    shared = layers.ReLU(name="shared")
+    entry = keras.Input((4,))
+    inner = keras.Model(entry, shared(layers.Dense(3, name="dense")(entry)), name="inner")
+    model = keras.Model(entry, shared(inner(entry)))
+    graph = models.read(model)
+    told = [(call.path, call.index) for call in graph.calls]
+    assert told == [("inner/dense", 0), ("shared", 0), ("inner", 0), ("shared", 1), ("", 0)]
+    assert all(call.is_layer for call in graph.calls)
+    by_path = {call.path: call for call in graph.calls}
+    names = [each.name for each in graph.operations[by_path["inner"].first : by_path["inner"].stop]]
+    assert names[-2:] == ["inner/dense/1", "shared/2"]
+    assert by_path[""].outputs == graph.outputs
+
+
+def test_windows_have_an_entry_for_each_axis() -> None:
+    """Keras pads before a convolution with a stride: that is an operation of its own."""
+    graph = read(lambda x: layers.Conv2D(4, 3, 2, padding="same")(x), (1, 9, 8, 3))
+    (pad,) = [each for each in graph.operations if each.kind == "pad"]
+    (found,) = [each for each in graph.operations if each.kind == "convolution"]
+    assert pad.attributes["paddings"] == [(0, 0), (0, 0), (1, 1), (0, 1)]
+    assert found.attributes == {
+        "window": [1, 1, 3, 3],
+        "strides": [1, 1, 2, 2],
+        "dilations": [1, 1, 1, 1],
+        "padding": [(0, 0)] * 4,
+        "channels": 1,
+        "groups": 1,
+        "transposed": False,
+    }
