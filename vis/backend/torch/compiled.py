@@ -136,7 +136,7 @@ class _Call:
             self._examine(inputs, keras.StatelessScope())
         except RuntimeError as error:
             raise ModifierError(
-                "The backprop modifier cannot be applied inside this function of torch.func. Differentiate by "
+                "The backprop modifier cannot be applied inside this function of torch.func. Use "
                 f"torch.autograd, or one sample after the other. PyTorch says: {error}"
             ) from error
 
