@@ -6,6 +6,7 @@ Where each gradient is modified by a function of arrays, the loop is Python's, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from vis.backend.contract import CompiledDescent, Forward, Rule, Spec, Steps
 from vis.backend.jax.compiled import widest_float
 from vis.backend.jax.differentiated import Differentiated, traced_forward
 from vis.backend.jax.sized import translated
-from vis.backend.jax.sizes import with_sizes
+from vis.backend.jax.sizes import type_of, with_sizes
 from vis.backend.jax.tracing import values_of
 from vis.backend.steps import Descent, Modify, Point, Slope, modified
 
@@ -27,7 +28,8 @@ _ROOM = 32
 
 class _Descent(Descent):
     def __init__(self, forward: Forward, specs: Sequence[Spec], steps: Steps, rule: Rule | None) -> None:
-        super().__init__(specs, steps, widest_float())
+        start = replace(steps.start, dtype=str(type_of(steps.start)))
+        super().__init__(specs, replace(steps, start=start), widest_float())
         trace, given = with_sizes(lambda types: traced_forward(forward, types), specs)
         made = Differentiated(trace, rule)
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading

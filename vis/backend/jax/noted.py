@@ -41,9 +41,9 @@ def taking_notes(notes: list[Note]) -> Iterator[None]:
         _notes.reset(token)
 
 
-def is_noting() -> bool:
-    """Tell whether layer calls are recorded."""
-    return _notes.get() is not None
+def is_noting(asked: bool = True) -> bool:
+    """Tell whether layer calls are recorded, given whether the caller needs that."""
+    return asked and _notes.get() is not None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from jax.extend.core import JaxprEqn, Var
 from vis.backend.contract import Spec
 from vis.backend.jax.program import Program
 from vis.backend.jax.tracing import Trace
-from vis.errors import VisError
+from vis.errors import InputError, VisError
 
 _BATCH = "b"
 _LARGE = 64
@@ -22,7 +22,16 @@ _PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
 def type_of(spec: Spec) -> Any:
-    """Return the data type in which JAX holds an array."""
+    """Return the data type in which JAX holds an array.
+
+    Raises:
+        InputError: for strings.
+    """
+    if spec.dtype == "string":
+        raise InputError(
+            "Keras has no strings on the JAX backend. Received: an input of strings. Pass the numbers of the "
+            "tokens, which TextVectorization makes of them outside the model."
+        )
     return jax.dtypes.canonicalize_dtype(jax.numpy.dtype(spec.dtype))
 
 
