@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -17,31 +16,10 @@ from vis.backend.torch.differentiation import Differentiation
 from vis.backend.torch.nodes import nodes_behind
 from vis.backend.torch.overrides import Withheld, plan, reads_values
 from vis.backend.torch.plans import Plans
-from vis.backend.torch.running import Constants, differentiating, examples, record
-from vis.errors import InputError, ModifierError, VisError
+from vis.backend.torch.running import Constants, differentiating, examples, record, refused
+from vis.errors import ModifierError
 
-# What PyTorch and Keras raise for an input that does not fit.
-_REFUSALS = (IndexError, RuntimeError, ValueError)
 _WIDEST = "float32" if keras.ops.zeros(()).device.type == "mps" else "float64"
-
-
-@contextlib.contextmanager
-def refused(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
-    """Turn errors about an input into the library's own."""
-    try:
-        yield
-    except (VisError, torch.OutOfMemoryError):
-        raise
-    except _REFUSALS as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[0].strip().removesuffix(".") if lines else "PyTorch gives no reason"
-        if isinstance(error, IndexError):
-            whole = [tensor for tensor in tensors if not tensor.is_floating_point() and tensor.numel()]
-            ranges = [f"{int(tensor.min())} to {int(tensor.max())}" for tensor in whole]
-            reason += f"; the tokens or categories are in the range {', '.join(ranges)}" if ranges else ""
-        raise InputError(
-            f"The model cannot run on an input of shape {tuple(tensors[0].shape)}: {reason}."
-        ) from error
 
 
 class _Gradient:
@@ -54,7 +32,7 @@ class _Gradient:
 
     def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
         tensors = [tensor(array, dtype) for array, dtype in zip(arrays, self._types, strict=True)]
-        with refused(tensors):
+        with differentiating(), refused(tensors):
             traced, gradients = self._differentiation(tensors, forward)
         return Evaluation(
             array(traced.loss),
@@ -136,8 +114,8 @@ class _Call:
             self._examine(inputs, keras.StatelessScope())
         except RuntimeError as error:
             raise ModifierError(
-                "The backprop modifier cannot be applied inside this function of torch.func. Use "
-                f"torch.autograd, or one sample after the other. PyTorch says: {error}"
+                "The backprop modifier cannot be applied inside this function of torch.func. Differentiate "
+                f"with torch.autograd, or one sample after the other. PyTorch says: {error}"
             ) from error
 
     def coverage(self, specs: Any) -> Coverage:

@@ -19,7 +19,7 @@ from vis.backend.torch.nodes import nodes_behind
 from vis.backend.torch.overrides import Withheld, plan, weakly
 from vis.backend.torch.plans import Plans
 from vis.backend.torch.reading import read
-from vis.backend.torch.running import Constants, differentiating, examples, leaves, record
+from vis.backend.torch.running import Constants, differentiating, examples, leaves, record, refused
 from vis.errors import ModifierError, VisError
 from vis.graph import Graph
 
@@ -39,7 +39,6 @@ class Differentiation:
     def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> None:
         self.coverage: Coverage | None = None
         self.reading: Graph | None = None
-        self._specs = list(specs)
         self._rule = None if rule is None else weakly(rule)
         self._draws = Draws()
         self._plans: Plans[Traced] = Plans(lambda traced: nodes_behind([traced.loss]))
@@ -50,11 +49,15 @@ class Differentiation:
                 self._examine(forward, tensors)
             except VisError:
                 raise
-            except Exception as failure:  # perhaps the sizes are too small for the model
-                failures.append(failure)
+            except Exception as error:  # perhaps the sizes are too small for the model
+                failures.append((error, tensors))
             else:
                 return
-        raise failures[0]
+        failure, tensors = failures[0]
+        if any(None in spec.shape[1:] for spec in specs if spec.example is not None):
+            with refused(tensors):
+                raise failure
+        raise failure
 
     @property
     def draws(self) -> tuple[str, ...]:
@@ -72,8 +75,8 @@ class Differentiation:
 
     def _examine(self, forward: Forward, tensors: Sequence[torch.Tensor]) -> None:
         """Read what the forward pass computes on some tensors."""
-        _, given = leaves(tensors)
         with self._around():
+            _, given = leaves(tensors)
             seen, traced = record(forward, given)
             loose = [tensor for tensor in traced.watched if not tensor.requires_grad]
             if not self._of_variables and any(tensor.is_floating_point() for tensor in loose):
@@ -108,8 +111,8 @@ class Differentiation:
     def _gradients(
         self, forward: Forward, tensors: Sequence[torch.Tensor]
     ) -> tuple[Traced, list[torch.Tensor | None]]:
-        found, given = leaves(tensors)
         with self._around():
+            found, given = leaves(tensors)
             if self._rule is None:
                 traced = forward(list(given))
             else:

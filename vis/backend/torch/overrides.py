@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode  # there is no public name
 
@@ -333,4 +334,5 @@ def weakly(rule: Rule) -> Callable[[], Rule]:
 def where_positive(condition: Any, value: Any) -> Any:
     """Return `value` where `condition`, a tensor of its shape and type, is positive, and 0 elsewhere."""
     # The derivative of a ReLU: one operation, where a comparison and a selection are two.
+    condition, value = map(keras.ops.convert_to_tensor, (condition, value))
     return torch.ops.aten.threshold_backward(value, condition, 0)

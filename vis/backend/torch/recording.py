@@ -314,8 +314,8 @@ def recording() -> Recording | None:
     return stack[-1] if stack else None
 
 
-def is_noting() -> bool:
-    """Tell whether the current thread is recorded."""
+def is_noting(asked: bool = True) -> bool:
+    """Tell whether layer calls are recorded: if the current thread is, asked or not, to name what draws."""
     return bool(_stack())
 
 

@@ -11,9 +11,12 @@ import torch
 
 from vis.backend.contract import Spec
 from vis.backend.torch.recording import Recording, recording
+from vis.errors import InputError, VisError
 
 # The sizes that are tried for an axis whose size varies, when no example is known.
 _SIZES = (32, 64, 128, 256)
+# What PyTorch and Keras raise for an input that does not fit.
+_REFUSALS = (IndexError, RuntimeError, ValueError)
 
 
 class Constants(keras.StatelessScope):  # type: ignore[misc]
@@ -87,7 +90,8 @@ def _example(spec: Spec, size: int) -> torch.Tensor:
 
 def leaves(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Return tensors by which gradients can be taken, and copies of them for a forward pass to write into."""
-    found = [tensor.detach() for tensor in tensors]
+    # What an inference mode has made takes no part in derivatives.
+    found = [tensor.clone() if tensor.is_inference() else tensor.detach() for tensor in tensors]
     for tensor in found:
         if tensor.is_floating_point():
             tensor.requires_grad_()
@@ -100,3 +104,22 @@ def record(forward: Any, tensors: Sequence[torch.Tensor]) -> tuple[Recording, An
     with seen:
         made = forward(list(tensors))
     return seen, made
+
+
+@contextlib.contextmanager
+def refused(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Turn errors about an input into the library's own."""
+    try:
+        yield
+    except (VisError, torch.OutOfMemoryError):
+        raise
+    except _REFUSALS as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[0].strip().removesuffix(".") if lines else "PyTorch gives no reason"
+        if isinstance(error, IndexError):
+            whole = [tensor for tensor in tensors if not tensor.is_floating_point() and tensor.numel()]
+            ranges = [f"{int(tensor.min())} to {int(tensor.max())}" for tensor in whole]
+            reason += f"; the tokens or categories are in the range {', '.join(ranges)}" if ranges else ""
+        raise InputError(
+            f"The model cannot run on an input of shape {tuple(tensors[0].shape)}: {reason}."
+        ) from error
