@@ -8,7 +8,7 @@ A backend is a package with these names:
     traced(forward, specs)                   what a forward pass computes, in the terms of `vis.graph`
     skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
-    is_noting()                              whether layer calls are recorded now
+    is_noting(asked)                         whether layer calls are recorded now, if they are asked for
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     widest_float()                           the data type in which sums are taken, such as "float64"
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
@@ -51,7 +51,7 @@ compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.com
 compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
 compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
 compile_gradient = _chosen.compile_gradient
-is_noting: Callable[[], bool] = _chosen.is_noting
+is_noting: Callable[..., bool] = _chosen.is_noting
 noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
 skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping
 traced: Callable[[Callable[[list[Any]], Any], Sequence[Spec]], Graph] = _chosen.traced

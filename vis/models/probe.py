@@ -78,7 +78,7 @@ class Probe:
             kept = [operation_of(point) for point in self._points]
             kept += [] if self._start is None else [operation_of(self._start)]
             others = folded(self.model, kept, kernels)
-        paths = paths_of(self.model) if self._note and backend.is_noting() else {}
+        paths = paths_of(self.model) if backend.is_noting(self._note) else {}
         outputs = _recording(self.model, records, told, others, self.written, masks, paths)(
             inputs, training=False
         )

@@ -143,9 +143,9 @@ class _Note:
     outputs: list[str] = field(default_factory=list)
 
 
-def is_noting() -> bool:
-    """Tell whether a graph is being traced, so that layer calls are recorded."""
-    return not tf.executing_eagerly()
+def is_noting(asked: bool = True) -> bool:
+    """Tell whether layer calls are recorded, given whether the caller needs that: while a graph is traced."""
+    return asked and not tf.executing_eagerly()
 
 
 @contextlib.contextmanager
