@@ -25,8 +25,14 @@ export MPLBACKEND ?= Agg
 
 .PHONY: demo pictures test lint test-jax test-torch test-oldest test-nightly test-ray benchmark agreement clean
 
-demo: $(VENV)/demo.stamp
-	$(VENV)/bin/vis demo --output demo
+# make demo, make demo BACKEND=jax, make demo BACKEND=torch: each in an environment with that framework alone.
+BACKEND := tensorflow
+ifeq ($(filter tensorflow jax torch,$(BACKEND)),)
+$(error BACKEND must be tensorflow, jax or torch)
+endif
+DEMO := $(VENV)$(patsubst %,-%,$(filter-out tensorflow,$(BACKEND)))
+demo: $(DEMO)/demo.stamp
+	$(DEMO)/bin/vis demo --backend $(BACKEND) --output demo
 
 # Draws all pictures in docs/ again.
 pictures: $(VENV)/test.stamp demo

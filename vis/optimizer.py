@@ -435,7 +435,8 @@ class _Run:
     single: bool
 
     def image(self, parameters: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(self.made_of.image(self.canvas, parameters))
+        image = self.made_of.image(self.canvas, ops.convert_to_tensor(parameters))
+        return np.asarray(ops.convert_to_numpy(image))
 
     def picture(self, parameters: npt.NDArray[Any]) -> npt.NDArray[Any]:
         pictures = [self.made_of.picture(self.canvas, image) for image in self.image(parameters)]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vis.errors import GradientError
 from vis.foreign import described, foreign_arrays
-from vis.models import held_operations, upstream
+from vis.models import held_operations
 from vis.reprs import TypedRepr
 from vis.typing import Tensor
 from vis.weak import WeakTable
@@ -86,21 +86,24 @@ class Loss(TypedRepr, ABC):
         """Return the points of `model` to read, and the loss as a function of values and parameters."""
         expression = self._expression()
         held = held_operations(model)
-        leaves = _leaves(expression, held)
-        if not leaves:
+        leaves, nodes = _parts(expression, held)
+        if not leaves or not all(node.input_tensors for node in nodes):
             raise GradientError(
-                f"The loss {self.name!r} uses no tensor of the model {model.name!r}. "
-                f"Received: build_loss() returned {expression!r}. Write it over tensors such as layer.output "
-                "of this model; for a layer of a nested model pass the whole model as input_tensor."
+                f"The loss {self.name!r} uses {'not only tensors' if leaves else 'no tensor'} of the model "
+                f"{model.name!r}. Received: build_loss() returned {expression!r}. Write it over tensors "
+                "such as layer.output of this model; for a layer of a nested model pass the whole model as "
+                "input_tensor."
             )
 
         def evaluate(values: Sequence[Any], parameters: Sequence[Any]) -> Any:
-            if leaves[0] is expression:
-                return values[0]
-            # A model of the expression alone: a keras.Function of Keras 3.5 would walk past its inputs.
-            return keras.Model(leaves, expression)(list(values))
+            known = {id(leaf): value for leaf, value in zip(leaves, values, strict=True)}
+            for node in nodes:
+                args, kwargs = node.arguments.fill_in(known)
+                made = keras.tree.flatten(node.operation(*args, **kwargs))
+                known |= {id(symbol): value for symbol, value in zip(node.output_tensors, made, strict=True)}
+            return known[id(expression)]
 
-        _unlink(expression, held)
+        _unlink(nodes, held)
         return leaves, evaluate
 
     def _expression(self) -> Any:
@@ -118,29 +121,42 @@ class Loss(TypedRepr, ABC):
         return expression
 
 
-def _unlink(expression: Any, held: dict[int, Any]) -> None:
+def _unlink(nodes: Sequence[Any], held: dict[int, Any]) -> None:
     """Take back the links that an expression has made from the user's layers to itself; none is needed."""
-    for node in upstream([expression]):
-        if id(node.operation) not in held:
-            for tensor in node.input_tensors:
-                operation = tensor._keras_history.operation
-                if id(operation) in held:
-                    operation._outbound_nodes[:] = [n for n in operation._outbound_nodes if n is not node]
+    for node in nodes:
+        for tensor in node.input_tensors:
+            operation = tensor._keras_history.operation
+            if id(operation) in held:
+                operation._outbound_nodes[:] = [n for n in operation._outbound_nodes if n is not node]
 
 
-def _leaves(expression: Any, held: dict[int, Any]) -> list[Any]:
-    """Return the tensors made by the operations in `held` that `expression` is computed from."""
-    leaves: dict[int, Any] = {}
-    seen: set[int] = set()
+def _parts(expression: Any, held: dict[int, Any]) -> tuple[list[Any], list[Any]]:
+    """Return what an expression is computed from, and how.
+
+    Args:
+        expression: a symbolic tensor.
+        held: the operations of the model, by their ids.
+
+    Returns:
+        The tensors made by these operations, and the nodes that compute the expression from them, in order.
+    """
+    leaves: list[Any] = []
+    nodes: list[Any] = []
+    known: set[int] = set()
     pending = [expression]
     while pending:
-        tensor = pending.pop()
-        if id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
+        tensor = pending[-1]
         operation, node_index, _ = tensor._keras_history
-        if id(operation) in held:
-            leaves[id(tensor)] = tensor
+        node = operation._inbound_nodes[node_index]
+        unknown = [each for each in node.input_tensors if id(each) not in known]
+        if id(tensor) in known:
+            pending.pop()
+        elif id(operation) in held:
+            leaves.append(tensor)
+            known.add(id(tensor))
+        elif unknown:
+            pending += unknown
         else:
-            pending += operation._inbound_nodes[node_index].input_tensors
-    return list(leaves.values())
+            nodes.append(node)
+            known.update(map(id, node.output_tensors))
+    return leaves, nodes

@@ -78,5 +78,5 @@ class TotalVariation(ImageLoss):
         squares = ops.sum(ops.square(steps / scale), axis=0)
         # A flat pixel has no derivative here; what replaces it has one, and is dropped below.
         length = scale * ops.sqrt(ops.where(flat, 1.0, squares))
-        powers = ops.where(flat, 0.0, ops.power(length, self.beta))
+        powers = ops.where(flat, 0.0, length**self.beta)
         return ops.sum(powers, axis=everything) / sample_size(image)

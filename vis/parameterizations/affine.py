@@ -92,17 +92,17 @@ class RandomAffine(TypedRepr):
         last = ops.moveaxis(image, channels, -1)
         _, height, width, depth = last.shape
         # Half precision has too few digits for points.
-        dtype = keras.backend.result_type(image.dtype, "float32")
+        dtype = "float64" if keras.backend.standardize_dtype(last.dtype) == "float64" else "float32"
         matrix = ops.cast(matrix, dtype)
         middle = np.array([[(height - 1) / 2], [(width - 1) / 2]])
         grid = np.mgrid[:height, :width].reshape(2, -1) - middle
-        points = ops.matmul(matrix[:, :2], ops.convert_to_tensor(grid, dtype=dtype))
+        points = matrix[:, :2] @ ops.convert_to_tensor(grid, dtype=dtype)
         points = points + matrix[:, 2:] + ops.convert_to_tensor(middle, dtype=dtype)
         rows, columns = _corners(points[0], height), _corners(points[1], width)
         flat = ops.reshape(last, (-1, height * width, depth))
         # Gathered, so that the gradient is the exact adjoint.
         seen = sum(
-            ops.cast(weight_y * weight_x, image.dtype)[:, None] * ops.take(flat, y * width + x, axis=1)
+            ops.cast(weight_y * weight_x, last.dtype)[:, None] * ops.take(flat, y * width + x, axis=1)
             for y, weight_y in rows
             for x, weight_x in columns
         )
@@ -121,8 +121,7 @@ def _corners(points: Any, length: int) -> list[tuple[Any, Any]]:
     """Return the two pixels around each point along an axis, mirrored into it, and their weights."""
     period = max(2 * (length - 1), 1)
     inside = ops.mod(points, period)
-    inside = ops.minimum(inside, period - inside) if length > 1 else ops.zeros_like(points)
-    first = ops.floor(inside)
-    share = inside - first
-    low = ops.cast(first, "int32")
+    inside = ops.where(inside < period - inside, inside, period - inside) if length > 1 else 0 * points
+    share = ops.mod(inside, 1)
+    low = ops.cast(inside - share, "int32")
     return [(low, 1 - share), (ops.minimum(low + 1, length - 1), share)]

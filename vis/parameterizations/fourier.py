@@ -69,6 +69,8 @@ class Fourier(Parameterization):
         return values / _scale(canvas)
 
     def image(self, canvas: Canvas, parameters: Tensor) -> Tensor:
+        parameters = ops.convert_to_tensor(parameters)
+
         def constant(array: npt.NDArray[np.float64]) -> Any:
             return ops.convert_to_tensor(array, dtype=parameters.dtype)
 
@@ -108,7 +110,7 @@ def _scale(canvas: Canvas) -> npt.NDArray[np.float64]:
 def _along(module: Any, values: Any, matrix: Any, axis: int) -> Any:
     """Return a matrix times the values along one axis."""
     last = module.moveaxis(values, axis, -1)
-    return module.moveaxis(module.matmul(last, module.transpose(matrix)), -1, axis)
+    return module.moveaxis(last @ module.transpose(matrix), -1, axis)
 
 
 register("fourier")(Fourier())
