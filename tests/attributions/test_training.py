@@ -23,7 +23,7 @@ def model() -> keras.Model:
     model = keras.Sequential(
         [
             layers.Input((6, 7, 1)),
-            layers.Conv2D(3, 3, activation="relu"),
+            layers.Conv2D(3, 3, activation="tanh"),
             layers.Flatten(),
             layers.Dense(2, activation="softmax"),
         ]

@@ -116,7 +116,7 @@ def fields(model: keras.Model, x: np.ndarray) -> np.ndarray:
     count = model.output_shape[1]
     each = np.eye(count)[:, :, None]  # one position of each of as many copies
     copies = np.repeat(x, count, axis=0)
-    return gradient(lambda x: model(x) * ops.convert_to_tensor(each, x.dtype), copies)[:, :, 0] != 0
+    return gradient(lambda x: model(x) * ops.cast(each, "float32"), copies)[:, :, 0] != 0
 
 
 @pytest.mark.parametrize("seed", range(count(40, 1000)))
@@ -285,6 +285,7 @@ def test_what_cannot_be_followed_is_said(build: Callable[[Any], Any]) -> None:
     assert view.axes[1].is_unknown and view.lost
 
 
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="Keras pads before and moves the channels")
 def test_what_is_read_is_neutral() -> None:
     """The words of windows have an entry per axis, and paddings that are worked out."""
     inputs = keras.Input((9, 8, 3))

@@ -34,7 +34,8 @@ class Scaling(layers.Layer):
     """Written out, with numbers of its own."""
 
     def call(self, x: Any) -> Any:
-        return (ops.cast(x, "float32") - np.float32(255 * MEAN)) / np.float32(255 * STD)
+        mean, std = map(ops.convert_to_tensor, (np.float32(255 * MEAN), np.float32(255 * STD)))
+        return (ops.cast(x, "float32") - mean) / std
 
 
 CASES: dict[str, tuple[tuple[float, float], Make]] = {
@@ -63,7 +64,7 @@ CASES: dict[str, tuple[tuple[float, float], Make]] = {
     "efficientnet, which does nothing": (FRACTIONS, preprocessed("efficientnet")),
     "operations": (BYTES, lambda x: (x - 127.5) / 127.5),
     "operations, turned around": (BYTES, lambda x: 1.0 - x / 255.0),
-    "channels turned around first": (BYTES, lambda x: x[..., ::-1] / 255.0),
+    "channels turned around first": (BYTES, lambda x: ops.flip(x, axis=-1) / 255.0),
     "channels one by one": (
         BYTES,
         lambda x: ops.stack([(x[..., i] - 255 * MEAN[i]) / (255 * STD[i]) for i in range(3)], axis=-1),
@@ -94,9 +95,11 @@ CASES: dict[str, tuple[tuple[float, float], Make]] = {
         BYTES,
         lambda x: keras.Sequential([layers.Input((8, 8, 3)), layers.Rescaling(1 / 255), layers.ReLU()])(x),
     ),
-    "two branches": (BYTES, lambda x: layers.Concatenate()([x / 255.0, x[..., ::-1] / 127.5 - 1.0])),
+    "two branches": (BYTES, lambda x: layers.Concatenate()([x / 255.0, ops.flip(x, axis=-1) / 127.5 - 1.0])),
     "of each picture by itself": (FRACTIONS, lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True)),
 }
+if keras.config.backend() != "torch":  # which has no steps backwards
+    CASES["a step backwards"] = (BYTES, lambda x: x[..., ::-1] / 255.0)
 FIRST: dict[str, Make] = {
     "convolution": layers.Conv2D(2, 3, padding="same"),
     "batch normalization": layers.BatchNormalization(),

@@ -112,8 +112,8 @@ NONE: dict[str, Make] = {
     "layer norm": lambda x: (x - ops.mean(x, axis=-1, keepdims=True)) / ops.std(x, axis=-1, keepdims=True),
     "attention": lambda x: ops.matmul(ops.softmax(ops.matmul(x, ops.transpose(x, (0, 2, 1)))), x),
     "attention pooling": lambda x: ops.sum(ops.softmax(x, axis=1) * x, axis=1),
-    "a gate": lambda x: ops.sigmoid(x) * x[..., ::-1],
-    "a gated state": lambda x: ops.sigmoid(x) * ops.tanh(x[..., ::-1]),
+    "a gate": lambda x: ops.sigmoid(x) * ops.flip(x, axis=-1),
+    "a gated state": lambda x: ops.sigmoid(x) * ops.tanh(ops.flip(x, axis=-1)),
     "a residual": lambda x: x + ops.softmax(x),
     "an embedding": lambda x: ops.take(
         np.eye(5, dtype="float32"), ops.cast(ops.argmax(x, -1), "int32"), axis=0

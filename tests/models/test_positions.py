@@ -159,7 +159,7 @@ def test_the_score_depends_on_nothing_but_the_layer(seed: int) -> None:
     x, other = np.random.default_rng(seed).normal(size=(2, 3, 8, 8, 2)).astype(np.float32)
     outputs, (features,) = models.Probe(model, [chosen], chosen).run(ops.convert_to_tensor(other))
     told, _ = models.Probe(model, [chosen], chosen).run(ops.convert_to_tensor(x), features)
-    np.testing.assert_allclose(told, outputs, atol=1e-6)
+    np.testing.assert_allclose(*map(ops.convert_to_numpy, (told, outputs)), atol=1e-6)
     # Each layer that the chosen one is made of changes it: no path is missing from it.
     before = models.upstream([chosen.output])
     for node in before:
@@ -169,7 +169,8 @@ def test_the_score_depends_on_nothing_but_the_layer(seed: int) -> None:
             layer.set_weights([weight + 0.5 for weight in kept])
             changed = models.Probe(model, [chosen])(ops.convert_to_tensor(other))[0]
             layer.set_weights(kept)
-            assert np.abs(np.asarray(changed) - np.asarray(features)).max() > 1e-6
+            difference = ops.convert_to_numpy(changed) - ops.convert_to_numpy(features)
+            assert np.abs(difference).max() > 1e-6
 
 
 @pytest.mark.parametrize(

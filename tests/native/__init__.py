@@ -7,6 +7,7 @@ Each backend has a module with these names:
     pullback(function, x, incoming)   the derivative of a function at a tensor, times what comes in from above
     with_gradient(forward, backward)  a function of a tensor whose gradient is `backward(x, incoming)`
     relu, softmax, matmul             the framework's own functions
+    hidden_relu(x)                    a ReLU that no rule reaches: in a loop, or with a derivative of its own
     compiled(function)                a function as the framework compiles it; PyTorch runs it as it is
     traced(function)                  calls a function with rows of three, as the framework traces it
     observe(function, x)              calls a function with the values of a tensor whenever it is computed
@@ -25,6 +26,8 @@ import keras
 from keras import ops
 
 NAME = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}[keras.config.backend()]
+# Whether a forward pass is traced once, and not run step by step each time.
+COMPILES = keras.config.backend() != "torch"
 _own = importlib.import_module(f"tests.native.{keras.config.backend()}")
 by_variables = _own.by_variables
 compiled = _own.compiled
@@ -32,6 +35,7 @@ dataset = _own.dataset
 draw = _own.draw
 double = _own.double
 gradients = _own.gradients
+hidden_relu = _own.hidden_relu
 matmul = _own.matmul
 observe = _own.observe
 pullback = _own.pullback
@@ -59,6 +63,7 @@ RELUS: dict[str | None, Callable[[Any], Any]] = {
 }
 
 __all__ = [
+    "COMPILES",
     "NAME",
     "RELUS",
     "array",
@@ -69,6 +74,7 @@ __all__ = [
     "draw",
     "gradient",
     "gradients",
+    "hidden_relu",
     "matmul",
     "observe",
     "pullback",

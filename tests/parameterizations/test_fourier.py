@@ -15,6 +15,8 @@ from hypothesis.extra import numpy as hnp
 from vis.parameterizations import Canvas, Fourier, RandomAffine
 from vis.parameterizations.fourier import hartley
 
+pytestmark = pytest.mark.in_64_bits
+
 # Olah et al., lucid/optvis/param/color.py: the columns are brightness, red to blue, and green to purple.
 COLOURS = [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]]
 LAST = [(4, 4, 3), (3, 5, 3), (5, 2, 1), (4, 3, 2), (1, 4, 3), (1, 1, 3), (6, 2), (4, 3), (2, 3, 2, 1)]

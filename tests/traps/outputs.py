@@ -11,7 +11,7 @@ from keras import layers, ops
 from tests.traps.inputs import conv1d, conv2d, picture
 from tests.traps.oracle import Written
 from tests.traps.topology import chain, conv, refused
-from tests.traps.trap import METHODS, SHAPE, Case, Trap, dense, hidden
+from tests.traps.trap import METHODS, SHAPE, Case, Trap, dense, drawn, hidden
 from vis.models import linear_outputs
 
 EACH = tuple(method for method in METHODS if method != "explainers")
@@ -90,7 +90,10 @@ def sequences() -> Case:
 
 def unet() -> Case:
     """(B, H, W, C): the mean over the pixels of one class."""
-    down, low, end = conv(), conv(), layers.Conv2D(3, 1)
+    down, low, end = (
+        layers.Conv2D(filters, size, padding="same", activation=activation, kernel_initializer=drawn)
+        for filters, size, activation in ((4, 3, "relu"), (4, 3, "relu"), (3, 1, None))
+    )
     pool, up = layers.AveragePooling2D(2), layers.UpSampling2D(2)
     entry = keras.Input((8, 6, 3))
     high = down(entry)

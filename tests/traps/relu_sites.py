@@ -15,7 +15,7 @@ from keras import layers, ops
 
 from tests import native
 from tests.traps.oracle import Written, flat
-from tests.traps.trap import SHAPE, Case, Trap
+from tests.traps.trap import SHAPE, Case, Trap, leaning
 
 BACKEND = keras.config.backend()
 POINTS = np.float32([-7, -3, -1, -0.5, 0, 0.25, 1, 2, 3, 4, 6, 7.5])
@@ -137,7 +137,15 @@ def recurrent(unroll: bool, both_ways: bool = False, below: bool = False) -> Cal
     """Return what builds a recurrent network over the rows of the image."""
 
     def make() -> Any:
-        return layers.SimpleRNN(4, activation="relu", unroll=unroll, bias_initializer="ones")
+        kernel, recurrent = (keras.initializers.Constant(leaning((size, 4))) for size in (12, 4))
+        return layers.SimpleRNN(
+            4,
+            "relu",
+            unroll=unroll,
+            kernel_initializer=kernel,
+            recurrent_initializer=recurrent,
+            bias_initializer="ones",
+        )
 
     def step(written: Written, layer: Any, x: Any) -> Any:
         state = ops.zeros((1, 4))
@@ -158,7 +166,10 @@ def recurrent(unroll: bool, both_ways: bool = False, below: bool = False) -> Cal
             x = ops.reshape(written.relu(x) if below else x, (1, SHAPE[0], -1))
             if not both_ways:
                 return step(written, rnn, x)
-            ahead, back = step(written, rnn.forward_layer, x), step(written, rnn.backward_layer, x[:, ::-1])
+            ahead, back = (
+                step(written, rnn.forward_layer, x),
+                step(written, rnn.backward_layer, ops.flip(x, axis=1)),
+            )
             return ops.concatenate([ahead, back], -1)
 
         return network(built, forward)

@@ -73,7 +73,7 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         "maps of the logit of the sigmoid",
         [
             "attributions/test_targets.py::test_binary_labels_explain_the_only_output",
-            "attributions/test_batches.py::test_pictures_in_folders",
+            "backend/tensorflow/test_data_sets.py::test_pictures_in_folders",
         ],
     ),
     (
@@ -144,7 +144,7 @@ REPORTS: list[tuple[str, str, list[str]]] = [
     (
         "a folder instead of a file; a missing or misspelt name",
         "an error before TensorFlow is loaded",
-        ["cli/test_app.py::test_a_wrong_name_is_told_before_tensorflow_is_loaded"],
+        ["cli/test_app.py::test_a_wrong_name_is_told_before_keras_is_loaded"],
     ),
     (
         "advice in Python on the command line, or advice that leads in a circle",
@@ -176,8 +176,8 @@ REPORTS: list[tuple[str, str, list[str]]] = [
         "a sampling layer, dropout in inference",
         "one seeded draw, the same for a sample in any batch, with a warning",
         [
-            "backend/test_draws.py::test_a_sample_gets_the_same_draw_whatever_its_neighbours",
-            "backend/test_draws.py::test_all_methods_warn",
+            "backend/tensorflow/test_draws.py::test_a_sample_gets_the_same_draw_whatever_its_neighbours",
+            "backend/tensorflow/test_draws.py::test_all_methods_warn",
         ],
     ),
     (

@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from tests import native
 from tests.traps.oracle import Written, flat
-from tests.traps.trap import IMAGE, SHAPE, Case, Trap
+from tests.traps.trap import IMAGE, SHAPE, Case, Trap, leaning
 
 
 def conv(filters: int = 4, activation: str | None = "relu", **kwargs: Any) -> Any:
@@ -246,7 +246,8 @@ def ending_in_an_operation() -> Case:
 
 def stateful() -> Case:
     """The state that the user left is where it starts, and it is left where it was."""
-    rnn = layers.SimpleRNN(4, "relu", stateful=True, unroll=True, bias_initializer="ones")
+    kernels = {"kernel_initializer": leaning, "recurrent_initializer": leaning, "bias_initializer": "ones"}
+    rnn = layers.SimpleRNN(4, "relu", stateful=True, unroll=True, **kernels)
     model = keras.Sequential([keras.Input(batch_shape=(1, 5, 4)), rnn, layers.Dense(3)])
     rnn.states[0].assign([[0.5, 1.0, 2.0, 0.0]])
 
@@ -282,6 +283,8 @@ TRAPS = [
         "a backbone whose name has dots",
         named_inside("conv.0", "conv.1", "convnext_tiny.fb.in1k", "convnext_tiny.fb.in1k/conv.1"),
         **REACHED,
+        # PyTorch refuses such a name.
+        on={"torch": dict.fromkeys(("saliency", "guided", "cam", "explainers"), "-")},
     ),
     Trap("equal names on two levels: the upper by its name", equal_names("conv"), **REACHED),
     Trap("equal names on two levels: the lower by its path", equal_names("inner/conv"), **REACHED),

@@ -38,6 +38,12 @@ def leaning(shape: tuple[int, int], dtype: Any = None) -> Any:
     return kernel.astype(np.float32)
 
 
+def drawn(shape: tuple[int, ...], dtype: Any = None) -> Any:
+    """Return a kernel drawn by NumPy, the same on each backend."""
+    scale = np.sqrt(2 / np.prod(shape[:-1]))
+    return (scale * np.random.default_rng(shape).normal(size=shape)).astype(np.float32)
+
+
 def hidden(units: int = 6) -> Any:
     """Return a dense layer with a ReLU that is not dead."""
     return keras.layers.Dense(units, "relu", kernel_initializer=leaning, bias_initializer="ones")

@@ -598,10 +598,8 @@ def test_global_settings_and_random_numbers_are_left_alone() -> None:
 
 def test_warnings_point_at_the_line_that_called() -> None:
     end = layers.Dense(3, activation="softmax", kernel_initializer="zeros")
-    in_a_loop = layers.SimpleRNN(2, activation="relu")
-    model = keras.Sequential(
-        [layers.Input((6,)), layers.ReLU(), layers.Reshape((3, 2)), in_a_loop, end],
-    )
+    hidden = layers.Lambda(native.hidden_relu)
+    model = keras.Sequential([layers.Input((6,)), layers.ReLU(), hidden, end])
     losses = [(ActivationMaximization(end, 0), -1.0)]
     with pytest.warns() as caught:
         visualize_saliency(model, -1, 0, VECTOR, backprop_modifier="guided")

@@ -274,6 +274,11 @@ def test_an_embedding_is_differentiated_by_its_output_and_tokens_are_checked() -
             gradient([np.array([[0, wrong, 1, 2]])])
 
 
+def test_strings_are_refused() -> None:
+    with pytest.raises(InputError, match="an input of strings"):
+        compiled(network(), None, [backend.Spec((None,), "string"), backend.Spec((None, 4), "float32")])
+
+
 def test_an_input_of_a_shape_on_which_the_model_cannot_run() -> None:
     model = network()
     gradient = compiled(model)
