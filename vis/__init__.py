@@ -88,57 +88,24 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "vis.attributions": [
-        "DeconvNet",
-        "Explainer",
-        "GradCAM",
-        "GradCAMPlusPlus",
-        "GradientInput",
-        "GuidedBackprop",
-        "IntegratedGradients",
-        "LayerCAM",
-        "Occlusion",
-        "Saliency",
-        "SmoothGrad",
-        "SquareGrad",
-        "VarGrad",
-    ],
-    "vis.backprop_modifiers": ["BackpropModifier"],
-    "vis.losses": ["ActivationMaximization", "Loss"],
-    "vis.models": ["linear_outputs"],
-    "vis.reports": ["report"],
-    "vis.visualization": [
-        "get_num_filters",
-        "overlay",
-        "visualize_activation",
-        "visualize_activation_with_losses",
-        "visualize_cam",
-        "visualize_cam_with_losses",
-        "visualize_saliency",
-        "visualize_saliency_with_losses",
-    ],
+    "vis.attributions": (
+        "DeconvNet Explainer GradCAM GradCAMPlusPlus GradientInput GuidedBackprop IntegratedGradients "
+        "LayerCAM Occlusion Saliency SmoothGrad SquareGrad VarGrad"
+    ),
+    "vis.backprop_modifiers": "BackpropModifier",
+    "vis.losses": "ActivationMaximization Loss",
+    "vis.models": "linear_outputs",
+    "vis.reports": "report",
+    "vis.visualization": (
+        "get_num_filters overlay visualize_activation visualize_activation_with_losses visualize_cam "
+        "visualize_cam_with_losses visualize_saliency visualize_saliency_with_losses"
+    ),
 }
-_EXPORTS = {name: room for room, names in _ROOMS.items() for name in names}
+_EXPORTS = {name: room for room, names in _ROOMS.items() for name in names.split()}
 _MODULES = (
-    "attributions",
-    "backprop_modifiers",
-    "callbacks",
-    "errors",
-    "grad_modifiers",
-    "input_modifiers",
-    "losses",
-    "maps",
-    "metrics",
-    "models",
-    "optimizer",
-    "parameterizations",
-    "plotting",
-    "regularizers",
-    "reports",
-    "typing",
-    "utils",
-    "visualization",
-)
+    "attributions backprop_modifiers callbacks errors grad_modifiers input_modifiers losses maps metrics "
+    "models optimizer parameterizations plotting regularizers reports typing utils visualization"
+).split()
 
 frameworks.check_when_needed()
 

@@ -21,6 +21,7 @@ from vis.words import DataFormat
 
 __all__ = ["GifGenerator", "NamedLosses", "OptimizerCallback", "Print"]
 
+Array: TypeAlias = npt.NDArray[Any]
 # A loss: one number, or one for each of several samples.
 Value: TypeAlias = float | npt.NDArray[np.floating[Any]]
 NamedLosses: TypeAlias = Sequence[tuple[str, Value]]
@@ -31,12 +32,7 @@ class OptimizerCallback(ABC):
 
     @abstractmethod
     def callback(
-        self,
-        i: int,
-        named_losses: NamedLosses,
-        overall_loss: Value,
-        grads: npt.NDArray[Any],
-        wrt_value: npt.NDArray[Any],
+        self, i: int, named_losses: NamedLosses, overall_loss: Value, grads: Array, wrt_value: Array
     ) -> None:
         """Called after each step of the optimizer.
 
@@ -58,12 +54,7 @@ class Print(OptimizerCallback):
     """Prints a line per step: its number, counted from 1, each loss with its name, and the overall loss."""
 
     def callback(
-        self,
-        i: int,
-        named_losses: NamedLosses,
-        overall_loss: Value,
-        grads: npt.NDArray[Any],
-        wrt_value: npt.NDArray[Any],
+        self, i: int, named_losses: NamedLosses, overall_loss: Value, grads: Array, wrt_value: Array
     ) -> None:
         named = ", ".join(f"{name}: {_number(value)}" for name, value in named_losses)
         print(f"Iteration: {i + 1}, named_losses: [{named}], overall loss: {_number(overall_loss)}")
@@ -100,12 +91,7 @@ class GifGenerator(OptimizerCallback):
         self._frames: list[npt.NDArray[np.uint8]] = []
 
     def callback(
-        self,
-        i: int,
-        named_losses: NamedLosses,
-        overall_loss: Value,
-        grads: npt.NDArray[Any],
-        wrt_value: npt.NDArray[Any],
+        self, i: int, named_losses: NamedLosses, overall_loss: Value, grads: Array, wrt_value: Array
     ) -> None:
         """Keep the first sample of `wrt_value`.
 
@@ -124,15 +110,14 @@ class GifGenerator(OptimizerCallback):
         if not frames:
             warnings.warn(
                 f"{str(self.path)!r} was not written, because the optimizer reported no step. Received: no "
-                f"picture. "
-                "Let the optimizer run for at least one step.",
+                "picture. Let the optimizer run for at least one step.",
                 VisWarning,
                 stacklevel=2,
             )
             return
         files.write_gif(self.path, frames, 100)
 
-    def _bytes(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    def _bytes(self, batch: Array) -> npt.NDArray[np.uint8]:
         picture = batch[0] if batch.ndim else batch
         if picture.ndim == 3 and (self.data_format or keras.config.image_data_format()) == "channels_first":
             picture = np.moveaxis(picture, 0, -1)

@@ -56,7 +56,7 @@ def array(values: Any) -> npt.NDArray[Any]:
         except TypeError:
             values = values.float().numpy(force=True)
     found = np.asarray(values)
-    foreign = found.dtype.kind == "V" and found.dtype.names is None
+    foreign = found.dtype.isbuiltin == 2  # registered with NumPy by another library
     return found.astype(np.float32) if foreign and np.can_cast(found.dtype, np.float32) else found
 
 

@@ -65,8 +65,7 @@ def image_shape(model: Any) -> tuple[int | None, ...]:
     if not one or models.input_channel_axis(keras.tree.flatten(inputs)[0], 4) != -1:
         raise ModelError(
             "This command needs a model with one picture as its input, (height, width, channels). Received: "
-            "the model "
-            f"{model.name!r} with inputs {shapes}. Call vis.visualize_saliency with arrays."
+            f"the model {model.name!r} with inputs {shapes}. Call vis.visualize_saliency with arrays."
         )
     return shapes[0]
 

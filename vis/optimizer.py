@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -27,6 +26,8 @@ from vis.typing import Layer
 
 __all__ = ["Optimizer"]
 
+Array: TypeAlias = npt.NDArray[Any]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 # Steps in one go where nobody listens: few enough for a progress bar, many enough to cost nothing.
 _STEPS = 20
 
@@ -144,8 +145,8 @@ class Optimizer(TypedRepr):
         Warns:
             EmptyMapWarning: if no step lowers the loss of a sample, or the loss of a layer never changes.
         """
-        max_iter = _count("max_iter", max_iter)
-        samples = None if samples is None else _count("samples", samples)
+        max_iter = checks.whole("max_iter", max_iter)
+        samples = None if samples is None else checks.whole("samples", samples)
         for loss, _ in checked_losses(self.losses):
             if loss.samples not in (None, samples or 1):
                 raise InputError(
@@ -162,22 +163,21 @@ class Optimizer(TypedRepr):
         modify = None
         if grad_modifier is not None:
             modify = partial(grad_modifiers.applied, grad_modifiers.get(grad_modifier))
-        run = self._run(made_of, seed_input, samples, checks.generator(seed))
+        random = checks.generator(seed)
+        canvas, start = self._start(made_of, seed_input, samples, random)
         listeners = checks.listed(callbacks, OptimizerCallback, "callbacks")
         listeners += [Print()] if verbose else []
+        run = _Run(made_of, canvas, start, random, samples is None, max_iter, modifiers, modify, listeners)
         if self.wrt is not None:
-            gradient, value = self._evaluate(run, modifiers, modify, listeners)
+            gradient, value = self._evaluate(run)
             return run.picture(run.start), gradient, value
-        best, gradient, last = self._descend(run, max_iter, modifiers, modify, listeners, optimizer)
+        best, gradient, last = self._descend(run, optimizer)
         return run.picture(best), gradient, run.image(last)
 
-    def _run(
-        self,
-        made_of: Parameterization,
-        seed_input: Any,
-        samples: int | None,
-        random: np.random.Generator,
-    ) -> _Run:
+    def _start(
+        self, made_of: Parameterization, seed_input: Any, samples: int | None, random: np.random.Generator
+    ) -> tuple[Canvas, Array]:
+        """Return the images to make, and the parameters of the start."""
         shape = tuple(self.input.shape)
         image = None
         if seed_input is not None:
@@ -199,17 +199,11 @@ class Optimizer(TypedRepr):
         # All samples start alike, so that none depends on how many there are.
         start = made_of.start(one, random) if image is None else made_of.parameters(one, image[:1])
         start = np.repeat(start.astype(self.input.dtype), count, axis=0)
-        return _Run(made_of, replace(one, shape=(count, *shape[1:])), start, random, samples is None)
+        return replace(one, shape=(count, *shape[1:])), start
 
-    def _evaluate(
-        self,
-        run: _Run,
-        modifiers: list[InputModifier],
-        modify: grad_modifiers.GradModifier | None,
-        listeners: list[OptimizerCallback],
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def _evaluate(self, run: _Run) -> tuple[Array, Array]:
         """Return the gradient by `wrt` and its value; where nothing moves, one step is all."""
-        x = _around(run.image(run.start), [modifier.pre for modifier in modifiers])
+        x = run.before(run.image(run.start))
         wrt = self.wrt
         found = Differentiation(self.source, WeightedLosses(self.losses)).gradients([x], watch=wrt)
         (gradient,), (value,) = found.gradients, found.values
@@ -219,59 +213,41 @@ class Optimizer(TypedRepr):
         total = sum(weight * term for (_, weight), term in zip(self.losses, terms, strict=True))
         if self.norm_grads:
             gradient = maps.unit(gradient)
-        if modify is not None:
-            gradient = modify(gradient)
-        for listener in listeners:
+        if run.modify is not None:
+            gradient = run.modify(gradient)
+        for listener in run.listeners:
             listener.callback(0, named, total, gradient, value)
             listener.on_end()
         return gradient, value
 
-    def _descend(
-        self,
-        run: _Run,
-        max_iter: int,
-        modifiers: list[InputModifier],
-        modify: grad_modifiers.GradModifier | None,
-        listeners: list[OptimizerCallback],
-        optimizer: keras.optimizers.Optimizer | None,
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        descend = partial(self._steps, run, max_iter, modifiers, modify, listeners)
-        found = descend(self._compiled(run, modify is not None, optimizer), run.start)
+    def _descend(self, run: _Run, optimizer: keras.optimizers.Optimizer | None) -> tuple[Array, Array, Array]:
+        found = self._steps(run, self._compiled(run, optimizer), run.start)
         modified, tried = self.source.modifier is not None, False
         held = np.zeros(len(run.start), bool)
-        if max_iter > 1 and found.still.any() and not modified:
-            descent = self._compiled(run, modify is not None, optimizer, _redirected)
+        if run.max_iter > 1 and found.still.any() and not modified:
+            descent = self._compiled(run, optimizer, _redirected)
             coverage = descent.compiled.coverage
             tried = bool(coverage and coverage.reached)
             if tried:
                 # The other losses would hold the input where the filters are off.
                 alone = replace(descent, weights=descent.weights * self._of_layers())
-                woken = descend(alone, run.start, found.done, found.still)
+                woken = self._steps(run, alone, run.start, found.done, found.still)
                 moved = found.still & ~woken.still
                 if moved.any():
-                    again = descend(descent, woken.best, found.done + woken.done)
+                    again = self._steps(run, descent, woken.best, found.done + woken.done)
                     held = moved & ((again.terms == found.terms) & self._of_layers()[:, None]).any(axis=0)
                     found = found.with_those(moved, again)
-        for listener in listeners:
+        for listener in run.listeners:
             listener.on_end()
-        if max_iter > 1:
-            self._warn_of_stuck(run, max_iter, found, held, tried, modified)
+        if run.max_iter > 1:
+            self._warn_of_stuck(run, found, held, tried, modified)
         return found.best, found.gradient, found.last
 
-    def _warn_of_stuck(
-        self,
-        run: _Run,
-        max_iter: int,
-        found: _Found,
-        held: npt.NDArray[np.bool_],
-        tried: bool,
-        modified: bool,
-    ) -> None:
+    def _warn_of_stuck(self, run: _Run, found: _Found, held: Mask, tried: bool, modified: bool) -> None:
         """Warn of samples that are their start, or show nothing of a filter.
 
         Args:
             run: the run.
-            max_iter: the number of steps of a descent.
             found: what it has found.
             held: samples whose filters came on without the other losses, and are off with them.
             tried: whether a second descent tried to turn activations on.
@@ -281,9 +257,8 @@ class Optimizer(TypedRepr):
             which = "" if run.single else f" of the samples {np.flatnonzero(held).tolist()}"
             warn(
                 f"The filters{which} become active on their own, but the other losses turn them off again, "
-                f"so the picture does not show them. Lower tv_weight and lp_norm_weight, or the weights of "
-                f"the "
-                "other losses.",
+                "so the picture does not show them. Lower tv_weight and lp_norm_weight, or the weights of "
+                "the other losses.",
                 EmptyMapWarning,
             )
         pairs = zip(found.best, run.start, strict=True)
@@ -300,33 +275,24 @@ class Optimizer(TypedRepr):
             reason = f"The filters are the same for every input on the way from this start ({why})."
         if dead.any() and tried:
             reason = (
-                f"The filters are dead for all of {2 * max_iter} inputs tried, also where the gradient "
+                f"The filters are dead for all of {2 * run.max_iter} inputs tried, also where the gradient "
                 "passed activations that were off."
             )
-        happened = f"None of {max_iter} steps has lowered the loss{which}, so the picture is its start."
+        happened = f"None of {run.max_iter} steps has lowered the loss{which}, so the picture is its start."
         if not stuck.any():
             happened = (
-                f"None of {max_iter} steps has moved the filters{which}, so the picture is that of the other "
-                "losses."
+                f"None of {run.max_iter} steps has moved the filters{which}, so the picture is that of the "
+                "other losses."
             )
         warn(f"{happened} {reason} {attempts}", EmptyMapWarning)
 
     def _steps(
-        self,
-        run: _Run,
-        max_iter: int,
-        modifiers: list[InputModifier],
-        modify: grad_modifiers.GradModifier | None,
-        listeners: list[OptimizerCallback],
-        descent: Descent,
-        start: npt.NDArray[Any],
-        before: int = 0,
-        off: npt.NDArray[np.bool_] | None = None,
+        self, run: _Run, descent: Descent, start: Array, before: int = 0, off: Mask | None = None
     ) -> _Found:
         """Take the steps of a descent.
 
         Args:
-            run, max_iter, modifiers, modify, listeners: as `minimize` is given them.
+            run: the run.
             descent: takes the steps.
             start: where it starts.
             before: the number of steps before the first.
@@ -337,18 +303,18 @@ class Optimizer(TypedRepr):
         state = descent.compiled.start(start)
         best, best_loss, last = start, np.full(len(start), np.inf), start
         names = [loss.name for loss, _ in self.losses]
-        same: npt.NDArray[np.bool_] = np.repeat(self._of_layers()[:, None], len(start), axis=1)
-        first: npt.NDArray[Any] | None = None
+        same: Mask = np.repeat(self._of_layers()[:, None], len(start), axis=1)
+        first: Array | None = None
         done = 0
-        with tqdm(total=max_iter, unit="step", delay=2, leave=False) as progress:
-            while done < max_iter and (off is None or (off & same.any(axis=0)).any()):
+        with tqdm(total=run.max_iter, unit="step", delay=2, leave=False) as progress:
+            while done < run.max_iter and (off is None or (off & same.any(axis=0)).any()):
                 # The first step stands alone, so that it is known what moves, and the last one, so that the
                 # value it started from is.
-                alone = modifiers or listeners or not done
-                steps = 1 if alone else min(_STEPS, max(max_iter - done - 1, 1))
-                state = replace(state, x=_around(state.x, [modifier.pre for modifier in modifiers]))
+                alone = run.modifiers or run.listeners or not done
+                steps = 1 if alone else min(_STEPS, max(run.max_iter - done - 1, 1))
+                state = replace(state, x=run.before(state.x))
                 last = state.x
-                state = descent.advance(state, steps, run.draw(steps), modify)
+                state = descent.advance(state, steps, run.draw(steps), run.modify)
                 named = [(name, run.of_samples(term)) for name, term in zip(names, state.terms, strict=True)]
                 if not np.isfinite(state.loss).all():
                     raise GradientError(
@@ -356,11 +322,10 @@ class Optimizer(TypedRepr):
                         f"the losses {dict(named)}. Lower the learning rate or the weights, and check the "
                         "model's weights and the seed_input."
                     )
-                for listener in listeners:
+                for listener in run.listeners:
                     listener.callback(
                         before + done, named, run.of_samples(state.loss), state.gradient, run.image(last)
                     )
-                after = [modifier.post for modifier in reversed(modifiers)]
                 first = state.terms if first is None else first
                 was_still = np.asarray(same.any(axis=0))
                 same = same & np.equal(state.terms, first)
@@ -369,27 +334,24 @@ class Optimizer(TypedRepr):
                     better = was_still & ~same.any(axis=0)
                     state = replace(state, best=state.x)
                 if better.any():
-                    found = _around(state.best, after)
+                    found = run.after(state.best)
                     best = np.where(better.reshape(-1, *[1] * (best.ndim - 1)), found, best)
                     best_loss = np.minimum(best_loss, state.best_loss)
-                state = replace(state, x=_around(state.x, after))
+                state = replace(state, x=run.after(state.x))
                 done += steps
                 progress.update(steps)
         return _Found(best, state.gradient, last, np.asarray(same.any(axis=0)), done, state.terms)
 
-    def _of_layers(self) -> npt.NDArray[np.bool_]:
+    def _of_layers(self) -> Mask:
         """Tell which losses are those of a layer, and not of the image."""
         return np.asarray([getattr(loss, "layer", None) is not None for loss, _ in self.losses])
 
     def _compiled(
-        self,
-        run: _Run,
-        modified: bool,
-        optimizer: keras.optimizers.Optimizer | None,
-        rule: backend.Rule | None = None,
+        self, run: _Run, optimizer: keras.optimizers.Optimizer | None, rule: backend.Rule | None = None
     ) -> Descent:
         if not isinstance(optimizer, keras.optimizers.Optimizer | None):
             raise InputError(f"optimizer must be a Keras optimizer or None. Received: {optimizer!r}.")
+        modified = run.modify is not None
         cls, config = _default(run.made_of) if optimizer is None else _settings(optimizer)
 
         def compile_(
@@ -426,26 +388,38 @@ def _default(made_of: Parameterization) -> tuple[Any, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Run:
-    """What is changed in one run, from where, and how the model sees it."""
+    """One run: what is changed, from where, in how many steps, who else changes it and who listens."""
 
     made_of: Parameterization
     canvas: Canvas
-    start: npt.NDArray[Any]
+    start: Array
     random: np.random.Generator
     single: bool
+    max_iter: int
+    modifiers: list[InputModifier]
+    modify: grad_modifiers.GradModifier | None
+    listeners: list[OptimizerCallback]
 
-    def image(self, parameters: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def before(self, x: Array) -> Array:
+        """Return the values that a step starts from."""
+        return _around(x, [modifier.pre for modifier in self.modifiers])
+
+    def after(self, x: Array) -> Array:
+        """Return the values that a step ends with."""
+        return _around(x, [modifier.post for modifier in reversed(self.modifiers)])
+
+    def image(self, parameters: Array) -> Array:
         image = self.made_of.image(self.canvas, ops.convert_to_tensor(parameters))
         return np.asarray(ops.convert_to_numpy(image))
 
-    def picture(self, parameters: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def picture(self, parameters: Array) -> Array:
         pictures = [self.made_of.picture(self.canvas, image) for image in self.image(parameters)]
         return pictures[0] if self.single else np.stack(pictures)
 
     def drawn_specs(self) -> list[backend.Spec]:
         return [backend.Spec(array.shape[1:], str(array.dtype)) for array in self.draw(0)]
 
-    def draw(self, steps: int) -> list[npt.NDArray[Any]]:
+    def draw(self, steps: int) -> list[Array]:
         """Return what the transformation has of its own in each of some steps."""
         transformation = self.made_of.transformation
         sizes = tuple(self.canvas.shape[axis] for axis in self.canvas.image_axes)
@@ -470,17 +444,17 @@ class _Found:
     `still` tells whether the loss of a layer never moved, `done` in how many steps.
     """
 
-    best: npt.NDArray[Any]
-    gradient: npt.NDArray[Any]
-    last: npt.NDArray[Any]
-    still: npt.NDArray[np.bool_]
+    best: Array
+    gradient: Array
+    last: Array
+    still: Mask
     done: int
     terms: npt.NDArray[np.float64]
 
-    def with_those(self, chosen: npt.NDArray[np.bool_], other: _Found) -> _Found:
+    def with_those(self, chosen: Mask, other: _Found) -> _Found:
         """Return this with what another descent has found for some samples."""
 
-        def joined(mine: npt.NDArray[Any], its: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        def joined(mine: Array, its: Array) -> Array:
             return np.where(chosen.reshape(-1, *[1] * (mine.ndim - 1)), its, mine)
 
         best, gradient = joined(self.best, other.best), joined(self.gradient, other.gradient)
@@ -511,17 +485,7 @@ def _redirected(x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
     return ops.where(alive, true_grad, ops.where(leads, weight * grad, 0 * one))
 
 
-def _count(name: str, value: Any) -> int:
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 1:
-        raise InputError(f"{name} must be an integer >= 1. Received: {value!r}.")
-    return number
-
-
-def _around(x: npt.NDArray[Any], changes: list[Any]) -> npt.NDArray[Any]:
+def _around(x: Array, changes: list[Any]) -> Array:
     for change in changes:
         changed = checks.real(change(x), "The result of an input modifier")
         if changed.shape != x.shape:

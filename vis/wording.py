@@ -9,29 +9,19 @@ from typing import Any
 
 import click
 
-# The options that do what arguments do.
-_OPTIONS = {
-    "backprop_modifier": "--backprop-modifier",
-    "baseline": "--baseline",
-    "batch_size": "--batch-size",
-    "clip_percentile": "--clip-percentile",
-    "conv_layer": "--conv-layer",
+_ALIKE = (
+    "backprop_modifier baseline batch_size clip_percentile conv_layer fit grad_modifier input_range noise "
+    "normalize parameterization patch_size safe_mode seed steps"
+)
+# The options that do what arguments do; most have their names.
+OPTIONS = {
+    **{name: f"--{name.replace('_', '-')}" for name in _ALIKE.split()},
     "filter_indices": "--target",
-    "fit": "--fit",
-    "grad_modifier": "--grad-modifier",
-    "input_range": "--input-range",
     "layer_idx": "--layer",
     "max_iter": "--steps",
     "nb_samples": "--samples",
-    "noise": "--noise",
-    "normalize": "--normalize",
     "output_layer": "--layer",
-    "parameterization": "--parameterization",
-    "patch_size": "--patch-size",
     "penultimate_layer_idx": "--conv-layer",
-    "safe_mode": "--safe-mode",
-    "seed": "--seed",
-    "steps": "--steps",
     "targets": "--target",
 }
 # Those of which None is a value, called none.
@@ -68,7 +58,7 @@ def _said(sentence: str, context: click.Context | None) -> str:
         said = _replaced(
             _LOGITS, "leave --probabilities out" if given else "choose a --layer before it", said
         )
-    for name, option in {**_OPTIONS, **(context.meta.get(TAKEN, {}) if context else {})}.items():
+    for name, option in {**OPTIONS, **(context.meta.get(TAKEN, {}) if context else {})}.items():
         if option.split(" ")[0] in has:
             gives = f"{option}=" if " " in option else f"{option} "
             if name in _NONE:

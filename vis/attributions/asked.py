@@ -16,7 +16,7 @@ from vis.attributions.operators import OperatorLike
 from vis.attributions.targets import as_weights, predicted
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.engine import Differentiation, Score, Source
-from vis.errors import GradientError, InputError, LayerError, ModelError
+from vis.errors import GradientError, InputError, LayerError
 from vis.typing import Layer
 
 
@@ -32,12 +32,7 @@ def asked(
 
     Args and raises: see `vis.attributions.Explainer`.
     """
-    models.check_model(model)
-    if not model.built:
-        raise ModelError(
-            f"The model {model.name!r} is not built: it has no variables yet. "
-            "Call it once, or build it with model.build(input_shape)."
-        )
+    models.check_built(model)
     layer = None if output_layer is None else models.find_layer(model, output_layer)
     if layer is model:
         layer = None
@@ -85,10 +80,9 @@ def _picked(score: Differentiation[Score], targets: Any, from_data: bool) -> Any
         known = [] if chosen is None else [name for name in (keys[chosen], names[chosen]) if name in given]
         if not known:
             raise InputError(
-                f"The keys of a dict of targets must be the names of the model's outputs, "
-                f"{', '.join(map(repr, keys))}. "
-                f"Received: {', '.join(map(repr, given))}. Choose an output by output_layer; a custom "
-                f"operator takes one array."
+                "The keys of a dict of targets must be the names of the model's outputs, "
+                f"{', '.join(map(repr, keys))}. Received: {', '.join(map(repr, given))}. Choose an output by "
+                "output_layer; a custom operator takes one array."
             )
         targets = given[known[0]]
     if from_data and weighs(score):
@@ -144,8 +138,7 @@ def targets_of(score: Differentiation[Score], arrays: Arrays, given: Any) -> npt
         if rows.dtype.kind not in "fiub" or len(rows) != count:
             raise InputError(
                 f"The targets of an operator must be numbers, with a row for each of {count} samples. "
-                f"Received: "
-                f"{type(given).__name__} of type {array.dtype} and shape {array.shape}."
+                f"Received: {type(given).__name__} of type {array.dtype} and shape {array.shape}."
             )
         weights = rows.astype(np.float32)
     if not np.isfinite(weights).all():

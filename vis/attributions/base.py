@@ -20,7 +20,7 @@ from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, w
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
-from vis.engine import Differentiation, Score
+from vis.engine import BatchSizes
 from vis.errors import EmptyMapWarning, InputError, warn
 from vis.reprs import TypedRepr
 from vis.typing import Data, Layer, Map, Maps, Targets
@@ -106,23 +106,34 @@ class Explainer(TypedRepr, ABC):
         wrt: Layer | None = None,
         fold_layers: bool = False,
     ) -> None:
-        named = checks.either(output_layer, output_layer_index, "output_layer", "output_layer_index")
-        score = asked(model, named, operator, backprop_modifier, wrt, fold_layers)
-        end = model if score.layer is None else score.layer
-        models.warn_of_softmax(end.name, models.squashings(model, score.layer))
-        self._explain(score, batch_size, reducer)
+        self._ask(model, output_layer, output_layer_index, operator, backprop_modifier, wrt, fold_layers)
+        self._set_up(batch_size, reducer)
 
-    def _explain(
-        self, score: Differentiation[Score], batch_size: int | None, reducer: Reducer | None
+    def _ask(
+        self,
+        model: keras.Model,
+        output_layer: Layer | None,
+        output_layer_index: Layer | None,
+        operator: OperatorLike,
+        backprop_modifier: BackpropModifierLike,
+        wrt: Layer | None,
+        fold_layers: bool,
     ) -> None:
+        """Note what is explained; warn if it ends in a softmax."""
+        named = checks.either(output_layer, output_layer_index, "output_layer", "output_layer_index")
+        self.score = asked(model, named, operator, backprop_modifier, wrt, fold_layers)
+        self.model = self.score.source.model
+        end = model if self.score.layer is None else self.score.layer
+        models.warn_of_softmax(end.name, models.squashings(model, self.score.layer))
+
+    def _set_up(self, batch_size: int | None, reducer: Reducer | None) -> None:
+        """Note how it is explained."""
         if batch_size is not None:
             batch_size = checks.whole("batch_size", batch_size)
         if reducer is not None and reducer not in [*maps.REDUCERS]:
             raise InputError(
                 f"reducer must be one of {', '.join(maps.REDUCERS)}, or None. Received: {reducer!r}."
             )
-        self.score = score
-        self.model = score.source.model
         self.batch_size = batch_size
         self.reducer = reducer
 
@@ -161,10 +172,8 @@ class Explainer(TypedRepr, ABC):
 
     @overload
     def explain(self, inputs: npt.NDArray[Any], targets: Targets = None) -> Map: ...
-
     @overload
     def explain(self, inputs: Data, targets: Targets = None) -> Maps: ...
-
     def explain(self, inputs: Data, targets: Targets = None) -> Maps:
         """Return the attributions of inputs.
 
@@ -202,10 +211,8 @@ class Explainer(TypedRepr, ABC):
 
     @overload
     def __call__(self, inputs: npt.NDArray[Any], targets: Targets = None) -> Map: ...
-
     @overload
     def __call__(self, inputs: Data, targets: Targets = None) -> Maps: ...
-
     def __call__(self, inputs: Data, targets: Targets = None) -> Maps:
         """Return the attributions of inputs; the same as `explain`."""
         return self.explain(inputs, targets)
@@ -221,9 +228,11 @@ class Explainer(TypedRepr, ABC):
         Raises:
             InputError, FilterError, LayerError, GradientError: as `explain`.
         """
-        pick = pick_of(self.score)
+        pick, sizes = pick_of(self.score), BatchSizes()
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
-            yield self.explain_arrays(arrays, given, scores)
+            with sizes:
+                found = self.explain_arrays(arrays, given, scores)
+            yield found
 
     def explain_arrays(self, arrays: Arrays, given: Targets, scores: bool = False) -> Explained:
         """Return the maps of one batch.

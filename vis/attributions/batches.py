@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,8 @@ Arrays = list[npt.NDArray[Any]]
 Batch = tuple[Arrays, Any]
 # pick(targets, whether they came with the inputs) -> those of the output that is explained
 Pick = Callable[[Any, bool], Any]
+# More items than any data set has that ends.
+_MOST = 2**40
 
 
 def batches(
@@ -133,8 +134,8 @@ def length_of(stream: Any) -> int | None:
     except TypeError:
         length = None
     # An infinite `tf.data.Dataset` has the cardinality -1, an infinite `PyDataset` no number of batches, and
-    # an infinite `MapDataset` of grain the largest length.
-    endless = getattr(stream, "num_batches", 0) is None or length == sys.maxsize
+    # an infinite `MapDataset` of grain the largest length, divided by the size of its batches.
+    endless = getattr(stream, "num_batches", 0) is None or (length or 0) > _MOST
     if endless or int(getattr(stream, "cardinality", int)()) == -1:
         raise InputError(
             "The data set never ends. Received: an infinite one. Pass some: dataset.take(n), or dataset[:n]."

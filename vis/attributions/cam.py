@@ -63,16 +63,8 @@ class ClassActivation(Explainer):
         *,
         grid: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(
-            model,
-            output_layer,
-            batch_size,
-            operator,
-            None,
-            backprop_modifier,
-            output_layer_index,
-            fold_layers=fold_layers,
-        )
+        self._ask(model, output_layer, output_layer_index, operator, backprop_modifier, None, fold_layers)
+        self._set_up(batch_size, None)
         self.grid = class_maps.checked_grid(grid)
         self._named = None if conv_layer is None else models.find_layer(model, conv_layer)
         self.conv_layer = self._named

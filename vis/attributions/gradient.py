@@ -74,17 +74,8 @@ class Saliency(GradientExplainer):
         wrt: Layer | None = None,
         fold_layers: bool = False,
     ) -> None:
-        super().__init__(
-            model,
-            output_layer,
-            batch_size,
-            operator,
-            reducer,
-            backprop_modifier,
-            output_layer_index,
-            wrt,
-            fold_layers,
-        )
+        self._ask(model, output_layer, output_layer_index, operator, backprop_modifier, wrt, fold_layers)
+        self._set_up(batch_size, reducer)
         self.grad_modifier = grad_modifiers.get(grad_modifier)
 
     def _arguments(self) -> dict[str, Any]:
@@ -134,17 +125,8 @@ class ModifiedGradient(GradientExplainer):
         wrt: Layer | None = None,
         fold_layers: bool = False,
     ) -> None:
-        super().__init__(
-            model,
-            output_layer,
-            batch_size,
-            operator,
-            reducer,
-            self.modifier,
-            output_layer_index,
-            wrt,
-            fold_layers,
-        )
+        self._ask(model, output_layer, output_layer_index, operator, self.modifier, wrt, fold_layers)
+        self._set_up(batch_size, reducer)
 
 
 class DeconvNet(ModifiedGradient):

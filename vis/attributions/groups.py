@@ -25,6 +25,7 @@ from vis import checks, files
 from vis.attributions.base import Explainer
 from vis.attributions.batches import Arrays
 from vis.errors import InputError
+from vis.files.reading import dicts_in
 from vis.version import __version__
 
 # Chunks of files are a few megabytes, but no more batches than a killed run would be sorry to do again.
@@ -237,21 +238,15 @@ def _check_codecs(folder: Path, said: Any) -> None:
         folder: of an array or a group.
         said: its metadata.
     """
-    pending = [said]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            codecs = [item.get("compressor"), *(item.get("codecs") or []), *(item.get("filters") or [])]
-            for codec in codecs:
-                name = codec.get("name", codec.get("id")) if isinstance(codec, dict) else codec
-                if name is not None and name not in _CODECS:
-                    raise InputError(
-                        f"{str(folder)!r} uses the codec {name!r}, which this library never writes, so it "
-                        f"is not read. Choose another path."
-                    )
-            pending += item.values()
-        elif isinstance(item, list):
-            pending += item
+    for item in dicts_in(said):
+        codecs = [item.get("compressor"), *(item.get("codecs") or []), *(item.get("filters") or [])]
+        for codec in codecs:
+            name = codec.get("name", codec.get("id")) if isinstance(codec, dict) else codec
+            if name is not None and name not in _CODECS:
+                raise InputError(
+                    f"{str(folder)!r} uses the codec {name!r}, which this library never writes, so it is not "
+                    "read. Choose another path."
+                )
 
 
 def _create(folder: Path, said: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], chunk: int) -> None:

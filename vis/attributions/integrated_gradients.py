@@ -70,17 +70,8 @@ class IntegratedGradients(GradientExplainer):
         fold_layers: bool = False,
         baseline_value: Inputs | None = None,
     ) -> None:
-        super().__init__(
-            model,
-            output_layer,
-            batch_size,
-            operator,
-            reducer,
-            backprop_modifier,
-            output_layer_index,
-            wrt,
-            fold_layers,
-        )
+        self._ask(model, output_layer, output_layer_index, operator, backprop_modifier, wrt, fold_layers)
+        self._set_up(batch_size, reducer)
         if method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}. Received: {method!r}.")
         self.steps = checks.whole("steps", steps, 2 if method == "trapezoid" else 1)

@@ -86,24 +86,15 @@ class Occlusion(Explainer):
         output_layer_index: Layer | None = None,
         fold_layers: bool = False,
     ) -> None:
-        super().__init__(
-            model,
-            output_layer,
-            batch_size,
-            operator,
-            None,
-            None,
-            output_layer_index,
-            fold_layers=fold_layers,
-        )
+        self._ask(model, output_layer, output_layer_index, operator, None, None, fold_layers)
+        self._set_up(batch_size, None)
         self.patch_size = patch_size
         self.patch_stride = patch_size if patch_stride is None else patch_stride
         # How many axes there are is known where the model has a symbolic input.
         symbols = self.score.source.symbols
         known = None if symbols is None else [symbol.shape for symbol in keras.tree.flatten(symbols)]
         self._patch(None if known is None else self._sizes(known)[0])
-        number = checks.is_number(occlusion_value)
-        if not number or not np.isfinite(occlusion_value):
+        if not checks.is_number(occlusion_value) or not np.isfinite(occlusion_value):
             raise InputError(f"occlusion_value must be a finite number. Received: {occlusion_value!r}.")
         self.occlusion_value = float(occlusion_value)
 
@@ -132,8 +123,7 @@ class Occlusion(Explainer):
         if any(stride > side for side, stride in pairs):
             raise InputError(
                 "patch_stride must be at most patch_size, so that every value is covered. Received: "
-                "patch_stride="
-                f"{self.patch_stride!r}, patch_size={self.patch_size!r}."
+                f"patch_stride={self.patch_stride!r}, patch_size={self.patch_size!r}."
             )
         return sides, strides
 

@@ -6,6 +6,7 @@ its map does not depend on its neighbours or on the batch size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,9 @@ def average(
         squares: whether the squares are wanted, too.
     """
     count, total = len(arrays[0]), len(weights)
-    at_once = total if batch_size is None else max(1, min(total, batch_size // count))
+    most = total if batch_size is None else max(1, min(total, batch_size // count))
+    # As few batches, but equal ones: where a size is compiled for, the last is filled up.
+    at_once = math.ceil(total / math.ceil(total / most))
     at = range(len(arrays))[changed]
     # Strings are kept as they are.
     wide = [arrays[i] if arrays[i].dtype.kind == "O" else arrays[i].astype(np.float64) for i in at]

@@ -69,42 +69,30 @@ class Smoothed(Explainer):
         fold_layers: bool = False,
         noise_scale: NoiseScale = "range",
     ) -> None:
-        if isinstance(model, Explainer):
-            options = {
-                "output_layer": output_layer,
-                "operator": operator,
-                "backprop_modifier": backprop_modifier,
-                "output_layer_index": output_layer_index,
-                "wrt": wrt,
-                "fold_layers": fold_layers or None,
-            }
-            given = [name for name, value in options.items() if value is not None]
-            if given:
-                kind = type(model).__name__
-                raise InputError(
-                    f"{type(self).__name__} of an explainer uses the settings of that explainer. Received: "
-                    f"{given[0]}="
-                    f"{options[given[0]]!r} beside {kind}(...). Pass {given[0]} to {kind}."
-                )
-            self.explainer = model
-        else:
-            self.explainer = GradientExplainer(
-                model,
-                output_layer,
-                batch_size,
-                operator,
-                "mean",
-                backprop_modifier,
-                output_layer_index,
-                wrt,
-                fold_layers,
+        options: dict[str, Any] = {
+            "output_layer": output_layer,
+            "operator": operator,
+            "backprop_modifier": backprop_modifier,
+            "output_layer_index": output_layer_index,
+            "wrt": wrt,
+            "fold_layers": fold_layers or None,
+        }
+        given = [name for name, value in options.items() if value is not None]
+        if not isinstance(model, Explainer):
+            self.explainer: Explainer = GradientExplainer(model, batch_size=batch_size, **options)
+        elif given:
+            kind = type(model).__name__
+            raise InputError(
+                f"{type(self).__name__} of an explainer uses the settings of that explainer. Received: "
+                f"{given[0]}={options[given[0]]!r} beside {kind}(...). Pass {given[0]} to {kind}."
             )
-        chosen = self.explainer.reducer if isinstance(reducer, EllipsisType) else reducer
-        self._explain(self.explainer.score, batch_size, chosen)
+        else:
+            self.explainer = model
+        self.score, self.model = self.explainer.score, self.explainer.model
+        self._set_up(batch_size, self.explainer.reducer if isinstance(reducer, EllipsisType) else reducer)
         self.has_channels = self.explainer.has_channels
         self.nb_samples = checks.whole("nb_samples", nb_samples, self.at_least)
-        number = checks.is_number(noise)
-        if not (number and 0 <= noise < math.inf):
+        if not checks.is_number(noise) or not 0 <= noise < math.inf:
             raise InputError(f"noise must be a standard deviation >= 0. Received: {noise!r}.")
         if noise_scale not in NOISE_SCALES:
             raise InputError(

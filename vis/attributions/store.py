@@ -29,7 +29,7 @@ from vis.attributions.batches import (
     sized,
 )
 from vis.attributions.groups import Group, Part, digest, opened
-from vis.engine import Source
+from vis.engine import BatchSizes, Source
 from vis.errors import InputError, SkippedWarning, did_you_mean, warn
 from vis.typing import Data, Inputs, Targets
 
@@ -86,14 +86,17 @@ def write(
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
     items = is_stream(inputs) and has_items(inputs) and _of_samples(explainer.score.source, inputs)
     total = _length(inputs, items)
-    first = group.state.first or done
+    first, sizes = group.state.first or done, BatchSizes()
     parts = contextlib.closing(_parts(explainer, inputs, targets, group.batch, done, items, first))
     with group.kept(), shown(total=total, initial=done) as bar, parts as coming:
         for part in coming:
             if part.start == 0:
                 group.check_inputs(digest(part.arrays), _digest_of_targets(part), part.rows)
             if part.start >= done:
-                found = explainer.explain_arrays(part.arrays, part.given, scores=True) if part.kept else None
+                found = None
+                if part.kept:
+                    with sizes:
+                        found = explainer.explain_arrays(part.arrays, part.given, scores=True)
                 group.put(part, None if found is None else _named(explainer, found, part.given))
                 bar.update(part.rows)
     group.finish()

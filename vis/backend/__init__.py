@@ -11,6 +11,7 @@ A backend is a package with these names:
     is_noting(asked)                         whether layer calls are recorded now, if they are asked for
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     widest_float()                           the data type in which sums are taken, such as "float64"
+    compiles_sizes                           whether each batch size that is met is compiled for
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
@@ -47,6 +48,7 @@ if _NAME not in ("tensorflow", "jax", "torch"):
     raise frameworks.unsupported()
 _chosen: Any = importlib.import_module(f"vis.backend.{_NAME}")
 
+compiles_sizes: bool = _chosen.compiles_sizes
 compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.compile_call
 compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
 compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
@@ -74,6 +76,7 @@ __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
+    "compiles_sizes",
     "is_noting",
     "noted",
     "skipping",

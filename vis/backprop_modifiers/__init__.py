@@ -14,13 +14,4 @@ from vis.backprop_modifiers.rectified import rectified
 
 relu = deconv = rectified
 
-__all__ = [
-    "BackpropModifier",
-    "deconv",
-    "get",
-    "guided",
-    "names",
-    "rectified",
-    "register",
-    "relu",
-]
+__all__ = ["BackpropModifier", "deconv", "get", "guided", "names", "rectified", "register", "relu"]

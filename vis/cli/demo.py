@@ -8,19 +8,15 @@ from pathlib import Path
 import click
 
 from vis import frameworks
-from vis.cli.app import Command, cli, on_terminal, start_keras
-from vis.cli.options import example, output_option
+from vis.cli.app import on_terminal, start_keras
+from vis.cli.options import command, number_option, output_option
 from vis.errors import InputError
 
 
-@cli.command(cls=Command, epilog=example("vis demo -o demo"))
-@output_option("The folder for what is drawn.  [default: demo]", default="demo")
-@click.option(
-    "--scenes",
-    type=click.IntRange(min=6),
-    metavar="N",
-    default=200,
-    help="Scenes to measure, at least 6.  [default: 200]",
+@command(
+    output_option("The folder for what is drawn.  [default: demo]", default="demo"),
+    number_option("--scenes", least=6, default=200, help="Scenes to measure, at least 6.  [default: 200]"),
+    shown="vis demo -o demo",
 )
 def demo(output: Path, scenes: int) -> None:
     """Explain a small trained network, and measure its maps.

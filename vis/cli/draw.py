@@ -18,11 +18,13 @@ from vis.cli.options import (
     CONV_LAYER_OPTION,
     FILTER_OPTIONS,
     IMAGES,
+    MODEL,
     NORMALIZE_OPTION,
     PICTURE_OPTIONS,
     Name,
     command,
     grad_option,
+    number_option,
     size_option,
 )
 from vis.errors import InputError
@@ -45,6 +47,7 @@ _SIGNED = ("none", "negate", "invert")
 
 
 @command(
+    MODEL,
     IMAGES,
     *FILTER_OPTIONS,
     grad_option("absolute", none=True),
@@ -73,6 +76,7 @@ def saliency(grad_modifier: str, normalize: str, **options: Any) -> None:
 
 
 @command(
+    MODEL,
     IMAGES,
     *FILTER_OPTIONS,
     grad_option("none", none=True),
@@ -172,33 +176,22 @@ def _told_when_stopped(paths: list[Path], output: Path) -> Iterator[list[Path]]:
 
 
 @command(
+    MODEL,
     *FILTER_OPTIONS,
     *ASKED_OPTIONS,
+    number_option("--steps", default=200, help="Steps of the optimization.  [default: 200]"),
+    number_option("--seed", least=0, default=0, help="The same seed gives the same picture.  [default: 0]"),
+    click.option(
+        "--parameterization",
+        type=Name("parameterization", PARAMETERIZATIONS),
+        metavar="NAME",
+        default="fourier",
+        show_default=True,
+        help="What is optimized: waves (fourier), or pixels.",
+    ),
+    size_option(128),
     shown="vis activation model.keras --layer conv3 --target 0 --target 5 -o filters",
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=200,
-    help="Steps of the optimization.  [default: 200]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=0,
-    help="The same seed gives the same picture.  [default: 0]",
-)
-@click.option(
-    "--parameterization",
-    type=Name("parameterization", PARAMETERIZATIONS),
-    metavar="NAME",
-    default="fourier",
-    show_default=True,
-    help="What is optimized: waves (fourier), or pixels.",
-)
-@size_option(128)
 def activation(
     targets: tuple[int, ...],
     backprop_modifier: str | None,

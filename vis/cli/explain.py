@@ -20,12 +20,14 @@ from vis.cli.options import (
     BACKPROP_OPTION,
     CONV_LAYER_OPTION,
     IMAGES,
+    MODEL,
     PICTURE_OPTIONS,
     Name,
     Pair,
     Sides,
     command,
     grad_option,
+    number_option,
     output_option,
     size_option,
     target_option,
@@ -36,24 +38,10 @@ _METHOD_OPTIONS = (
     grad_option(None),
     BACKPROP_OPTION,
     CONV_LAYER_OPTION,
-    click.option(
-        "--steps",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Points on the path, for integrated-gradients.  [default: 50]",
-    ),
-    click.option(
-        "--baseline",
-        type=float,
-        metavar="VALUE",
-        help="Where that path begins.  [default: 0]",
-    ),
-    click.option(
-        "--samples",
-        "nb_samples",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Noisy copies, for smoothgrad, squaregrad and vargrad.  [default: 50]",
+    number_option("--steps", help="Points on the path, for integrated-gradients.  [default: 50]"),
+    click.option("--baseline", type=float, metavar="VALUE", help="Where that path begins.  [default: 0]"),
+    number_option(
+        "--samples", "nb_samples", help="Noisy copies, for smoothgrad, squaregrad and vargrad.  [default: 50]"
     ),
     click.option(
         "--noise",
@@ -79,6 +67,7 @@ _METHOD_OPTIONS = (
 
 
 @command(
+    MODEL,
     IMAGES,
     output_option("The Zarr group to write.", required=True),
     click.option(
@@ -93,12 +82,8 @@ _METHOD_OPTIONS = (
     *_METHOD_OPTIONS,
     *ASKED_OPTIONS,
     *PICTURE_OPTIONS,
-    click.option(
-        "--batch-size",
-        type=click.IntRange(min=1),
-        metavar="N",
-        default=64,
-        help="How many pictures the model is given at once.  [default: 64]",
+    number_option(
+        "--batch-size", default=64, help="How many pictures the model is given at once.  [default: 64]"
     ),
     size_option(224),
     click.option("--add", is_flag=True, help="Also explain pictures added since the run began."),

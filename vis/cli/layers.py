@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from vis.cli.app import start_keras
-from vis.cli.options import SAFE_OPTION, command
+from vis.cli.options import MODEL, SAFE_OPTION, command
 
 
-@command(SAFE_OPTION, shown="vis layers model.keras")
+@command(MODEL, SAFE_OPTION, shown="vis layers model.keras")
 def layers(model: Path, safe_mode: bool) -> None:
     """List the layers of a model.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from vis import wording
 from vis.errors import did_you_mean
 
 GRAD_MODIFIERS = ("absolute", "relu", "negate", "invert", "small_values")
@@ -52,16 +53,8 @@ METHODS = {
     "occlusion": Method("Occlusion", ("patch_size", "patch_stride", "occlusion_value", *_ANY)),
 }
 # The arguments that have an option of their own, and those that the command gives itself.
-OWN = {
-    "backprop_modifier": "--backprop-modifier",
-    "baseline": "--baseline",
-    "conv_layer": "--conv-layer",
-    "grad_modifier": "--grad-modifier",
-    "nb_samples": "--samples",
-    "noise": "--noise",
-    "patch_size": "--patch-size",
-    "steps": "--steps",
-}
+_OWN = "backprop_modifier baseline conv_layer grad_modifier nb_samples noise patch_size steps"
+OWN = {name: wording.OPTIONS[name] for name in _OWN.split()}
 GIVEN = {"model": "MODEL", "output_layer": "--layer", "batch_size": "--batch-size"}
 
 

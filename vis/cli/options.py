@@ -100,9 +100,9 @@ def output_option(help: str, **attributes: Any) -> Callable[[Any], Any]:
     return _option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help=help, **attributes)
 
 
-def example(line: str) -> str:
-    """Return the end of a command's help: how it is used, in a line."""
-    return f"\b\nExample:\n  {line}"
+def number_option(*names: str, help: str, least: int = 1, **attributes: Any) -> Callable[[Any], Any]:
+    """Return the option of a whole number."""
+    return click.option(*names, type=click.IntRange(min=least), metavar="N", help=help, **attributes)
 
 
 SAFE_OPTION = click.option(
@@ -114,17 +114,17 @@ SAFE_OPTION = click.option(
 
 
 def command(*options: Any, shown: str) -> Callable[[Any], Any]:
-    """Make a command of a function of a model and of options that several commands share.
+    """Make a command of a function.
 
     Args:
-        options: of the command.
-        shown: the line of its example.
+        options: its arguments and options.
+        shown: the line of its example, which ends its help.
     """
 
     def decorate(function: Any) -> Any:
-        for option in reversed((path_argument("model", "model_file"), *options)):
+        for option in reversed(options):
             function = option(function)
-        return cli.command(cls=Command, epilog=example(shown))(function)
+        return cli.command(cls=Command, epilog=f"\b\nExample:\n  {shown}")(function)
 
     return decorate
 
@@ -246,4 +246,5 @@ FILTER_OPTIONS = (
     output_option("The folder for what is drawn.  [default: this one]", default="."),
     SAVE_ARRAY_OPTION,
 )
+MODEL = path_argument("model", "model_file")
 IMAGES = path_argument("images", "pictures", nargs=-1, required=True, metavar="PICTURE...")

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vis.cli.app import Command, check_zarr, cli, on_terminal, start_keras
-from vis.cli.options import example, output_option, path_argument, path_option
+from vis.cli.app import check_zarr, on_terminal, start_keras
+from vis.cli.options import command, number_option, output_option, path_argument, path_option
 
-
-def count_option(name: str, default: int, help: str) -> Any:
-    """Return the option of a whole number of at least 1."""
-    kind = click.IntRange(min=1)
-    return click.option(f"--{name}", type=kind, metavar="N", default=default, show_default=True, help=help)
-
-
+count_option = partial(number_option, show_default=True)
 # What `vis show` and `vis report` draw of a run, and how.
+RUN = path_argument("maps", "run")
 RUN_OPTIONS = (
-    click.option(
-        "--first",
-        type=click.IntRange(min=0),
-        metavar="N",
-        default=0,
-        show_default=True,
-        help="The first row that is drawn.",
-    ),
+    count_option("--first", least=0, default=0, help="The first row that is drawn."),
     path_option(
         "--images",
         "folder",
@@ -58,32 +46,7 @@ RUN_OPTIONS = (
 )
 
 
-def run_command(*options: Any, shown: str) -> Callable[[Any], Any]:
-    """Make a command of a function of a run, with the options above and some of its own.
-
-    Args:
-        options: its own.
-        shown: the line of its example.
-    """
-
-    def decorate(function: Any) -> Any:
-        for option in reversed((path_argument("maps", "run"), *options, *RUN_OPTIONS)):
-            function = option(function)
-        return cli.command(cls=Command, epilog=example(shown))(function)
-
-    return decorate
-
-
-def check_drawn(
-    output: Path,
-    what: str,
-    *endings: str,
-    cmap: str | None,
-    clip_percentile: float,
-    signed: bool | None,
-    absolute: bool,
-    **_: Any,
-) -> None:
+def check_drawn(output: Path, what: str, *endings: str, **options: Any) -> None:
     """Raise for what can be told to be wrong before Keras is imported."""
     from vis import checks
 
@@ -91,18 +54,19 @@ def check_drawn(
     checks.ending(output, what, *endings)
     from vis import plotting
 
-    plotting.colorize(
-        [[0.0, 1.0]], cmap=cmap, clip_percentile=clip_percentile, signed=signed, absolute=absolute
-    )
+    look = {name: options[name] for name in ("cmap", "clip_percentile", "signed", "absolute")}
+    plotting.colorize([[0.0, 1.0]], **look)
 
 
-@run_command(
+@command(
+    RUN,
     output_option(
         "The HTML file to write, and the table beside it.", default="report.html", show_default=True
     ),
-    count_option("count", 1000, "How many rows are drawn at most; the table has all."),
+    count_option("--count", default=1000, help="How many rows are drawn at most; the table has all."),
     click.option("--all", "everything", is_flag=True, help="Draw all rows, however many."),
-    count_option("size", 144, "The longest side of a picture in pixels."),
+    count_option("--size", default=144, help="The longest side of a picture in pixels."),
+    *RUN_OPTIONS,
     shown="vis report maps.zarr -o report.html --labels imagenet_class_index.json",
 )
 def report(maps: Path, output: Path, count: int, everything: bool, **options: Any) -> None:

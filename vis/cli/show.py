@@ -8,15 +8,17 @@ from typing import Any
 import click
 
 from vis.cli.app import start_keras
-from vis.cli.options import output_option
-from vis.cli.report import check_drawn, count_option, run_command
+from vis.cli.options import command, output_option
+from vis.cli.report import RUN, RUN_OPTIONS, check_drawn, count_option
 
 
-@run_command(
+@command(
+    RUN,
     output_option("The PNG file to write.", default="sheet.png", show_default=True),
-    count_option("count", 48, "How many maps are drawn at most."),
-    count_option("columns", 8, "How many maps stand side by side."),
-    count_option("rows", 6, "How many rows of maps a sheet has."),
+    count_option("--count", default=48, help="How many maps are drawn at most."),
+    count_option("--columns", default=8, help="How many maps stand side by side."),
+    count_option("--rows", default=6, help="How many rows of maps a sheet has."),
+    *RUN_OPTIONS,
     shown="vis show maps.zarr -o sheet.png --labels names.txt",
 )
 def show(maps: Path, output: Path, first: int, **options: Any) -> None:

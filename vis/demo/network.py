@@ -41,7 +41,7 @@ def load_network() -> keras.Model:
     if not WEIGHTS.is_file():
         raise FileNotFoundError(
             f"the demo's weights are missing, expected {WEIGHTS}: reinstall the package or run "
-            f"python -m vis.demo.train --output {WEIGHTS}"
+            f"python benchmarks/demo_network.py --output {WEIGHTS}"
         )
     model = build_network()
     model.load_weights(WEIGHTS)

@@ -20,6 +20,7 @@ from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.engine.objectives import MadeMasks, Objective, Output, Seen
 from vis.engine.runs import Array, Arrays, Run, in_parts
+from vis.engine.sizes import size_in_run
 from vis.engine.traces import Trace, cached, check_numbers, evaluated
 
 Asked = TypeVar("Asked", bound=Objective)
@@ -190,7 +191,11 @@ class Differentiation(Run, Generic[Asked]):
 
         if not objective.is_of_samples:
             return Evaluated(*run(list(arrays), targets))
-        return Evaluated(*in_parts(run, arrays, targets, specs[0].shape[0], bool(trace.compiled.draws)))
+        fixed, alone = specs[0].shape[0], bool(trace.compiled.draws)
+        if fixed is None and not alone:
+            shapes = tuple(array.shape[1:] for array in arrays)
+            fixed = size_in_run((trace, shapes), len(arrays[0]))
+        return Evaluated(*in_parts(run, arrays, targets, fixed, alone))
 
     def _trace(
         self,

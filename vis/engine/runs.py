@@ -110,7 +110,8 @@ def in_parts(
     Args:
         run: returns lists of arrays, or of None, for arrays and targets.
         arrays, targets: `(batch, ...)`.
-        fixed: the batch size that the model is made for: it runs on parts, the last one filled up.
+        fixed: the batch size that the model is made or compiled for: it runs on parts, the last one filled
+            up; None for any.
         alone: whether each sample runs alone, so that all get the same random numbers.
     """
     count = len(arrays[0])

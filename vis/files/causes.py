@@ -11,26 +11,12 @@ from typing import Any
 import h5py
 import keras
 
-from vis.files.reading import first_line
+from vis.files.reading import dicts_in, first_line
 
 # What models are made of. Other parts of Keras load files, change settings or fetch from the network.
 MODELING = frozenset(
-    {
-        "activations",
-        "constraints",
-        "dtype_policies",
-        "engine",
-        "initializers",
-        "layers",
-        "losses",
-        "metrics",
-        "models",
-        "ops",
-        "optimizers",
-        "quantizers",
-        "random",
-        "regularizers",
-    }
+    "activations constraints dtype_policies engine initializers layers losses metrics models ops optimizers "
+    "quantizers random regularizers".split()
 )
 FUNCTIONS = frozenset({"activations", "losses", "metrics", "ops"})
 
@@ -118,13 +104,8 @@ def _refusal(kind: str, config: dict[str, Any]) -> str | None:
 
 def _holds_layers(item: Any) -> bool:
     """Tell whether a configuration contains those of layers, which have been checked on their own."""
-    if isinstance(item, list):
-        return any(map(_holds_layers, item))
-    if not isinstance(item, dict):
-        return False
-    config = item.get("config")
-    is_layer = "class_name" in item and isinstance(config, dict) and {"name", "trainable"} <= config.keys()
-    return is_layer or any(map(_holds_layers, item.values()))
+    found = [part.get("config") for part in dicts_in(item) if "class_name" in part]
+    return any(isinstance(config, dict) and {"name", "trainable"} <= config.keys() for config in found)
 
 
 def _is_in(rooms: frozenset[str], name: str) -> bool:

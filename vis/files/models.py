@@ -21,6 +21,7 @@ import keras
 from vis import checks
 from vis.errors import ModelError
 from vis.files.causes import FUNCTIONS, MODELING, cause, is_registered, unknown
+from vis.files.reading import dicts_in
 
 # Each of these a layer has weights for.
 _SIZES, _FEW = ("units", "filters", "input_dim", "output_dim"), 2**16
@@ -90,16 +91,10 @@ def _check_size(path: Path, size: int, expanded: int) -> None:
 
 def _check_config(path: Path, config: Any, numbers: int) -> None:
     """Raise for a configuration that names objects no model needs, or layers larger than the weights."""
-    pending = [config]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            reason = _reason(item) or _excess(item, numbers)
-            if reason:
-                raise _refused(path, reason)
-            pending += item.values()
-        elif isinstance(item, list):
-            pending += item
+    for item in dicts_in(config):
+        reason = _reason(item) or _excess(item, numbers)
+        if reason:
+            raise _refused(path, reason)
 
 
 def _refused(path: Path, reason: str) -> ModelError:

@@ -78,11 +78,7 @@ class Positions:
 
 
 def positions_of(
-    geometry: Geometry,
-    value: Value,
-    channels: tuple[int, int],
-    grid: Grid | None = None,
-    named: bool = False,
+    geometry: Geometry, value: Value, channels: tuple[int, int], grid: Grid | None = None, named: bool = False
 ) -> Positions | None:
     """Return the positions of a value in the source of a geometry, or None if it has none.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vis.graph.geometry import Geometry
 
 Rule = Callable[["Geometry", Operation, list[View | None], int], View | None]
+RuleOfOne = Callable[["Geometry", Operation, View, int], View | None]
 
 
 # ---- several operands -------------------------------------------------------------------------------------
@@ -187,17 +188,17 @@ def _known(size: int | None) -> int:
     return size
 
 
-# ---- one operand ------------------------------------------------------------------------------------------
-
-
 def _softmax(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
     (view,) = [view for view in views if view is not None]
     return replace(view, everywhere=view.everywhere | view.axes[op.attributes["axis"]].sources)
 
 
-def _reduce(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    view, axes = views[0], op.attributes["axes"]
-    if view is None or axes is None:
+# ---- one operand ------------------------------------------------------------------------------------------
+
+
+def _reduce(g: Geometry, op: Operation, view: View, _: int) -> View | None:
+    axes = op.attributes["axes"]
+    if axes is None:
         return None
     for axis in axes:
         view = view.mixed(axis, size=1)
@@ -205,11 +206,9 @@ def _reduce(g: Geometry, op: Operation, views: list[View | None], _: int) -> Vie
     return replace(view, axes=tuple(kept))
 
 
-def _window(g: Geometry, op: Operation, views: list[View | None], index: int) -> View | None:
-    view, channels = views[0], op.attributes["channels"]
+def _window(g: Geometry, op: Operation, view: View, index: int) -> View | None:
+    channels = op.attributes["channels"]
     shape = op.outputs[index].shape or ()
-    if view is None:
-        return None  # a kernel that depends on the input
     rows = zip(*(op.attributes[name] for name in ("window", "strides", "dilations", "padding")), strict=True)
     turned = op.attributes.get("transposed", False)
     for axis, (window, stride, dilation, padding) in enumerate(rows):
@@ -239,10 +238,7 @@ def _window(g: Geometry, op: Operation, views: list[View | None], index: int) ->
     return replace(view, is_computed=True)
 
 
-def _resize(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    view = views[0]
-    if view is None:
-        return None
+def _resize(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     sizes = [axis.size for axis in view.axes]
     asked = g.numbers(op.operands[1])
     for axis, new in zip(op.attributes["axes"], asked or (), strict=True):
@@ -259,15 +255,13 @@ def _resize(g: Geometry, op: Operation, views: list[View | None], _: int) -> Vie
     return view
 
 
-def _transpose(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    order, view = op.attributes["permutation"], views[0]
-    return None if view is None or order is None else replace(view, axes=tuple(view.axes[i] for i in order))
+def _transpose(g: Geometry, op: Operation, view: View, _: int) -> View | None:
+    order = op.attributes["permutation"]
+    return None if order is None else replace(view, axes=tuple(view.axes[i] for i in order))
 
 
-def _reshape(g: Geometry, op: Operation, views: list[View | None], index: int) -> View | None:
-    view, shape = views[0], op.outputs[index].shape
-    if view is None:
-        return None
+def _reshape(g: Geometry, op: Operation, view: View, index: int) -> View | None:
+    shape = op.outputs[index].shape
     if op.kind == "expand_dims":
         axes = list(view.axes)
         for axis in sorted(op.attributes["axes"]):
@@ -351,10 +345,8 @@ def _joined_parts(parts: Sequence[Part], view: View) -> tuple[Axis, View]:
     return Axis(math.prod(part.size for part in made), tuple(made)), view
 
 
-def _slice(g: Geometry, op: Operation, views: list[View | None], index: int) -> View | None:
-    view, attributes = views[0], op.attributes
-    if view is None:
-        return None
+def _slice(g: Geometry, op: Operation, view: View, index: int) -> View | None:
+    attributes = op.attributes
     rows = zip(attributes["begin"], attributes["end"], attributes["strides"], strict=True)
     for axis, (begin, end, step) in enumerate(rows):
         size = view.axes[axis].size
@@ -371,10 +363,8 @@ def _slice(g: Geometry, op: Operation, views: list[View | None], index: int) -> 
     return replace(view, axes=tuple(axes))
 
 
-def _split(g: Geometry, op: Operation, views: list[View | None], index: int) -> View | None:
-    view, a = views[0], op.attributes["axis"]
-    if view is None:
-        return None
+def _split(g: Geometry, op: Operation, view: View, index: int) -> View | None:
+    a = op.attributes["axis"]
     if op.kind == "unstack":
         view = view.moved(a, 1, 1, index)
         return replace(view, axes=(*view.axes[:a], *view.axes[a + 1 :]))
@@ -382,16 +372,15 @@ def _split(g: Geometry, op: Operation, views: list[View | None], index: int) -> 
     return view.moved(a, _known(sizes[index]), 1, sum(map(_known, sizes[:index])))
 
 
-def _pad(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    view = views[0]
+def _pad(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     for axis, (before, behind) in enumerate(op.attributes["paddings"]):
-        view = None if view is None else view.moved(axis, view.axes[axis].size + before + behind, 1, -before)
+        view = view.moved(axis, view.axes[axis].size + before + behind, 1, -before)
     return view
 
 
-def _tile(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    view, times = views[0], g.numbers(op.operands[1])
-    if view is None or times is None:
+def _tile(g: Geometry, op: Operation, view: View, _: int) -> View | None:
+    times = g.numbers(op.operands[1])
+    if times is None:
         return None
     if op.kind == "broadcast":
         axes = list(view.axes)
@@ -408,36 +397,29 @@ def _tile(g: Geometry, op: Operation, views: list[View | None], _: int) -> View 
     return view
 
 
-def _repeat(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    view, a, times = views[0], op.attributes["axis"], op.attributes["times"]
-    if view is None:
-        return None
+def _repeat(g: Geometry, op: Operation, view: View, _: int) -> View | None:
+    a, times = op.attributes["axis"], op.attributes["times"]
     half = (times - 1) / (2 * times)
     return view.moved(a, view.axes[a].size * times, 1 / times, -half, half)
 
 
-def _reverse(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
-    view = views[0]
+def _reverse(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     for axis in op.attributes["axes"]:
-        view = None if view is None else view.moved(axis, view.axes[axis].size, -1, view.axes[axis].size - 1)
+        view = view.moved(axis, view.axes[axis].size, -1, view.axes[axis].size - 1)
     return view
 
 
-def _one_hot(g: Geometry, op: Operation, views: list[View | None], index: int) -> View | None:
-    view, shape = views[0], op.outputs[index].shape or ()
-    if view is None:
-        return None
+def _one_hot(g: Geometry, op: Operation, view: View, index: int) -> View | None:
+    shape = op.outputs[index].shape or ()
     a = op.attributes["axis"] % len(shape)
     g.spatial |= set().union(*(axis.sources for axis in view.axes[1:])) - {0}
     size = _known(shape[a])
     return replace(view, axes=(*view.axes[:a], plain(size), *view.axes[a:]))
 
 
-def _blocks(g: Geometry, op: Operation, views: list[View | None], _: int) -> View | None:
+def _blocks(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     """Follow the parts of a dilated convolution: every second position, for example, as a separate sample."""
-    view, block = views[0], op.attributes["block"]
-    if view is None:
-        return None
+    block = op.attributes["block"]
     count = len(block)
     sizes = [axis.size for axis in view.axes]
     if op.kind == "space_to_batch":
@@ -469,23 +451,35 @@ def _blocks(g: Geometry, op: Operation, views: list[View | None], _: int) -> Vie
     return view
 
 
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(["softmax", "log_softmax"], _softmax),
+def _of_first(rule: RuleOfOne) -> Rule:
+    """Return a rule for operations that follow only their first operand, and not, say, a kernel."""
+
+    def followed(g: Geometry, op: Operation, views: list[View | None], index: int) -> View | None:
+        return None if views[0] is None else rule(g, op, views[0], index)
+
+    return followed
+
+
+_OF_FIRST: dict[str, RuleOfOne] = {
     **dict.fromkeys(["reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod"], _reduce),
     **dict.fromkeys(["convolution", "max_pool", "average_pool"], _window),
-    "product": _product,
     **dict.fromkeys(["reshape", "expand_dims", "squeeze"], _reshape),
     "transpose": _transpose,
     "slice": _slice,
     "pad": _pad,
-    "concatenate": _concatenate,
-    "stack": _stack,
     **dict.fromkeys(["split", "unstack"], _split),
     **dict.fromkeys(["tile", "broadcast"], _tile),
     "repeat": _repeat,
     "reverse": _reverse,
     "resize": _resize,
-    "gather": _gather,
     "one_hot": _one_hot,
     **dict.fromkeys(["space_to_batch", "batch_to_space"], _blocks),
+}
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(["softmax", "log_softmax"], _softmax),
+    "product": _product,
+    "concatenate": _concatenate,
+    "stack": _stack,
+    "gather": _gather,
+    **{kind: _of_first(rule) for kind, rule in _OF_FIRST.items()},
 }

@@ -85,14 +85,7 @@ class ActivationMaximization(Loss):
         super().__init_subclass__()
         if "build_loss" in vars(cls):
             # An expression of its own replaces the run-time parameters.
-            for name in (
-                "parameter_ranks",
-                "trace_objects",
-                "trace_settings",
-                "symbols",
-                "parameters",
-                "term",
-            ):
+            for name in "parameter_ranks trace_objects trace_settings symbols parameters term".split():
                 setattr(cls, name, vars(Loss)[name])
 
     def trace_objects(self) -> list[Any]:

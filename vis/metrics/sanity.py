@@ -109,8 +109,7 @@ def sanity_check(
     if models.unmodified(model)[1] is not None:
         raise ModelError(
             f"{model.name!r} is a modified model, and its clone would not be modified. Pass the model "
-            f"itself, and "
-            "modify it in the explainer: lambda model: Saliency(guided(model))."
+            "itself, and modify it in the explainer: lambda model: Saliency(guided(model))."
         )
     untrained, clone = _with_seed(seed, lambda: (_clone(model), _clone(model)))
     clone.set_weights(model.get_weights())

@@ -4,6 +4,7 @@ from vis.models.addresses import find_layer, runs
 from vis.models.calls import POINTS, Call, lasting, operation_of
 from vis.models.ends import squashings, warn_of_softmax
 from vis.models.find import (
+    check_built,
     check_data_format,
     check_model,
     child_layers,
@@ -38,6 +39,7 @@ __all__ = [
     "Settings",
     "Weighted",
     "activation_name",
+    "check_built",
     "check_data_format",
     "check_model",
     "child_layers",

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from vis.errors import LayerError, did_you_mean
-from vis.models.calls import Call, operation_of
+from vis.models.calls import Call, node_of, operation_of
 from vis.models.find import check_model, children, runs_graph, unmodified, walk
 from vis.reprs import typed
 from vis.typing import Layer
@@ -107,8 +107,8 @@ def call_of(model: Any, tensor: Any) -> Any:
     Raises:
         LayerError: if the tensor is not part of the model, or is computed more than once.
     """
-    operation, node_index, part = tensor._keras_history
-    node = operation._inbound_nodes[node_index]
+    operation, _, part = tensor._keras_history
+    node = node_of(tensor)
     if not _is_inside(model, operation):
         raise LayerError(
             f"The tensor {tensor.name!r} of the layer {operation.name!r} is not part of the graph of the "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
+from vis import backend
 from vis.errors import LayerError
 
 
@@ -52,6 +53,34 @@ def operation_of(point: Any) -> Any:
     if isinstance(point, Call):
         return point.layer
     return point._keras_history.operation if isinstance(point, keras.KerasTensor) else point
+
+
+def node_of(tensor: Any) -> Any:
+    """Return the call (node) that made a symbolic tensor."""
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
+
+
+def first_node(operation: Any) -> Any:
+    """Return the first call of a layer or operation in a graph, or None; Keras has no public name for it."""
+    return next(iter(getattr(operation, "_inbound_nodes", ())), None)
+
+
+def spec_of(tensor: Any) -> backend.Spec:
+    """Return the shape and the data type of a symbolic tensor."""
+    return backend.Spec(tuple(tensor.shape), tensor.dtype)
+
+
+def repeated(node: Any, run: Callable[..., Any]) -> tuple[Callable[[Any], Any], list[backend.Spec]]:
+    """Return a forward pass that runs something with the arguments of a call, and the specs of its inputs."""
+    symbols = node.arguments.keras_tensors
+
+    def forward(tensors: Any) -> Any:
+        values = {id(symbol): tensor for symbol, tensor in zip(symbols, tensors, strict=True)}
+        args, kwargs = node.arguments.fill_in(values)
+        return run(*args, **kwargs)
+
+    return forward, [spec_of(symbol) for symbol in symbols]
 
 
 def lasting(point: Any) -> tuple[Any, Hashable]:

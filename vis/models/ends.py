@@ -11,7 +11,7 @@ import keras
 from vis import backend
 from vis.errors import SoftmaxWarning, warn
 from vis.graph import SOFTMAX, Graph, Squashing, Squashings, Value
-from vis.models.calls import Call, lasting, operation_of
+from vis.models.calls import Call, first_node, lasting, node_of, operation_of, spec_of
 from vis.models.find import output_structure, unmodified
 from vis.models.findings import Findings
 from vis.models.probe import noting, paths_of
@@ -53,10 +53,7 @@ class LastSteps:
             if id(symbol) not in made or not node.input_tensors
         }
         self._entries = list(entries.values())
-        self.symbols = {
-            **entries,
-            **{id(symbol): symbol for node in order for symbol in node.output_tensors},
-        }
+        self.symbols = {**entries, **{id(symbol): symbol for node in order for symbol in node.output_tensors}}
 
         def forward(tensors: list[Any]) -> list[Any]:
             known = dict(zip(entries, tensors, strict=True))
@@ -68,17 +65,11 @@ class LastSteps:
                     known.update(zip(map(id, node.output_tensors), returned, strict=True))
             return [known[key] for key in self.symbols]
 
-        self.graph = backend.traced(forward, [_spec(symbol) for symbol in self._entries])
+        self.graph = backend.traced(forward, [spec_of(symbol) for symbol in self._entries])
         self.values = dict(zip(self.symbols, self.graph.outputs, strict=True))
         ends = Squashings(self.graph)
         self.found = [ends.of(self.values[id(symbol)]) for symbol in outputs]
         self._reached = ends.reached
-
-
-def node_of(symbol: Any) -> Any:
-    """Return the call that made a symbolic tensor."""
-    operation, node_index, _ = symbol._keras_history
-    return operation._inbound_nodes[node_index]
 
 
 def _ordered(outputs: Sequence[Any], nodes: dict[int, Any]) -> list[Any]:
@@ -95,10 +86,6 @@ def _ordered(outputs: Sequence[Any], nodes: dict[int, Any]) -> list[Any]:
             pending.append((node, True))
             pending += [(node_of(symbol), False) for symbol in node.input_tensors]
     return list(order.values())
-
-
-def _spec(symbol: Any) -> backend.Spec:
-    return backend.Spec(tuple(symbol.shape), symbol.dtype)
 
 
 def squashings(model: Any, layer: Any = None) -> list[Squashing]:
@@ -138,8 +125,8 @@ def _outputs(layer: Any) -> Any:
         return [layer]
     if isinstance(layer, Call):
         return None if layer.tensor is None else [layer.tensor]
-    nodes = layer._inbound_nodes  # no public name for the inputs of a call
-    return nodes[0].output_tensors if nodes else None
+    node = first_node(layer)
+    return None if node is None else node.output_tensors
 
 
 def specs_of(model: Any) -> list[backend.Spec] | None:

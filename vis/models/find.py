@@ -12,7 +12,7 @@ import keras
 
 from vis.errors import InputError, ModelError
 from vis.models.attributes import attributes_of
-from vis.models.calls import Call, operation_of
+from vis.models.calls import Call, first_node, node_of, operation_of
 from vis.models.containers import is_foreign, operations_in, parts
 from vis.weak import WeakTable
 
@@ -42,6 +42,16 @@ def check_model(model: Any) -> None:
         raise ModelError(
             f"Expected a keras.Model. Received: {model!r} of type {type(model).__name__}. "
             "Load or build the model first, for example with keras.models.load_model(path)."
+        )
+
+
+def check_built(model: Any) -> None:
+    """Raise `ModelError` unless a Keras model has its variables."""
+    check_model(model)
+    if not unmodified(model)[0].built:
+        raise ModelError(
+            f"The model {model.name!r} is not built: it has no variables yet. "
+            "Call it once, or build it with model.build(input_shape)."
         )
 
 
@@ -173,8 +183,7 @@ def upstream(tensors: list[Any]) -> list[Any]:
     found: dict[int, Any] = {}
     pending = list(tensors)
     while pending:
-        operation, node_index, _ = pending.pop()._keras_history
-        node = operation._inbound_nodes[node_index]
+        node = node_of(pending.pop())
         if id(node) not in found:
             found[id(node)] = node
             pending += node.input_tensors
@@ -185,8 +194,8 @@ def output_tensors(layer: Any) -> list[Any]:
     """Return the symbolic outputs of a model or of the first call of a layer; empty if not in a graph."""
     if output_structure(layer) is not None:
         return list(keras.tree.flatten(output_structure(layer)))
-    nodes = getattr(layer, "_inbound_nodes", None)  # no public name for the inputs of a call
-    return list(nodes[0].output_tensors) if nodes else []
+    node = first_node(layer)
+    return [] if node is None else list(node.output_tensors)
 
 
 def first_float_layer(model: Any) -> str | None:
@@ -297,8 +306,8 @@ def filter_axis(layer: Any, rank: int) -> int:
             return -1
         if hasattr(layer, "data_format"):
             return _axis(layer.data_format)
-        nodes = getattr(layer, "_inbound_nodes", None)  # no public name for the inputs of a call
-        tensors = nodes[0].input_tensors if nodes else []
+        node = first_node(layer)
+        tensors = [] if node is None else node.input_tensors
         if not tensors or len(tensors[0].shape) != rank or tensors[0]._keras_history.operation is layer:
             break
         layer = tensors[0]._keras_history.operation

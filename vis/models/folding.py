@@ -16,6 +16,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from vis.models.calls import node_of
 from vis.models.find import held_operations, runs_graph, sublayers, upstream
 from vis.models.twins import derived, twin
 
@@ -80,11 +81,11 @@ def foldable(model: Any) -> list[Pair]:
     for node in nodes:
         if len(node.input_tensors) != 1 or uses[id(node.input_tensors[0])] > 1:
             continue
-        first, index, _ = node.input_tensors[0]._keras_history
-        pair = (first, node.operation)
+        between = node.input_tensors[0]
+        before = node_of(between)
+        pair = (before.operation, node.operation)
         alone = all(calls[id(part)] == 1 and id(part) not in elsewhere for part in pair)
-        inputs = first._inbound_nodes[index].input_tensors
-        if alone and (_is_normalized(*pair, node.input_tensors[0]) or _is_padded(*pair, inputs)):
+        if alone and (_is_normalized(*pair, between) or _is_padded(*pair, before.input_tensors)):
             found.append(pair)
     return found
 

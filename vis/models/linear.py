@@ -11,16 +11,9 @@ import keras
 from vis import backend
 from vis.errors import ModelError, SoftmaxWarning, warn
 from vis.graph import Graph, Skip, Squashing, Squashings, Value, signature
-from vis.models.calls import operation_of
-from vis.models.ends import LastSteps, node_of, specs_of
-from vis.models.find import (
-    check_model,
-    input_structure,
-    output_structure,
-    sublayers,
-    unmodified,
-    upstream,
-)
+from vis.models.calls import node_of, operation_of, repeated
+from vis.models.ends import LastSteps, specs_of
+from vis.models.find import check_model, input_structure, output_structure, sublayers, unmodified, upstream
 from vis.models.modified import modified
 from vis.models.probe import noting
 from vis.models.twins import derived, exchanged, twin
@@ -190,16 +183,9 @@ def _linear_operation(node: Any) -> Any:
     if isinstance(operation, keras.Model) and output_structure(operation) is not None:
         linear, _ = _linear_functional(operation)
         return None if linear is operation else linear
-    symbols = node.arguments.keras_tensors
 
     def trace(candidate: Any) -> Graph:
-        def forward(tensors: list[Any]) -> Any:
-            known = {id(symbol): tensor for symbol, tensor in zip(symbols, tensors, strict=True)}
-            args, kwargs = node.arguments.fill_in(known)
-            return noting(candidate, set())(*args, **kwargs)
-
-        specs = [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
-        return backend.traced(forward, specs)
+        return backend.traced(*repeated(node, noting(candidate, set())))
 
     linear, _ = _linear_by_trial(operation, trace)
     return None if linear is operation else linear

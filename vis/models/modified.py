@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import weakref
+from operator import attrgetter
 from typing import Any
 
 import keras
 
 from vis import backend
 from vis.errors import ModelError, ModifierError, PartialOverrideWarning, warn
-from vis.models.find import Modification, check_model, input_structure, output_structure, unmodified
+from vis.models.calls import first_node, repeated, spec_of
+from vis.models.find import Modification, check_built, input_structure, output_structure, unmodified
 from vis.models.probe import noting
 
 # A modified model shares the symbolic input of its original, so the input does not tell which one is meant.
@@ -95,21 +97,10 @@ class _ModifiedSubclass(_Modified, keras.Model):  # type: ignore[misc]
         self._modify(original, name, rule)
         self.built = True
 
-    @property
-    def layers(self) -> Any:
-        return self.original.layers
-
-    @property
-    def variables(self) -> Any:
-        return self.original.variables
-
-    @property
-    def weights(self) -> Any:
-        return self.original.weights
-
-    @property
-    def trainable_variables(self) -> Any:
-        return self.original.trainable_variables
+    layers = property(attrgetter("original.layers"))
+    variables = property(attrgetter("original.variables"))
+    weights = property(attrgetter("original.weights"))
+    trainable_variables = property(attrgetter("original.trainable_variables"))
 
 
 def modified(model: Any, name: str, rule: backend.Rule) -> Any:
@@ -125,20 +116,12 @@ def modified(model: Any, name: str, rule: backend.Rule) -> Any:
         ModifierError: if the rule reaches no activation of a functional or sequential model. A subclassed
             model is checked at its first call.
     """
-    check_model(model)
+    check_built(model)
     original, _ = unmodified(model)
-    if not original.built:
-        raise ModelError(
-            f"The model {model.name!r} is not built: it has no variables yet. "
-            "Call it once, or build it with model.build(input_shape)."
-        )
     if input_structure(original) is None:
         return _ModifiedSubclass(original, name, rule)
     result = _ModifiedFunctional(original, name, rule)
-    specs = keras.tree.map_structure(
-        lambda tensor: backend.Spec(tuple(tensor.shape), tensor.dtype),
-        input_structure(original),
-    )
+    specs = keras.tree.map_structure(spec_of, input_structure(original))
     report_coverage(result._compiled.coverage(specs), name, model.name)
     result.__dict__["_examined"] = True
     for symbol in original.inputs:
@@ -158,16 +141,8 @@ def layer_coverage(layer: Any, rule: backend.Rule) -> backend.Coverage | None:
     """
     if isinstance(layer, keras.Model | keras.layers.InputLayer):
         return backend.Coverage((), ())
-    nodes = layer._inbound_nodes  # no public name for the inputs of a call
-    if not nodes:
+    node = first_node(layer)
+    if node is None:
         return None
-    arguments = nodes[0].arguments
-    symbols = arguments.keras_tensors
-
-    def call(tensors: Any) -> Any:
-        values = {id(symbol): tensor for symbol, tensor in zip(symbols, tensors, strict=True)}
-        args, kwargs = arguments.fill_in(values)
-        return layer(*args, **kwargs)
-
-    specs = [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in symbols]
+    call, specs = repeated(node, layer)
     return backend.compile_call(call, rule).coverage(specs)

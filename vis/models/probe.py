@@ -57,11 +57,7 @@ class Probe:
         return self.run(inputs)[1]
 
     def run(
-        self,
-        inputs: Any,
-        value: Any = None,
-        kernels: Sequence[Any] | None = None,
-        masks: Masks | None = None,
+        self, inputs: Any, value: Any = None, kernels: Sequence[Any] | None = None, masks: Masks | None = None
     ) -> tuple[Any, list[Any]]:
         """Run the model like a call, and return its outputs and the values.
 
@@ -173,6 +169,8 @@ def _recording(
     makers = MaskMakers([], [], []) if masks is None else mask_makers(root)
     made = {id(each) for each in makers.operations}
     own = made.union(map(id, makers.layers))
+    if not (own or records or told or others or paths):
+        return root
 
     def visit(operation: Any) -> Any:
         if id(operation) not in done:

@@ -9,6 +9,7 @@ import keras
 
 from vis import backend
 from vis.graph import Graph
+from vis.models.calls import spec_of
 from vis.models.find import input_structure, unmodified
 from vis.models.findings import Findings
 from vis.models.probe import noting
@@ -27,7 +28,7 @@ def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
     symbols = input_structure(graph)
     if specs is None:
         given = keras.tree.flatten(symbols)
-        specs = [backend.Spec(tuple(symbol.shape), symbol.dtype) for symbol in given]
+        specs = [spec_of(symbol) for symbol in given]
 
     def make(written: set[tuple[int, str]]) -> Graph:
         run = noting(graph, written)

@@ -95,7 +95,6 @@ def arranged(
     above = [*lines, _lines(fitted(title, wide, "large")) if isinstance(title, str) else 1]
     high = rows * side / stretch + sum(_LINE + _MORE * (count - 1) for count in above if count)
     gap = 0.6 if bars else None  # for the numbers of colour bars
-    drawn: Figure | Axes
     drawn, grid = panels(rows, columns, size or (wide, high), title, ax, wspace=gap)
     flat = grid.ravel()
     cells = flat[: len(groups) * length].reshape(-1, length)

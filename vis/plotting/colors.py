@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypedDict
 
 import matplotlib
 import numpy as np
@@ -48,6 +48,15 @@ class Scale(ScalarMappable):
         return np.clip((sizes - self.low) / (self.high - self.low), 0, 1)
 
 
+class LookOptions(TypedDict, total=False):
+    """The options of a plot that make its `Look`."""
+
+    cmap: str | Colormap | None
+    clip_percentile: float
+    signed: bool | None
+    absolute: bool
+
+
 @dataclass(frozen=True)
 class Look:
     """How values become colours.
@@ -69,8 +78,7 @@ class Look:
 
     def __post_init__(self) -> None:
         percentile = self.clip_percentile
-        number = checks.is_number(percentile)
-        if not number or not 0 <= percentile < 100:
+        if not checks.is_number(percentile) or not 0 <= percentile < 100:
             raise InputError(
                 f"clip_percentile must be a percentage, at least 0 and below 100. Received: {percentile!r}."
             )

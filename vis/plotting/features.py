@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict, overload
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
+from numpy.typing import ArrayLike
 
 from vis.errors import InputError
 from vis.plotting import figures
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+Names: TypeAlias = Sequence[str] | None
 _LONGEST = 40  # letters of a name
 
 
@@ -34,34 +36,19 @@ class _Options(TypedDict, total=False):
 
 @overload
 def plot_features(
-    names: Sequence[str] | None,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: None = None,
-    **options: Unpack[_Options],
+    names: Names, values: ArrayLike, title: str = "", *, ax: None = None, **options: Unpack[_Options]
 ) -> Figure: ...
 @overload
 def plot_features(
-    names: Sequence[str] | None,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: Axes,
-    **options: Unpack[_Options],
+    names: Names, values: ArrayLike, title: str = "", *, ax: Axes, **options: Unpack[_Options]
 ) -> Axes: ...
 @overload
 def plot_features(
-    names: Sequence[str] | None,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: Axes | None,
-    **options: Unpack[_Options],
+    names: Names, values: ArrayLike, title: str = "", *, ax: Axes | None, **options: Unpack[_Options]
 ) -> Figure | Axes: ...
 def plot_features(
-    names: Sequence[str] | None,
-    values: npt.ArrayLike,
+    names: Names,
+    values: ArrayLike,
     title: str = "",
     *,
     top: int = 15,
@@ -109,7 +96,6 @@ def plot_features(
     scale = scale_of(rows, look)
     up, down = scale.cmap(0.85), scale.cmap(0.15 if scale.signed else 0.85)
     count = len(shown) + bool(len(more))
-    drawn: Figure | Axes
     drawn, grid = figures.panels(1, 1, size or (7.0, 1.1 + 0.3 * count), title, ax)
     axes = grid[0, 0]
     heights = np.arange(len(shown))
@@ -150,7 +136,7 @@ def plot_features(
     return drawn
 
 
-def _rows(names: Sequence[str] | None, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _rows(names: Names, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the map of each sample, `(N, F)`."""
     shape = values.shape
     count = None if names is None else len(names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap
 from vis import checks
 from vis.errors import InputError
 from vis.plotting.arranged import Panel, arranged, side_by_side
-from vis.plotting.colors import Look, one_map
+from vis.plotting.colors import Look, LookOptions, one_map
 from vis.plotting.figures import Figure
 from vis.plotting.given import Batch, images_and_maps, inputs_of
 from vis.plotting.over import ALPHA, as_picture, laid_over
@@ -22,15 +22,14 @@ from vis.plotting.series import plot_series
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+Maps: TypeAlias = Batch | Mapping[str, Batch]
+Titles: TypeAlias = Sequence[str] | str | None
+Boxes: TypeAlias = Sequence[npt.ArrayLike] | npt.NDArray[np.bool_]
 _SMALL, _LARGE = 1.6, 2.9  # the side of a square panel in a grid, and of one of three, in inches
 
 
-class _Look(TypedDict, total=False):
-    cmap: str | Colormap | None
+class _Look(LookOptions, total=False):
     alpha: float
-    clip_percentile: float
-    signed: bool | None
-    absolute: bool
     colorbar: bool
     size: tuple[float, float] | None
 
@@ -44,46 +43,31 @@ class _MapsLook(_GridLook, total=False):
     name: str
     row_names: Sequence[str]
     title: str
-    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_]
+    boxes: Boxes
     inputs: bool
 
 
 @overload
 def plot_maps(
-    images: Batch,
-    maps: Batch | Mapping[str, Batch],
-    titles: Sequence[str] | str | None = None,
-    *,
-    ax: None = None,
-    **options: Unpack[_MapsLook],
+    images: Batch, maps: Maps, titles: Titles = None, *, ax: None = None, **options: Unpack[_MapsLook]
 ) -> Figure: ...
 @overload
 def plot_maps(
-    images: Batch,
-    maps: Batch | Mapping[str, Batch],
-    titles: Sequence[str] | str | None = None,
-    *,
-    ax: Axes,
-    **options: Unpack[_MapsLook],
+    images: Batch, maps: Maps, titles: Titles = None, *, ax: Axes, **options: Unpack[_MapsLook]
 ) -> Axes: ...
 @overload
 def plot_maps(
-    images: Batch,
-    maps: Batch | Mapping[str, Batch],
-    titles: Sequence[str] | str | None = None,
-    *,
-    ax: Axes | None,
-    **options: Unpack[_MapsLook],
+    images: Batch, maps: Maps, titles: Titles = None, *, ax: Axes | None, **options: Unpack[_MapsLook]
 ) -> Figure | Axes: ...
 def plot_maps(
     images: Batch,
-    maps: Batch | Mapping[str, Batch],
-    titles: Sequence[str] | str | None = None,
+    maps: Maps,
+    titles: Titles = None,
     *,
     name: str = "map",
     row_names: Sequence[str] = (),
     title: str = "",
-    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    boxes: Boxes = (),
     inputs: bool = True,
     overlay: bool = False,
     cmap: str | Colormap | None = None,
@@ -220,19 +204,8 @@ def plot_saliency(
     """
     look = Look(cmap, clip_percentile, signed, absolute)
     if checks.real(saliency, "A map").ndim == 1:
-        return plot_series(
-            image,
-            saliency,
-            title,
-            name=name,
-            cmap=cmap,
-            clip_percentile=clip_percentile,
-            signed=signed,
-            absolute=absolute,
-            colorbar=colorbar,
-            size=size,
-            ax=ax,
-        )
+        options = {**vars(look), "colorbar": colorbar, "size": size}
+        return plot_series(image, saliency, title, name=name, ax=ax, **options)
     values = one_map(saliency)
     picture, scale, called = as_picture(image, values.shape), look.scale(values), look.named(name)
     values = look.drawn(values)
@@ -250,7 +223,7 @@ def plot_grid(
     columns: Mapping[str, Batch],
     row_names: Sequence[str] = (),
     title: str = "",
-    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    boxes: Boxes = (),
     *,
     ax: None = None,
     **options: Unpack[_GridLook],
@@ -261,7 +234,7 @@ def plot_grid(
     columns: Mapping[str, Batch],
     row_names: Sequence[str] = (),
     title: str = "",
-    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    boxes: Boxes = (),
     *,
     ax: Axes,
     **options: Unpack[_GridLook],
@@ -271,7 +244,7 @@ def plot_grid(
     columns: Mapping[str, Batch],
     row_names: Sequence[str] = (),
     title: str = "",
-    boxes: Sequence[npt.ArrayLike] | npt.NDArray[np.bool_] = (),
+    boxes: Boxes = (),
     *,
     overlay: bool = False,
     cmap: str | Colormap | None = None,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import dates, patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
+from numpy.typing import ArrayLike
 
 from vis import checks
 from vis.errors import InputError
 from vis.plotting import figures
-from vis.plotting.colors import Look, finite
+from vis.plotting.colors import Look, LookOptions, finite
 from vis.plotting.figures import Figure
 from vis.plotting.paper import bar_beside, drawable, scale_of
 
@@ -22,52 +23,33 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class _Options(TypedDict, total=False):
+class _Options(LookOptions, total=False):
     name: str
-    times: npt.ArrayLike | None
+    times: ArrayLike | None
     channels: Sequence[str]
-    cmap: str | Colormap | None
-    clip_percentile: float
-    signed: bool | None
-    absolute: bool
     colorbar: bool
     size: tuple[float, float] | None
 
 
 @overload
 def plot_series(
-    series: npt.ArrayLike,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: None = None,
-    **options: Unpack[_Options],
+    series: ArrayLike, values: ArrayLike, title: str = "", *, ax: None = None, **options: Unpack[_Options]
 ) -> Figure: ...
 @overload
 def plot_series(
-    series: npt.ArrayLike,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: Axes,
-    **options: Unpack[_Options],
+    series: ArrayLike, values: ArrayLike, title: str = "", *, ax: Axes, **options: Unpack[_Options]
 ) -> Axes: ...
 @overload
 def plot_series(
-    series: npt.ArrayLike,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: Axes | None,
-    **options: Unpack[_Options],
+    series: ArrayLike, values: ArrayLike, title: str = "", *, ax: Axes | None, **options: Unpack[_Options]
 ) -> Figure | Axes: ...
 def plot_series(
-    series: npt.ArrayLike,
-    values: npt.ArrayLike,
+    series: ArrayLike,
+    values: ArrayLike,
     title: str = "",
     *,
     name: str = "map",
-    times: npt.ArrayLike | None = None,
+    times: ArrayLike | None = None,
     channels: Sequence[str] = (),
     cmap: str | Colormap | None = None,
     clip_percentile: float = 0,
@@ -118,7 +100,6 @@ def plot_series(
     moments, dated = _times(times, length)
     scale = scale_of(found, look)
     size = size or (min(16, 2 + 6 * count), 0.8 + 1.5 * width)
-    drawn: Figure | Axes
     drawn, grid = figures.panels(width, count, size, title, ax, sharex=True)
     edges = _edges(moments)
     for sample in range(count):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,32 +13,18 @@ from vis import checks
 from vis.errors import InputError
 from vis.plotting.figures import Figure, panels, show
 
+Rows: TypeAlias = Mapping[str, Sequence[npt.ArrayLike]]
+Labels: TypeAlias = Mapping[str, Sequence[str]]
+
 
 @overload
 def plot_pictures(
-    rows: Mapping[str, Sequence[npt.ArrayLike]],
-    labels: Mapping[str, Sequence[str]],
-    title: str = "",
-    *,
-    size: float = 1.15,
-    ax: None = None,
+    rows: Rows, labels: Labels, title: str = "", *, size: float = 1.15, ax: None = None
 ) -> Figure: ...
 @overload
+def plot_pictures(rows: Rows, labels: Labels, title: str = "", *, size: float = 1.15, ax: Axes) -> Axes: ...
 def plot_pictures(
-    rows: Mapping[str, Sequence[npt.ArrayLike]],
-    labels: Mapping[str, Sequence[str]],
-    title: str = "",
-    *,
-    size: float = 1.15,
-    ax: Axes,
-) -> Axes: ...
-def plot_pictures(
-    rows: Mapping[str, Sequence[npt.ArrayLike]],
-    labels: Mapping[str, Sequence[str]],
-    title: str = "",
-    *,
-    size: float = 1.15,
-    ax: Axes | None = None,
+    rows: Rows, labels: Labels, title: str = "", *, size: float = 1.15, ax: Axes | None = None
 ) -> Figure | Axes:
     """Return a figure of named rows of pictures, each picture under its label.
 

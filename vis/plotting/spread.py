@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,32 +13,18 @@ from vis.errors import InputError
 from vis.plotting import figures
 from vis.plotting.figures import Figure
 
+Ticks: TypeAlias = Sequence[str] | Sequence[float]
+Panels: TypeAlias = Mapping[str, Mapping[str, npt.ArrayLike]]
+
 
 @overload
 def plot_spread(
-    ticks: Sequence[str] | Sequence[float],
-    panels: Mapping[str, Mapping[str, npt.ArrayLike]],
-    title: str = "",
-    xlabel: str = "",
-    *,
-    ax: None = None,
+    ticks: Ticks, panels: Panels, title: str = "", xlabel: str = "", *, ax: None = None
 ) -> Figure: ...
 @overload
+def plot_spread(ticks: Ticks, panels: Panels, title: str = "", xlabel: str = "", *, ax: Axes) -> Axes: ...
 def plot_spread(
-    ticks: Sequence[str] | Sequence[float],
-    panels: Mapping[str, Mapping[str, npt.ArrayLike]],
-    title: str = "",
-    xlabel: str = "",
-    *,
-    ax: Axes,
-) -> Axes: ...
-def plot_spread(
-    ticks: Sequence[str] | Sequence[float],
-    panels: Mapping[str, Mapping[str, npt.ArrayLike]],
-    title: str = "",
-    xlabel: str = "",
-    *,
-    ax: Axes | None = None,
+    ticks: Ticks, panels: Panels, title: str = "", xlabel: str = "", *, ax: Axes | None = None
 ) -> Figure | Axes:
     """Return a figure of panels, one above the other, with a line for each method in each of them.
 

@@ -6,10 +6,9 @@ import bisect
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, to_hex
 from matplotlib.font_manager import FontProperties
@@ -18,8 +17,9 @@ from matplotlib.textpath import TextToPath
 
 from vis import checks, maps
 from vis.errors import InputError
-from vis.plotting.colors import Look, Scale
+from vis.plotting.colors import Look, LookOptions, Scale
 from vis.plotting.figures import Figure, panels
+from vis.plotting.given import Batch
 from vis.plotting.lettering import fitted
 from vis.plotting.paper import MISSING, drawable, ink, scale_of
 from vis.plotting.words import VISIBLE, Token, texts_of, tokens_of
@@ -27,6 +27,8 @@ from vis.plotting.words import VISIBLE, Token, texts_of, tokens_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+# The words of one text, or of several.
+Words: TypeAlias = Sequence[str] | Sequence[Sequence[str]]
 
 _SPAN = "padding:.15em .25em;border-radius:.2em;-webkit-box-decoration-break:clone;box-decoration-break:clone"
 _SMALLEST, _LARGEST = 5, 12  # font sizes in points
@@ -51,48 +53,29 @@ class TokenFigure(Figure):
         return self._html
 
 
-class _Options(TypedDict, total=False):
+class _Options(LookOptions, total=False):
     name: str
     reducer: str
     join: bool
-    cmap: str | Colormap | None
-    clip_percentile: float
-    signed: bool | None
-    absolute: bool
     colorbar: bool
     width: float
 
 
 @overload
 def plot_tokens(
-    words: Sequence[str] | Sequence[Sequence[str]],
-    values: npt.ArrayLike | Sequence[npt.ArrayLike],
-    title: str = "",
-    *,
-    ax: None = None,
-    **options: Unpack[_Options],
+    words: Words, values: Batch, title: str = "", *, ax: None = None, **options: Unpack[_Options]
 ) -> TokenFigure: ...
 @overload
 def plot_tokens(
-    words: Sequence[str] | Sequence[Sequence[str]],
-    values: npt.ArrayLike | Sequence[npt.ArrayLike],
-    title: str = "",
-    *,
-    ax: Axes,
-    **options: Unpack[_Options],
+    words: Words, values: Batch, title: str = "", *, ax: Axes, **options: Unpack[_Options]
 ) -> Axes: ...
 @overload
 def plot_tokens(
-    words: Sequence[str] | Sequence[Sequence[str]],
-    values: npt.ArrayLike | Sequence[npt.ArrayLike],
-    title: str = "",
-    *,
-    ax: Axes | None,
-    **options: Unpack[_Options],
+    words: Words, values: Batch, title: str = "", *, ax: Axes | None, **options: Unpack[_Options]
 ) -> TokenFigure | Axes: ...
 def plot_tokens(
-    words: Sequence[str] | Sequence[Sequence[str]],
-    values: npt.ArrayLike | Sequence[npt.ArrayLike],
+    words: Words,
+    values: Batch,
     title: str = "",
     *,
     name: str = "map",

@@ -6,17 +6,18 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
+from numpy.typing import ArrayLike
 
 from vis import checks
 from vis.errors import InputError
 from vis.plotting import figures
-from vis.plotting.colors import Look, Scale, finite
+from vis.plotting.colors import Look, LookOptions, Scale, finite
 from vis.plotting.figures import Figure
 from vis.plotting.over import ALPHA, as_picture, laid_over
 from vis.plotting.paper import bar_beside
@@ -25,16 +26,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class _Options(TypedDict, total=False):
+class _Options(LookOptions, total=False):
     axis: int
     slices: int | Sequence[int]
     choose: str
     unit: str
     name: str
-    cmap: str | Colormap | None
-    clip_percentile: float
-    signed: bool | None
-    absolute: bool
     colorbar: bool
     alpha: float
     size: tuple[float, float] | None
@@ -42,34 +39,19 @@ class _Options(TypedDict, total=False):
 
 @overload
 def plot_volume(
-    volume: npt.ArrayLike,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: None = None,
-    **options: Unpack[_Options],
+    volume: ArrayLike, values: ArrayLike, title: str = "", *, ax: None = None, **options: Unpack[_Options]
 ) -> Figure: ...
 @overload
 def plot_volume(
-    volume: npt.ArrayLike,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: Axes,
-    **options: Unpack[_Options],
+    volume: ArrayLike, values: ArrayLike, title: str = "", *, ax: Axes, **options: Unpack[_Options]
 ) -> Axes: ...
 @overload
 def plot_volume(
-    volume: npt.ArrayLike,
-    values: npt.ArrayLike,
-    title: str = "",
-    *,
-    ax: Axes | None,
-    **options: Unpack[_Options],
+    volume: ArrayLike, values: ArrayLike, title: str = "", *, ax: Axes | None, **options: Unpack[_Options]
 ) -> Figure | Axes: ...
 def plot_volume(
-    volume: npt.ArrayLike,
-    values: npt.ArrayLike,
+    volume: ArrayLike,
+    values: ArrayLike,
     title: str = "",
     *,
     axis: int = 0,
@@ -126,7 +108,6 @@ def plot_volume(
     rows = math.ceil(len(numbers) / columns)
     shape = found.shape[1] / found.shape[2]
     size = size or (1.9 * columns + 0.9, (1.9 * min(shape, 3) + 0.3) * rows + 0.6)
-    drawn: Figure | Axes
     drawn, grid = figures.panels(rows, columns, size, "\n".join(filter(None, (title, which))), ax)
     pictures = _laid_over(stack[numbers], found[numbers], scale, alpha)
     for axes in grid.flat[len(numbers) :]:
@@ -140,8 +121,8 @@ def plot_volume(
 
 def save_gif(
     path: str | os.PathLike[str],
-    video: npt.ArrayLike,
-    values: npt.ArrayLike,
+    video: ArrayLike,
+    values: ArrayLike,
     *,
     fps: float = 8,
     axis: int = 0,
@@ -172,8 +153,7 @@ def save_gif(
     """
     from vis.files import write_gif  # which loads Keras; plots do not
 
-    number = checks.is_number(fps)
-    if not number or not 0.1 <= fps <= 50:
+    if not checks.is_number(fps) or not 0.1 <= fps <= 50:
         raise InputError(f"fps must be a number of frames per second, 0.1 to 50. Received: {fps!r}.")
     look = Look(cmap, clip_percentile, signed, absolute)
     stack, found = _stacks(video, values, axis)
@@ -188,7 +168,7 @@ def save_gif(
 
 
 def _stacks(
-    volume: npt.ArrayLike, values: npt.ArrayLike, axis: int
+    volume: ArrayLike, values: ArrayLike, axis: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """Return a volume `(slices, height, width, channels)` and its map `(slices, height, width)`."""
     if isinstance(axis, bool) or axis not in (0, 1, 2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -17,6 +17,7 @@ from vis.files.pictures import FITS
 from vis.plotting.colors import Look
 from vis.plotting.over import as_picture
 from vis.reports.run import Row, Run
+from vis.utils.pictures import stitch_images
 
 Picture = npt.NDArray[np.uint8]
 
@@ -167,7 +168,7 @@ def flat(held: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
         return _band(held.T)
     if held.ndim == 4:
         chosen = np.unique(np.linspace(0, len(held) - 1, min(len(held), _SLICES)).round().astype(int))
-        return _tiled([held[number].mean(axis=-1) for number in chosen])
+        return stitch_images([held[number].mean(axis=-1) for number in chosen], margin=0, cols=3)
     return None
 
 
@@ -184,13 +185,3 @@ def _band(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return rows, each as high as a band needs, whose steps are as wide as they are few."""
     high, wide = max(1, _BAND // rows.shape[0]), max(1, 4 * _BAND // rows.shape[1])
     return rows.repeat(high, axis=0).repeat(wide, axis=1)
-
-
-def _tiled(slices: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Return slices side by side, in rows of three."""
-    columns = min(3, len(slices))
-    blank = np.zeros_like(slices[0])
-    cells = [*slices, *[blank] * (-len(slices) % columns)]
-    return np.concatenate(
-        [np.concatenate(cells[start : start + columns], axis=1) for start in range(0, len(cells), columns)]
-    )

@@ -66,10 +66,7 @@ class Run:
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        names: Sequence[str] | None = None,
-        labels: Labels | None = None,
+        self, path: str | os.PathLike[str], names: Sequence[str] | None = None, labels: Labels | None = None
     ) -> None:
         self.path = Path(path)
         group = opened(path)

@@ -199,11 +199,7 @@ def visualize_cam_with_losses(
 
 
 def _named(
-    source: Source,
-    losses: Losses,
-    arrays: list[npt.NDArray[Any]],
-    layer: Any,
-    grid: class_maps.Grid | None,
+    source: Source, losses: Losses, arrays: list[npt.NDArray[Any]], layer: Any, grid: class_maps.Grid | None
 ) -> Weighted:
     """Return what a named layer sees in the model that losses are about."""
     specs = source.sized(arrays)

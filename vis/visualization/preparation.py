@@ -53,11 +53,7 @@ def arrays_of(source: Source, seed_input: Inputs) -> list[npt.NDArray[Any]]:
 
 
 def warn_if_empty(
-    result: npt.NDArray[Any],
-    gradient: npt.NDArray[Any],
-    source: Source,
-    losses: Losses,
-    otherwise: str,
+    result: npt.NDArray[Any], gradient: npt.NDArray[Any], source: Source, losses: Losses, otherwise: str
 ) -> None:
     """Warn if a map is zero everywhere.
 

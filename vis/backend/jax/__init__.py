@@ -7,10 +7,13 @@ from vis.backend.jax.overrides import where_positive
 from vis.backend.jax.skipping import skipping
 from vis.backend.jax.words import traced
 
+compiles_sizes = True
+
 __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
+    "compiles_sizes",
     "is_noting",
     "noted",
     "skipping",

@@ -7,10 +7,13 @@ from vis.backend.torch.recording import is_noting, noted
 from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
 
+compiles_sizes = False
+
 __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
+    "compiles_sizes",
     "is_noting",
     "noted",
     "skipping",
