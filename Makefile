@@ -12,6 +12,17 @@ GRAIN := grain==0.2.18
 OLDEST := .venv-oldest
 RAY := .venv-ray
 PEERS := .venv-peers
+PEERS_TORCH := .venv-peers-torch
+# The backend of Keras that `make benchmark` measures, and the environment that it takes: no other package explains
+# a Keras model on JAX.
+BACKEND ?= tensorflow
+BENCH_tensorflow := $(PEERS)/peers.stamp
+BENCH_jax := $(VENV_JAX)/test.stamp
+BENCH_torch := $(PEERS_TORCH)/peers.stamp
+BENCH = $(BENCH_$(BACKEND))
+# What Captum and pytorch-grad-cam import. Themselves they go in without what they require: torchvision fits one
+# release of PyTorch only.
+PEERS_TORCH_NEED := opencv-python-headless scikit-learn ttach==0.0.3
 # What Xplique imports, within its bounds. Itself it goes in without what it requires: on Linux that is TensorFlow
 # with the CUDA libraries, some gigabytes.
 PEERS_NEED := tensorflow==2.20.0 "tensorflow-probability[tf]==0.25.0" "numpy<2.3" "scipy<=1.15.3" \
@@ -66,12 +77,14 @@ test-nightly: $(VENV)/test.stamp
 test-ray: $(RAY)/ray.stamp
 	$(RAY)/bin/python -m pytest tests/attributions/test_ray.py
 
-benchmark: $(PEERS)/peers.stamp
-	$(PEERS)/bin/python benchmarks/speed.py
-	$(PEERS)/bin/python benchmarks/startup.py
+benchmark: $(BENCH)
+	KERAS_BACKEND=$(BACKEND) $(<D)/bin/python benchmarks/speed.py
+	KERAS_BACKEND=$(BACKEND) $(<D)/bin/python benchmarks/startup.py
+ifeq ($(BACKEND),tensorflow)
 	$(PEERS)/bin/python benchmarks/curves.py
 	$(PEERS)/bin/python benchmarks/activation_maximization.py
 	$(PEERS)/bin/python benchmarks/reading.py
+endif
 
 agreement: $(PEERS)/peers.stamp
 	$(PEERS)/bin/python benchmarks/agreement.py
@@ -105,8 +118,16 @@ $(PEERS)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS)/bin/python
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps xplique==2.0.2 tf-explain==0.3.1
 	touch $@
 
-$(VENV)/bin/python $(VENV_JAX)/bin/python $(VENV_TORCH)/bin/python $(OLDEST)/bin/python $(RAY)/bin/python $(PEERS)/bin/python:
+$(PEERS_TORCH)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS_TORCH)/bin/python
+	$(PEERS_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(PEERS_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[zarr,torch]" \
+		$(PEERS_TORCH_NEED)
+	$(PEERS_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps captum==0.9.0 grad-cam==1.5.7
+	touch $@
+
+$(VENV)/bin/python $(VENV_JAX)/bin/python $(VENV_TORCH)/bin/python $(OLDEST)/bin/python $(RAY)/bin/python \
+$(PEERS)/bin/python $(PEERS_TORCH)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(VENV_JAX) $(VENV_TORCH) $(OLDEST) $(RAY) $(PEERS) demo build *.egg-info
+	rm -rf $(VENV) $(VENV_JAX) $(VENV_TORCH) $(OLDEST) $(RAY) $(PEERS) $(PEERS_TORCH) demo build *.egg-info

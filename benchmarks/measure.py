@@ -12,8 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import keras
+
 RESULTS = Path(__file__).with_name("results")
 ROUNDS = 9
+# A comparison that would take longer has fewer rounds, but at least three.
+_SECONDS = 300
+_LEAST = 3
 
 
 def interleave(candidates: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, list[float]]:
@@ -28,7 +33,11 @@ def interleave(candidates: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -
         except Exception as error:
             print(f"{name} raises {type(error).__name__}: {' '.join(str(error).split())[:200]}")
             del candidates[name], seconds[name]
-    for _ in range(rounds):
+    begun = time.perf_counter()
+    for number in range(rounds):
+        each = (time.perf_counter() - begun) / max(number, 1)
+        if number >= _LEAST and each * (number + 1) > _SECONDS:
+            break
         for name, run in candidates.items():
             start = time.perf_counter()
             run()
@@ -55,6 +64,12 @@ def row(name: str, seconds: dict[str, list[float]], yardstick: str, units: int =
             "quartiles of the ratio": [round(quarters[0], 3), round(quarters[2], 3)],
         }
     return {"row": name, "yardstick": yardstick, "rounds": len(seconds[yardstick]), "candidates": found}
+
+
+def named(results: str) -> str:
+    """Return the name of the files with the results of this backend: TensorFlow's have no suffix."""
+    backend = keras.config.backend()
+    return results if backend == "tensorflow" else f"{results}-{backend}"
 
 
 def read(name: str) -> dict[str, dict[str, Any]]:
@@ -90,7 +105,7 @@ def write(
         "cores": os.cpu_count(),
         "processor": _processor(),
         "python": platform.python_version(),
-        **{package: version(package) for package in ("tensorflow", "keras", "numpy")},
+        **{package: version(package) for package in (keras.config.backend(), "keras", "numpy")},
         **(versions or {}),
     }
     lines = ["| row | candidate | median ms | ratio | quartiles |", "|---|---|---|---|---|"]

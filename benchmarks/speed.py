@@ -1,7 +1,8 @@
 """What a map costs beside a hand-written gradient of fixed shape and class, and beside the peers.
 
-`make benchmark` creates the environment with the peers and runs this and the other scripts. The candidates of
-a row take turns in one process. Before they are timed, our result is compared with the reference.
+`make benchmark` creates the environment with the peers and runs this and the other scripts, on the backend
+that BACKEND names, and on a GPU if it has one. The candidates of a row take turns in one process. Before they
+are timed, our result is compared with the reference.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import click
 import keras
 import numpy as np
 import peers
-from limits import grad_cam, gradient, largest
-from measure import ROUNDS, interleave, read, row, write
+from limits import BACKEND, device, grad_cam, gradient, largest
+from measure import ROUNDS, interleave, named, read, row, write
 from networks import NETWORKS, SMALL, build, images
 
 import vis
@@ -27,7 +28,8 @@ from vis import attributions, models
 LIMIT, OURS = "hand-written limit", "vis"
 INDEX = 3
 SAMPLES = 50
-WRITTEN = 2000
+# XLA is an order of magnitude slower on a CPU.
+WRITTEN = 200 if BACKEND == "jax" else 2000
 Run = Callable[[], Any]
 Row = tuple[str, dict[str, Run], int]
 
@@ -46,13 +48,13 @@ def plain(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
         saliency["vis, folded"] = lambda: folded(x, targets)
     if batch == 1:
         saliency["vis.visualize_saliency"] = lambda: vis.visualize_saliency(network, -1, INDEX, x)
-    yield f"saliency, {of}", {**saliency, **peers.saliency(network, x, INDEX)}, 1
+    yield f"saliency, {of}", {**saliency, **peers.of("saliency", network, x, INDEX)}, 1
     for title, explainer in (("guided", attributions.GuidedBackprop), ("rectified", attributions.DeconvNet)):
         if title == "rectified" and name not in (SMALL, "MobileNetV2"):
             continue
         modified = explainer(network, batch_size=None, reducer="max")
         candidates: dict[str, Run] = {LIMIT: lambda: limit(x), OURS: lambda m=modified: m(x, targets)}
-        yield f"{title}, {of}", {**candidates, **getattr(peers, title)(network, x, INDEX)}, 1
+        yield f"{title}, {of}", {**candidates, **peers.of(title, network, x, INDEX)}, 1
 
 
 def changing(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
@@ -66,7 +68,7 @@ def changing(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
         classes = itertools.cycle(range(count))
         return lambda: call(next(classes))
 
-    theirs = {peer: turning(call) for peer, call in peers.changing(network, x).items()}
+    theirs = {peer: turning(call) for peer, call in peers.of("changing", network, x).items()}
     candidates: dict[str, Run] = {
         LIMIT: lambda: limit(x),
         f"{OURS}, the same class": lambda: ours(x, INDEX),
@@ -84,8 +86,8 @@ def gathered(name: str, network: keras.Model) -> Iterator[Row]:
     smooth = attributions.SmoothGrad(network, nb_samples=SAMPLES)
     path = attributions.IntegratedGradients(network, steps=SAMPLES)
     theirs = {
-        "SmoothGrad": peers.smooth(network, x, INDEX, SAMPLES),
-        "IntegratedGradients": peers.integrated(network, x, INDEX, SAMPLES),
+        "SmoothGrad": peers.of("smooth", network, x, INDEX, SAMPLES),
+        "IntegratedGradients": peers.of("integrated", network, x, INDEX, SAMPLES),
     }
     for title, ours in (("SmoothGrad", smooth), ("IntegratedGradients", path)):
         candidates: dict[str, Run] = {
@@ -102,7 +104,7 @@ def cams(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
     layer = ours.conv_layer.name
     limit = grad_cam(network, layer, x.shape, INDEX)
     candidates: dict[str, Run] = {LIMIT: lambda: limit(x), OURS: lambda: ours(x, INDEX)}
-    theirs = peers.grad_cam(network, x, INDEX, layer)
+    theirs = peers.of("grad_cam", network, x, INDEX, layer)
     yield f"Grad-CAM, {name}, batch {batch}", {**candidates, **theirs}, 1
 
 
@@ -129,19 +131,19 @@ def written(name: str, network: keras.Model, batch: int = 16) -> Iterator[Row]:
 
 def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
     """Yield each group of rows with the function that makes it, the slowest last."""
-    few = (SMALL, "MobileNetV2")
+    few, more = (SMALL, "MobileNetV2"), (SMALL, "MobileNetV2", "ResNet50")
     for batch in (1, 16):
-        for name in NETWORKS:
+        for name in NETWORKS if BACKEND == "tensorflow" else more:
             yield f"plain {name} {batch}", lambda n=name, b=batch: plain(n, build(n), b)
         small = "MobileNetV2, 96 x 96"
         yield f"plain {small} {batch}", lambda n=small, b=batch: plain(n, build("MobileNetV2", 96), b)
-        for name in few:
+        for name in more:
             yield f"cam {name} {batch}", lambda n=name, b=batch: cams(n, build(n), b)
         if batch == 1:
             for name in few:
                 yield f"changing {name}", lambda n=name: changing(n, build(n), 1)
             yield f"write {SMALL}", lambda: written(SMALL, build(SMALL))
-    for name in few:
+    for name in more:
         yield f"gathered {name}", lambda n=name: gathered(n, build(n))
     yield "write MobileNetV2", lambda: written("MobileNetV2, 96 x 96", build("MobileNetV2", 96))
 
@@ -153,10 +155,10 @@ def _same(ours: Any, limit: Any) -> None:
 @click.command()
 @click.option("--only", default="", help="Measure only groups of rows whose name contains this.")
 @click.option("--rounds", default=ROUNDS, show_default=True)
-@click.option("--output", default="speed", show_default=True, help="The name of the results.")
+@click.option("--output", default=named("speed"), show_default=True, help="The name of the results.")
 def main(only: str, rounds: int, output: str) -> None:
     """Measure the rows and write the results after each group; other rows are kept."""
-    found = read(output)
+    found, about = read(output), {"device": device(), **peers.VERSIONS}
     for group, make in rows():
         if only not in group:
             continue
@@ -166,8 +168,8 @@ def main(only: str, rounds: int, output: str) -> None:
             print(title, ratios, flush=True)
         keras.backend.clear_session()
         gc.collect()
-        write(output, list(found.values()), peers.VERSIONS)
-    print(write(output, list(found.values()), peers.VERSIONS))
+        write(output, list(found.values()), about)
+    print(write(output, list(found.values()), about))
 
 
 if __name__ == "__main__":
