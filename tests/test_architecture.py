@@ -58,7 +58,7 @@ FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__
 BACKENDS = {"tensorflow", "jax", "torch"}
 APART = {"losses", "grad_modifiers", "backprop_modifiers", "input_modifiers"}
 # Those of the other backends are not for this one.
-NOT_IMPORTED = ("vis.demo.train", *(f"vis.backend.{name}" for name in BACKENDS - {keras.config.backend()}))
+NOT_IMPORTED = tuple(f"vis.backend.{name}" for name in BACKENDS - {keras.config.backend()})
 MODULES = sorted(
     path.relative_to(ROOT.parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
     for path in FILES

@@ -1,5 +1,6 @@
 """Functions that use the wrong array library: the error names the line and what to write."""
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,15 @@ import pytest
 from tests import native
 from vis.errors import GradientError, InputError, ModifierError
 from vis.foreign import called, described, foreign_arrays
+
+
+@pytest.fixture(autouse=True)
+def as_users_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PyTorch refuse to make an array of a tensor that asks for a gradient, which other tests do."""
+    if native.NAME == "PyTorch":
+        monkeypatch.setattr(
+            "torch.Tensor.__array__", importlib.import_module("tests.native.torch")._own_array
+        )
 
 
 def traced(function: Callable[[Any], Any], library: str = "keras.ops") -> None:

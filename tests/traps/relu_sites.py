@@ -15,7 +15,7 @@ from keras import layers, ops
 
 from tests import native
 from tests.traps.oracle import Written, flat
-from tests.traps.trap import SHAPE, Case, Trap, leaning
+from tests.traps.trap import SHAPE, Case, Trap, dense, drawn, leaning
 
 BACKEND = keras.config.backend()
 POINTS = np.float32([-7, -3, -1, -0.5, 0, 0.25, 1, 2, 3, 4, 6, 7.5])
@@ -31,7 +31,7 @@ def same_conv(**kwargs: Any) -> Any:
 def network(build: Callable[[Any], Any], forward: Callable[[Written, Any], Any]) -> Case:
     """Return a network with something between a convolution and a dense layer."""
     entry = keras.Input(SHAPE)
-    places, end = same_conv(use_bias=False), layers.Dense(3)
+    places, end = same_conv(use_bias=False), dense(3)
     y = build(places(entry))
     model = keras.Model(entry, end(layers.Flatten()(y) if len(y.shape) > 2 else y))
 
@@ -137,7 +137,8 @@ def recurrent(unroll: bool, both_ways: bool = False, below: bool = False) -> Cal
     """Return what builds a recurrent network over the rows of the image."""
 
     def make() -> Any:
-        kernel, recurrent = (keras.initializers.Constant(leaning((size, 4))) for size in (12, 4))
+        kernel = keras.initializers.Constant(leaning((12, 4)))
+        recurrent = keras.initializers.Constant(drawn((4, 4)))
         return layers.SimpleRNN(
             4,
             "relu",

@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from tests import native
 from tests.traps.oracle import Written, flat
-from tests.traps.trap import IMAGE, SHAPE, Case, Trap, leaning
+from tests.traps.trap import IMAGE, SHAPE, Case, Trap, dense, drawn
 
 
 def conv(filters: int = 4, activation: str | None = "relu", **kwargs: Any) -> Any:
@@ -246,9 +246,9 @@ def ending_in_an_operation() -> Case:
 
 def stateful() -> Case:
     """The state that the user left is where it starts, and it is left where it was."""
-    kernels = {"kernel_initializer": leaning, "recurrent_initializer": leaning, "bias_initializer": "ones"}
+    kernels = {"kernel_initializer": drawn, "recurrent_initializer": drawn, "bias_initializer": "ones"}
     rnn = layers.SimpleRNN(4, "relu", stateful=True, unroll=True, **kernels)
-    model = keras.Sequential([keras.Input(batch_shape=(1, 5, 4)), rnn, layers.Dense(3)])
+    model = keras.Sequential([keras.Input(batch_shape=(1, 5, 4)), rnn, dense(3)])
     rnn.states[0].assign([[0.5, 1.0, 2.0, 0.0]])
 
     def forward(w: Written, x: Any) -> Any:
