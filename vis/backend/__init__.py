@@ -17,16 +17,18 @@ A backend is a package with these names:
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
 """
 
-from __future__ import annotations
-
-import importlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
-
-import keras
-
-from vis import frameworks
+from vis.backend.chosen import (
+    compile_call,
+    compile_descent,
+    compile_gradient,
+    compiles_sizes,
+    is_noting,
+    noted,
+    skipping,
+    traced,
+    where_positive,
+    widest_float,
+)
 from vis.backend.contract import (
     CompiledCall,
     CompiledDescent,
@@ -41,30 +43,13 @@ from vis.backend.contract import (
     Steps,
     Traced,
 )
-from vis.graph import Graph
-
-_NAME = keras.config.backend()
-if _NAME not in ("tensorflow", "jax", "torch"):
-    raise frameworks.unsupported()
-_chosen: Any = importlib.import_module(f"vis.backend.{_NAME}")
-
-compiles_sizes: bool = _chosen.compiles_sizes
-compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.compile_call
-compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
-compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
-compile_gradient = _chosen.compile_gradient
-is_noting: Callable[..., bool] = _chosen.is_noting
-noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
-skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping
-traced: Callable[[Callable[[list[Any]], Any], Sequence[Spec]], Graph] = _chosen.traced
-where_positive: Callable[[Any, Any], Any] = _chosen.where_positive
-widest_float: Callable[[], str] = _chosen.widest_float
 
 __all__ = [
     "CompiledCall",
     "CompiledDescent",
     "CompiledGradient",
     "Coverage",
+    "DescentState",
     "DescentState",
     "Evaluation",
     "Find",

@@ -1,0 +1,31 @@
+"""The backend that Keras is configured for, with the types of its names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+
+from vis import frameworks
+from vis.backend.contract import CompiledCall, CompiledDescent, CompiledGradient, Find, Forward, Rule, Spec
+from vis.graph import Graph
+
+_name = keras.config.backend()
+if _name not in frameworks.NAMES:
+    raise frameworks.unsupported()
+_chosen: Any = importlib.import_module(f"vis.backend.{_name}")
+
+compiles_sizes: bool = _chosen.compiles_sizes
+compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.compile_call
+compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
+compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
+compile_gradient = _chosen.compile_gradient
+is_noting: Callable[..., bool] = _chosen.is_noting
+noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
+skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping
+traced: Callable[[Callable[[list[Any]], Any], Sequence[Spec]], Graph] = _chosen.traced
+where_positive: Callable[[Any, Any], Any] = _chosen.where_positive
+widest_float: Callable[[], str] = _chosen.widest_float
