@@ -50,7 +50,6 @@ __all__ = [
     "CompiledGradient",
     "Coverage",
     "DescentState",
-    "DescentState",
     "Evaluation",
     "Find",
     "Forward",
