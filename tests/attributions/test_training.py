@@ -28,6 +28,8 @@ def model() -> keras.Model:
             layers.Dense(2, activation="softmax"),
         ]
     )
+    random = np.random.default_rng(0)
+    model.set_weights([random.uniform(-0.5, 0.5, weight.shape) for weight in model.get_weights()])
     model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
     return model
 

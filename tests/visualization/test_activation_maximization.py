@@ -387,9 +387,9 @@ FOURIER: dict[str, Any] = {
 def test_a_filter_that_is_off_at_the_start_gets_a_picture(kind: str) -> None:
     model = off_at_the_start(kind)
     grey = np.full((1, 12, 12, 3), 0.5)
-    assert not np.asarray(model(grey))[..., 1:].any() and np.asarray(model(grey))[..., 0].all()
+    assert not model.predict(grey, verbose=0)[..., 1:].any() and model.predict(grey, verbose=0)[..., 0].all()
     pictures = visualize_activation(model, -1, [0, 1, 2, 3], each=True, **FOURIER)
-    activations = np.asarray(model(pictures)).mean(axis=(1, 2))
+    activations = model.predict(pictures, verbose=0).mean(axis=(1, 2))
     assert (np.diag(activations) > 0).all()
     for index in (0, 2):
         one = visualize_activation(model, -1, index, **FOURIER)
@@ -403,8 +403,8 @@ def test_pixels_that_are_off_at_the_start() -> None:
     start = np.random.default_rng(0).uniform(0.45, 0.55, (12, 12, 3))
     recorder = Recorder()
     visualize_activation(model, -1, 2, seed_input=start, callbacks=[recorder], **settings)
-    assert np.asarray(model(recorder.images[0]))[..., 2].max() == 0
-    assert np.asarray(model(recorder.images[-1]))[..., 2].max() > 0
+    assert model.predict(recorder.images[0], verbose=0)[..., 2].max() == 0
+    assert model.predict(recorder.images[-1], verbose=0)[..., 2].max() > 0
     assert recorder.iterations == list(range(len(recorder.images))) and recorder.ends == 1
     assert 120 < len(recorder.images) < 180
 
@@ -417,7 +417,7 @@ def test_regularizers_do_not_make_a_filter_dead(parameterization: str) -> None:
     settings = {**FOURIER, "parameterization": parameterization, "tv_weight": 1e-6, "lp_norm_weight": 1e-6}
     settings |= {"input_range": (0.0, 255.0), "max_iter": 100}
     pictures = visualize_activation(model, -1, chosen, each=True, **settings)
-    assert (np.diag(np.asarray(model(pictures)).mean(axis=(1, 2))[:, chosen]) > 0).all()
+    assert (np.diag(model.predict(pictures, verbose=0).mean(axis=(1, 2))[:, chosen]) > 0).all()
 
 
 @pytest.mark.parametrize("parameterization", ["fourier", "pixels"])
