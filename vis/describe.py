@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
 from vis import backprop_modifiers, graph, models
 from vis.errors import ModelError
 
@@ -59,10 +57,10 @@ def image_shape(model: Any) -> tuple[int | None, ...]:
     Raises:
         ModelError: if it does not take one picture with its channels last.
     """
-    inputs = models.input_structure(model)
-    shapes = [] if inputs is None else [tuple(symbol.shape[1:]) for symbol in keras.tree.flatten(inputs)]
+    inputs = models.input_tensors(model)
+    shapes = [tuple(symbol.shape[1:]) for symbol in inputs]
     one = len(shapes) == 1 and len(shapes[0]) == 3
-    if not one or models.input_channel_axis(keras.tree.flatten(inputs)[0], 4) != -1:
+    if not one or models.input_channel_axis(inputs[0], 4) != -1:
         raise ModelError(
             "This command needs a model with one picture as its input, (height, width, channels). Received: "
             f"the model {model.name!r} with inputs {shapes}. Call vis.visualize_saliency with arrays."

@@ -60,6 +60,12 @@ def input_structure(model: Any) -> Any:
     return _structure(model, "input")
 
 
+def input_tensors(model: Any) -> list[Any]:
+    """Return the symbolic inputs of a model in flat order; empty if it has none."""
+    structure = input_structure(model)
+    return [] if structure is None else list(keras.tree.flatten(structure))
+
+
 def output_structure(model: Any) -> Any:
     """Return the symbolic outputs of a model in their structure, or None if it has none."""
     return _structure(model, "output")

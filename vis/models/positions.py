@@ -12,7 +12,7 @@ from vis.errors import LayerError
 from vis.graph import Geometry, Graph, Positions, Value, find_cuts, is_seen, positions_of
 from vis.models.addresses import addresses, call_of
 from vis.models.calls import Call, operation_of
-from vis.models.find import filter_axis, held_operations, input_channel_axis, input_structure
+from vis.models.find import filter_axis, held_operations, input_channel_axis, input_tensors
 from vis.models.probe import paths_of
 
 Grid = tuple[int, int]
@@ -135,8 +135,8 @@ class Reading:
 
     def _positions(self, index: int, value: Value, point: Any, named: bool = False) -> Positions | None:
         rank = len(value.shape or ())
-        symbols = input_structure(self._model)
-        origin = self._model if symbols is None else keras.tree.flatten(symbols)[index]
+        symbols = input_tensors(self._model)
+        origin = symbols[index] if symbols else self._model
         of_input = input_channel_axis(origin, len(self._graph.inputs[index].shape or ()))
         channels = of_input, filter_axis(point, rank)
         return positions_of(self._geometry(index), value, channels, self._grid, named)
@@ -176,9 +176,7 @@ class Reading:
     def _value(self, point: Any) -> Value | None:
         if point is self._model:
             return self._graph.outputs[0]
-        symbols = input_structure(self._model)
-        flat = [] if symbols is None else keras.tree.flatten(symbols)
-        for symbol, value in zip(flat, self._graph.inputs, strict=False):
+        for symbol, value in zip(input_tensors(self._model), self._graph.inputs, strict=False):
             if point is symbol or point is symbol._keras_history.operation:
                 return value
         values = self._values(point)

@@ -20,7 +20,7 @@ from vis.errors import LayerError
 from vis.models.addresses import addresses, call_of
 from vis.models.attributes import attributes_of
 from vis.models.calls import Call, operation_of
-from vis.models.find import input_structure, sublayers
+from vis.models.find import input_tensors, sublayers
 from vis.models.folding import folded
 from vis.models.masks import MaskMakers, Masks, mark, mask_makers, mask_of
 from vis.models.twins import derived, exchanged, exchanged_methods, twin
@@ -84,10 +84,7 @@ class Probe:
     def _value(self, point: Any, records: dict[int, list[Any]], inputs: list[Any], outputs: Any) -> Any:
         if point is self.model:
             return _single(outputs, point)
-        symbols = input_structure(self.model)
-        for symbol, value in (
-            zip(keras.tree.flatten(symbols), inputs, strict=True) if symbols is not None else ()
-        ):
+        for symbol, value in zip(input_tensors(self.model), inputs, strict=False):
             if point is symbol or point is symbol._keras_history.operation:
                 return value
         operation = operation_of(point)
