@@ -170,11 +170,8 @@ def visualize_activation_with_losses(
     Args:
         input_tensor: the model's symbolic input, or the model itself.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
-        wrt_tensor: keras-vis's name of `wrt`.
-        seed_input: where to start; by default random values around the middle of `input_range`.
-        input_range: the values `(low, high)` of the picture.
-        grad_modifier, max_iter, input_modifiers, callbacks, verbose, optimizer, seed, parameterization, wrt:
-            see `visualize_activation`.
+        wrt_tensor, seed_input, input_range, grad_modifier, max_iter, input_modifiers, callbacks, verbose,
+            optimizer, seed, parameterization, wrt: see `visualize_activation`.
         samples: how many pictures to optimize side by side; None for one, without an axis of samples.
 
     Returns:

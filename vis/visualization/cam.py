@@ -166,14 +166,11 @@ def visualize_cam_with_losses(
     Args:
         input_tensor: the model's symbolic input, or the model itself.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
-        seed_input: one input, see `visualize_saliency`.
+        seed_input, grad_modifier, grid, normalize: see `visualize_cam`.
         penultimate_layer: keras-vis's name of `conv_layer`.
-        grad_modifier: changes the gradient, see `visualize_cam`.
         conv_layer: the layer whose feature maps are weighted, a layer or a symbolic tensor; where
             `input_tensor` is a model, also the name of one. It is required, since losses do not tell where to
             look for it.
-        grid: `(height, width)` of the tokens, see `visualize_cam`.
-        normalize: how values are scaled, see `visualize_cam`.
 
     Returns:
         As `visualize_cam`.

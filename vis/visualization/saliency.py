@@ -167,13 +167,9 @@ def visualize_saliency_with_losses(
         input_tensor: the model's symbolic input, `model.input` (a list or dict for several), or the
             model itself, which a modified model and losses over layers of nested models need.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
-        seed_input: one input, see `visualize_saliency`.
-        wrt_tensor: keras-vis's name of `wrt`.
-        grad_modifier: changes the gradient, see `visualize_saliency`.
-        keepdims: keep the channels.
+        seed_input, wrt_tensor, grad_modifier, keepdims, normalize: see `visualize_saliency`.
         wrt: what to differentiate by instead of the input: a symbolic tensor or a layer; if `input_tensor` is
             a model, also the name of one.
-        normalize: how values are scaled, see `visualize_saliency`.
 
     Returns:
         As `visualize_saliency`.
