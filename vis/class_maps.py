@@ -6,7 +6,7 @@ import functools
 import operator
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import numpy.typing as npt
 from vis import backend, maps, models
 from vis.engine import Differentiation
 from vis.errors import InputError, StretchedMapWarning, warn
-from vis.graph import Graph, Positions
+from vis.graph import Positions
 from vis.models import Weighted
+from vis.weak import WeakTable
 
 Array = npt.NDArray[Any]
 Grid = tuple[int, int]
@@ -26,7 +27,7 @@ Heat = Callable[[Array, Array], Array]
 # By the graph that was read. Layers are held weakly, so an entry lives as long as its model.
 _Known = list[tuple[Callable[[], Any], dict[int, Positions]]]
 _lock = threading.Lock()
-_found: weakref.WeakKeyDictionary[Graph, dict[Hashable, _Known]] = weakref.WeakKeyDictionary()
+_found: WeakTable[_Known] = WeakTable()
 
 
 def checked_grid(grid: Any) -> Grid | None:
@@ -68,12 +69,12 @@ def weighted_layers(
     key = (*((id(thing), which) for thing, which in points), grid)
     with _lock:
         graph = models.read(model, specs)
-        known = _found.setdefault(graph, {})
-        if key not in known:
+        known = _found.get([graph], key)
+        if known is None:
             reading = models.Reading(models.unmodified(model)[0], graph, grid)
             made = reading.default(end) if named is None else [reading.named(named)]
-            known[key] = [(_recalled(layer.point), layer.over) for layer in made]
-    return [Weighted(point(), over) for point, over in known[key]]
+            known = _found.put([graph], [(_recalled(layer.point), layer.over) for layer in made], key)
+    return [Weighted(point(), over) for point, over in known]
 
 
 def _recalled(point: Any) -> Callable[[], Any]:
