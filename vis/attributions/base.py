@@ -26,8 +26,6 @@ from vis.reprs import TypedRepr
 from vis.typing import Data, Layer, Map, Maps, Targets
 from vis.words import Reducer
 
-__all__ = ["Attribution", "Explained", "Explainer"]
-
 
 @dataclass(frozen=True, repr=False)
 class Attribution(TypedRepr):

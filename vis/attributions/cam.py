@@ -17,8 +17,6 @@ from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.models import Weighted
 from vis.typing import Layer
 
-__all__ = ["ClassActivation", "GradCAM", "GradCAMPlusPlus", "LayerCAM"]
-
 
 class ClassActivation(Explainer):
     """A map over the positions of a layer, laid over the input that it sees; no value is negative.

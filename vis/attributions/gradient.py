@@ -17,15 +17,6 @@ from vis.grad_modifiers.base import GradModifierLike, name_of
 from vis.typing import Layer
 from vis.words import BackpropModifierName, Reducer
 
-__all__ = [
-    "DeconvNet",
-    "GradientExplainer",
-    "GradientInput",
-    "GuidedBackprop",
-    "ModifiedGradient",
-    "Saliency",
-]
-
 
 class GradientExplainer(Explainer):
     """Explains the score of each sample by its gradient with respect to the inputs, `g = dS / dx`."""

@@ -21,8 +21,6 @@ from vis.errors import InputError
 from vis.typing import Data, Inputs, Layer, Targets
 from vis.words import IntegrationMethod, Reducer
 
-__all__ = ["IntegratedGradients"]
-
 METHODS = get_args(IntegrationMethod)
 _ZERO = 0.0  # the default itself: another 0.0 has been given
 

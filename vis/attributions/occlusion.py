@@ -18,8 +18,6 @@ from vis.attributions.operators import OperatorLike
 from vis.errors import InputError, LayerError
 from vis.typing import Layer
 
-__all__ = ["Occlusion"]
-
 _P = ParamSpec("_P")
 
 

@@ -9,8 +9,6 @@ from vis import checks, models
 from vis.attributions.gradient import Saliency
 from vis.typing import Map
 
-__all__ = ["compute_saliency_maps"]
-
 
 def compute_saliency_maps(X: npt.ArrayLike, y: npt.ArrayLike, model: keras.Model) -> Map:
     """Return a saliency map of the correct class of each image: `max_c |dS_y / dx_c|`.

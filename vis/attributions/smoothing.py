@@ -22,8 +22,6 @@ from vis.errors import InputError
 from vis.typing import Layer
 from vis.words import NoiseScale, Reducer
 
-__all__ = ["SmoothGrad", "Smoothed", "SquareGrad", "VarGrad"]
-
 NOISE_SCALES = get_args(NoiseScale)
 
 

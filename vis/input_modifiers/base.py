@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from vis.reprs import TypedRepr
 
-__all__ = ["InputModifier"]
-
 
 class InputModifier(TypedRepr):
     """Changes the input before and after each step of the optimizer: override `pre`, `post` or both.

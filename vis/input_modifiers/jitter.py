@@ -16,8 +16,6 @@ from vis.input_modifiers.base import InputModifier
 from vis.models import check_data_format
 from vis.words import DataFormat
 
-__all__ = ["Jitter"]
-
 
 class Jitter(InputModifier):
     """Moves the image by a random number of pixels before each step, which makes its details crisper.

@@ -17,8 +17,6 @@ from vis.models import POINTS, filter_axis, lasting, output_shape
 from vis.reprs import typed
 from vis.typing import Filters, Tensor
 
-__all__ = ["ActivationMaximization"]
-
 
 class ActivationMaximization(Loss):
     """Minus the activation of the chosen filters, so that minimizing the loss raises their activation.

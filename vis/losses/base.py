@@ -20,8 +20,6 @@ from vis.reprs import TypedRepr
 from vis.typing import Tensor
 from vis.weak import WeakTable
 
-__all__ = ["Loss"]
-
 # evaluate(values of the points, parameters) -> the loss, in keras.ops
 Evaluate = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
 _expressions: WeakTable[Any] = WeakTable()

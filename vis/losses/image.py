@@ -18,8 +18,6 @@ from vis.models import check_data_format, filter_axis, held_operations, input_ch
 from vis.typing import Tensor
 from vis.words import DataFormat
 
-__all__ = ["ImageLoss"]
-
 
 class ImageLoss(Loss):
     """A loss of the image itself, a regularizer: one value per sample, `(batch,)`, in keras.ops.

@@ -11,8 +11,6 @@ from vis.losses.image import ImageLoss, sample_size, smallest
 from vis.typing import Tensor
 from vis.words import DataFormat
 
-__all__ = ["LPNorm"]
-
 # From here on the p-th power of all but the largest value is 0, in float64 too.
 _AS_GOOD_AS_INFINITE = 1e18
 

@@ -13,8 +13,6 @@ from vis.losses.image import ImageLoss, sample_size, smallest
 from vis.typing import Tensor
 from vis.words import DataFormat
 
-__all__ = ["TotalVariation"]
-
 
 class TotalVariation(ImageLoss):
     """The total variation of an image, small where neighbouring pixels agree.

@@ -15,8 +15,6 @@ from vis.errors import InputError
 from vis.reprs import TypedRepr
 from vis.typing import Tensor
 
-__all__ = ["RandomAffine"]
-
 
 @dataclass(frozen=True, repr=False)
 class RandomAffine(TypedRepr):

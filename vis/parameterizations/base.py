@@ -17,8 +17,6 @@ from vis.reprs import TypedRepr
 from vis.typing import Tensor
 from vis.words import ParameterizationName
 
-__all__ = ["Canvas", "Parameterization", "ParameterizationLike", "get", "names", "register"]
-
 
 @dataclass(frozen=True, repr=False)
 class Canvas(TypedRepr):

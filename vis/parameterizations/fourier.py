@@ -15,8 +15,6 @@ from vis.parameterizations.affine import RandomAffine
 from vis.parameterizations.base import Canvas, Parameterization, register
 from vis.typing import Tensor
 
-__all__ = ["Fourier"]
-
 # Square root of the covariance of the colours of natural images, as Olah et al. give it in their code.
 _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 _COLOURS /= np.linalg.norm(_COLOURS, axis=0).max()

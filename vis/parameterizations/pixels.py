@@ -14,8 +14,6 @@ from vis.parameterizations.affine import RandomAffine
 from vis.parameterizations.base import Canvas, Parameterization, register
 from vis.typing import Tensor
 
-__all__ = ["Pixels"]
-
 
 @dataclass(frozen=True, repr=False)
 class Pixels(Parameterization):
