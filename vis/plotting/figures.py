@@ -55,10 +55,7 @@ def panels(
     ax: Axes | None = None,
     *,
     sharex: bool = False,
-    sharey: bool = False,
     wspace: float | None = None,
-    hspace: float | None = None,
-    **ratios: Any,
 ) -> tuple[Figure | Axes, npt.NDArray[Any]]:
     """Return what a plot returns, and its panels `(rows, columns)`.
 
@@ -68,10 +65,9 @@ def panels(
         title: a title above the panels.
         ax: the user's axes. One panel is these axes themselves, several divide their area; None for a new
             figure.
-        sharex, sharey: whether the panels share their axes.
-        wspace, hspace: the gaps within the user's axes, as shares of a panel; a constrained layout, which
-            new figures have, measures them itself.
-        **ratios: `height_ratios`, `width_ratios` of a Matplotlib grid.
+        sharex: whether the panels share their horizontal axes.
+        wspace: the gaps between columns within the user's axes, as shares of a panel; a constrained layout,
+            which new figures have, measures them itself.
 
     Returns:
         A new `Figure`, or `ax`: the user's figure is shown by the code that made it, and would be shown twice
@@ -90,8 +86,7 @@ def panels(
         figure = Figure(figsize=_size(size), layout="constrained")
         if title:
             figure.suptitle(fitted(str(title), figure.get_figwidth(), "large"))
-        grid = figure.add_gridspec(rows, columns, **ratios)
-        return figure, grid.subplots(squeeze=False, sharex=sharex, sharey=sharey)
+        return figure, figure.add_gridspec(rows, columns).subplots(squeeze=False, sharex=sharex)
     if not isinstance(ax, Axes):
         raise InputError(
             f"ax must be Matplotlib axes, such as plt.gca(). Received: {type(ax).__name__}. "
@@ -112,9 +107,8 @@ def panels(
         height = 72 * ax.get_window_extent().height / parent.get_dpi()  # in points
         spec = spec.subgridspec(2, 1, height_ratios=(2.8 * _LINE / height, 1), hspace=0)[1]
     layout = parent.get_layout_engine()
-    if layout is None or layout.adjust_compatible:
-        ratios |= {"wspace": wspace, "hspace": hspace}
-    inside = spec.subgridspec(rows, columns, **ratios).subplots(squeeze=False, sharex=sharex, sharey=sharey)
+    gap = wspace if layout is None or layout.adjust_compatible else None
+    inside = spec.subgridspec(rows, columns, wspace=gap).subplots(squeeze=False, sharex=sharex)
     for panel in inside.flat:
         panel.set_anchor("N")
         # Axes outside a grid have no layout; one would spread the panels over the figure.

@@ -10,15 +10,13 @@ from matplotlib.font_manager import FontProperties
 from PIL import ImageFont
 
 
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans, which comes with Matplotlib: Latin, Greek, Cyrillic, Arabic and more.
 
     Args:
         size: in pixels.
-        bold: whether it is bold.
     """
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), size)
 
 
 def fitted(text: str, width: float, size: str) -> str:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from vis import plotting
 from vis.plotting.colors import Look
-from vis.reports.drawings import Drawing, Inputs, Picture, drawing
+from vis.reports.drawings import Inputs, Picture, drawing
 from vis.reports.run import Row, Run
 
 _EXACT: dict[str, Any] = {"optimize": True}
@@ -88,10 +88,11 @@ class Page:
         if row.score is not None:
             lines.append(("Score", f"{row.score:.4g}"))
         told = "".join(f"<div><dt>{term}</dt><dd>{words}</dd></div>" for term, words in lines)
+        panels = "".join(_image(picture, title, size) for title, picture in found.panels.items())
         problem = f'<p class="problem">{escape(found.problem)}</p>' if found.problem else ""
         return (
             f'<li class="card"{attributes}><h3><bdi>{escape(row.name)}</bdi></h3>'
-            f'<div class="panels">{_panels(found, size)}</div>{problem}<dl>{told}</dl></li>\n'
+            f'<div class="panels">{panels}</div>{problem}<dl>{told}</dl></li>\n'
         )
 
     def _facts(self) -> Iterator[str]:
@@ -169,10 +170,6 @@ class Page:
             f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(_plain(value))}</td></tr>'
             for name, value in pairs
         )
-
-
-def _panels(found: Drawing, size: int) -> str:
-    return "".join(_image(picture, title, size) for title, picture in found.panels.items())
 
 
 def _image(picture: Picture, title: str, size: int) -> str:

@@ -98,7 +98,7 @@ class Run:
             )
         predictions = self._numbers("predictions", slice(0, self.count))
         if predictions is None and self.chosen:
-            predictions = self._classes(slice(0, self.count))
+            predictions = self._numbers("targets", slice(0, self.count))
         self._predictions = predictions
         # Of a layer inside, targets are filters; an earlier version did not tell.
         self.of_classes = predictions is None or bool((predictions >= 0).any())
@@ -199,11 +199,8 @@ class Run:
         whole_numbers = held is not None and len(held.shape) == 1 and held.dtype.kind in "iu"
         return self._read(name, part) if whole_numbers else None
 
-    def _classes(self, part: slice) -> npt.NDArray[Any] | None:
-        return self._numbers("targets", part)
-
     def _targets(self, part: slice) -> list[int | str | None]:
-        classes = self._classes(part)
+        classes = self._numbers("targets", part)
         if classes is not None:
             return [int(number) for number in classes]
         values = self._read("targets", part)
@@ -216,7 +213,7 @@ class Run:
 
     def _occurring(self) -> list[int]:
         """Return the classes that occur, sorted."""
-        found = [self._predictions, self._classes(slice(0, self.count))]
+        found = [self._predictions, self._numbers("targets", slice(0, self.count))]
         numbers = {int(number) for each in found if each is not None for number in np.unique(each)}
         return sorted(number for number in numbers if number >= 0)
 
