@@ -334,17 +334,9 @@ class Explainer(TypedRepr, ABC):
         asked = empty & ~idle if weighs(self.score) else empty
         end = self.model if self.score.layer is None else self.score.layer
         why, attempts = advice.attempts(self.model, end, ["an output_layer before it"], "another target")
-        for which, reason in (
-            (
-                empty & ~asked,
-                "Their targets are zero, so there is nothing to explain. Pass a class or other weights.",
-            ),
-            (
-                asked,
-                f"Perhaps their score does not depend on the input here ({why}), or nothing raises it. "
-                f"{attempts}",
-            ),
-        ):
+        unasked = "Their targets are zero, so there is nothing to explain. Pass a class or other weights."
+        unmoved = f"Perhaps their score does not depend on the input here ({why}), or nothing raises it."
+        for which, reason in ((empty & ~asked, unasked), (asked, f"{unmoved} {attempts}")):
             if which.any():
                 rows = np.flatnonzero(which)
                 named = f"{', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}"

@@ -51,12 +51,10 @@ def pixel_range(graph: Graph) -> tuple[float, float]:
     picture = graph.inputs[0]
     if picture.dtype.startswith(("int", "uint")):
         return 0.0, 255.0
-    found = _met(graph, picture)
-    scale = np.concatenate([affine.scale for affine in found])
-    shift = np.concatenate([affine.shift for affine in found])
+    found = _joined(_met(graph, picture))
 
     def unlikely(limits: tuple[float, float]) -> float:
-        ends = np.sort([scale * limit + shift for limit in limits], axis=0)
+        ends = np.sort([found.scale * limit + found.shift for limit in limits], axis=0)
         width = ends[1] - ends[0]
         outside = np.maximum(0, np.maximum(ends[0], -ends[1]))
         return float(np.mean(abs(np.log(width)) + 10 * outside / width))
@@ -87,6 +85,13 @@ def _met(graph: Graph, picture: Value) -> list[_Affine]:
     return list(met.values()) or [known.get(graph.outputs[0], known[picture])]
 
 
+def _joined(parts: Sequence[_Affine]) -> _Affine:
+    """Return what the pixels of all parts have become, channel after channel."""
+    return _Affine(
+        np.concatenate([part.scale for part in parts]), np.concatenate([part.shift for part in parts])
+    )
+
+
 def _after(
     operation: Operation,
     pixels: Sequence[_Affine],
@@ -96,14 +101,7 @@ def _after(
     """Return what an operation makes of pixels, or None unless it scales, shifts or moves them."""
     one = pixels[0]
     if operation.kind in _MOVES:
-        return (
-            one
-            if len(pixels) == 1
-            else _Affine(
-                np.concatenate([each.scale for each in pixels]),
-                np.concatenate([each.shift for each in pixels]),
-            )
-        )
+        return _joined(pixels)
     if operation.kind == "negative":
         return _Affine(-one.scale, -one.shift)
     number = numbers[0] if len(pixels) == 1 and len(numbers) == 1 else None

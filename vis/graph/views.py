@@ -176,11 +176,8 @@ def merged(views: Sequence[View]) -> View:
     first = views[0]
     if len(views) == 1:
         return first
-    axes, offsets, reach = (
-        [],
-        list(first.offsets),
-        list(map(max, zip(*(v.reach for v in views), strict=True))),
-    )
+    axes, offsets = [], list(first.offsets)
+    reach = list(map(max, zip(*(view.reach for view in views), strict=True)))
     lost = next((view.lost for view in views if view.lost), "")
     apart: set[int] = set()
     for columns in zip(*(view.axes for view in views), strict=True):
