@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,6 +83,15 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     if number < least:
         raise InputError(f"{name} must be an integer >= {least}. Received: {value!r}.")
     return number
+
+
+def pair(values: Any, kind: Callable[[Any], T]) -> tuple[T, T] | None:
+    """Return two values as numbers of a kind, or None if they are anything else."""
+    try:
+        first, second = map(kind, values)
+    except (TypeError, ValueError):
+        return None
+    return first, second
 
 
 def either(new: T | None, old: T | None, name: str, alias: str) -> T | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vis import backend, maps, models
+from vis import backend, checks, maps, models
 from vis.engine import Differentiation
 from vis.errors import InputError, StretchedMapWarning, warn
 from vis.graph import Positions
@@ -38,15 +38,12 @@ def checked_grid(grid: Any) -> Grid | None:
     """
     if grid is None:
         return None
-    try:
-        height, width = (operator.index(size) for size in grid)
-    except (TypeError, ValueError):
-        height = width = 0
-    if min(height, width) < 1:
+    found = checks.pair(grid, operator.index)
+    if found is None or min(found) < 1:
         raise InputError(
             f"grid is a pair (height, width) of whole numbers of at least 1. Received: {grid!r}."
         )
-    return height, width
+    return found
 
 
 def weighted_layers(

@@ -215,16 +215,13 @@ def checked_range(input_range: Any) -> tuple[float, float]:
     Raises:
         InputError: unless the range is a pair of finite numbers, low < high.
     """
-    try:
-        low, high = (float(end) for end in input_range)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    found = checks.pair(input_range, float)
+    if found is None or not all(map(math.isfinite, found)) or found[0] >= found[1]:
         raise InputError(
             "input_range must be a pair (low, high) of finite numbers, low < high. "
             f"Received: {input_range!r}. Pass (0, 255), (0, 1) or (-1, 1)."
         )
-    return low, high
+    return found
 
 
 def deprocess_input(

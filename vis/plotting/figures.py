@@ -14,6 +14,7 @@ from matplotlib.axes import Axes as Axes  # other rooms name it in their types
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from vis import checks
 from vis.errors import InputError, VisError
 from vis.plotting.colors import Scale
 from vis.plotting.lettering import fitted
@@ -118,16 +119,13 @@ def panels(
 
 
 def _size(size: Any) -> tuple[float, float]:
-    try:
-        width, height = map(float, size)
-    except (TypeError, ValueError):
-        width = height = -1.0
-    if not (0 < width <= 500 and 0 < height <= 500):
+    found = checks.pair(size, float)
+    if found is None or not all(0 < side <= 500 for side in found):
         raise InputError(
             f"size must be (width, height) in inches, each at most 500. Received: {size!r}. "
             "Draw fewer images in a figure."
         )
-    return width, height
+    return found
 
 
 def show(axes: Axes, picture: npt.NDArray[np.uint8], title: str) -> None:

@@ -62,15 +62,12 @@ def load_img(
     """
     size: tuple[int | None, int | None] = (None, None)
     if target_size is not None:
-        try:
-            height, width = (operator.index(side) for side in target_size)
-        except (TypeError, ValueError):
-            height = width = 0
-        if height < 1 or width < 1:
+        found = checks.pair(target_size, operator.index)
+        if found is None or min(found) < 1:
             raise InputError(
                 f"target_size must be (height, width) in pixels, each at least 1. Received: {target_size!r}."
             )
-        size = (height, width)
+        size = found
     picture = files.load_image(os.fspath(path), (*size, 1 if grayscale else 3)).astype(np.uint8)
     return picture[..., 0] if grayscale else picture
 
