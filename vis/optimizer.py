@@ -364,7 +364,7 @@ class Optimizer(TypedRepr):
                 len(self.losses),
                 self.norm_grads,
                 modified,
-                run.drawn_specs(),
+                [backend.Spec(drawn.shape[1:], str(drawn.dtype)) for drawn in run.draw(0)],
                 lambda tensors: ops.cast(run.seen(tensors[0], tensors[1:]), specs[0].dtype),
             )
             return backend.compile_descent(forward, specs, steps, rule or own)
@@ -415,9 +415,6 @@ class _Run:
     def picture(self, parameters: Array) -> Array:
         pictures = [self.made_of.picture(self.canvas, image) for image in self.image(parameters)]
         return pictures[0] if self.single else np.stack(pictures)
-
-    def drawn_specs(self) -> list[backend.Spec]:
-        return [backend.Spec(array.shape[1:], str(array.dtype)) for array in self.draw(0)]
 
     def draw(self, steps: int) -> list[Array]:
         """Return what the transformation has of its own in each of some steps."""

@@ -58,11 +58,6 @@ OWN = {name: wording.OPTIONS[name] for name in _OWN.split()}
 GIVEN = {"model": "MODEL", "output_layer": "--layer", "batch_size": "--batch-size"}
 
 
-def takers(argument: str) -> str:
-    """Return the methods that take an argument, in words."""
-    return ", ".join(name for name, method in METHODS.items() if argument in method.options)
-
-
 def given_by(method: str) -> dict[str, str]:
     """Return the option that gives each argument of the explainers; "" where a method does not take it."""
     taken = METHODS[method].options
@@ -101,9 +96,9 @@ def _check(method: str, name: str, option: str) -> None:
         return
     if name in GIVEN:
         raise click.UsageError(f"{option} is not an option. Use {GIVEN[name]}.")
-    others = takers(name)
+    others = [other for other, taking in METHODS.items() if name in taking.options]
     if others:
-        what = f"{option} is an option of {others}, not of {method}."
+        what = f"{option} is an option of {', '.join(others)}, not of {method}."
     else:
         what = f"{option} is unknown.{did_you_mean(name, valid)}"
     own = ", ".join(OWN[each] for each in valid if each in OWN)
