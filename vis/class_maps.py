@@ -16,11 +16,11 @@ from vis import backend, checks, maps, models
 from vis.engine import Differentiation
 from vis.errors import InputError, StretchedMapWarning, warn
 from vis.graph import Positions
+from vis.graph.positions import Grid as Grid  # other rooms name it, too
 from vis.models import Weighted
 from vis.weak import WeakTable
 
 Array = npt.NDArray[Any]
-Grid = tuple[int, int]
 # heat(gradient, features) -> (batch, *positions), both (batch, *positions, channels); negative values count 0
 Heat = Callable[[Array, Array], Array]
 

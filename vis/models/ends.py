@@ -16,6 +16,7 @@ from vis.models.find import output_structure, unmodified
 from vis.models.findings import Findings
 from vis.models.probe import noting, paths_of
 from vis.models.reading import read
+from vis.models.settings import Written
 
 _known: Findings[list[Squashing]] = Findings()
 
@@ -32,7 +33,7 @@ class LastSteps:
     values: dict[int, Value]
     found: list[Squashing | None]
 
-    def __init__(self, outputs: Sequence[Any], written: set[tuple[int, str]] | None = None) -> None:
+    def __init__(self, outputs: Sequence[Any], written: Written | None = None) -> None:
         self._written = set() if written is None else written
         nodes = {id(node): node for node in map(node_of, outputs)}
         while True:
@@ -99,13 +100,13 @@ def squashings(model: Any, layer: Any = None) -> list[Squashing]:
     target = original if layer is None or layer is model else layer
     thing, which = lasting(target)
 
-    def make(written: set[tuple[int, str]]) -> list[Squashing]:
+    def make(written: Written) -> list[Squashing]:
         return [each for each in _squashings(original, target, written) if each is not None]
 
     return _known.get(original, make, [thing], which)
 
 
-def _squashings(original: Any, target: Any, written: set[tuple[int, str]]) -> list[Squashing | None]:
+def _squashings(original: Any, target: Any, written: Written) -> list[Squashing | None]:
     outputs = output_structure(target) if isinstance(target, keras.Model) else _outputs(target)
     if outputs is not None:
         return LastSteps(keras.tree.flatten(outputs), written).found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from vis.models.find import held_operations
-from vis.models.settings import Settings
+from vis.models.settings import Settings, Written
 from vis.weak import WeakTable
 
 T = TypeVar("T")
@@ -22,11 +22,7 @@ class Findings(Generic[T]):
         self._table: WeakTable[tuple[T, Settings]] = WeakTable()
 
     def get(
-        self,
-        model: Any,
-        make: Callable[[set[tuple[int, str]]], T],
-        about: Sequence[Any] = (),
-        key: Hashable = None,
+        self, model: Any, make: Callable[[Written], T], about: Sequence[Any] = (), key: Hashable = None
     ) -> T:
         """Return the value for a model, computed if there is no valid one.
 
@@ -37,7 +33,7 @@ class Findings(Generic[T]):
         """
         known = self._table.get([model, *about], key)
         if known is None or not known[1].hold():
-            written: set[tuple[int, str]] = set()
+            written: Written = set()
             settings = Settings([model, *held_operations(model).values()])
             known = self._table.put([model, *about], (make(written), settings), key)
             settings.settle(written)

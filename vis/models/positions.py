@@ -10,12 +10,11 @@ import keras
 
 from vis.errors import LayerError
 from vis.graph import Geometry, Graph, Positions, Value, find_cuts, is_seen, positions_of
+from vis.graph.positions import Grid
 from vis.models.addresses import addresses, call_of
 from vis.models.calls import Call, operation_of
 from vis.models.find import filter_axis, held_operations, input_channel_axis, input_tensors
 from vis.models.probe import paths_of
-
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)

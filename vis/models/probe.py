@@ -23,6 +23,7 @@ from vis.models.calls import Call, operation_of
 from vis.models.find import input_tensors, sublayers
 from vis.models.folding import folded
 from vis.models.masks import MaskMakers, Masks, mark, mask_makers, mask_of
+from vis.models.settings import Written
 from vis.models.twins import derived, exchanged, exchanged_methods, twin
 
 
@@ -46,7 +47,7 @@ class Probe:
         self._fold = fold
         self._note = note
         # The attributes that layers set on themselves when they are called: the layer's id and the name.
-        self.written: set[tuple[int, str]] = set()
+        self.written: Written = set()
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -132,7 +133,7 @@ def paths_of(model: Any) -> dict[int, str]:
     return paths
 
 
-def noting(model: Any, written: set[tuple[int, str]]) -> Any:
+def noting(model: Any, written: Written) -> Any:
     """Return a function that calls a model while the trace records which layer runs which operations.
 
     Args:
@@ -147,7 +148,7 @@ def _recording(
     records: dict[int, list[Any]],
     told: dict[int, tuple[Any, Any]],
     others: dict[int, Any],
-    written: set[tuple[int, str]],
+    written: Written,
     masks: Masks | None = None,
     paths: Mapping[int, str] = MappingProxyType({}),
 ) -> Any:
@@ -193,7 +194,7 @@ def _recorder(
     record: list[Any] | None,
     told: tuple[Any, Any] | None,
     masks: Masks | None,
-    written: set[tuple[int, str]],
+    written: Written,
     path: str | None,
 ) -> Any:
     key, numbers = id(operation), itertools.count()

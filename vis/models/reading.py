@@ -13,6 +13,7 @@ from vis.models.calls import spec_of
 from vis.models.find import input_structure, unmodified
 from vis.models.findings import Findings
 from vis.models.probe import noting
+from vis.models.settings import Written
 
 _readings: Findings[Graph] = Findings()
 
@@ -30,7 +31,7 @@ def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
         given = keras.tree.flatten(symbols)
         specs = [spec_of(symbol) for symbol in given]
 
-    def make(written: set[tuple[int, str]]) -> Graph:
+    def make(written: Written) -> Graph:
         run = noting(graph, written)
 
         def forward(tensors: list[Any]) -> Any:

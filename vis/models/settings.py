@@ -17,6 +17,8 @@ from vis.models.attributes import attributes_of
 from vis.models.containers import is_foreign, parts
 from vis.models.find import own_attributes
 
+# What operations write when they are called: their ids, with the names of the attributes.
+Written = set[tuple[int, str]]
 _Check = Callable[[Any], bool]
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, keras.DTypePolicy)
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
