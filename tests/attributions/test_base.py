@@ -13,6 +13,7 @@ import pytest
 from keras import layers, ops
 
 import vis.engine.traces
+from tests import native
 from vis.attributions import (
     Attribution,
     DeconvNet,
@@ -140,9 +141,10 @@ def test_the_predicted_class_of_a_model_of_a_fixed_batch_size(model: keras.Model
 
 
 def test_the_predicted_class(model: keras.Model) -> None:
-    best = np.asarray(model(X)).argmax(axis=1)
+    x = np.concatenate([X, -3 * X])
+    best = np.asarray(model(x)).argmax(axis=1)
     assert len(set(best)) > 1
-    assert np.array_equal(Saliency(model).explain(X), Saliency(model).explain(X, best))
+    assert np.array_equal(Saliency(model).explain(x), Saliency(model).explain(x, best))
 
 
 # ---- the model -----------------------------------------------------------------------------------------
@@ -481,9 +483,15 @@ def test_a_softmax_at_the_output_layer_warns() -> None:
     Saliency(model)
 
 
-def test_guided_on_a_loop_warns() -> None:
+def test_guided_where_a_relu_hides_warns() -> None:
     model = keras.Sequential(
-        [layers.Input((4, 2)), layers.SimpleRNN(5, "relu"), layers.Dense(5, "relu"), layers.Dense(2)]
+        [
+            layers.Input((4, 2)),
+            layers.Lambda(native.hidden_relu),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
     )
     for explainer in (GuidedBackprop(model), DeconvNet(model), Saliency(model, backprop_modifier="guided")):
         with pytest.warns(PartialOverrideWarning):

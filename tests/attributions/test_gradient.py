@@ -8,6 +8,7 @@ import pytest
 from keras import layers, ops
 
 from tests import native
+from tests.precision import precision
 from vis import models
 from vis.attributions import (
     Attribution,
@@ -56,14 +57,17 @@ def differences(model: keras.Model, x: np.ndarray, index: int, step: float = 1e-
     return (scores[..., 0] - scores[..., 1]) / (2 * step)
 
 
+@pytest.mark.in_64_bits
 @pytest.mark.parametrize(("shape", "convolution"), SHAPES.values(), ids=SHAPES.keys())
 def test_saliency_and_gradient_input_agree_with_differences(shape: tuple[int, ...], convolution: Any) -> None:
     model = smooth(shape, convolution)
     x, labels = random(2, *shape), [3, 1]
-    gradient = np.stack([differences(model, *pair) for pair in zip(x, labels, strict=True)])
+    # Keras computes a part of it in 32 bits on some backends.
+    step, rtol, atol = (1e-5, 1e-4, 1e-6) if precision(model, x) < 1e-10 else (1e-2, 1e-2, 1e-3)
+    gradient = np.stack([differences(model, *pair, step) for pair in zip(x, labels, strict=True)])
     assert np.abs(gradient).max() > 1e-2
     image = len(shape) > 2
-    near = {"rtol": 1e-4, "atol": 1e-6}
+    near = {"rtol": rtol, "atol": atol}
     largest = np.abs(gradient).max(axis=-1, keepdims=True) if image else np.abs(gradient)
     times = (x * gradient).mean(axis=-1, keepdims=True) if image else x * gradient
     found = Saliency(model).explain(x, labels)
