@@ -17,8 +17,13 @@ def picture(*shape: int, seed: int = 3) -> Any:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+NEEDS_TENSORFLOW = "Keras's layers of strings need TensorFlow"
+
+
 @pytest.fixture(scope="module")
 def reader() -> keras.Model:
+    if native.NAME != "TensorFlow":
+        pytest.skip(NEEDS_TENSORFLOW)
     keras.utils.set_random_seed(5)
     words = layers.TextVectorization(output_sequence_length=5, vocabulary=list("abcdef"))
     embedding = layers.Embedding(8, 4, name="embedding")
@@ -60,6 +65,7 @@ def test_strings_alone_have_no_map(reader: keras.Model) -> None:
         Saliency(reader, wrt="embedding").explain(np.ones((3, 1)), 0)
 
 
+@pytest.mark.skipif(native.NAME != "TensorFlow", reason=NEEDS_TENSORFLOW)
 def test_strings_beside_a_picture() -> None:
     text, image = keras.Input((1,), dtype="string"), keras.Input((4, 5, 3))
     looked_up = layers.StringLookup(vocabulary=["a", "b"])(text)

@@ -42,7 +42,7 @@ def one_by_one(model: Any, x: np.ndarray, weights: np.ndarray) -> tuple[list[flo
     scores, by_input, by_hidden = [], [], []
     hidden, end = model.layers
     for sample, row in zip(x, weights, strict=True):
-        above = lambda x, row=row: ops.sum(end(x)[0] * row)  # noqa: E731
+        above = lambda x, row=ops.convert_to_tensor(row): ops.sum(end(x)[0] * row)  # noqa: E731
         middle = hidden(sample[None])
         scores.append(float(above(middle)))
         by_input.append(native.gradient(lambda x, above=above: above(hidden(x)), sample[None])[0])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from tests import native
 from vis import models
 from vis.errors import LayerError, ModelError
 
@@ -59,6 +60,7 @@ def test_equal_names_on_two_levels(model: keras.Model) -> None:
     assert top is not deep
 
 
+@pytest.mark.skipif(not native.NAMES_WITH_DOTS, reason="PyTorch refuses a name with dots")
 def test_name_with_dots() -> None:
     backbone = keras.Sequential([layers.Input((3,)), layers.Dense(2, name="fc.0")], name="timm.net.v1")
     model = keras.Sequential([layers.Input((3,)), backbone, layers.Dense(1, name="fc.0")])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from tests.precision import precision
 from vis import backprop_modifiers, models
 from vis.attributions import GradCAM, IntegratedGradients, LayerCAM, Occlusion, Saliency, SmoothGrad
 from vis.models import foldable
@@ -45,6 +46,11 @@ def in_double(model: keras.Model, x: Any, fold: bool) -> Any:
     return score.gradients([x], np.eye(2, dtype=np.float32)).gradients[0]
 
 
+def near(model: keras.Model, x: Any) -> float:
+    """Return how near the gradients of two models are: on some backends Keras computes a part in 32 bits."""
+    return 1e-9 if precision(model, x) < 1e-10 else 1e-4
+
+
 BEFORE: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
     "Dense": ((5,), lambda: layers.Dense(4)),
     "Dense on a sequence": ((3, 5), lambda: layers.Dense(4, use_bias=False)),
@@ -63,6 +69,7 @@ BEFORE: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
 }
 
 
+@pytest.mark.in_64_bits
 @pytest.mark.parametrize("norm", [{}, {"scale": False}, {"center": False}, {"epsilon": 0.1}])
 @pytest.mark.parametrize("name", BEFORE)
 def test_the_maps_are_those_of_the_unfolded_model(name: str, norm: dict[str, Any]) -> None:
@@ -72,7 +79,7 @@ def test_the_maps_are_those_of_the_unfolded_model(name: str, norm: dict[str, Any
     x = np.random.default_rng(1).normal(size=(2, *shape))
     plain, folded = in_double(model, x, False), in_double(model, x, True)
     assert np.abs(plain).max() > 1e-3
-    assert np.abs(folded - plain).max() < 1e-9 * np.abs(plain).max()
+    assert np.abs(folded - plain).max() < near(model, x) * np.abs(plain).max()
 
 
 PADDED: dict[str, tuple[tuple[int, ...], Any, Any, bool]] = {
@@ -90,6 +97,7 @@ PADDED: dict[str, tuple[tuple[int, ...], Any, Any, bool]] = {
 }
 
 
+@pytest.mark.in_64_bits
 @pytest.mark.parametrize("name", PADDED)
 def test_zero_paddings(name: str) -> None:
     shape, padding, make, fits = PADDED[name]
@@ -106,7 +114,7 @@ def test_zero_paddings(name: str) -> None:
     seen = np.random.default_rng(1).normal(size=(2, *(size or 5 for size in shape)))
     plain, folded = in_double(model, seen, False), in_double(model, seen, True)
     assert np.abs(plain).max() > 1e-3
-    assert np.abs(folded - plain).max() < 1e-9 * np.abs(plain).max()
+    assert np.abs(folded - plain).max() < near(model, seen) * np.abs(plain).max()
     if fits:
         first = Saliency(model, wrt=padded, reducer=None, fold_layers=True)(seen, 1)
         assert first.shape == (2, *padded.output.shape[1:])
@@ -216,12 +224,13 @@ def test_for_a_run_it_is_done_once(network: keras.Model, kind: Any) -> None:
     np.testing.assert_allclose(explainer.fixed()(IMAGES, 1), changed, **close)
 
 
+@pytest.mark.in_64_bits
 def test_in_double_precision_once_is_as_good() -> None:
     model = of_layers((6, 7, 3), layers.Conv2D(4, 3), layers.BatchNormalization())
     x, weights = np.random.default_rng(1).normal(size=(2, 6, 7, 3)), np.eye(2, dtype=np.float32)
     score = Saliency(model, fold_layers=True).score
     found, plain = score.fixed().gradients([x], weights), in_double(model, x, False)
-    assert np.abs(found.gradients[0] - plain).max() < 1e-9 * np.abs(plain).max()
+    assert np.abs(found.gradients[0] - plain).max() < near(model, x) * np.abs(plain).max()
 
 
 def test_what_is_not_folded_is_its_own_run(network: keras.Model) -> None:

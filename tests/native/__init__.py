@@ -28,6 +28,8 @@ from keras import ops
 NAME = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}[keras.config.backend()]
 # Whether a forward pass is traced once, and not run step by step each time.
 COMPILES = keras.config.backend() != "torch"
+# Whether a layer may be called "block.1": PyTorch refuses it.
+NAMES_WITH_DOTS = keras.config.backend() != "torch"
 _own = importlib.import_module(f"tests.native.{keras.config.backend()}")
 by_variables = _own.by_variables
 compiled = _own.compiled
@@ -65,6 +67,7 @@ RELUS: dict[str | None, Callable[[Any], Any]] = {
 __all__ = [
     "COMPILES",
     "NAME",
+    "NAMES_WITH_DOTS",
     "RELUS",
     "array",
     "by_variables",

@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from tests import native
 from tests.laying import laid
+from tests.traps.trap import drawn
 from vis import errors
 from vis.attributions import GradCAM
 from vis.class_maps import grad_cam
@@ -44,15 +45,14 @@ def slow_cam(
 
 @pytest.fixture
 def network() -> keras.Model:
-    keras.utils.set_random_seed(9)  # none of its maps is empty
     return keras.Sequential(
         [
             layers.Input((12, 10, 3)),
-            layers.Conv2D(4, 3, activation="relu", name="first"),
-            layers.Conv2D(5, 3, strides=2, name="second"),
+            layers.Conv2D(4, 3, activation="relu", name="first", kernel_initializer=drawn),
+            layers.Conv2D(5, 3, strides=2, name="second", kernel_initializer=drawn),
             layers.ReLU(),
             layers.GlobalAveragePooling2D(),
-            layers.Dense(3, activation="tanh", name="end"),
+            layers.Dense(3, activation="tanh", name="end", kernel_initializer=drawn),
         ]
     )
 
@@ -322,9 +322,9 @@ def test_a_softmax_under_the_loss_warns_and_its_logits_do_not() -> None:
     model = keras.Sequential(
         [
             layers.Input((6, 6, 1)),
-            layers.Conv2D(2, 3, activation="relu"),
+            layers.Conv2D(2, 3, activation="relu", kernel_initializer=drawn, bias_initializer="ones"),
             layers.Flatten(),
-            layers.Dense(2, activation="softmax"),
+            layers.Dense(2, activation="softmax", kernel_initializer=drawn),
         ]
     )
     image = np.random.default_rng(0).random((6, 6, 1))
@@ -353,10 +353,10 @@ def test_wrong_calls(network: keras.Model) -> None:
 
 
 def test_looks_into_wrappers() -> None:
-    keras.utils.set_random_seed(9)
     film = layers.Input((4, 6, 5, 2))
-    x = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="frames")(film)
-    x = layers.Dense(2)(layers.Flatten()(x))
+    inner = layers.Conv2D(3, 3, activation="relu", kernel_initializer=drawn, bias_initializer="ones")
+    x = layers.TimeDistributed(inner, name="frames")(film)
+    x = layers.Dense(2, kernel_initializer=drawn)(layers.Flatten()(x))
     model = keras.Model(film, x)
     frames = np.random.default_rng(0).random((4, 6, 5, 2)).astype(np.float32)
     found = visualize_cam(model, -1, 0, frames)
