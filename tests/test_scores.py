@@ -1,5 +1,6 @@
 """Scores and their gradients against the framework, sample by sample, and what they share and keep."""
 
+import functools
 import gc
 from typing import Any
 
@@ -37,12 +38,16 @@ def model() -> keras.Model:
     return build()
 
 
+def _above(end: Any, row: Any, hidden: Any) -> Any:
+    return ops.sum(end(hidden)[0] * row)
+
+
 def one_by_one(model: Any, x: np.ndarray, weights: np.ndarray) -> tuple[list[float], list[Any], list[Any]]:
     """The score, its gradient by the input, and that by the hidden layer, sample by sample."""
     scores, by_input, by_hidden = [], [], []
     hidden, end = model.layers
     for sample, row in zip(x, weights, strict=True):
-        above = lambda x, row=ops.convert_to_tensor(row): ops.sum(end(x)[0] * row)  # noqa: E731
+        above = functools.partial(_above, end, ops.convert_to_tensor(row))
         middle = hidden(sample[None])
         scores.append(float(above(middle)))
         by_input.append(native.gradient(lambda x, above=above: above(hidden(x)), sample[None])[0])
