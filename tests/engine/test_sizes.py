@@ -6,7 +6,8 @@ import pytest
 
 from vis import backend
 from vis.attributions import IntegratedGradients, Saliency, SmoothGrad, store
-from vis.engine import BatchSizes, differentiation
+from vis.engine import Source, differentiation
+from vis.engine.runs import Run
 from vis.metrics import deletion
 
 X = np.random.default_rng(0).random((7, 6), np.float32)
@@ -87,6 +88,7 @@ def test_curves_of_the_last_batch_are_the_same(model: keras.Model, compiles: boo
     np.testing.assert_allclose(few, all_, rtol=1e-5)
 
 
-def test_functions_have_their_own_sizes() -> None:
-    sizes = BatchSizes()
-    assert [sizes.size("a", 3), sizes.size("a", 2), sizes.size("b", 2), sizes.size("a", 5)] == [3, 3, 2, 5]
+def test_functions_have_their_own_sizes(model: keras.Model, compiles: bool) -> None:
+    run = Run(Source(model)).fixed()
+    met = [("a", 3), ("a", 2), ("b", 2), ("a", 5)]
+    assert [run.size(*each) for each in met] == ([3, 3, 2, 5] if compiles else [None] * 4)

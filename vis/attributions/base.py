@@ -20,7 +20,6 @@ from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, w
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
-from vis.engine import BatchSizes
 from vis.errors import EmptyMapWarning, InputError, warn
 from vis.reprs import TypedRepr
 from vis.typing import Data, Layer, Map, Maps, Targets
@@ -226,11 +225,9 @@ class Explainer(TypedRepr, ABC):
         Raises:
             InputError, FilterError, LayerError, GradientError: as `explain`.
         """
-        pick, sizes = pick_of(self.score), BatchSizes()
+        run, pick = self.fixed(), pick_of(self.score)
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
-            with sizes:
-                found = self.explain_arrays(arrays, given, scores)
-            yield found
+            yield run.explain_arrays(arrays, given, scores)
 
     def explain_arrays(self, arrays: Arrays, given: Targets, scores: bool = False) -> Explained:
         """Return the maps of one batch.
@@ -262,7 +259,7 @@ class Explainer(TypedRepr, ABC):
         return [np.zeros(array.shape) for array in self.score.explained(arrays)]
 
     def fixed(self) -> Explainer:
-        """Return this explainer for a run in which no weight changes: it folds layers once, now."""
+        """Return this explainer for a run over batches in which no weight changes, see `Run.fixed`."""
         other = copy.copy(self)
         other.score = self.score.fixed()
         return other

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from vis.attributions import store
 from vis.attributions.base import Explainer
-from vis.engine import BatchSizes
 from vis.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ class ExplainBatches:
 
     def __init__(self, make: Make, inputs: str = "image", targets: str | None = None) -> None:
         self.explainer = make().fixed()
-        self._sizes = BatchSizes()
         self.inputs = inputs
         self.targets = targets
 
@@ -64,8 +62,7 @@ class ExplainBatches:
             )
         given = None if self.targets is None else batch[self.targets]
         rest = {name: column for name, column in batch.items() if name not in (self.inputs, self.targets)}
-        with self._sizes:
-            return {**rest, **store.explained(self.explainer, batch[self.inputs], given)}
+        return {**rest, **store.explained(self.explainer, batch[self.inputs], given)}
 
 
 def explain(

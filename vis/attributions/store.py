@@ -29,7 +29,7 @@ from vis.attributions.batches import (
     sized,
 )
 from vis.attributions.groups import Group, Part, digest, opened
-from vis.engine import BatchSizes, Source
+from vis.engine import Source
 from vis.errors import InputError, SkippedWarning, did_you_mean, warn
 from vis.typing import Data, Inputs, Targets
 
@@ -86,7 +86,7 @@ def write(
     shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
     items = is_stream(inputs) and has_items(inputs) and _of_samples(explainer.score.source, inputs)
     total = _length(inputs, items)
-    first, sizes = group.state.first or done, BatchSizes()
+    first = group.state.first or done
     parts = contextlib.closing(_parts(explainer, inputs, targets, group.batch, done, items, first))
     with group.kept(), shown(total=total, initial=done) as bar, parts as coming:
         for part in coming:
@@ -95,8 +95,7 @@ def write(
             if part.start >= done:
                 found = None
                 if part.kept:
-                    with sizes:
-                        found = explainer.explain_arrays(part.arrays, part.given, scores=True)
+                    found = explainer.explain_arrays(part.arrays, part.given, scores=True)
                 group.put(part, None if found is None else _named(explainer, found, part.given))
                 bar.update(part.rows)
     group.finish()

@@ -4,11 +4,9 @@ from vis.engine.differentiation import Descent, Differentiation, Evaluated
 from vis.engine.losses import Losses, WeightedLosses, checked_losses
 from vis.engine.objectives import Objective, Output, single_output
 from vis.engine.scores import Operator, Score
-from vis.engine.sizes import BatchSizes
 from vis.engine.source import ModelOrInputs, Source, as_source
 
 __all__ = [
-    "BatchSizes",
     "Descent",
     "Differentiation",
     "Evaluated",

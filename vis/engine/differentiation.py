@@ -20,7 +20,6 @@ from vis import backend, models
 from vis.backprop_modifiers import BackpropModifier
 from vis.engine.objectives import MadeMasks, Objective, Output, Seen
 from vis.engine.runs import Array, Arrays, Run, in_parts
-from vis.engine.sizes import size_in_run
 from vis.engine.traces import Trace, cached, check_numbers, evaluated
 
 Asked = TypeVar("Asked", bound=Objective)
@@ -122,8 +121,8 @@ class Differentiation(Run, Generic[Asked]):
 
     def _read(self, objective: Objective, arrays: Arrays, wrt: Any = None) -> list[Array]:
         """Return the values that another objective reads of the same run, or of one from another layer."""
-        asked = Differentiation(self.source, objective, wrt=wrt, fold=self.fold, kernels=self.kernels)
-        return asked._evaluated("values", arrays).terms
+        how: dict[str, Any] = {"fold": self.fold, "kernels": self.kernels, "sizes": self.sizes}
+        return Differentiation(self.source, objective, wrt=wrt, **how)._evaluated("values", arrays).terms
 
     def values(self, arrays: Arrays, targets: Array | None = None) -> Array:
         """Return the score of each sample, `(batch,)`, or the only value to read.
@@ -194,7 +193,7 @@ class Differentiation(Run, Generic[Asked]):
         fixed, alone = specs[0].shape[0], bool(trace.compiled.draws)
         if fixed is None and not alone:
             shapes = tuple(array.shape[1:] for array in arrays)
-            fixed = size_in_run((trace, shapes), len(arrays[0]))
+            fixed = self.size((trace, shapes), len(arrays[0]))
         return Evaluated(*in_parts(run, arrays, targets, fixed, alone))
 
     def _trace(

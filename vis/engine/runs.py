@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -29,18 +29,29 @@ class Run:
             arrays, see `Differentiation.begin`.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
         kernels: the folded kernels, see `fixed`.
+        sizes: the largest batch that each function has met, see `fixed`.
     """
 
     source: Source
     wrt: Any = field(default=None, kw_only=True)
     fold: bool = field(default=False, kw_only=True)
     kernels: tuple[Any, ...] = field(default=(), compare=False, repr=False, kw_only=True)
+    sizes: dict[Hashable, int] | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     def fixed(self: R) -> R:
-        """Return the same for a run in which no weight changes: layers are folded once, now."""
-        if not self.fold:
-            return self
-        return replace(self, kernels=tuple(models.scaled_kernels(self.source.anchor())))
+        """Return the same for a run over batches in which no weight changes: layers are folded once, now.
+
+        Where a function is compiled for each batch size, a batch is filled up to the largest one before it.
+        """
+        kernels = tuple(models.scaled_kernels(self.source.anchor())) if self.fold else ()
+        return replace(self, kernels=kernels, sizes={})
+
+    def size(self, function: Hashable, count: int) -> int | None:
+        """Return how many samples a function is given for a batch of `count`, or None for as many."""
+        if self.sizes is None or not backend.compiles_sizes:
+            return None
+        self.sizes[function] = max(count, self.sizes.get(function, 0))
+        return self.sizes[function]
 
     def explained(self, arrays: Sequence[Any]) -> list[Any]:
         """Return the arrays of `begin` that gradients are taken by."""

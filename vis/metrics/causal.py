@@ -15,7 +15,6 @@ from vis import checks
 from vis.attributions.asked import asked, pick_of, targets_of
 from vis.attributions.batches import batches, in_memory, sized
 from vis.attributions.operators import OperatorLike
-from vis.engine import BatchSizes
 from vis.errors import InputError
 from vis.metrics.tables import Table, numbers, summary
 from vis.typing import Data, Layer, Targets
@@ -204,14 +203,14 @@ def _curve(
     inserted: bool,
 ) -> Curve:
     steps, batch_size = checks.whole("steps", steps), checks.whole("batch_size", batch_size)
-    score = asked(model, output_layer, operator)
+    score = asked(model, output_layer, operator).fixed()
     heat = checks.real(maps, "A map").astype(np.float64)
     inputs, targets = in_memory(score.source, inputs, targets, pick_of(score))
     count, _ = sized(score.source, inputs)
     if heat.shape[:1] != (count,):
         given = len(heat) if heat.ndim else 0
         raise InputError(f"Pass one map for each sample. Received: {count} samples, {given} maps.")
-    curves, done, sizes = [], 0, BatchSizes()
+    curves, done = [], 0
     for arrays, given in batches(score.source, inputs, targets, max(1, batch_size // (steps + 1))):
         if len(arrays) != 1:
             raise InputError(
@@ -231,8 +230,7 @@ def _curve(
         flat = np.stack(changed, axis=1).reshape(-1, *array.shape[1:])
         asked_of = np.repeat(weights, steps + 1, axis=0)
         parts = [slice(first, first + batch_size) for first in range(0, len(flat), batch_size)]
-        with sizes:
-            scores = np.concatenate([score.values([flat[part]], asked_of[part]) for part in parts])
+        scores = np.concatenate([score.values([flat[part]], asked_of[part]) for part in parts])
         curves.append(scores.reshape(len(array), steps + 1).astype(np.float64))
         done += len(array)
     change = "inserted" if inserted else "removed"
