@@ -56,18 +56,6 @@ def test_what_all_paths_cross(seed: int) -> None:
             assert found == [each for each in every[0] if each in common]
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_nothing_is_left_without_a_cut(seed: int) -> None:
-    graph = drawn(seed)
-    (source, _) = graph.inputs
-    everything = [
-        output for operation in graph.operations for output in operation.outputs if output is not source
-    ]
-    barred = random.Random(seed).sample(everything, min(2, len(everything)))
-    left = [path for path in paths(graph, source, set(graph.outputs)) if not set(barred) & set(path)]
-    assert bool(find_cuts(graph, source, graph.outputs, barred)) == bool(left)
-
-
 def test_a_mask_of_tokens_is_no_path() -> None:
     tokens, table, zero = value("tokens", "int32"), value("table"), value("zero", "int32")
     embedded, kept, mask, masked = value("embedded"), value("kept", "bool"), value("mask"), value("masked")

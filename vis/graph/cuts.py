@@ -8,9 +8,7 @@ from vis.graph.elementwise import FLAT
 from vis.graph.words import Graph, Operation, Value
 
 
-def find_cuts(
-    graph: Graph, source: Value, ends: Sequence[Value], without: Sequence[Value] = ()
-) -> list[Value]:
+def find_cuts(graph: Graph, source: Value, ends: Sequence[Value]) -> list[Value]:
     """Return the values that every path crosses, in order, including the source, and the end if it is unique.
 
     A path follows derivatives: a value that depends on an input only through its shape, a comparison or a
@@ -20,9 +18,8 @@ def find_cuts(
         graph: the computation.
         source: where the paths begin.
         ends: where they end.
-        without: values that no path may cross; if one must, the list is empty.
     """
-    steps = _steps(graph, source, ends, without)
+    steps = _steps(graph, source, ends)
     # How often each value will still be used. If only one value is open, no path goes around it.
     uses = dict.fromkeys(ends, 1)
     for operands, _ in steps:
@@ -41,18 +38,15 @@ def find_cuts(
     return found
 
 
-def _steps(
-    graph: Graph, source: Value, ends: Sequence[Value], without: Sequence[Value]
-) -> list[tuple[list[Value], list[Value]]]:
+def _steps(graph: Graph, source: Value, ends: Sequence[Value]) -> list[tuple[list[Value], list[Value]]]:
     """Return the operations on the paths, each as its operands and outputs that lie on them."""
-    barred = set(without)
     after = {source}
     edges: list[tuple[list[Value], Operation]] = []
     for operation in graph.operations:
         operands = [v for v in dict.fromkeys(operation.operands) if v in after and _is_crossed(operation, v)]
         if operands:
             edges.append((operands, operation))
-            after.update(value for value in operation.outputs if value not in barred)
+            after.update(operation.outputs)
     before = set(ends)
     steps = []
     for operands, operation in reversed(edges):
