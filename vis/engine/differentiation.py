@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
@@ -214,7 +213,7 @@ class Differentiation(Run, Generic[Asked]):
         absent = tuple(part is None for part in (watch, self.wrt, modifier))
         key = (kind, settings, which, absent, self.fold, len(self.kernels), *specs, *parameters)
         scale = backend.Spec((), backend.widest_float())
-        taken = [*specs, scale, *parameters, *map(_spec, self.kernels)]
+        taken = [*specs, scale, *parameters, *map(models.spec_of, self.kernels)]
 
         def make() -> Trace:
             probe, forward, counts = self._prepared(str(kind[0]), len(specs), watch)
@@ -297,7 +296,3 @@ def _unmasked(array: Array, made: list[tuple[Any, Any]]) -> npt.NDArray[np.bool_
         counts = counts | (same & mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim)))
         taken = taken | same
     return np.asarray(counts | ~taken)
-
-
-def _spec(tensor: Any) -> backend.Spec:
-    return backend.Spec(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))

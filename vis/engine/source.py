@@ -70,8 +70,8 @@ class Source:
     def specs(self, arrays: Sequence[npt.NDArray[Any]]) -> list[backend.Spec]:
         """Return what a compiled function takes for batches of inputs such as `arrays`, in flat order."""
         if self.symbols is None:
-            types = ["string" if array.dtype.kind == "O" else str(array.dtype) for array in arrays[:1]]
-            return [backend.Spec((None, *arrays[0].shape[1:]), dtype, arrays[0].shape) for dtype in types]
+            shape, dtype = arrays[0].shape, arrays[0].dtype
+            return [backend.Spec((None, *shape[1:]), "string" if dtype.kind == "O" else str(dtype), shape)]
         symbols = keras.tree.flatten(self.symbols)
         examples = itertools.chain((array.shape for array in arrays), itertools.repeat(None))
         return [

@@ -1,7 +1,7 @@
 """Keras models seen from outside: finding layers, reading values inside, models that share variables."""
 
 from vis.models.addresses import find_layer, runs
-from vis.models.calls import POINTS, Call, lasting, operation_of
+from vis.models.calls import POINTS, Call, lasting, operation_of, spec_of
 from vis.models.ends import squashings, warn_of_softmax
 from vis.models.find import (
     check_built,
@@ -69,6 +69,7 @@ __all__ = [
     "runs",
     "scaled_kernels",
     "shared_copy",
+    "spec_of",
     "squashings",
     "unmodified",
     "upstream",

@@ -67,8 +67,8 @@ def first_node(operation: Any) -> Any:
 
 
 def spec_of(tensor: Any) -> backend.Spec:
-    """Return the shape and the data type of a symbolic tensor."""
-    return backend.Spec(tuple(tensor.shape), tensor.dtype)
+    """Return the shape and the data type of a tensor, symbolic or not."""
+    return backend.Spec(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
 
 
 def repeated(node: Any, run: Callable[..., Any]) -> tuple[Callable[[Any], Any], list[backend.Spec]]:
