@@ -1,5 +1,5 @@
 """What happens before the first map: imports, the command line, the first call with its trace; another size
-of a batch, for which XLA compiles anew; and memory.
+of a batch, for which XLA compiles again; and memory.
 
 Each candidate runs in a separate process, in turns.
 """

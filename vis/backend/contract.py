@@ -74,7 +74,7 @@ class Evaluation:
 class CompiledGradient(Protocol):
     """A gradient compiled once.
 
-    It does not hold the forward pass, which holds the model. A backend that runs it anew at each call is
+    It does not hold the forward pass, which holds the model. A backend that runs it again at each call is
     given it again.
     """
 

@@ -124,7 +124,7 @@ def own_methods(operation: Any) -> dict[str, types.FunctionType]:
 
 
 def _own_classes(cls: type) -> list[int]:
-    """Return the places of a class and its bases that the user has written, base classes first."""
+    """Return the positions of a class and its bases that the user has written, base classes first."""
     found = _own_by_class.get(cls)
     if found is None:
         own = [place for place, base in enumerate(cls.__mro__) if not is_foreign(base.__module__)]

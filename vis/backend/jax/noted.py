@@ -79,7 +79,7 @@ def mark_output(tensor: Any, number: int, place: int) -> None:
 
 
 def marked_output(equation: Any) -> tuple[int, int] | None:
-    """Return the number of the call whose output an equation marks, and the place of that output, or None."""
+    """Return the number of the call whose output an equation marks, and the index of that output, or None."""
     if equation.primitive.name != "name" or not equation.params["name"].startswith(_MARK):
         return None
     number, place = equation.params["name"].removeprefix(_MARK).split(":")

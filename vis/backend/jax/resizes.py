@@ -56,7 +56,7 @@ def resize(equation: Any, imagined: Known, product_of: Callable[[Any], Any]) -> 
 
 
 def _weighed(product: Any, imagined: Known) -> tuple[Any, tuple[int, int, npt.NDArray[Any]]] | None:
-    """Return what a product weighs with a matrix that is known, along which of its axes, where the new
+    """Return what a product multiplies by a matrix that is known, along which of its axes, where the new
     axis lies, and the weights, `(old, new)`.
     """
     contracted, batched = product.params["dimension_numbers"]

@@ -42,7 +42,7 @@ def skipping(forward: Callable[..., Any], find: Find) -> Callable[..., Any]:
 
 
 def _traced(forward: Callable[..., Any], given: Any, places: Sequence[int]) -> Trace:
-    """Trace a call whose arguments are tensors at some places, in flat order."""
+    """Trace a call whose arguments are tensors at some positions, in flat order."""
     flat = keras.tree.flatten(given)
 
     def function(tensors: list[Any]) -> tuple[list[Any], Any]:

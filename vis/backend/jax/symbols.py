@@ -89,12 +89,12 @@ class SizeOperations:
     """Operations that compute symbolic sizes from the sizes of the inputs.
 
     Args:
-        places: where each named size is found.
+        positions: where each named size is found.
         values: the values of the inputs.
     """
 
-    def __init__(self, places: Mapping[str, tuple[Any, int]], values: Mapping[Any, Value]) -> None:
-        self._places = places
+    def __init__(self, positions: Mapping[str, tuple[Any, int]], values: Mapping[Any, Value]) -> None:
+        self._positions = positions
         self._values = values
         self._known: dict[str, Value] = {}
         self._shapes: dict[Any, Value] = {}
@@ -126,7 +126,7 @@ class SizeOperations:
             case ast.Constant(int(number)):
                 return self._make("constant", (), text, (), {}, number)
             case ast.Name(name):
-                variable, axis = self._places[name]
+                variable, axis = self._positions[name]
                 entry = {"begin": [axis], "end": [axis + 1], "strides": [1]}
                 return self._make(
                     "slice",

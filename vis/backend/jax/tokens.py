@@ -20,7 +20,7 @@ _PASSING = frozenset(
 
 
 def token_counts(trace: Trace) -> dict[int, int]:
-    """Return how many rows there are to choose from, by the places of the arguments that choose."""
+    """Return how many rows there are to choose from, by the positions of the arguments that choose."""
     found: dict[int, int] = {}
     places = {var: place for place, var in enumerate(trace.arguments)}
     # The arguments by what has their numbers, possibly counted from the end.
@@ -64,7 +64,7 @@ def check_tokens(counts: Mapping[int, int], arrays: Sequence[Any]) -> None:
     """Raise an error if an integer is out of range.
 
     Args:
-        counts: the numbers of rows, by the places of the arrays.
+        counts: the numbers of rows, by the positions of the arrays.
         arrays: what a compiled function is given.
     """
     for place, count in counts.items():

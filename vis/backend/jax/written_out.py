@@ -2,7 +2,7 @@
 
 An average is a sum and a division; an average pool, a sum of windows and a division by their sizes; a resize,
 products with matrices of weights; a repetition, a broadcast and a reshape; a one-hot encoding, a comparison
-with 0, 1, 2, ... The last equation is told as the whole; those before it that nothing else uses are left out.
+with 0, 1, 2, ... The last equation becomes the whole; those before it that nothing else uses are left out.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from vis.errors import ModifierError
 from vis.foreign import defined, described, foreign_arrays
 from vis.graph import Activations, Region, find_activations
 
-# An edge of the graph of autograd: the place of a node, and the index of its input.
+# An edge of the graph of autograd: the position of a node, and the index of its input.
 _Edge = tuple[int, int]
 
 
@@ -50,12 +50,12 @@ class _Withheld(torch.Tensor):  # type: ignore[misc]
 class _Kept:
     """Where a run meets a tensor: which operation, and which of its operands or outputs.
 
-    `place` is how many operations were dispatched before, detaching not counted.
+    `position` is how many operations were dispatched before, detaching not counted.
 
     `is_copied` tells whether it must be copied, because a later operation writes into it.
     """
 
-    place: int
+    position: int
     target: Any
     is_operand: bool
     index: int
@@ -64,7 +64,7 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Site:
-    """A region in the graph of autograd, by the places of its nodes.
+    """A region in the graph of autograd, by the positions of its nodes.
 
     Args:
         name: of the region.
@@ -163,8 +163,8 @@ def _site(
         route.append(next(edge for edge in (*links, *exits) if edge[0] == links[route[-1]]))
     first = next(step for step in steps if start in step.operands and step.target != DETACH)
     final = next(step for step in steps if end in step.outputs)
-    x = _Kept(first.place, first.target, True, first.operands.index(start), seen.current(start) is None)
-    y = _Kept(final.place, final.target, False, final.outputs.index(end), seen.current(end) is None)
+    x = _Kept(first.position, first.target, True, first.operands.index(start), seen.current(start) is None)
+    y = _Kept(final.position, final.target, False, final.outputs.index(end), seen.current(end) is None)
     return _Site(str(region), places[last], inner, links, tuple(exits), tuple(route), x, y)
 
 
@@ -181,7 +181,7 @@ class Keeping(TorchDispatchMode):  # type: ignore[misc]
         self._wanted: dict[int, list[tuple[int, int, _Kept]]] = {}
         for number, site in enumerate(known.sites):
             for which, kept in enumerate((site.x, site.y)):
-                self._wanted.setdefault(kept.place, []).append((number, which, kept))
+                self._wanted.setdefault(kept.position, []).append((number, which, kept))
         self._expected, self._count, self._differs = known.dispatched, 0, False
         self.found: list[list[Any]] = [[None, None] for _ in known.sites]
 

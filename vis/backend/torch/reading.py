@@ -2,7 +2,7 @@
 
 An operation is named by the path of the layer that ran it and the index of its step. A step that does several
 things in the words of `vis.graph` becomes several operations; a dot and a number follow in the names of the
-others. A value is named by the number of its slot; one inside a step, which is no tensor, has a dot in its
+others. A value is named by the number of its slot; one inside a step, which is not a tensor, has a dot in its
 name. Shapes are those of the run.
 """
 

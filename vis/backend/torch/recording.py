@@ -1,8 +1,8 @@
 """What runs in a forward pass: the operations that PyTorch dispatches, and the layers that dispatch them.
 
 PyTorch has no graph of a forward pass. A recording watches one run: each operation, what it took and what it
-returned. A tensor is told by a slot, which stands for one value: writing into a tensor makes a new slot of it
-and of all that share its memory.
+returned. A slot stands for one value of a tensor: writing into a tensor makes a new slot of it and of all
+that share its memory.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Step:
         target: the operation, a `torch._ops.OpOverload`, or `CUSTOM`.
         args, kwargs: its arguments, with slots in place of tensors, also inside lists.
         outputs: the slots of the tensors that it returned or wrote into, in flat order.
-        place: how many operations were dispatched before it, detaching not counted.
+        position: how many operations were dispatched before it, detaching not counted.
         is_hidden: whether it ran where no derivative is taken of it, although it is around: under
             `torch.no_grad`, or in a `torch.autograd.Function`.
     """
@@ -68,7 +68,7 @@ class Step:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: tuple[Slot, ...]
-    place: int = -1
+    position: int = -1
     is_hidden: bool = False
 
     @property
@@ -172,11 +172,11 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         return self._edges.get(slot.number)
 
     def step(self, name: str) -> Step:
-        """Return the step that is told by an operation of this name, or of which it is a part."""
+        """Return the step of an operation of this name, or of which it is a part."""
         return self.steps[int(name.rpartition("/")[2].partition(".")[0])]
 
     def named(self, name: str) -> Slot | None:
-        """Return the slot that is told by a value of this name; None for a value inside a step."""
+        """Return the slot of a value of this name; None for a value inside a step."""
         return self._slots[int(name)] if name.isdigit() else None
 
     def current(self, slot: Slot) -> torch.Tensor | None:

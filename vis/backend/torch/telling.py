@@ -206,7 +206,7 @@ Tell = Callable[[Telling], Any]
 
 
 def _within(name: str, place: int = 0) -> str:
-    """Return the name of a value that is no tensor, which an operation inside a step makes."""
+    """Return the name of a value that is not a tensor, which an operation inside a step makes."""
     return f"{name}.{place}"
 
 
