@@ -354,7 +354,10 @@ def by_library(model: Any, x: Any, modifier: Any = None) -> Any:
 
 
 def slope_of(site: Site) -> Any:
-    """Return the derivative of a site at X by hand; at a kink, where there is none, the framework's."""
+    """Return the derivative of a site at X by hand; at a kink, where there is none, the framework's.
+
+    At 0, what a smooth activation is made of may have a kink.
+    """
     below, above = (site.slope(X.astype(float) + step) for step in (-1e-6, 1e-6))
     plain = derived(between(site.build, incoming=np.ones_like(INCOMING)), X)
-    return np.where(abs(above - below) > 1e-3, plain, site.slope(X.astype(float)))
+    return np.where((abs(above - below) > 1e-3) | (X == 0), plain, site.slope(X.astype(float)))
