@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -306,7 +307,9 @@ class Optimizer(TypedRepr):
         same: Mask = np.repeat(self._of_layers()[:, None], len(start), axis=1)
         first: Array | None = None
         done = 0
-        with tqdm(total=run.max_iter, unit="step", delay=2, leave=False) as progress:
+        # In a notebook, stderr is not a terminal but is read.
+        quiet = None if "ipykernel" not in sys.modules else False
+        with tqdm(total=run.max_iter, unit="step", delay=2, leave=False, disable=quiet) as progress:
             while done < run.max_iter and (off is None or (off & same.any(axis=0)).any()):
                 # The first step stands alone, so that it is known what moves, and the last one, so that the
                 # value it started from is.

@@ -135,7 +135,7 @@ class Ask:
             return {("loss", self.wrt, *about)}
         needed: set[Hashable] = {("score", self.wrt, *about)}
         if self.filters is None:
-            needed.add(("outputs", *about))
+            needed.add(("outputs", self.model, self.layer))
         return needed
 
 

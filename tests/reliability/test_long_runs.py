@@ -212,8 +212,8 @@ def guided_by_hand(model: Any, x: Any, output: int) -> Any:
 def cam_by_hand(model: Any, inputs: list[Any], output: int) -> Any:
     middle = model.get_layer("first").output
     features = keras.Model(model.inputs, middle)(inputs)
-    above = keras.Model(middle, model.output)
-    slopes = native.gradient(lambda x: above(x)[:, output], features)
+    above = keras.Model([middle, *model.inputs[1:]], model.output)
+    slopes = native.gradient(lambda x: above([x, *inputs[1:]])[:, output], features)
     weights = slopes.mean(axis=(1, 2), keepdims=True)
     heat = np.maximum((weights * keras.ops.convert_to_numpy(features)).sum(axis=-1), 0)
     # Windows of 3: the centres begin a pixel from the edge, and what they see reaches it.

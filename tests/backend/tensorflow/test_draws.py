@@ -165,8 +165,9 @@ def test_what_does_not_depend_on_a_draw_is_as_ever(kind: str) -> None:
     layer = "mean" if kind == "beside them" else None
     explainer = Saliency(model, layer)
     assert explainer.explain(X, 1).shape == X.shape
-    width = 3 if layer is None and kind != "before them" else 5
-    assert not explainer.score._trace([X], np.zeros((4, width), np.float32), None, None).compiled.draws
+    targets = np.zeros((4, 3 if layer is None and kind != "before them" else 5), np.float32)
+    score = explainer.score
+    assert not score._trace(("gradient",), score.specs([X]), targets, None).compiled.draws
 
 
 def test_what_cannot_be_fixed_is_said() -> None:
