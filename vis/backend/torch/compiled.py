@@ -14,7 +14,7 @@ import torch
 from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
 from vis.backend.torch.differentiation import Differentiation
 from vis.backend.torch.nodes import nodes_behind
-from vis.backend.torch.overrides import Withheld, plan, reads_values
+from vis.backend.torch.overrides import Withheld, applied, plan, reads_values
 from vis.backend.torch.plans import Plans
 from vis.backend.torch.running import Constants, differentiating, examples, record, refused
 from vis.errors import ModifierError
@@ -84,7 +84,7 @@ class _Call:
         @functools.wraps(rule)
         def ruled(*args: Any) -> Any:
             try:
-                return rule(*args)
+                return applied(rule, *args)
             except Withheld:
                 self._plans.keeps = True
                 raise ModifierError(

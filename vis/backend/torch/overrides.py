@@ -234,12 +234,24 @@ def reads_values(rule: Rule) -> bool:
     """Tell whether a rule may read the input or the output of an activation, and not only the gradients."""
     gradient = torch.ones((1,))
     try:
-        rule(_withheld(), _withheld(), gradient, gradient)
+        applied(rule, _withheld(), _withheld(), gradient, gradient)
     except Withheld:
         return True
     except Exception:  # it does not accept these gradients, so it is not known
         return True
     return False
+
+
+def applied(rule: Rule, *args: Any) -> Any:
+    """Return what a rule returns.
+
+    Raises:
+        Withheld: if it reads, or returns, what has not been kept.
+    """
+    gradient = rule(*args)
+    if isinstance(gradient, _Withheld):
+        raise Withheld
+    return gradient
 
 
 def _withheld() -> torch.Tensor:
@@ -295,7 +307,7 @@ def _ruled(rule: Rule, site: _Site, x: Any, y: Any, grad: Any, true_grad: Any) -
     """Return the gradient by the input of an activation that a rule gives."""
     true_grad = torch.zeros_like(grad) if true_grad is None else true_grad
     with foreign_arrays("The rule", rule):
-        gradient = rule(x, y, grad, true_grad)
+        gradient = applied(rule, x, y, grad, true_grad)
     wrong = _wrong(gradient, true_grad)
     if wrong is not None:
         raise ModifierError(
@@ -308,8 +320,6 @@ def _ruled(rule: Rule, site: _Site, x: Any, y: Any, grad: Any, true_grad: Any) -
 
 def _wrong(gradient: Any, like: Any) -> str | None:
     """Return what is wrong with what a rule returns for an activation's input, or None."""
-    if isinstance(gradient, _Withheld):
-        raise Withheld
     if not isinstance(gradient, torch.Tensor):
         return described(gradient)
     if not gradient.dtype.is_floating_point:
