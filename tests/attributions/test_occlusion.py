@@ -208,6 +208,7 @@ def test_the_model_is_called_with_no_more_than_batch_size() -> None:
             return x
 
     model = keras.Sequential([layers.Input((7,)), Counting(), *MODELS[(7,)].layers[1:]])
+    seen.clear()  # Keras itself may run a layer to learn the shape of its output
     Occlusion(model, batch_size=4, patch_size=1).explain(random(6, 7), 0)
     assert seen and max(seen) <= 4
 

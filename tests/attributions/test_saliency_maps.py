@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from tests.precision import precision
 from vis import models
 from vis.attributions import Saliency, compute_saliency_maps
 from vis.errors import FilterError, InputError, ModelError
@@ -28,11 +29,15 @@ X = np.random.default_rng(3).normal(size=(3, 5, 4, 3))
 Y = np.array([2, 0, 3])
 
 
+@pytest.mark.in_64_bits
 @pytest.mark.parametrize("activation", [None, "softmax"])
 def test_agrees_with_differences_of_the_logits(activation: Any) -> None:
     model, logits = build(activation), build()
     expected = np.zeros((3, 5, 4))
-    step = 1e-5
+    # Keras computes a part of it in 32 bits on some backends.
+    step, near = (
+        (1e-5, {"rtol": 1e-4}) if precision(logits, X) < 1e-10 else (1e-2, {"rtol": 1e-2, "atol": 1e-3})
+    )
     for n in range(3):
         for at in np.ndindex(5, 4, 3):
             up, down = X[n].copy(), X[n].copy()
@@ -43,7 +48,7 @@ def test_agrees_with_differences_of_the_logits(activation: Any) -> None:
             expected[(n, *at[:2])] = max(expected[(n, *at[:2])], slope)
     found = compute_saliency_maps(X, Y, model)
     assert found.shape == (3, 5, 4) and found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(found, expected, **near)
 
 
 def test_a_linear_model_by_hand() -> None:

@@ -7,7 +7,7 @@ Each backend has a module with these names:
     pullback(function, x, incoming)   the derivative of a function at a tensor, times what comes in from above
     with_gradient(forward, backward)  a function of a tensor whose gradient is `backward(x, incoming)`
     relu, softmax, matmul             the framework's own functions
-    hidden_relu(x)                    a ReLU that no rule reaches: in a loop, or inside a derivative of its own
+    hidden_relu(x)                    a ReLU that no rule reaches: in a loop, or inside a custom derivative
     compiled(function)                a function as the framework compiles it; PyTorch runs it as it is
     traced(function)                  calls a function with rows of three, as the framework traces it
     observe(function, x)              calls a function with the values of a tensor whenever it is computed
