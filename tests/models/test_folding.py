@@ -233,9 +233,10 @@ def test_in_double_precision_once_is_as_good() -> None:
     assert np.abs(found.gradients[0] - plain).max() < near(model, x) * np.abs(plain).max()
 
 
-def test_what_is_not_folded_is_its_own_run(network: keras.Model) -> None:
-    explainer = Saliency(network)
-    assert explainer.fixed().score is explainer.score
+@pytest.mark.parametrize("fold", [False, True])
+def test_a_run_stays_the_same_run(network: keras.Model, fold: bool) -> None:
+    run = Saliency(network, fold_layers=fold).fixed().score
+    assert run.fixed() is run and bool(run.kernels) == fold
 
 
 def test_the_logits_of_a_sequential_model_are_folded() -> None:

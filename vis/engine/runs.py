@@ -42,7 +42,10 @@ class Run:
         """Return the same for a run over batches in which no weight changes: layers are folded once, now.
 
         Where a function is compiled for each batch size, a batch is filled up to the largest one before it.
+        What is fixed already stays as it is.
         """
+        if self.sizes is not None:
+            return self
         kernels = tuple(models.scaled_kernels(self.source.anchor())) if self.fold else ()
         return replace(self, kernels=kernels, sizes={})
 
