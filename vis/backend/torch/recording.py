@@ -138,13 +138,13 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         self.inputs = [self._new(tensor) for tensor in inputs]
 
     def __enter__(self) -> Recording:
-        _stack().append(self)
+        recordings().append(self)
         super().__enter__()
         return self
 
     def __exit__(self, *args: Any) -> None:
         super().__exit__(*args)
-        _stack().pop()
+        recordings().pop()
 
     def slot(self, tensor: torch.Tensor) -> Slot:
         """Return the slot of the value that a tensor has now."""
@@ -301,22 +301,17 @@ def _written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
     return list(_tensors(found))
 
 
-def _stack() -> list[Recording]:
+def recordings() -> list[Recording]:
+    """Return the recordings in which the current thread runs, the innermost last."""
     if not hasattr(_active, "stack"):
         _active.stack = []
     stack: list[Recording] = _active.stack
     return stack
 
 
-def recording() -> Recording | None:
-    """Return the recording in which the current thread runs, or None."""
-    stack = _stack()
-    return stack[-1] if stack else None
-
-
 def is_noting(asked: bool = True) -> bool:
     """Tell whether layer calls are recorded: if the current thread is, asked or not, to name what draws."""
-    return bool(_stack())
+    return bool(recordings())
 
 
 @contextlib.contextmanager
@@ -330,7 +325,7 @@ def noted(path: str, is_layer: bool) -> Iterator[Callable[[Any], None]]:
     Yields:
         a function to call with the output of the layer.
     """
-    notes = [(current, Note(path, is_layer, len(current.steps))) for current in _stack()]
+    notes = [(current, Note(path, is_layer, len(current.steps))) for current in recordings()]
 
     def returned(outputs: Any) -> None:
         tensors = [tensor for tensor in keras.tree.flatten(outputs) if isinstance(tensor, torch.Tensor)]

@@ -10,7 +10,7 @@ import keras
 import torch
 
 from vis.backend.contract import Spec
-from vis.backend.torch.recording import Recording, recording
+from vis.backend.torch.recording import Recording, recordings
 from vis.errors import InputError, VisError
 
 # The sizes that are tried for an axis whose size varies, when no example is known.
@@ -39,10 +39,11 @@ class Constants(keras.StatelessScope):  # type: ignore[misc]
         assigned = super().get_current_value(variable)
         if assigned is not None or self._is_reading:
             return assigned
-        current = recording()
         self._is_reading = True
         try:
-            with contextlib.nullcontext() if current is None else current.paused():
+            with contextlib.ExitStack() as stack:
+                for current in recordings():
+                    stack.enter_context(current.paused())
                 value = variable.value.detach()
                 seed = self._seed(variable)
                 value = value if seed is None else torch.full_like(value, seed)
@@ -50,14 +51,13 @@ class Constants(keras.StatelessScope):  # type: ignore[misc]
             self._is_reading = False
         if self._differentiable and value.is_floating_point():
             value.requires_grad_()
-        if current is not None:
+        for current in recordings():
             current.name(value, variable)
         return value
 
     def add_update(self, update: Any) -> None:
         super().add_update(update)
-        current = recording()
-        if current is not None:
+        for current in recordings():
             current.assigned.add(id(update[0]))
 
 
