@@ -17,6 +17,7 @@ from keras import layers, ops
 
 from tests import native
 from tests.asking import input_gradient
+from tests.precision import precision
 from vis import backprop_modifiers
 from vis.engine import Source
 from vis.errors import EmptyMapWarning, PartialOverrideWarning, SoftmaxWarning
@@ -129,7 +130,10 @@ SMOOTH = {
 
 @pytest.mark.parametrize(("shape", "stack"), SMOOTH.values(), ids=SMOOTH.keys())
 def test_central_finite_differences(shape: tuple[int, ...], stack: Callable[[], list[Any]]) -> None:
-    """Moving each input value up and down by a little, in float64, gives the gradient to 1e-4."""
+    """Moving each input value up and down by a little, in float64, gives the gradient to 1e-4.
+
+    Where Keras makes 32 bits of the 64, it moves further, and the gradient is less near.
+    """
     entry = x = keras.Input(shape, dtype="float64")
     for layer in (*stack(), double(layers.Dense, 3)):
         x = layer(x)
@@ -138,11 +142,12 @@ def test_central_finite_differences(shape: tuple[int, ...], stack: Callable[[], 
     found = gradient(model, [seed[None]], [0, 2])
     assert found.dtype == np.float64
 
-    step = 1e-5
+    step, tolerance = (1e-5, 1e-4) if precision(model, seed[None]) < 1e-10 else (1e-2, 5e-3)
     moves = np.eye(seed.size).reshape(-1, *shape) * step
     up, down = (np.asarray(model(seed[None] + sign * moves))[:, [0, 2]].sum(axis=1) for sign in (1, -1))
     differences = ((up - down) / (2 * step)).reshape(shape)
-    np.testing.assert_allclose(found[0], differences, rtol=1e-4, atol=1e-4 * abs(differences).max())
+    near = {"rtol": tolerance, "atol": tolerance * abs(differences).max()}
+    np.testing.assert_allclose(found[0], differences, **near)
     assert abs(differences).max() > 1e-3
 
 

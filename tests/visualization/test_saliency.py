@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from tests import native
 from vis import backprop_modifiers, errors
 from vis.losses import ActivationMaximization
 from vis.visualization import visualize_saliency, visualize_saliency_with_losses
@@ -110,14 +111,28 @@ def slow_map(gradient: np.ndarray, modifier: str | None, normalize: str | None, 
     return numbers.reshape(gradient.shape if keep or gradient.ndim < 2 else gradient.shape[:-1])
 
 
+class Double(layers.Layer):
+    """tanh(x kernel) in 64 bits: a `Dense` of Keras makes 32 of them on PyTorch."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__(dtype="float64")
+        self.units = units
+
+    def build(self, shape: Any) -> None:
+        self.kernel = self.add_weight(shape=(shape[-1], self.units), initializer="glorot_uniform")
+
+    def call(self, x: Any) -> Any:
+        return ops.tanh(native.matmul(x, ops.convert_to_tensor(self.kernel)))
+
+
 @pytest.fixture(scope="module")
 def two_inputs() -> tuple[keras.Model, list[np.ndarray], list[np.ndarray]]:
     keras.utils.set_random_seed(4)
     picture, table = (layers.Input((3, 4, 2), dtype="float64"), layers.Input((3,), dtype="float64"))
-    kinds = {"activation": "tanh", "dtype": "float64"}
-    x = layers.Flatten(dtype="float64")(layers.Conv2D(3, 2, **kinds)(picture))
-    x = layers.Concatenate(dtype="float64")([x, layers.Dense(4, **kinds)(table)])
-    network = keras.Model([picture, table], layers.Dense(3, **kinds)(x))
+    convolution = layers.Conv2D(3, 2, activation="tanh", dtype="float64")
+    x = layers.Flatten(dtype="float64")(convolution(picture))
+    x = layers.Concatenate(dtype="float64")([x, Double(4)(table)])
+    network = keras.Model([picture, table], Double(3)(x))
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(3, 4, 2)), rng.normal(size=3)]
     return network, arrays, differences(network, [0, 2], arrays)
@@ -141,16 +156,25 @@ def test_each_normalization_agrees_with_the_oracle(
             assert np.abs(one).max() == 1
 
 
-def constant_gradient(dtype: str = "float32", value: float = -3.0) -> keras.Model:
-    model = keras.Sequential(
-        [
-            layers.Input((2, 2, 1), dtype=dtype),
-            layers.Flatten(dtype=dtype),
-            layers.Dense(1, use_bias=False, dtype=dtype),
-        ]
-    )
+def constant_gradient(value: float = -3.0) -> keras.Model:
+    model = keras.Sequential([layers.Input((2, 2, 1)), layers.Flatten(), layers.Dense(1, use_bias=False)])
     model.set_weights([np.full((4, 1), value)])
     return model
+
+
+class Times(layers.Layer):
+    """The sum of the values, times a number, in 64 bits: a `Dense` of Keras makes 32 of them on PyTorch."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__(dtype="float64")
+        self.number = number
+
+    def call(self, x: Any) -> Any:
+        return ops.sum(x, axis=(1, 2)) * self.number
+
+
+def constant_double_gradient(value: float) -> keras.Model:
+    return keras.Sequential([layers.Input((2, 2, 1), dtype="float64"), Times(value)])
 
 
 def test_a_constant_map_is_zeros_in_minmax_only() -> None:
@@ -180,7 +204,7 @@ def test_a_gradient_of_zero_is_named(normalize: Any) -> None:
 
 def test_raw_values_that_float32_does_not_hold() -> None:
     image = np.ones((2, 2, 1))
-    large, small = constant_gradient("float64", 1e200), constant_gradient("float64", 1e-200)
+    large, small = constant_double_gradient(1e200), constant_double_gradient(1e-200)
     with pytest.raises(
         errors.GradientError, match=r'too large for float32: 1e\+200. Pass normalize="signed"'
     ):
