@@ -47,6 +47,11 @@ traced = _own.traced
 with_gradient = _own.with_gradient
 
 
+def runs(traces: int, calls: int) -> int:
+    """Return how often the Python code of a forward pass runs, if nothing is traced or read twice."""
+    return traces if COMPILES else traces + calls
+
+
 def array(x: Any) -> Any:
     """Return a tensor as an array: on PyTorch, one that does not ask for a gradient."""
     return ops.convert_to_numpy(x)
@@ -82,6 +87,7 @@ __all__ = [
     "observe",
     "pullback",
     "relu",
+    "runs",
     "softmax",
     "traced",
     "with_gradient",
