@@ -1,5 +1,6 @@
 """Masked steps: noise, paths and patches leave them alone, and nothing is attributed to them."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from tests import native
 from vis.attributions import (
     GradCAM,
     GradientInput,
@@ -289,7 +291,9 @@ def test_class_activation_maps_and_modifiers() -> None:
     x = layers.GRU(4, return_sequences=True)(layers.Masking()(entry))
     x = layers.Conv1D(5, 3, padding="same", activation="relu", name="conv")(x)
     model = keras.Model(entry, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
-    with pytest.warns(StretchedMapWarning):  # a recurrent layer mixes the steps
+    # Where a loop hides the steps of a recurrent layer, they cannot be followed.
+    hidden = pytest.warns(StretchedMapWarning) if native.COMPILES else contextlib.nullcontext()
+    with hidden:
         of_conv = GradCAM(model)(series(), CLASSES)
     for maps in (of_conv, GuidedBackprop(model)(series(), CLASSES)):
         assert not maps[padding()].any()

@@ -223,10 +223,23 @@ def _pair(source: Source, element: Any) -> tuple[Any, Any]:
         # A list of what stacks is an array. PyTorch makes lists of pairs, too.
         whole = bool(symbols) and bool(shapes) and len(shapes[0]) == len(symbols[0].shape)
         arrays = len(shapes) == len(parts) > 1
-        pair = isinstance(first, dict) or (arrays and (whole or len(set(map(tuple, shapes))) > 1))
+        pair = (
+            isinstance(first, dict)
+            or _has_targets(parts)
+            or (arrays and (whole or len(set(map(tuple, shapes))) > 1))
+        )
     if not pair:
         return _single(source, element), None
     return _single(source, first), parts[1] if len(parts) > 1 else None
+
+
+def _has_targets(parts: list[Any]) -> bool:
+    """Tell whether an array is followed by structures of arrays: the targets of several outputs."""
+    return hasattr(parts[0] if parts else None, "shape") and any(
+        isinstance(part, list | tuple | dict)
+        and all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(part))
+        for part in parts[1:]
+    )
 
 
 def _least_rank(symbols: list[Any]) -> int:
