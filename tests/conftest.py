@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,6 +53,14 @@ def in_64_bits(request: pytest.FixtureRequest) -> Iterator[None]:
             yield
     else:
         yield
+
+
+@pytest.fixture
+def as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PyTorch refuse to make an array of a tensor that asks for a gradient, which other tests do."""
+    if native.NAME == "PyTorch":
+        own = importlib.import_module("tests.native.torch")._own_array
+        monkeypatch.setattr("torch.Tensor.__array__", own)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Functions that use the wrong array library: the error names the line and what to write."""
 
-import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +9,10 @@ import numpy as np
 import pytest
 
 from tests import native
-from vis.errors import GradientError, InputError, ModifierError
+from vis.errors import GradientError, InputError, ModifierError, VisError
 from vis.foreign import called, described, foreign_arrays
 
-
-@pytest.fixture(autouse=True)
-def as_users_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let PyTorch refuse to make an array of a tensor that asks for a gradient, which other tests do."""
-    if native.NAME == "PyTorch":
-        monkeypatch.setattr(
-            "torch.Tensor.__array__", importlib.import_module("tests.native.torch")._own_array
-        )
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 def traced(function: Callable[[Any], Any], library: str = "keras.ops") -> None:
@@ -160,6 +152,26 @@ def test_a_branch_on_a_value() -> None:
         return -x
 
     assert "which asks for a value" in message(statement)
+
+
+def test_a_branch_on_several_values() -> None:
+    def branch(x: Any) -> Any:
+        return x if x > 0 else -x
+
+    asked = (
+        "whether several values are true" if native.NAME == "PyTorch" else "for a value that is not known yet"
+    )
+    assert message(branch).endswith(f"which asks {asked}. Write keras.ops.where(condition, a, b).")
+
+
+@pytest.mark.skipif(native.NAME != "PyTorch", reason="a branch has a class of errors of its own elsewhere")
+def test_a_failure_of_another_kind_in_a_branch_is_raised_as_it_is() -> None:
+    def branch(x: Any) -> Any:
+        return x if keras.ops.matmul(x, x) else -x
+
+    with pytest.raises(RuntimeError) as raised:
+        traced(branch)
+    assert not isinstance(raised.value, VisError)
 
 
 def test_writing_into_a_tensor() -> None:

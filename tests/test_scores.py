@@ -222,6 +222,7 @@ def test_wrong_scores(model: keras.Model) -> None:
         score_of(model, SUM).gradients([X], np.full((5, 3), np.nan, np.float32))
 
 
+@pytest.mark.usefixtures("as_users_have_it")
 def test_an_operator_in_another_library_names_the_line(model: keras.Model) -> None:
     def squares(m: Any, x: Any, y: Any) -> Any:
         return np.sum(np.square(m(x)), axis=-1)

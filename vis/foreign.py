@@ -133,6 +133,14 @@ def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] 
     return found
 
 
+def _raised_in(failure: Exception) -> FrameType | None:
+    """Return the frame of the innermost Python code that a failure comes from."""
+    frame, trace = None, failure.__traceback__
+    while trace is not None:
+        frame, trace = trace.tb_frame, trace.tb_next
+    return frame
+
+
 def _code(function: Any) -> CodeType | None:
     """Return the code of a function, or of an object that is called like one."""
     plain = inspect.isfunction(function) or inspect.ismethod(function)
@@ -144,8 +152,9 @@ def _code(function: Any) -> CodeType | None:
 
 def _found(failure: Exception, frame: FrameType, number: int, library: str) -> str | None:
     """Return what is wrong at a line and what to write instead, or None."""
-    # What Python and the frameworks raise for a tensor that is used as a truth value, or written into.
-    unread = library == "keras.ops" and isinstance(failure, TypeError)
+    # What the frameworks raise for a tensor that is used as a truth value: PyTorch if it has several values.
+    several = isinstance(failure, RuntimeError) and _raised_in(failure) is frame
+    unread = library == "keras.ops" and (several or isinstance(failure, TypeError))
     refused = isinstance(failure, TypeError | ValueError | RuntimeError | AttributeError)
     nodes = _nodes(frame.f_code.co_filename, number)
     for node in nodes:
@@ -171,7 +180,8 @@ def _found(failure: Exception, frame: FrameType, number: int, library: str) -> s
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             tests = [node.operand]
         if unread and any(_tensors(test, frame) for test in tests):
-            return "which asks for a value that is not known yet. Write keras.ops.where(condition, a, b)."
+            which = "whether several values are true" if several else "for a value that is not known yet"
+            return f"which asks {which}. Write keras.ops.where(condition, a, b)."
         stored = node.value if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) else None
         if library == "keras.ops" and refused and stored is not None and _tensors(stored, frame):
             return "which writes into a tensor. Write keras.ops.where(condition, a, b)."
