@@ -205,7 +205,7 @@ def _nodes(file: str, number: int) -> list[ast.AST]:
     """Return the syntax of a line, the innermost first."""
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
-    except SyntaxError:
+    except (SyntaxError, SystemError):  # the second in several threads at once, by a fault of Python 3.11
         return []
     nodes = [
         node

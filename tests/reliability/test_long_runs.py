@@ -124,8 +124,8 @@ def test_calls_about_the_same_share_a_trace(long_run: LongRun) -> None:
 
 
 def test_no_trace_is_made_after_the_warm_up(long_run: LongRun) -> None:
-    """Neither do the models run in Python again, nor are other traces kept."""
-    for first, *later in (long_run.traced, long_run.traces):
+    """Neither do the models run in Python again, where they compile, nor are other traces kept."""
+    for first, *later in (*([long_run.traced] if native.COMPILES else []), long_run.traces):
         assert later == [first] * WINDOWS
 
 
@@ -179,7 +179,7 @@ def test_two_threads_that_make_the_first_call_share_its_trace(ask: Ask) -> None:
         found = in_threads(*[lambda m=models: m.answer(ask, fresh=True)] * 2)
         assert all(same(each, expected) for each in found)
         # Class activation maps read the model once, to see where its positions lie.
-        assert runs == [2 if ask.kind == "cam" else 1]
+        assert not native.COMPILES or runs == [2 if ask.kind == "cam" else 1]
         assert len(traces_of(model)) == len(ask.traces()) == 1
 
 
@@ -212,8 +212,9 @@ def guided_by_hand(model: Any, x: Any, output: int) -> Any:
 def cam_by_hand(model: Any, inputs: list[Any], output: int) -> Any:
     middle = model.get_layer("first").output
     features = keras.Model(model.inputs, middle)(inputs)
+    others = [keras.ops.convert_to_tensor(array) for array in inputs[1:]]
     above = keras.Model([middle, *model.inputs[1:]], model.output)
-    slopes = native.gradient(lambda x: above([x, *inputs[1:]])[:, output], features)
+    slopes = native.gradient(lambda x: above([x, *others])[:, output], features)
     weights = slopes.mean(axis=(1, 2), keepdims=True)
     heat = np.maximum((weights * keras.ops.convert_to_numpy(features)).sum(axis=-1), 0)
     # Windows of 3: the centres begin a pixel from the edge, and what they see reaches it.
@@ -344,6 +345,8 @@ def test_errors_in_two_threads_do_not_disturb_the_others() -> None:
     needed = {trace for ask in asks for trace in ask.traces()}
     # A filter is looked up, and a gradient modified, once there is a trace.
     needed |= {("loss", None, name, "end", None) for name in names}
+    if not native.COMPILES:  # nor is a rule applied before
+        needed |= {"a rule that fails", "a rule of a wrong shape"}
     assert sum(len(traces_of(model)) for model in models.models.values()) == len(needed)
 
 
