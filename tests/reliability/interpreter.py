@@ -189,7 +189,7 @@ def _call(made: Run, operation: Any, given: list[Value]) -> list[Value]:
 def _rectifier(maximum: float | None, negative: float) -> Curve:
     """ReLU with a largest value and a slope for what is negative, which is any of those that Keras has."""
     if negative and maximum is None:
-        # One operation, whose slope is a number in single precision.
+        # One operation, whose slope is a number.
         return _leaky(negative)
     top = math.inf if maximum is None else maximum
 
@@ -206,7 +206,8 @@ def _rectifier(maximum: float | None, negative: float) -> Curve:
 
 
 def _leaky(negative: float) -> Curve:
-    negative = float(np.float32(negative))
+    if keras.config.backend() == "tensorflow":  # an attribute of its operation, in single precision
+        negative = float(np.float32(negative))
     return Curve(
         lambda x: np.where(x > 0, x, negative * x),
         lambda x: np.where(x > 0, 1.0, negative),
