@@ -1922,7 +1922,6 @@ def public_names() -> Iterator[str]:
 NO_WRONG_CALL = {
     "vis.__version__": "a string",
     "vis.grad_modifiers.GradModifier": "a type",
-    "vis.files.PictureLog": "takes the folder of ExplainEpochs",
 }
 
 
