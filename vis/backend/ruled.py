@@ -24,7 +24,22 @@ def ruled(rule: Rule, name: str, x: Any, y: Any, grad: Any, true_grad: Any) -> A
     """
     with foreign_arrays("The rule", rule):
         gradient = rule(x, y, grad, true_grad)
-    wrong = _wrong(gradient, x)
+    return checked(gradient, rule, name, x)
+
+
+def checked(gradient: Any, rule: Rule, name: str, like: Any) -> Any:
+    """Return what a rule has returned for an activation.
+
+    Args:
+        gradient: what it has returned.
+        rule: the rule.
+        name: the activation's name, for messages.
+        like: a tensor of the shape of its input.
+
+    Raises:
+        ModifierError: unless it is a tensor of floats of the shape of `like`.
+    """
+    wrong = _wrong(gradient, like)
     if wrong is not None:
         raise ModifierError(
             "A rule(x, y, grad, true_grad) returns the gradient by x: a tensor of floats of the shape of "
@@ -34,13 +49,17 @@ def ruled(rule: Rule, name: str, x: Any, y: Any, grad: Any, true_grad: Any) -> A
     return gradient
 
 
-def _wrong(gradient: Any, x: Any) -> str | None:
+def _wrong(gradient: Any, like: Any) -> str | None:
     """Return what is wrong with what a rule returns for an activation's input, or None."""
     if not keras.ops.is_tensor(gradient):
         return described(gradient)
     dtype = keras.backend.standardize_dtype(gradient.dtype)
     if not keras.backend.is_float_dtype(dtype):
         return f"a tensor of type {dtype}"
-    pairs = zip(gradient.shape, x.shape, strict=False)
-    fits = len(gradient.shape) == len(x.shape) and all(a is None or b is None or a == b for a, b in pairs)
-    return None if fits else f"a tensor of shape {tuple(gradient.shape)} for the shape {tuple(x.shape)}"
+    shapes = [tensor.shape for tensor in (gradient, like)]
+    if any(getattr(shape, "rank", 0) is None for shape in shapes):  # unknown, in TensorFlow
+        return None
+    found, wanted = map(tuple, shapes)
+    pairs = zip(found, wanted, strict=False)
+    fits = len(found) == len(wanted) and all(a is None or b is None or a == b for a, b in pairs)
+    return None if fits else f"a tensor of shape {found} for the shape {wanted}"

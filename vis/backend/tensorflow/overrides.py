@@ -18,9 +18,8 @@ from typing import Any
 import tensorflow as tf
 
 from vis.backend.contract import Coverage, Rule
+from vis.backend.ruled import ruled
 from vis.backend.tensorflow.reading import called_functions, is_custom, mark, read
-from vis.errors import ModifierError
-from vis.foreign import defined, described, foreign_arrays
 from vis.graph import find_activations
 
 _MARK = "VisActivation"
@@ -81,15 +80,7 @@ class _Override:
         x, y = (op.graph.get_tensor_by_name(name) for name in (site.start, site.end))
         grad = tf.convert_to_tensor(incoming)
         true_grad = self._true(op.graph, site, x, y, grad)
-        with foreign_arrays("The rule", rule):
-            gradient = rule(x, y, grad, true_grad)
-        wrong = _wrong(gradient, x)
-        if wrong is not None:
-            raise ModifierError(
-                "A rule(x, y, grad, true_grad) returns the gradient by x: a tensor of floats of the shape of "
-                f"x, in keras.ops. Received from {defined(rule)} at the activation {op.name!r}: {wrong}. "
-                "Write, for example, return keras.ops.where(grad > 0, true_grad, 0.0)."
-            )
+        gradient = ruled(rule, op.name, x, y, grad, true_grad)
         # A rule may return x itself: the identity turns it into a tensor of the graph that differentiates.
         return tf.identity(tf.cast(gradient, x.dtype))
 
@@ -128,17 +119,6 @@ class _Override:
         with tf.compat.v1.get_default_graph().gradient_override_map(marks):
             outputs = getattr(tf.raw_ops, op.type)(**arguments)
         return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-
-
-def _wrong(gradient: Any, x: Any) -> str | None:
-    """Return what is wrong with what a rule returns for an activation's input, or None."""
-    if not tf.is_tensor(gradient):
-        return described(gradient)
-    if not gradient.dtype.is_floating:
-        return f"a tensor of type {gradient.dtype.name}"
-    if not x.shape.is_compatible_with(gradient.shape):
-        return f"a tensor of shape {gradient.shape} for the shape {x.shape}"
-    return None
 
 
 # Activations that are one fused operation, which need no second run.

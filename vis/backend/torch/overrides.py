@@ -23,11 +23,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode  # there is no public name
 
 from vis.backend.contract import Coverage, Rule
+from vis.backend.ruled import checked
 from vis.backend.torch.nodes import Nodes
 from vis.backend.torch.reading import read
 from vis.backend.torch.recording import DETACH, Recording, Slot
-from vis.errors import ModifierError
-from vis.foreign import defined, described, foreign_arrays
+from vis.foreign import foreign_arrays
 from vis.graph import Activations, Region, find_activations
 
 # An edge of the graph of autograd: the position of a node, and the index of its input.
@@ -308,25 +308,7 @@ def _ruled(rule: Rule, site: _Site, x: Any, y: Any, grad: Any, true_grad: Any) -
     true_grad = torch.zeros_like(grad) if true_grad is None else true_grad
     with foreign_arrays("The rule", rule):
         gradient = applied(rule, x, y, grad, true_grad)
-    wrong = _wrong(gradient, true_grad)
-    if wrong is not None:
-        raise ModifierError(
-            "A rule(x, y, grad, true_grad) returns the gradient by x: a tensor of floats of the shape of "
-            f"x, in keras.ops. Received from {defined(rule)} at the activation {site.name!r}: {wrong}. "
-            "Write, for example, return keras.ops.where(grad > 0, true_grad, 0.0)."
-        )
-    return gradient
-
-
-def _wrong(gradient: Any, like: Any) -> str | None:
-    """Return what is wrong with what a rule returns for an activation's input, or None."""
-    if not isinstance(gradient, torch.Tensor):
-        return described(gradient)
-    if not gradient.dtype.is_floating_point:
-        return f"a tensor of type {str(gradient.dtype).removeprefix('torch.')}"
-    if gradient.shape != like.shape:
-        return f"a tensor of shape {tuple(gradient.shape)} for the shape {tuple(like.shape)}"
-    return None
+    return checked(gradient, rule, site.name, true_grad)
 
 
 def weakly(rule: Rule) -> Callable[[], Rule]:
