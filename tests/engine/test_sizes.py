@@ -89,6 +89,6 @@ def test_curves_of_the_last_batch_are_the_same(model: keras.Model, compiles: boo
 
 
 def test_functions_have_their_own_sizes(model: keras.Model, compiles: bool) -> None:
-    run = Run(Source(model)).fixed()
+    run = Run(Source(model)).batched()
     met = [("a", 3), ("a", 2), ("b", 2), ("a", 5)]
     assert [run.size(*each) for each in met] == ([3, 3, 2, 5] if compiles else [None] * 4)

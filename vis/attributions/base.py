@@ -20,6 +20,7 @@ from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, w
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
+from vis.engine import Differentiation, Score
 from vis.errors import EmptyMapWarning, InputError, warn
 from vis.reprs import TypedRepr
 from vis.typing import Data, Layer, Map, Maps, Targets
@@ -225,7 +226,7 @@ class Explainer(TypedRepr, ABC):
         Raises:
             InputError, FilterError, LayerError, GradientError: as `explain`.
         """
-        run, pick = self.fixed(), pick_of(self.score)
+        run, pick = self._with(self.score.batched()), pick_of(self.score)
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
             yield run.explain_arrays(arrays, given, scores)
 
@@ -260,8 +261,12 @@ class Explainer(TypedRepr, ABC):
 
     def fixed(self) -> Explainer:
         """Return this explainer for a run over batches in which no weight changes, see `Run.fixed`."""
+        return self._with(self.score.fixed())
+
+    def _with(self, score: Differentiation[Score]) -> Explainer:
+        """Return this explainer with the same score, run in another way."""
         other = copy.copy(self)
-        other.score = self.score.fixed()
+        other.score = score
         return other
 
     def settings(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from vis.attributions.gradient import GradientExplainer
 from vis.attributions.operators import OperatorLike
 from vis.attributions.sampled import average
 from vis.backprop_modifiers.base import BackpropModifierLike
+from vis.engine import Differentiation, Score
 from vis.errors import InputError
 from vis.typing import Layer
 from vis.words import NoiseScale, Reducer
@@ -131,10 +132,9 @@ class Smoothed(Explainer):
         pairs = zip(moments.sums, moments.squares or moments.sums, strict=True)
         return Attribution([self.made_of(mean, square) for mean, square in pairs])
 
-    def fixed(self) -> Explainer:
+    def _with(self, score: Differentiation[Score]) -> Smoothed:
         other = copy.copy(self)
-        other.explainer = self.explainer.fixed()
-        other.score = other.explainer.score
+        other.explainer, other.score = self.explainer._with(score), score
         return other
 
     def empty(self, arrays: Arrays) -> Arrays:

@@ -29,7 +29,7 @@ class Run:
             arrays, see `Differentiation.begin`.
         fold: whether batch normalizations and zero paddings are folded into the layers beside them.
         kernels: the folded kernels, see `fixed`.
-        sizes: the largest batch that each function has met, see `fixed`.
+        sizes: the largest batch that each function has met, see `batched`.
     """
 
     source: Source
@@ -38,16 +38,22 @@ class Run:
     kernels: tuple[Any, ...] = field(default=(), compare=False, repr=False, kw_only=True)
     sizes: dict[Hashable, int] | None = field(default=None, compare=False, repr=False, kw_only=True)
 
+    def batched(self: R) -> R:
+        """Return the same for a run over batches.
+
+        Where a function is compiled for each batch size, a batch is filled up to the largest one before it.
+        """
+        return replace(self, sizes={}) if self.sizes is None else self
+
     def fixed(self: R) -> R:
         """Return the same for a run over batches in which no weight changes: layers are folded once, now.
 
-        Where a function is compiled for each batch size, a batch is filled up to the largest one before it.
-        What is fixed already stays as it is.
+        What is folded already stays as it is.
         """
-        if self.sizes is not None:
-            return self
-        kernels = tuple(models.scaled_kernels(self.source.anchor())) if self.fold else ()
-        return replace(self, kernels=kernels, sizes={})
+        run = self.batched()
+        if not self.fold or self.kernels:
+            return run
+        return replace(run, kernels=tuple(models.scaled_kernels(self.source.anchor())))
 
     def size(self, function: Hashable, count: int) -> int | None:
         """Return how many samples a function is given for a batch of `count`, or None for as many."""

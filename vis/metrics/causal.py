@@ -203,7 +203,7 @@ def _curve(
     inserted: bool,
 ) -> Curve:
     steps, batch_size = checks.whole("steps", steps), checks.whole("batch_size", batch_size)
-    score = asked(model, output_layer, operator).fixed()
+    score = asked(model, output_layer, operator).batched()
     heat = checks.real(maps, "A map").astype(np.float64)
     inputs, targets = in_memory(score.source, inputs, targets, pick_of(score))
     count, _ = sized(score.source, inputs)
