@@ -1369,7 +1369,7 @@ row("vis.files.ImageFolder", "any size", InputError, ("have the same", "(None, N
     lambda d: files.ImageFolder(d / "photos", (None, None, 3)))
 row("vis.files.ImageFolder", "a picture that is broken", InputError, "could not be decoded",
     lambda d: files.ImageFolder(d / "photos", (6, 5, 3))[1])
-row("vis.files.PictureLog", "inside a file", NotADirectoryError, "file",
+row("vis.files.PictureLog", "inside a file", InputError, "cannot be written",
     lambda d: files.PictureLog(d / "file" / "log"))
 row("vis.files.save_picture", "eleven channels", InputError, ("1, 3 or 4 channels", "Received: 11"),
     lambda d: files.save_picture(d / "new.png", np.zeros((2, 2, 11), np.uint8)))

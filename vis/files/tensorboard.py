@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis.files.writing import unwritable
+
 # Logs that are opened in a folder within the same second would otherwise be one file.
 _numbers = itertools.count()
 
@@ -21,6 +23,7 @@ class PictureLog:
 
     Raises:
         ImportError: without tensorboardX: `pip install "keras-vis3[tensorboard]"`.
+        InputError: if the folder cannot be created or written to.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -50,4 +53,7 @@ def _opened(folder: str) -> Any:
         ) from error
     # Written every second, so that a training can be watched.
     suffix = f".{os.getpid()}.{next(_numbers)}"
-    return SummaryWriter(folder, flush_secs=1, filename_suffix=suffix)
+    try:
+        return SummaryWriter(folder, flush_secs=1, filename_suffix=suffix)
+    except OSError as error:
+        raise unwritable(folder, error) from error

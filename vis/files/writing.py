@@ -22,11 +22,12 @@ def exists(path: str | Path) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return True
 
 
-def _unwritable(path: str | Path, error: Exception) -> InputError:
+def unwritable(path: str | Path, error: Exception) -> InputError:
+    """Return the error for a file or folder that cannot be written."""
     reason = getattr(error, "strerror", None) or error
     return InputError(f"{str(path)!r} cannot be written: {reason}.")
 
@@ -43,7 +44,7 @@ def written(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
     except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -54,6 +55,6 @@ def written(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
