@@ -334,6 +334,7 @@ def test_half_precision(model: keras.Model, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EXPLAINERS if "smooth " not in name])
+@pytest.mark.in_64_bits
 def test_double_precision(model: keras.Model, name: str) -> None:
     double = network(dtype="float64")
     double.set_weights(model.get_weights())

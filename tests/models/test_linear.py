@@ -385,6 +385,7 @@ HOLDERS: dict[str, Callable[[Any], keras.Model]] = {
 
 @pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
 @pytest.mark.parametrize(("function", "expected"), WRITTEN.values(), ids=WRITTEN.keys())
+@pytest.mark.in_64_bits
 def test_however_it_is_written_and_wherever(
     holder: Any, function: Any, expected: Any, untouched: Callable[[Any], Callable[[], None]]
 ) -> None:

@@ -24,6 +24,9 @@ compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
 compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
 compile_gradient = _chosen.compile_gradient
 is_noting: Callable[..., bool] = _chosen.is_noting
+leave: Callable[[Any, Callable[[Any], None]], None] = _chosen.leave
+mask_of: Callable[[Any], Any] = _chosen.mask_of
+masked: Callable[[Any, Any], Any] = _chosen.masked
 noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
 skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping
 traced: Callable[[Callable[[list[Any]], Any], Sequence[Spec]], Graph] = _chosen.traced

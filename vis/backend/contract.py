@@ -171,3 +171,20 @@ class CompiledCall(Protocol):
 
     def coverage(self, specs: Any) -> Coverage:
         """Return what the rule reaches when the inputs have the given structure of specs."""
+
+
+def leave(value: Any, use: Callable[[Any], None]) -> None:
+    """Call `use` with a structure of tensors, where a trace inside another one makes no others of them."""
+    use(value)
+
+
+def mask_of(tensor: Any) -> Any:
+    """Return the mask that Keras passes along with a tensor, or None; it has no public name."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def masked(tensor: Any, mask: Any) -> Any:
+    """Return a tensor with this mask, if there is one."""
+    if mask is not None:
+        tensor._keras_mask = mask
+    return tensor

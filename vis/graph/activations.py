@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vis.graph.elementwise import AFFINE, FLAT, evaluated, is_elementwise
+from vis.graph.elementwise import AFFINE, FLAT, FUNCTIONS, evaluated, is_elementwise
 from vis.graph.words import Graph, LayerCall, Operation, Value, constant
 
 # How far is far: the larger number is used where everything is finite.
@@ -280,8 +280,8 @@ class _Search:
     def _scaled(self, region: Region) -> Region:
         """Return a region extended by the scaling around it, if that is part of the function.
 
-        A scaling after it counts if it brings the steeper slope nearer to 1, as in `(x + |x|) / 2`; scalings
-        before and after it count if both change the sign, as in `-min(-x, 0)`.
+        A scaling after it counts if it brings the steeper slope nearer to 1, as in `(x + |x|) / 2`, or makes
+        the function SELU; scalings before and after it count if both change the sign, as in `-min(-x, 0)`.
         """
         users = [user for user in self.graph.users(region.end) if user in self.places]
         if len(users) != 1 or region.end in self.ends or region.slopes is None:
@@ -305,7 +305,8 @@ class _Search:
         if found is None:
             return region
         steep, scaled = max(map(abs, region.slopes)), max(map(abs, found))
-        if abs(scaled - 1) > abs(steep - 1) or (scaled == steep and factor > 0):
+        nearer = abs(scaled - 1) <= abs(steep - 1) and (scaled != steep or factor < 0)
+        if not nearer and not _is_selu(operations, start, after.outputs[0]):
             return region
         return Region(start, after.outputs[0], operations, found)
 
@@ -387,6 +388,13 @@ def evaluated_on(
         return evaluated(operations, start, end, x, _stand_in(_DRAWS[0]))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _is_selu(operations: Sequence[Operation], start: Value, end: Value) -> bool:
+    """Tell whether `end` is SELU of `start`, which is scaled to keep the variance of its input."""
+    x = np.linspace(-4, 4, 9)
+    y = evaluated_on(operations, start, end, x)
+    return y is not None and np.allclose(y, FUNCTIONS["selu"](x), rtol=1e-4)
 
 
 def _slopes_at_zero(operations: Sequence[Operation], start: Value, end: Value) -> Slopes:

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from vis import backend
 from vis.models.find import held_operations
 from vis.models.findings import Findings
 from vis.models.twins import Unannounced
@@ -58,7 +59,7 @@ def mask_makers(model: Any) -> MaskMakers:
     layers = [each for each in held if getattr(type(each), "compute_mask", own) is not own]
     masks = []
     for node in (node for each in held for node in getattr(each, "_inbound_nodes", ())):
-        masks += [mask_of(tensor) for tensor in node.output_tensors]
+        masks += [backend.mask_of(tensor) for tensor in node.output_tensors]
         # Keras also passes masks as arguments: "mask", or the name of the masked argument with "_mask".
         handed = [value for name, value in node.arguments.kwargs.items() if name.endswith("mask")]
         masks += keras.tree.flatten(handed)
@@ -80,11 +81,6 @@ def _makes_mask(layer: Any) -> bool:
     return any(mask is not None for mask in keras.tree.flatten(masks))
 
 
-def mask_of(tensor: Any) -> Any:
-    """Return the mask that Keras passes along with a tensor, or None; it has no public name."""
-    return getattr(tensor, "_keras_mask", None)
-
-
 class Masks:
     """The masks that layers make, in the order in which a run makes them.
 
@@ -100,9 +96,9 @@ class Masks:
         self._paused = False
         self._noted: list[tuple[Any, Any]] = []
 
-    def note(self, output: Any) -> None:
-        """Record the mask of an output before a later layer removes it, as attention does."""
-        self._noted += [(tensor, mask_of(tensor)) for tensor in keras.tree.flatten(output)]
+    def note(self, output: Any, masks: Sequence[Any]) -> None:
+        """Record the masks of the tensors of an output."""
+        self._noted += zip(keras.tree.flatten(output), masks, strict=True)
 
     def of(self, tensor: Any) -> Any:
         """Return the recorded mask of an output; without a mask, every sample counts."""
@@ -129,7 +125,8 @@ class Masks:
                 received = keras.tree.flatten((args, kwargs))[0]
                 if is_mask:
                     return masks._kept(received, output)
-                kept = [masks._kept(received, mask_of(tensor)) for tensor in keras.tree.flatten(output)]
+                made = map(backend.mask_of, keras.tree.flatten(output))
+                kept = [masks._kept(received, mask) for mask in made]
                 beside = masks._beside(received, kept, self.compute_dtype)
                 if beside is not None:
                     # A layer may also change the values that it masks, so it runs on an input that it does
@@ -139,9 +136,8 @@ class Masks:
                     args, kwargs = keras.tree.map_structure(lambda x: others.get(id(x), x), (args, kwargs))
                     output = super().__call__(*args, **kwargs)
                     masks._paused = False
-                for tensor, mask in zip(keras.tree.flatten(output), kept, strict=True):
-                    mark(tensor, mask)
-                return output
+                tensors = map(backend.masked, keras.tree.flatten(output), kept)
+                return keras.tree.pack_sequence_as(output, list(tensors))
 
         return Masked
 
@@ -150,7 +146,7 @@ class Masks:
         if mask is None or self._paused or any(mask is kept for kept, _ in self._pairs):
             return mask
         if self._given is None:
-            self.made.append((received, mask))
+            backend.leave((received, mask), self.made.append)
         self._pairs.append((mask if self._given is None else next(self._given), mask))
         return self._pairs[-1][0]
 
@@ -170,11 +166,4 @@ class Masks:
         moved = ops.cast(ops.logical_and(kept, ops.logical_not(made)), types[0])
         for _ in range(len(received.shape) - len(kept.shape)):
             moved = ops.expand_dims(moved, -1)
-        return mark(received + moved * (2 * step * received + step**2), mask_of(received))
-
-
-def mark(tensor: Any, mask: Any) -> Any:
-    """Return a tensor with its mask, if there is one."""
-    if mask is not None:
-        tensor._keras_mask = mask
-    return tensor
+        return backend.masked(received + moved * (2 * step * received + step**2), backend.mask_of(received))

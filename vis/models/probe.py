@@ -22,7 +22,7 @@ from vis.models.attributes import attributes_of
 from vis.models.calls import Call, operation_of
 from vis.models.find import input_tensors, sublayers
 from vis.models.folding import folded
-from vis.models.masks import MaskMakers, Masks, mark, mask_makers, mask_of
+from vis.models.masks import MaskMakers, Masks, mask_makers
 from vis.models.settings import Written
 from vis.models.twins import derived, exchanged, exchanged_methods, twin
 
@@ -212,10 +212,16 @@ def _recorder(
         if told is not None and next(numbers) == (told[0].index if isinstance(told[0], Call) else 0):
             output = _in_place_of(output, *told)
         if record is not None:
-            record.append(output)
-            if masks is not None:
-                masks.note(output)
+            tensors = [] if masks is None else keras.tree.flatten(output)
+            backend.leave((output, list(map(backend.mask_of, tensors))), keep)
         return output
+
+    def keep(found: tuple[Any, list[Any]]) -> None:
+        """Record an output, with its masks before a later layer removes them, as attention does."""
+        assert record is not None  # noqa: S101 - it is kept only then
+        record.append(found[0])
+        if masks is not None:
+            masks.note(*found)
 
     def _run_through_graph(
         self: Any, inputs: Any, operation_fn: Callable[[Any], Any], *args: Any, **kwargs: Any
@@ -236,5 +242,5 @@ def _in_place_of(output: Any, start: Any, value: Any) -> Any:
     """Return the output of the layer `start`, or of a call of it, with the meant tensor replaced."""
     tensors = keras.tree.flatten(output)
     index = (start.part or 0) if isinstance(start, Call) else 0
-    told = mark(ops.cast(value, tensors[index].dtype), mask_of(tensors[index]))
+    told = backend.masked(ops.cast(value, tensors[index].dtype), backend.mask_of(tensors[index]))
     return keras.tree.pack_sequence_as(output, [*tensors[:index], told, *tensors[index + 1 :]])

@@ -2,6 +2,8 @@
 
 from vis.backend.jax.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.jax.descent import compile_descent
+from vis.backend.jax.leaving import leave
+from vis.backend.jax.masks import mask_of, masked
 from vis.backend.jax.noted import is_noting, noted
 from vis.backend.jax.overrides import where_positive
 from vis.backend.jax.skipping import skipping
@@ -15,6 +17,9 @@ __all__ = [
     "compile_gradient",
     "compiles_sizes",
     "is_noting",
+    "leave",
+    "mask_of",
+    "masked",
     "noted",
     "skipping",
     "traced",

@@ -6,7 +6,7 @@ of that step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,10 +14,11 @@ import keras
 from jax.extend.core import Literal, Var
 
 from vis.backend.contract import Find
+from vis.backend.jax.leaving import collecting, leave
 from vis.backend.jax.noted import mark_output
 from vis.backend.jax.program import Action, Replacement, evaluated, needed
 from vis.backend.jax.reading import index_of
-from vis.backend.jax.tracing import Trace, traced_program, values_of
+from vis.backend.jax.tracing import Trace, traced_inside
 from vis.backend.jax.words import Words, words_of
 from vis.graph.squashing import Skip
 
@@ -35,8 +36,12 @@ def skipping(forward: Callable[..., Any], find: Find) -> Callable[..., Any]:
         places = [place for place, item in enumerate(flat) if keras.ops.is_tensor(item)]
         tensors = [flat[place] for place in places]
         trace = _traced(forward, (args, kwargs), places)
-        words = words_of(trace, trace.program.outputs)
-        return keras.tree.pack_sequence_as(trace.returned, _made(words, find(words.graph), tensors))
+        outputs, left = trace.returned
+        words = words_of(trace, trace.program.outputs[: len(keras.tree.flatten(outputs))])
+        made, others = _made(words, find(words.graph), tensors)
+        for structure, use in left:
+            leave(jax.tree.unflatten(structure, [next(others) for _ in range(structure.num_leaves)]), use)
+        return keras.tree.pack_sequence_as(outputs, made)
 
     return call
 
@@ -50,32 +55,40 @@ def _traced(forward: Callable[..., Any], given: Any, places: Sequence[int]) -> T
         for place, tensor in zip(places, tensors, strict=True):
             now[place] = tensor
         args, kwargs = keras.tree.pack_sequence_as(given, now)
-        outputs = forward(*args, **kwargs)
+        with collecting() as leaving:
+            outputs = forward(*args, **kwargs)
+        arrays, left = keras.tree.flatten(outputs), []
+        for value, use in leaving:
+            leaves, structure = jax.tree.flatten(value)
+            arrays += leaves
+            left.append((structure, use))
         # Not the tensors themselves: they belong to the trace.
-        return keras.tree.flatten(outputs), keras.tree.map_structure(lambda _: 0, outputs)
+        return arrays, (keras.tree.map_structure(lambda _: 0, outputs), left)
 
     types = [jax.ShapeDtypeStruct(flat[place].shape, flat[place].dtype) for place in places]
-    return traced_program(function, types, inner=True)
+    return traced_inside(function, types)
 
 
-def _made(words: Words, found: Sequence[Sequence[Skip]], tensors: Sequence[Any]) -> list[Any]:
-    """Return the outputs of a trace, each computed without some of the steps that lead to it."""
+def _made(
+    words: Words, found: Sequence[Sequence[Skip]], tensors: Sequence[Any]
+) -> tuple[list[Any], Iterator[Any]]:
+    """Return the outputs of a trace without some of the steps that lead to each, and what else it returns."""
     program = words.trace.program
     own = [[_replacement(words, skip) for skip in skips] for skips in found]
     actions = program.actions([each for replacements in own for each in replacements])
-    given = [*values_of(words.trace.variables), *tensors]
-    values = dict(zip(program.inputs, given, strict=True)) | program.constants
+    values = dict(zip(program.inputs, tensors, strict=True)) | program.constants
     known = evaluated([action for action in actions if action.replacement is None], values)
     for (number, place), (atom, _) in program.marks.items():
         if atom in known:
             mark_output(known[atom], number, place)
     made = []
-    for output, replacements in zip(program.outputs, own, strict=True):
+    for output, replacements in zip(program.outputs, own, strict=False):
         kept = [each for each in actions if each.replacement is None or each.replacement in replacements]
         made.append(
             output.val if isinstance(output, Literal) else _again(needed(kept, [output]), known, output)
         )
-    return made
+    others = (atom.val if isinstance(atom, Literal) else known[atom] for atom in program.outputs[len(made) :])
+    return made, others
 
 
 def _replacement(words: Words, skip: Skip) -> Replacement:

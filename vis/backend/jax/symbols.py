@@ -26,7 +26,8 @@ _OPERATORS: dict[type[ast.AST], str] = {
 _FUNCTIONS = {"floordiv": "floor_divide", "mod": "remainder", "max": "maximum", "min": "minimum"}
 # Sizes of different axes differ, so that none is taken for another, and have many divisors.
 _EXAMPLES = (48, 60, 72, 84)
-
+# Begins the names of operations that compute sizes.
+_PREFIX = "size: "
 
 _COMPUTED: dict[str, Callable[..., int]] = {
     "add": operator.add,
@@ -83,6 +84,11 @@ def evaluated(dimension: Any, numbers: Mapping[str, int]) -> int | None:
         return value(_parsed(dimension))
     except (KeyError, SyntaxError):
         return None
+
+
+def computes_size(operation: Operation) -> bool:
+    """Tell whether an operation computes a symbolic size, and stands for no equation."""
+    return operation.name.startswith(_PREFIX)
 
 
 class SizeOperations:
@@ -157,9 +163,7 @@ class SizeOperations:
         number: int | None = None,
     ) -> Value:
         if text not in self._known:
-            known = None if number is None else np.asarray(number)
-            self._known[text] = Value(f"size: {text}", shape, "int64", known)
-            self.made.append(
-                Operation(f"size: {text}", kind, operands, (self._known[text],), attributes or {})
-            )
+            known, name = None if number is None else np.asarray(number), f"{_PREFIX}{text}"
+            self._known[text] = Value(name, shape, "int64", known)
+            self.made.append(Operation(name, kind, operands, (self._known[text],), attributes or {}))
         return self._known[text]

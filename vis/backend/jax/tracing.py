@@ -7,9 +7,8 @@ trace, and the result holds the variables and not their model.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -66,12 +65,14 @@ class Trace:
         variables: the Keras variables that it reads.
         notes: the calls of layers.
         returned: what the function returned besides its arrays.
+        values: the values of variables that are constants of the program.
     """
 
     program: Program
     variables: list[Any]
     notes: list[Note]
     returned: Any
+    values: tuple[Any, ...] = ()
 
     @property
     def arguments(self) -> list[Any]:
@@ -100,19 +101,18 @@ class Trace:
         return found
 
 
-def traced_program(
-    function: Callable[[list[Any]], tuple[list[Any], Any]], specs: Sequence[Any], inner: bool = False
-) -> Trace:
+def traced_program(function: Callable[[list[Any]], tuple[list[Any], Any]], specs: Sequence[Any]) -> Trace:
     """Trace a function.
 
     Args:
         function: takes a list of tensors, and returns a list of tensors and anything else.
         specs: the shapes, which may be symbolic, and data types of the tensors.
-        inner: whether this is a part of another trace, which receives the notes of layer calls.
     """
     variables: dict[int, Any] = {}
     for _ in range(_ATTEMPTS):
-        trace, others = _traced(function, specs, list(variables.values()), inner)
+        notes: list[Note] = []
+        with taking_notes(notes):
+            trace, others = _traced(function, specs, list(variables.values()), notes)
         fresh = {key: each for key, each in others.items() if key not in variables}
         if not fresh:
             break
@@ -120,11 +120,21 @@ def traced_program(
     return trace
 
 
+def traced_inside(function: Callable[[list[Any]], tuple[list[Any], Any]], specs: Sequence[Any]) -> Trace:
+    """Trace a function as a part of what is traced or run around, whose values are constants here.
+
+    It runs once, and the notes of layer calls belong to what is around. The arguments are those of
+    `traced_program`.
+    """
+    trace, variables = _traced(function, specs, [], [])
+    return replace(trace, values=tuple(values_of(variables.values())))
+
+
 def _traced(
     function: Callable[[list[Any]], tuple[list[Any], Any]],
     specs: Sequence[Any],
     variables: list[Any],
-    inner: bool,
+    notes: list[Note],
 ) -> tuple[Trace, dict[int, Any]]:
     """Trace a function that reads some variables; return the others that it has read, too."""
     seen: list[tuple[Any, dict[int, Any]]] = []
@@ -136,14 +146,12 @@ def _traced(
         seen.append((rest, scope.others))
         return [jax.numpy.asarray(array) for array in arrays]
 
-    notes: list[Note] = []
-    with contextlib.nullcontext() if inner else taking_notes(notes):
-        closed = jax.make_jaxpr(run)(types_of_values(variables), list(specs))
+    closed = jax.make_jaxpr(run)(types_of_values(variables), list(specs))
     ((returned, others),) = seen
     return Trace(Program(closed), variables, notes, returned), others
 
 
-def values_of(variables: Sequence[Any]) -> list[Any]:
+def values_of(variables: Iterable[Any]) -> list[Any]:
     """Return the present values of Keras variables."""
     return [variable.value for variable in variables]
 

@@ -14,6 +14,7 @@ from jax.extend.core import JaxprEqn, Var
 from vis.backend.contract import Spec
 from vis.backend.jax.reading import index_of, read
 from vis.backend.jax.sizes import with_sizes
+from vis.backend.jax.symbols import computes_size
 from vis.backend.jax.tracing import Trace, traced_program
 from vis.graph import Graph, Operation, Value
 
@@ -36,7 +37,7 @@ class Words:
         """The variables of the program by values of the graph."""
         found = dict(zip(self.graph.inputs, self.trace.arguments, strict=True))
         for operation in self.graph.operations:
-            if operation.kind not in _BEGUN:
+            if operation.kind not in _BEGUN and not computes_size(operation):
                 found.update(zip(operation.outputs, self.equation(operation).outvars, strict=True))
         return found
 
@@ -50,8 +51,13 @@ def words_of(trace: Trace, outputs: Sequence[Any]) -> Words:
     """Return what a trace computes, with some of its variables or literals as outputs."""
     program = trace.program
     weights = {var: held.path for var, held in zip(program.inputs, trace.variables, strict=False)}
-    known = {var: value for var, value in program.constants.items() if not isinstance(value, Tracer)}
-    # The values of a trace around this one.
+    held = set(map(id, trace.values))
+    known = {
+        var: value
+        for var, value in program.constants.items()
+        if not isinstance(value, Tracer) and id(value) not in held
+    }
+    # The variables, and the values of a trace around this one.
     weights |= {var: "" for var in program.constants if var not in known}
     graph = read(program.equations, trace.arguments, outputs, known, weights, trace.calls())
     return Words(trace, graph)

@@ -1,5 +1,6 @@
 """The TensorFlow backend."""
 
+from vis.backend.contract import leave, mask_of, masked
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
@@ -14,6 +15,9 @@ __all__ = [
     "compile_gradient",
     "compiles_sizes",
     "is_noting",
+    "leave",
+    "mask_of",
+    "masked",
     "noted",
     "skipping",
     "traced",

@@ -1,5 +1,6 @@
 """The PyTorch backend."""
 
+from vis.backend.contract import leave, mask_of, masked
 from vis.backend.torch.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.torch.descent import compile_descent
 from vis.backend.torch.overrides import where_positive
@@ -15,6 +16,9 @@ __all__ = [
     "compile_gradient",
     "compiles_sizes",
     "is_noting",
+    "leave",
+    "mask_of",
+    "masked",
     "noted",
     "skipping",
     "traced",
