@@ -6,10 +6,15 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import keras
 import pytest
 
 from tests import native
+
+# How long an example takes depends on what is compiled before it.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def _everything_in(model: Any) -> list[Any]:

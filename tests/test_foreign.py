@@ -159,7 +159,9 @@ def test_a_branch_on_several_values() -> None:
         return x if x > 0 else -x
 
     asked = (
-        "whether several values are true" if native.NAME == "PyTorch" else "for a value that is not known yet"
+        "for a value that is not known yet"
+        if native.NAME == "TensorFlow"
+        else "whether several values are true"
     )
     assert message(branch).endswith(f"which asks {asked}. Write keras.ops.where(condition, a, b).")
 

@@ -116,7 +116,12 @@ def described(value: Any) -> str:
     if library is None:
         return f"{value!r} of type {type(value).__name__}"
     kind = "an array" if library == "NumPy" else "a symbolic tensor" if library == "Keras" else "a tensor"
-    return f"{kind} of {library} of shape {tuple(value.shape)}"
+    return f"{kind} of {library} of shape {sizes(value.shape)}"
+
+
+def sizes(shape: Any) -> tuple[int | None, ...]:
+    """Return a shape, with None for sizes that are not known yet."""
+    return tuple(size if isinstance(size, int) else None for size in shape)
 
 
 def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] | None:
@@ -133,12 +138,12 @@ def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] 
     return found
 
 
-def _raised_in(failure: Exception) -> FrameType | None:
-    """Return the frame of the innermost Python code that a failure comes from."""
-    frame, trace = None, failure.__traceback__
-    while trace is not None:
-        frame, trace = trace.tb_frame, trace.tb_next
-    return frame
+def _asks_for_truth(failure: Exception, frame: FrameType) -> bool:
+    """Tell whether a failure comes from a frame directly, or from the truth value of an object in it."""
+    inner, trace = None, failure.__traceback__
+    while trace is not None and inner is not frame:
+        inner, trace = trace.tb_frame, trace.tb_next
+    return trace is None or trace.tb_frame.f_code.co_name == "__bool__"
 
 
 def _code(function: Any) -> CodeType | None:
@@ -152,8 +157,8 @@ def _code(function: Any) -> CodeType | None:
 
 def _found(failure: Exception, frame: FrameType, number: int, library: str) -> str | None:
     """Return what is wrong at a line and what to write instead, or None."""
-    # What the frameworks raise for a tensor that is used as a truth value: PyTorch if it has several values.
-    several = isinstance(failure, RuntimeError) and _raised_in(failure) is frame
+    # What the frameworks raise for a tensor as a truth value: some of them only if it has several values.
+    several = isinstance(failure, RuntimeError | ValueError) and _asks_for_truth(failure, frame)
     unread = library == "keras.ops" and (several or isinstance(failure, TypeError))
     refused = isinstance(failure, TypeError | ValueError | RuntimeError | AttributeError)
     nodes = _nodes(frame.f_code.co_filename, number)

@@ -81,6 +81,7 @@ def test_agrees_with_the_oracle(
 
 
 @pytest.mark.parametrize(("method", "near"), [("gauss-legendre", 1e-6), ("trapezoid", 1e-3)])
+@pytest.mark.in_64_bits
 def test_by_hand(method: str, near: float) -> None:
     explainer = IntegratedGradients(hand_made(), baseline=[0.5, 1, 1], method=method)
     expected = [2.5, 3, np.sin(3) - np.sin(1)]
@@ -88,11 +89,13 @@ def test_by_hand(method: str, near: float) -> None:
     assert abs(explainer.residuals([[1, 2, 3]], 0)[0]) < near
 
 
+@pytest.mark.in_64_bits
 def test_one_gauss_point_is_the_middle() -> None:
     found = IntegratedGradients(hand_made(), steps=1, baseline=[0.5, 1, 1]).explain([[1, 2, 3]], 0)
     np.testing.assert_allclose(found, [[2.5, 3, 2 * np.cos(2)]], rtol=1e-6)
 
 
+@pytest.mark.in_64_bits
 def test_two_trapezoid_points_are_the_ends() -> None:
     explainer = IntegratedGradients(hand_made(), steps=2, baseline=[0.5, 1, 1], method="trapezoid")
     expected = [2.5, 3, np.cos(1) + np.cos(3)]

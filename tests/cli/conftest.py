@@ -22,7 +22,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x = layers.Conv2D(2, 3, activation="gelu", kernel_initializer=positive, name="smooth")(backbone(inputs))
     x = layers.ReLU(name="positive")(x)
     x = layers.Dense(5, activation="softmax", name="classes")(layers.GlobalAveragePooling2D()(x))
-    keras.Model(inputs, x, name="network").save(path / "model.keras")
+    model = keras.Model(inputs, x, name="network")
+    # Some classes are for both filters, some against both, on every backend.
+    kernel = np.array([[0.6, -0.7, 0.5, -0.4, 0.3], [0.2, 0.5, 0.4, -0.6, -0.8]], np.float32)
+    model.get_layer("classes").set_weights([kernel, np.zeros(5, np.float32)])
+    model.save(path / "model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path / "a.png")
     (path / "other").mkdir()

@@ -10,7 +10,7 @@ Each backend has a module with these names:
     hidden_relu(x)                    a ReLU that no rule reaches: in a loop, or inside a custom derivative
     compiled(function)                a function as the framework compiles it; PyTorch runs it as it is
     traced(function)                  calls a function with rows of three, as the framework traces it
-    observe(function, x)              calls a function with the values of a tensor whenever it is computed
+    observe(function, x)              the tensor; calls a function with its values whenever it is computed
     double()                          a context in which it computes in 64 bits where it is asked to
     draw()                            a random number, seeded by `keras.utils.set_random_seed`
     dataset(parts, batch_size)        a data set as the framework's users have them: arrays, or tuples of them
@@ -48,8 +48,11 @@ with_gradient = _own.with_gradient
 
 
 def runs(traces: int, calls: int) -> int:
-    """Return how often the Python code of a forward pass runs, if nothing is traced or read twice."""
-    return traces if COMPILES else traces + calls
+    """Return how often the Python code of a forward pass runs, if nothing is traced or read twice.
+
+    For a trace it runs twice on JAX: once to see which variables it reads.
+    """
+    return traces * (2 if NAME == "JAX" else 1) if COMPILES else traces + calls
 
 
 def array(x: Any) -> Any:

@@ -53,9 +53,10 @@ def with_gradient(forward: Callable[[Any], Any], backward: Callable[[Any, Any], 
     return call
 
 
-def observe(function: Callable[[Any], Any], x: Any) -> None:
-    """Call a function with the values of a tensor whenever it is computed."""
+def observe(function: Callable[[Any], Any], x: Any) -> Any:
+    """Return a tensor, and call a function with its values whenever it is computed."""
     tf.py_function(lambda x: function(x.numpy()), [x], [])
+    return x
 
 
 def hidden_relu(x: Any) -> Any:

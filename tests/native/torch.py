@@ -83,9 +83,10 @@ def with_gradient(forward: Callable[[Any], Any], backward: Callable[[Any, Any], 
     return Ruled.apply
 
 
-def observe(function: Callable[[Any], Any], x: Any) -> None:
-    """Call a function with the values of a tensor whenever it is computed."""
+def observe(function: Callable[[Any], Any], x: Any) -> Any:
+    """Return a tensor, and call a function with its values whenever it is computed."""
     function(keras.ops.convert_to_numpy(x))
+    return x
 
 
 class _Positive(torch.autograd.Function):

@@ -12,6 +12,8 @@ from keras import layers, ops
 from tests.precision import precision
 from tests.reliability.interpreter import forward, gradient, run
 
+pytestmark = pytest.mark.in_64_bits
+
 RULES = [None, "guided", "rectified"]
 D = "float64"
 
@@ -166,12 +168,17 @@ ACTIVATIONS = {
 }
 
 
+def near(model: Any, x: np.ndarray) -> dict[str, float]:
+    """Return how near the outputs of a model are to those in 64 bits."""
+    return {"rtol": 1e-12, "atol": 1e-14} if precision(model, x) < 1e-10 else {"rtol": 1e-5, "atol": 1e-6}
+
+
 @pytest.mark.parametrize("layer", ACTIVATIONS.values(), ids=ACTIVATIONS.keys())
 def test_activations_agree_with_keras_and_with_differences(layer: Any) -> None:
     entry = keras.Input((1,), dtype=D)
     model = keras.Model(entry, layer(entry))
     x, step = np.array([[-7.0], [-1], [-0.2], [0.3], [2], [4], [7]]), 1e-6
-    np.testing.assert_allclose(forward(model, [x])[0], model(x), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(forward(model, [x])[0], model(x), **near(model, x))
     up, down = (forward(model, [x + sign * step])[0] for sign in (1, -1))
     np.testing.assert_allclose(gradient(model, [x], 0, 0, None)[0], (up - down) / (2 * step), atol=1e-8)
     np.testing.assert_array_equal(forward(model, [[[0.0]]])[0], model(np.zeros((1, 1))))
@@ -184,8 +191,7 @@ def test_normalizations_agree_with_keras_and_with_differences() -> None:
     )
     model.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in model.get_weights()])
     x, step = rng.normal(size=(1, 2, 3, 4)), 1e-6
-    near = {"rtol": 1e-12, "atol": 1e-14} if precision(model, x) < 1e-10 else {"rtol": 1e-5, "atol": 1e-6}
-    np.testing.assert_allclose(forward(model, [x])[0], model(x), **near)
+    np.testing.assert_allclose(forward(model, [x])[0], model(x), **near(model, x))
     moves = step * np.eye(24).reshape(24, 2, 3, 4)
     up, down = (forward(model, [x + sign * moves])[0][..., 2].mean(axis=(1, 2)) for sign in (1, -1))
     np.testing.assert_allclose(

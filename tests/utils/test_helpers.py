@@ -150,6 +150,7 @@ def test_slicer_for_channels_first(index: Any, channels_first: None) -> None:
     assert np.array_equal(FIRST[utils.slicer[index]], FIRST[index])
 
 
+@pytest.mark.in_64_bits
 def test_slicer_on_tensors() -> None:
     tensor, symbol = ops.convert_to_tensor(LAST), keras.Input((4, 5, 3))
     assert np.array_equal(tensor[utils.slicer[:, 1, 1:, :]], FIRST[:, 1, 1:, :])

@@ -129,6 +129,7 @@ SMOOTH = {
 
 
 @pytest.mark.parametrize(("shape", "stack"), SMOOTH.values(), ids=SMOOTH.keys())
+@pytest.mark.in_64_bits
 def test_central_finite_differences(shape: tuple[int, ...], stack: Callable[[], list[Any]]) -> None:
     """Moving each input value up and down by a little, in float64, gives the gradient to 1e-4.
 
@@ -142,7 +143,7 @@ def test_central_finite_differences(shape: tuple[int, ...], stack: Callable[[], 
     found = gradient(model, [seed[None]], [0, 2])
     assert found.dtype == np.float64
 
-    step, tolerance = (1e-5, 1e-4) if precision(model, seed[None]) < 1e-10 else (1e-2, 5e-3)
+    step, tolerance = steps_for(model, seed[None])
     moves = np.eye(seed.size).reshape(-1, *shape) * step
     up, down = (np.asarray(model(seed[None] + sign * moves))[:, [0, 2]].sum(axis=1) for sign in (1, -1))
     differences = ((up - down) / (2 * step)).reshape(shape)
@@ -151,16 +152,24 @@ def test_central_finite_differences(shape: tuple[int, ...], stack: Callable[[], 
     assert abs(differences).max() > 1e-3
 
 
+def steps_for(function: Callable[[Any], Any], x: Any) -> tuple[float, float]:
+    """Return how far to move, and how near the gradient then is."""
+    return (1e-5, 1e-4) if precision(function, x) < 1e-10 else (1e-2, 5e-3)
+
+
+@pytest.mark.in_64_bits
 def test_central_finite_differences_of_an_inner_filter() -> None:
     """The mean over the positions of a filter of a convolution in the middle."""
     conv = double(layers.Conv2D, 3, 3, activation="tanh")
     model = keras.Sequential([keras.Input((6, 5, 2), dtype="float64"), conv, layers.Flatten()])
     seed = random(6, 5, 2)
     found = gradient(model, [seed[None]], 1, layer=0)
-    step = 1e-5
+    step, tolerance = steps_for(conv, seed[None])
     moves = np.eye(seed.size).reshape(-1, 6, 5, 2) * step
     up, down = (np.asarray(conv(seed[None] + sign * moves))[..., 1].mean(axis=(1, 2)) for sign in (1, -1))
-    np.testing.assert_allclose(found.ravel(), (up - down) / (2 * step), rtol=1e-4, atol=1e-8)
+    differences = (up - down) / (2 * step)
+    near = {"rtol": tolerance, "atol": tolerance * abs(differences).max()}
+    np.testing.assert_allclose(found.ravel(), differences, **near)
 
 
 # ---- a sample's gradient is its own --------------------------------------------------------------------
@@ -336,13 +345,14 @@ def test_one_trace_per_target_wrt_and_modifier(modifier: str | None) -> None:
 def test_one_trace_for_every_batch_size_and_picture_size() -> None:
     counted = Counted()
     model = keras.Sequential(
-        [layers.Input((None, None, 2)), counted, layers.Conv2D(3, 3), layers.GlobalMaxPooling2D()]
+        [layers.Input((None, None, 2)), counted, layers.Conv2D(3, 3), layers.GlobalAveragePooling2D()]
     )
     counted.count[0] = 0
     for batch, height, width in ((1, 5, 4), (3, 5, 4), (2, 7, 9), (1, 3, 3)):
         shape = (batch, height, width, 2)
         assert gradient(model, [random(*shape).astype(np.float32)], 0).shape == shape
-    assert counted.count == [native.runs(1, 4)]
+    # On JAX the derivative of a convolution needs numbers: a trace for each size follows that with symbols.
+    assert counted.count == [native.runs(1 + 4 if native.NAME == "JAX" else 1, 4)]
 
 
 def test_one_trace_for_one_loss_object() -> None:

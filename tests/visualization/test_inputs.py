@@ -418,6 +418,7 @@ def policy(request: pytest.FixtureRequest) -> Iterator[str]:
     "policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"], indirect=True
 )
 @pytest.mark.parametrize("modifier", [None, "guided"])
+@pytest.mark.in_64_bits
 def test_policy(policy: str, modifier: str | None) -> None:
     """Maps come out as float32, near those of the same weights in single precision."""
 

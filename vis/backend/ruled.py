@@ -8,7 +8,7 @@ import keras
 
 from vis.backend.contract import Rule
 from vis.errors import ModifierError
-from vis.foreign import defined, described, foreign_arrays
+from vis.foreign import defined, described, foreign_arrays, sizes
 
 
 def ruled(rule: Rule, name: str, x: Any, y: Any, grad: Any, true_grad: Any) -> Any:
@@ -59,7 +59,7 @@ def _wrong(gradient: Any, like: Any) -> str | None:
     shapes = [tensor.shape for tensor in (gradient, like)]
     if any(getattr(shape, "rank", 0) is None for shape in shapes):  # unknown, in TensorFlow
         return None
-    found, wanted = map(tuple, shapes)
+    found, wanted = map(sizes, shapes)
     pairs = zip(found, wanted, strict=False)
     fits = len(found) == len(wanted) and all(a is None or b is None or a == b for a, b in pairs)
     return None if fits else f"a tensor of shape {found} for the shape {wanted}"

@@ -7,6 +7,7 @@ that cannot be traced so is traced again for each size.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from vis.backend.jax.program import needed, run
 from vis.backend.jax.sized import ForAll, PerSize, Recent
 from vis.backend.jax.sizes import is_symbolic, serves_all, type_of, with_sizes
 from vis.backend.jax.tokens import check_tokens, token_counts
-from vis.backend.jax.tracing import Trace, traced_program, values_of
+from vis.backend.jax.tracing import Trace, Widen, traced_program, values_of
 from vis.backend.jax.words import words_of
 from vis.errors import GradientError, InputError, VisError
 
@@ -42,12 +43,12 @@ def _run(shape: Any) -> Iterator[None]:
 
 class _Gradient:
     def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
-        trace, given = with_sizes(lambda types: traced_forward(forward, types), specs)
+        trace = with_sizes(functools.partial(traced_forward, forward), specs)
         made = Differentiated(trace, rule)
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
         self._dtypes = [type_of(spec) for spec in specs]
         self._tokens = token_counts(trace)
-        self._outcome = _compiled(made, given, specs, rule)
+        self._outcome = _compiled(made, trace.types, specs, rule)
 
     def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
         tensors = [
@@ -134,13 +135,13 @@ class _Call:
         self._forward, self._rule = forward, rule
         self._recent: Recent[_Ruled] = Recent()
 
-    def _trace(self, inputs: Any, types: Sequence[Any]) -> Trace:
+    def _trace(self, inputs: Any, types: Sequence[Any], widen: Widen | None = None) -> Trace:
         def function(tensors: list[Any]) -> tuple[list[Any], Any]:
             outputs = self._forward(keras.tree.pack_sequence_as(inputs, tensors))
             # Not the tensors themselves: they belong to the trace.
             return keras.tree.flatten(outputs), keras.tree.map_structure(lambda _: 0, outputs)
 
-        return traced_program(function, types)
+        return traced_program(function, types, widen)
 
     def __call__(self, inputs: Any) -> Any:
         tensors = [jnp.asarray(tensor) for tensor in keras.tree.flatten(inputs)]
@@ -161,7 +162,7 @@ class _Call:
     def coverage(self, specs: Any) -> Coverage:
         structure = keras.tree.map_structure(lambda _: 0, specs)
         flat = keras.tree.flatten(specs)
-        trace, _ = with_sizes(lambda types: self._trace(structure, types), flat, only_told=True)
+        trace = with_sizes(functools.partial(self._trace, structure), flat, only_told=True)
         self.found = _Ruled(trace, self._rule).coverage
         return self.found
 

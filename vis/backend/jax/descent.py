@@ -5,6 +5,7 @@ Where each gradient is modified by a function of arrays, the loop is Python's, a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,10 +31,10 @@ class _Descent(Descent):
     def __init__(self, forward: Forward, specs: Sequence[Spec], steps: Steps, rule: Rule | None) -> None:
         start = replace(steps.start, dtype=str(type_of(steps.start)))
         super().__init__(specs, replace(steps, start=start), widest_float())
-        trace, given = with_sizes(lambda types: traced_forward(forward, types), specs)
+        trace = with_sizes(functools.partial(traced_forward, forward), specs)
         made = Differentiated(trace, rule)
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
-        self._shapes = [each.shape for each in given[1:]]
+        self._shapes = [each.shape for each in trace.types[1:]]
         self._variables = made.variables
 
         prepare = steps.prepare

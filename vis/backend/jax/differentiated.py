@@ -14,7 +14,7 @@ from vis.backend.contract import Coverage, Forward, Rule
 from vis.backend.jax.draws import fixed_draws
 from vis.backend.jax.overrides import override
 from vis.backend.jax.program import Replacement, flows, has_derivative, needed, run
-from vis.backend.jax.tracing import Trace, traced_program
+from vis.backend.jax.tracing import Trace, Widen, traced_program
 from vis.backend.jax.words import words_of
 from vis.graph import Graph
 
@@ -148,12 +148,12 @@ class _Shape:
         return _Parts(loss, watched, values, of_samples, terms, read)
 
 
-def traced_forward(forward: Forward, types: Sequence[Any]) -> Trace:
-    """Trace a forward pass for inputs of some shapes and data types."""
+def traced_forward(forward: Forward, types: Sequence[Any], widen: Widen | None = None) -> Trace:
+    """Trace a forward pass for inputs of some shapes and data types, see `traced_program`."""
 
     def function(tensors: list[Any]) -> tuple[list[Any], _Shape]:
         made = forward(tensors)
         flat = [made.loss, *made.watched, *made.values, made.of_samples, *made.terms, *made.read]
         return flat, _Shape(len(made.watched), len(made.values), len(made.terms), len(made.read))
 
-    return traced_program(function, types)
+    return traced_program(function, types, widen)

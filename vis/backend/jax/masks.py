@@ -15,6 +15,7 @@ import keras
 class _Reading(keras.Layer):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(name="reading", autocast=False)
+        self.supports_masking = True
         self.found: Any = None
 
     def call(self, x: Any, mask: Any = None) -> Any:

@@ -13,7 +13,7 @@ from jax.extend.core import JaxprEqn, Var
 
 from vis.backend.contract import Spec
 from vis.backend.jax.program import Program
-from vis.backend.jax.tracing import Trace
+from vis.backend.jax.tracing import Trace, Widen
 from vis.errors import InputError, VisError
 
 _BATCH = "b"
@@ -52,26 +52,23 @@ def is_stretched(spec: Spec) -> bool:
 
 
 def with_sizes(
-    trace_of: Callable[[list[Any]], Trace], specs: Sequence[Spec], only_told: bool = False
-) -> tuple[Trace, list[Any]]:
-    """Trace a function with sizes that vary as far as it can be traced so; return the types too.
+    trace_of: Callable[[list[Any], Widen | None], Trace], specs: Sequence[Spec], only_told: bool = False
+) -> Trace:
+    """Trace a function with sizes that vary as far as it can be traced so.
 
     Args:
-        trace_of: traces it, given the types of its arguments.
+        trace_of: traces it, given the types of its arguments, see `traced_program`.
         specs: the specs of its arguments.
         only_told: whether the trace tells what is computed, and is not run: the sizes may be large ones.
     """
     for types_ in candidates(specs, only_told):
         try:
-            trace = trace_of(types_)
-            wider = stretched(trace, types_, specs)
-            return (trace, types_) if wider == types_ else (trace_of(wider), wider)
+            return trace_of(types_, lambda trace: stretched(trace, specs))
         except VisError:
             raise
         except Exception:  # whatever a layer raises that asks for the number behind a symbol
             continue
-    given = types(specs, [example_of(spec) for spec in specs])
-    return trace_of(given), given
+    return trace_of(types(specs, [example_of(spec) for spec in specs]), None)
 
 
 def is_symbolic(size: Any) -> bool:
@@ -130,18 +127,17 @@ def _name(place: int, axis: int) -> str:
     return _BATCH if axis == 0 else f"size_{place}_{axis}"
 
 
-def stretched(trace: Trace, given: Sequence[Any], specs: Sequence[Spec]) -> list[Any]:
+def stretched(trace: Trace, specs: Sequence[Spec]) -> list[Any]:
     """Return the types of arrays with the sizes that some of them are broadcast to.
 
     Args:
         trace: a trace of a function of the arrays.
-        given: the types that it was traced with.
         specs: the specs of the arrays.
     """
-    found = list(given)
+    found = list(trace.types)
     for place, (var, spec) in enumerate(zip(trace.arguments, specs, strict=True)):
         if is_stretched(spec):
-            found[place] = jax.ShapeDtypeStruct(_broadcast(trace.program, var), given[place].dtype)
+            found[place] = jax.ShapeDtypeStruct(_broadcast(trace.program, var), found[place].dtype)
     return found
 
 

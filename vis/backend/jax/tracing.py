@@ -38,6 +38,10 @@ class _Scope(keras.StatelessScope):  # type: ignore[misc]
         return value
 
 
+Function = Callable[[list[Any]], tuple[list[Any], Any]]
+Widen = Callable[["Trace"], list[Any]]
+
+
 @dataclass(frozen=True)
 class Called:
     """A call of a layer.
@@ -62,6 +66,7 @@ class Trace:
 
     Args:
         program: its inputs are the variables, then the arguments.
+        types: the shapes and data types of the arguments.
         variables: the Keras variables that it reads.
         notes: the calls of layers.
         returned: what the function returned besides its arrays.
@@ -69,6 +74,7 @@ class Trace:
     """
 
     program: Program
+    types: list[Any]
     variables: list[Any]
     notes: list[Note]
     returned: Any
@@ -101,40 +107,40 @@ class Trace:
         return found
 
 
-def traced_program(function: Callable[[list[Any]], tuple[list[Any], Any]], specs: Sequence[Any]) -> Trace:
+def traced_program(function: Function, types: Sequence[Any], widen: Widen | None = None) -> Trace:
     """Trace a function.
 
     Args:
         function: takes a list of tensors, and returns a list of tensors and anything else.
-        specs: the shapes, which may be symbolic, and data types of the tensors.
+        types: the shapes, which may be symbolic, and data types of the tensors.
+        widen: returns the types that are traced in the end, given the first trace.
     """
     variables: dict[int, Any] = {}
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         notes: list[Note] = []
         with taking_notes(notes):
-            trace, others = _traced(function, specs, list(variables.values()), notes)
+            trace, others = _traced(function, types, list(variables.values()), notes)
         fresh = {key: each for key, each in others.items() if key not in variables}
-        if not fresh:
+        if widen is not None and not attempt:
+            types = widen(trace)
+        if not fresh and list(types) == trace.types:
             break
         variables |= fresh
     return trace
 
 
-def traced_inside(function: Callable[[list[Any]], tuple[list[Any], Any]], specs: Sequence[Any]) -> Trace:
+def traced_inside(function: Function, types: Sequence[Any]) -> Trace:
     """Trace a function as a part of what is traced or run around, whose values are constants here.
 
     It runs once, and the notes of layer calls belong to what is around. The arguments are those of
     `traced_program`.
     """
-    trace, variables = _traced(function, specs, [], [])
+    trace, variables = _traced(function, types, [], [])
     return replace(trace, values=tuple(values_of(variables.values())))
 
 
 def _traced(
-    function: Callable[[list[Any]], tuple[list[Any], Any]],
-    specs: Sequence[Any],
-    variables: list[Any],
-    notes: list[Note],
+    function: Function, types: Sequence[Any], variables: list[Any], notes: list[Note]
 ) -> tuple[Trace, dict[int, Any]]:
     """Trace a function that reads some variables; return the others that it has read, too."""
     seen: list[tuple[Any, dict[int, Any]]] = []
@@ -146,9 +152,9 @@ def _traced(
         seen.append((rest, scope.others))
         return [jax.numpy.asarray(array) for array in arrays]
 
-    closed = jax.make_jaxpr(run)(types_of_values(variables), list(specs))
+    closed = jax.make_jaxpr(run)(types_of_values(variables), list(types))
     ((returned, others),) = seen
-    return Trace(Program(closed), variables, notes, returned), others
+    return Trace(Program(closed), list(types), variables, notes, returned), others
 
 
 def values_of(variables: Iterable[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,8 +72,8 @@ def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:
         specs: the specs of its inputs.
     """
 
-    def trace_of(types: list[Any]) -> Trace:
-        return traced_program(lambda tensors: (keras.tree.flatten(forward(tensors)), None), types)
+    def function(tensors: list[Any]) -> tuple[list[Any], None]:
+        return keras.tree.flatten(forward(tensors)), None
 
-    trace, _ = with_sizes(trace_of, specs, only_told=True)
+    trace = with_sizes(functools.partial(traced_program, function), specs, only_told=True)
     return words_of(trace, trace.program.outputs).graph
