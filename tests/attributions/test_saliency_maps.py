@@ -72,12 +72,14 @@ def test_the_model_is_untouched(untouched: Any) -> None:
     check()
 
 
+@pytest.mark.in_64_bits
 def test_other_inputs_than_images() -> None:
     table = keras.Sequential([layers.Input((3,)), layers.Dense(2)])
     assert compute_saliency_maps(np.ones((4, 3)), [0, 1, 0, 1], table).shape == (4, 3)
     assert compute_saliency_maps(X[:0], Y[:0], build()).shape == (0, 5, 4)
 
 
+@pytest.mark.in_64_bits
 def test_wrong_calls() -> None:
     model = build()
     with pytest.raises(FilterError, match="Target 4 is out of range"):

@@ -84,10 +84,12 @@ def test_what_is_left_of_absolute_values_is_where_the_digit_stands() -> None:
     assert quoted(METRICS, "the trained network's vanilla maps by #.") == pytest.approx(alone, abs=0.011)
     zeros = np.mean(maps["vanilla"][0] == 0)
     assert f"{100 * zeros:.0f} % of the pixels of a vanilla map exactly zero" in METRICS
-    found = [rank_correlation(*maps[name], made.masks) for name in ("vanilla", "guided")]
-    assert quoted(METRICS, "inside the box vanilla maps keep # and guided ones #.") == pytest.approx(
-        found, abs=0.03
-    )
+    vanilla, guided = found = [rank_correlation(*maps[name], made.masks) for name in ("vanilla", "guided")]
+    assert vanilla < 0.5 < guided
+    if native.NAME == "TensorFlow":  # its random weights are those of the documentation
+        assert quoted(METRICS, "inside the box vanilla maps keep # and guided ones #.") == pytest.approx(
+            found, abs=0.03
+        )
 
 
 def test_the_rise_at_the_first_layer_of_the_digits_network_is_made_of_zeros() -> None:

@@ -76,7 +76,7 @@ def _compiled(
     """Return a gradient for all sizes if there is one, or one for each size."""
     if serves_all(given, specs):
         try:
-            return ForAll(made, given, specs)
+            return ForAll(made, given, specs, rule)
         except VisError:
             raise
         except Exception:

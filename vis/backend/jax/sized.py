@@ -95,9 +95,12 @@ class ForAll:
         made: the gradient.
         given: the types of the tensors that it was traced with.
         specs: their specs.
+        rule: the derivative of the activations, or None for the true one.
     """
 
-    def __init__(self, made: Differentiated, given: Sequence[Any], specs: Sequence[Spec]) -> None:
+    def __init__(
+        self, made: Differentiated, given: Sequence[Any], specs: Sequence[Spec], rule: Rule | None
+    ) -> None:
         self._variables = made.variables
         self._given = given
         self._stretched = [is_stretched(spec) for spec in specs]
@@ -109,11 +112,14 @@ class ForAll:
             ),
             None,
         )
+        self._apart = PerSize(specs, rule)
         self._call = compiled(made, given)
         self._function = jax.jit(self._call)
 
     def __call__(self, tensors: Sequence[Any], forward: Forward) -> Outcome:
-        """Return what the gradient returns for some tensors; it needs no forward pass."""
+        """Return what the gradient returns for some tensors; a symbolic size is at least 1."""
+        if any(0 in np.shape(tensor)[1:] for tensor in tensors):
+            return self._apart(tensors, forward)
         batch = None if self._batch is None else len(tensors[self._batch])
         fitted = [
             np.broadcast_to(tensor, _with_batch(each.shape, batch)) if stretched else tensor
@@ -125,7 +131,7 @@ class ForAll:
         return outcome
 
     def _of_none(self, tensors: Sequence[Any]) -> Outcome:
-        """Return what the gradient returns for no samples: a symbolic size is at least 1."""
+        """Return what the gradient returns for no samples."""
 
         def shapes(batch: int) -> Any:
             filled = []
