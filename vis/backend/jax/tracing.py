@@ -16,6 +16,7 @@ import keras
 
 from vis.backend.jax.noted import Note, numbers_in, taking_notes
 from vis.backend.jax.program import Program
+from vis.errors import InputError
 
 # A layer that creates a variable whenever it is called would read a new one in each pass.
 _ATTEMPTS = 3
@@ -158,8 +159,29 @@ def _traced(
 
 
 def values_of(variables: Iterable[Any]) -> list[Any]:
-    """Return the present values of Keras variables."""
-    return [variable.value for variable in variables]
+    """Return the present values of Keras variables.
+
+    Raises:
+        InputError: if Keras has taken them away, as it does in `fit`, `evaluate` and `predict`.
+    """
+    held = list(variables)
+    try:
+        values = [variable.value for variable in held]
+    except TypeError:  # no initializer for a placeholder
+        raise _taken_away() from None
+    for variable, value in zip(held, values, strict=True):
+        # There is no public way to tell; each placeholder is another one.
+        if getattr(variable, "_value", variable) is None and variable.value is not value:
+            raise _taken_away()
+    return values
+
+
+def _taken_away() -> InputError:
+    return InputError(
+        "The weights of the model are elsewhere: on JAX, Keras takes them out of it while fit, evaluate or "
+        "predict runs. Received: a call in another thread meanwhile. Wait for it, or explain a copy of the "
+        "model."
+    )
 
 
 def types_of_values(variables: Sequence[Any]) -> list[Any]:
