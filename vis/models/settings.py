@@ -49,11 +49,12 @@ class Settings:
             written: the ids of operations with the names of such attributes, besides those that have changed.
         """
 
-        def note(_: object) -> None:
-            self._gone = True
+        def note(state: _State) -> None:
+            # What an operation loses that is gone itself changes nothing: it was made for the trace.
+            self._gone |= state.reference() is not None
 
         for state in self._states.values():
-            state.settle(written, note)
+            state.settle(written, lambda _, state=state: note(state))  # type: ignore[misc]
         self._arrange()
 
     def hold(self) -> bool:
@@ -64,7 +65,10 @@ class Settings:
         try:
             for plain, values, count, references in self._alike:
                 for reference in references:
-                    own = attributes_of(reference())
+                    operation = reference()
+                    if operation is None:
+                        continue
+                    own = attributes_of(operation)
                     if plain(own) != values:
                         return False
                     if len(own) != count and not self._states[id(reference)].has_no_other():
@@ -124,7 +128,7 @@ class _State:
     def others_hold(self) -> bool:
         operation = self.reference()
         if operation is None:
-            return False
+            return True
         own = attributes_of(operation)
         return all(check(own[name]) for name, check in self.others)
 
