@@ -235,16 +235,6 @@ def test_derivative_follows_the_rule(site: str) -> None:
     np.testing.assert_allclose(differentiated(model, X), slopes * INCOMING, rtol=1e-4, atol=2e-5)
 
 
-def test_selu_is_a_scaled_elu() -> None:
-    """JAX writes it so: the rule acts on the ELU."""
-    model = between(lambda x: layers.Activation("selu")(x))
-    slopes = np.where(X > 0, 1.0, SELU_ALPHA * np.exp(np.minimum(X, 0)))
-    for name in MODIFIERS:
-        expected = by_hand(name, slopes, SELU_SCALE * INCOMING)
-        found = compiled(model, backprop_modifiers.get(name).rule)([X]).gradients[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-4)
-
-
 @pytest.mark.parametrize("site", SITES)
 def test_at_corners_the_true_gradient_is_that_of_jax(site: str) -> None:
     model = between(SITES[site][0])

@@ -5,6 +5,7 @@ Where each gradient is modified by a function of arrays, the loop is Python's, a
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from vis.backend.contract import CompiledDescent, Forward, Rule, Spec, Steps
 from vis.backend.jax.compiled import widest_float
 from vis.backend.jax.differentiated import Differentiated, traced_forward
-from vis.backend.jax.sized import translated
+from vis.backend.jax.sized import compiled, translated
 from vis.backend.jax.sizes import type_of, with_sizes
 from vis.backend.jax.tracing import values_of
 from vis.backend.steps import Descent, Modify, Point, Slope, modified
@@ -31,29 +32,31 @@ class _Descent(Descent):
     def __init__(self, forward: Forward, specs: Sequence[Spec], steps: Steps, rule: Rule | None) -> None:
         start = replace(steps.start, dtype=str(type_of(steps.start)))
         super().__init__(specs, replace(steps, start=start), widest_float())
+        # What is compiled holds no variables: JAX would keep them.
+        plain = copy.copy(self)
         trace = with_sizes(functools.partial(traced_forward, forward), specs)
         made = Differentiated(trace, rule)
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
         self._shapes = [each.shape for each in trace.types[1:]]
         self._variables = made.variables
 
-        prepare = steps.prepare
+        gradient_of, prepare = compiled(made, trace.types), steps.prepare
 
         def slope(values: list[Any], x: Any, rest: list[Any], own: list[Any]) -> Slope:
             seen, back = jax.vjp(lambda x: x if prepare is None else prepare([x, *own]), x)
-            found = made(values, [seen, *rest])
+            found = gradient_of(values, [seen, *rest])
             (gradient,) = found.gradients
             (gradient,) = back(jnp.zeros_like(seen) if gradient is None else gradient)
-            return self._slope(found.of_samples, found.terms, gradient)
+            return plain._slope(found.of_samples, found.terms, gradient)
 
         def loop(values: list[Any], point: Point, count: Any, rest: list[Any], drawn: list[Any]) -> Point:
             def step(i: Any, point: Point) -> Point:
-                return self._moved(point, slope(values, point.x, rest, [array[i] for array in drawn]))
+                return plain._moved(point, slope(values, point.x, rest, [array[i] for array in drawn]))
 
             found: Point = jax.lax.fori_loop(0, count, step, point)
             return found
 
-        self._loop, self._one_slope, self._one_move = jax.jit(loop), jax.jit(slope), jax.jit(self._moved)
+        self._loop, self._one_slope, self._one_move = jax.jit(loop), jax.jit(slope), jax.jit(plain._moved)
 
     def _run(
         self,
