@@ -62,6 +62,11 @@ lint: $(VENV)/test.stamp
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# XLA compiles some thousand small functions: with less effort, and none of them twice.
+test-jax: export XLA_FLAGS ?= --xla_backend_optimization_level=1
+test-jax: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/$(VENV_JAX)/compiled
+test-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+test-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= -1
 test-jax: $(VENV_JAX)/test.stamp
 	KERAS_BACKEND=jax $(VENV_JAX)/bin/python -m pytest $(PARALLEL)
 

@@ -129,7 +129,7 @@ def test_a_random_order_of_pixels_is_worse(measured: report.Result) -> None:
 def test_the_digits_that_the_demo_draws() -> None:
     figure = report.digits()
     assert len(figure.axes) == 20
-    pictures = np.stack([axes.images[0].get_array()[..., :3] / 255.0 for axes in figure.axes])
+    pictures = np.stack([np.asarray(axes.images[0].get_array())[..., :3] / 255.0 for axes in figure.axes])
     chances = network.load_network().predict(pictures, verbose=0)
     for position, axes in enumerate(figure.axes):
         digit = position % 10
