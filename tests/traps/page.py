@@ -12,7 +12,7 @@ from tests.traps.reports import REPORTS
 from tests.traps.sections import SECTIONS
 from tests.traps.trap import METHODS, Trap
 
-NAMES = {"jax": "JAX", "torch": "PyTorch"}
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 PAGE = Path(__file__).parents[2] / "docs" / "traps.md"
 
 INTRODUCTION = """\
@@ -35,15 +35,19 @@ this page from the tests, and a test checks that it is up to date.
 `visualize_cam`, and "explainers" are `Saliency`, `SmoothGrad`, `IntegratedGradients`, `GuidedBackprop` and
 `GradCAM`; where guided or CAM is refused, so is `GuidedBackprop` or `GradCAM`.
 
-The suite runs on TensorFlow, JAX and PyTorch; where one of these differs from TensorFlow, the cell names it.
+The suite runs on TensorFlow, JAX and PyTorch. Each has a column: ✓ where all methods do what the row says,
+else what differs there.
 """
 
 
-def cell(trap: Trap, method: str) -> str:
-    """Return what a method does with a trap, and where it differs, on which backend."""
-    handled = trap.handled[method]
-    others = {name: trap.of(backend).handled[method] for backend, name in NAMES.items()}
-    return "; ".join([handled, *(f"{name}: {other}" for name, other in others.items() if other != handled)])
+def on(backend: str, trap: Trap) -> str:
+    """Return where a backend differs from what the row of a trap says."""
+    there = trap.of(backend).handled
+    methods: dict[str, list[str]] = {}
+    for method in METHODS:
+        if there[method] != trap.handled[method]:
+            methods.setdefault(there[method], []).append(method)
+    return "; ".join(f"{', '.join(names)}: {handled}" for handled, names in methods.items()) or "✓"
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -61,8 +65,11 @@ def page() -> str:
     """Return the page."""
     parts = [INTRODUCTION]
     for title, traps in SECTIONS.items():
-        rows = [[trap.name, *(cell(trap, method) for method in METHODS)] for trap in traps]
-        parts.append(f"## {title}\n\n{table(['trap', *METHODS], rows)}")
+        rows = [
+            [trap.name, *(trap.handled[each] for each in METHODS), *(on(backend, trap) for backend in NAMES)]
+            for trap in traps
+        ]
+        parts.append(f"## {title}\n\n{table(['trap', *METHODS, *NAMES.values()], rows)}")
     held = [
         [inspect.getdoc(test).splitlines()[0], f"`{name}`"]  # type: ignore[union-attr]
         for name, test in vars(test_always_holds).items()
