@@ -162,7 +162,7 @@ class Differentiation(Run, Generic[Asked]):
         specs = [backend.Spec(array.shape, str(array.dtype), array.shape)]
         trace = self._trace(("descent", kind), specs, None, None, compile_)
         *parameters, weights = self.objective.parameters(trace, None, len(array))
-        return Descent(trace.compiled, self._lazily("descent", 1, None), parameters, weights)
+        return Descent(trace.compiled, self._lazily(trace, "descent", 1, None), parameters, weights)
 
     def _evaluated(
         self, kind: str, arrays: Arrays, targets: Array | None = None, watch: Any = None
@@ -178,7 +178,7 @@ class Differentiation(Run, Generic[Asked]):
             def given(scale: float) -> list[Any]:
                 return [*arrays, np.float64(scale), *parameters, *self.kernels]
 
-            forward = self._lazily(kind, len(specs), watch)
+            forward = self._lazily(trace, kind, len(specs), watch)
             if kind == "gradient":
                 found = evaluated(trace, given, forward, wrt, objective.name)
             else:
@@ -224,13 +224,16 @@ class Differentiation(Run, Generic[Asked]):
         with self.source.tried(specs):
             return cached(about, key, modifier, make)
 
-    def _lazily(self, *args: Any) -> backend.Forward:
+    def _lazily(self, trace: Trace, *args: Any) -> backend.Forward:
         """Return the forward pass, prepared when it first runs, which it does not where it is compiled."""
         made: list[backend.Forward] = []
 
         def forward(tensors: list[Any]) -> backend.Traced:
             if not made:
-                made.append(self._prepared(*args)[1])
+                probe, run, _ = self._prepared(*args)
+                if self.source.is_model:  # else a model is made of its symbols each time
+                    probe.doubled = trace.doubled
+                made.append(run)
             return made[0](tensors)
 
         return forward

@@ -48,6 +48,8 @@ class Probe:
         self._note = note
         # The attributes that layers set on themselves when they are called: the layer's id and the name.
         self.written: Written = set()
+        # The ids of the operations that have twins, once they are known.
+        self.doubled: list[frozenset[int]] = []
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -76,9 +78,9 @@ class Probe:
             kept += [] if self._start is None else [operation_of(self._start)]
             others = folded(self.model, kept, kernels)
         paths = paths_of(self.model) if backend.is_noting(self._note) else {}
-        outputs = _recording(self.model, records, told, others, self.written, masks, paths)(
-            inputs, training=False
-        )
+        doubled = [] if paths else self.doubled
+        run = _recording(self.model, records, told, others, self.written, masks, paths, doubled)
+        outputs = run(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
 
@@ -151,6 +153,7 @@ def _recording(
     written: Written,
     masks: Masks | None = None,
     paths: Mapping[int, str] = MappingProxyType({}),
+    doubled: list[frozenset[int]] | None = None,
 ) -> Any:
     """Return `root`, or its twin.
 
@@ -162,6 +165,7 @@ def _recording(
         written: receives the ids of operations with the attributes that they set when they are called.
         masks: the masks of layers, or None.
         paths: the paths of the operations whose runs are recorded, by their ids.
+        doubled: receives the ids of the operations that have twins, or has those of an equal call.
     """
     done = dict(others)
     makers = MaskMakers([], [], []) if masks is None else mask_makers(root)
@@ -170,7 +174,11 @@ def _recording(
     if not (own or records or told or others or paths):
         return root
 
+    known = doubled[0] if doubled else None
+
     def visit(operation: Any) -> Any:
+        if known is not None and id(operation) not in known:
+            return operation
         if id(operation) not in done:
             done[id(operation)] = operation
             twins = {id(held): visit(held) for _, held in sublayers(operation)}
@@ -184,7 +192,10 @@ def _recording(
                 done[key] = _recorder(operation, cls, twins, record, value, masks, written, path)
         return done[id(operation)]
 
-    return visit(root)
+    made_of = visit(root)
+    if doubled is not None and not doubled:
+        doubled.append(frozenset(key for key, double in done.items() if id(double) != key))
+    return made_of
 
 
 def _recorder(
