@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, ImageOps, ImageSequence, JpegImagePlugin
 
 from vis import files
 from vis.errors import InputError
 
+GREYS = [np.full((3, 4), level, np.uint8) for level in (0, 100, 255)]
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 
 
@@ -268,3 +269,22 @@ def test_the_pictures_of_a_folder(tmp_path: Path) -> None:
     assert [path.name for path in chosen.paths] == ["d.JPEG", "b.png"]
     with pytest.raises(InputError, match="There is no picture in the folder"):
         files.ImageFolder(tmp_path, (4, 4, 3), paths=[])
+
+
+def test_the_frames_of_a_gif_stay_in_their_order(tmp_path: Path) -> None:
+    files.write_gif(tmp_path / "new" / "a.gif", GREYS, 120)
+    with Image.open(tmp_path / "new" / "a.gif") as gif:
+        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(gif)]
+        assert (gif.format, gif.info["duration"], gif.info["loop"]) == ("GIF", 120, 0)
+    np.testing.assert_array_equal(frames, GREYS)
+
+
+def test_a_gif_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    files.write_gif(path, GREYS[:1], 100)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        files.write_gif(path, [GREYS[0], np.zeros((3, 4), "datetime64[s]")], 100)
+    assert path.read_bytes() == before and [*tmp_path.iterdir()] == [path]
+    with pytest.raises(InputError, match="cannot be written"):
+        files.write_gif(path / "b.gif", GREYS, 100)

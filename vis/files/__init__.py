@@ -1,8 +1,7 @@
 """Models and pictures on disk: files are checked before they are read, and written whole or not at all."""
 
-from vis.files.animation import write_gif
 from vis.files.models import load_model
-from vis.files.pictures import ImageFolder, load_image, prepared, save_picture
+from vis.files.pictures import ImageFolder, load_image, prepared, save_picture, write_gif
 from vis.files.tensorboard import PictureLog
 from vis.files.writing import exists, written
 

@@ -227,6 +227,22 @@ def save_picture(path: str | Path, picture: npt.NDArray[np.uint8]) -> None:
         Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(temporary, "PNG")
 
 
+def write_gif(path: str | Path, frames: Sequence[npt.NDArray[np.uint8]], milliseconds: int) -> None:
+    """Write pictures as an animated GIF that loops forever, completely or not at all.
+
+    Args:
+        path: the file; an existing one is replaced.
+        frames: at least one, `(height, width)` or `(height, width, 3)` each.
+        milliseconds: how long each is shown; the format stores hundredths of a second.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    with written(path) as temporary:
+        first.save(temporary, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)
+
+
 def prepared(picture: npt.NDArray[np.float32], name: str) -> npt.NDArray[Any]:
     """Return a picture preprocessed by the `preprocess_input` of a module of `keras.applications`.
 
