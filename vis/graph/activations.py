@@ -204,7 +204,7 @@ class _Search:
                     continue  # perhaps a power of an activation: its parts are checked separately
                 cell, end, found = self._prolonged(cell, start, end)
             covered.update(value for part in cell for value in part.outputs)
-            if found is not None and (not _same(*found) or _has_corner(cell, start, end)):
+            if found is not None and (not _same(*found) or _has_corner(cell, start, end, found)):
                 yield Region(start, end, cell, found)
 
     def _is_affine(self, operation: Operation) -> bool:
@@ -372,7 +372,7 @@ def slopes(operations: Sequence[Operation], start: Value, end: Value) -> Slopes 
 
     None if there is no such slope: the function grows faster than linearly there, or is undefined.
     """
-    answers = {_slopes(operations, start, end, _stand_in(draw)) for draw in _DRAWS}
+    answers = {_slopes(operations, start, end, draw) for draw in _DRAWS}
     known = [answer for answer in answers if answer is not None]
     if not known:
         return None
@@ -381,11 +381,11 @@ def slopes(operations: Sequence[Operation], start: Value, end: Value) -> Slopes 
 
 
 def evaluated_on(
-    operations: Sequence[Operation], start: Value, end: Value, x: npt.NDArray[Any]
+    operations: Sequence[Operation], start: Value, end: Value, x: npt.NDArray[Any], draw: float = _DRAWS[0]
 ) -> npt.NDArray[Any] | None:
     """Return `end` as a function of `start` for numbers x, or None if it is undefined."""
     try:
-        return evaluated(operations, start, end, x, _stand_in(_DRAWS[0]))
+        return evaluated(operations, start, end, x, _stand_in(draw))
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -406,22 +406,17 @@ def _slopes_at_zero(operations: Sequence[Operation], start: Value, end: Value) -
     return float(left), float(right)
 
 
-def _has_corner(operations: Sequence[Operation], start: Value, end: Value) -> bool:
-    """Tell whether a region that is flat far to both sides, such as ReLU6, has a corner at zero."""
-    found = slopes(operations, start, end)
-    flat = found is not None and max(map(abs, found)) < 1e-3
+def _has_corner(operations: Sequence[Operation], start: Value, end: Value, far: Slopes) -> bool:
+    """Tell whether a region is flat far to both sides, with a corner at zero, such as ReLU6."""
     left, right = _slopes_at_zero(operations, start, end)
-    return flat and abs(right - left) > 0.1
+    return max(map(abs, far)) < 1e-3 and abs(right - left) > 0.1
 
 
-def _slopes(
-    operations: Sequence[Operation], start: Value, end: Value, others: Callable[[Value], Any]
-) -> Slopes | None:
+def _slopes(operations: Sequence[Operation], start: Value, end: Value, draw: float) -> Slopes | None:
     for far in reversed(_FAR):
         x = np.array([-2, -1.5, -1, 1, 1.5, 2]) * far
-        try:
-            y = evaluated(operations, start, end, x, others)
-        except (TypeError, ValueError, OverflowError):
+        y = evaluated_on(operations, start, end, x, draw)
+        if y is None:
             return None
         if np.isfinite(y).all():
             steps: npt.NDArray[Any] = np.diff(y) / np.diff(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from vis.graph.elementwise import FLAT
@@ -21,10 +22,8 @@ def find_cuts(graph: Graph, source: Value, ends: Sequence[Value]) -> list[Value]
     """
     steps = _steps(graph, source, ends)
     # How often each value will still be used. If only one value is open, no path goes around it.
-    uses = dict.fromkeys(ends, 1)
-    for operands, _ in steps:
-        for value in operands:
-            uses[value] = uses.get(value, 0) + 1
+    uses = Counter({*ends})
+    uses.update(value for operands, _ in steps for value in operands)
     opened = {source}
     found = [source] if steps or source in ends else []
     for operands, outputs in steps:

@@ -257,7 +257,11 @@ def _resize(g: Geometry, op: Operation, view: View, _: int) -> View | None:
 
 def _transpose(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     order = op.attributes["permutation"]
-    return None if order is None else replace(view, axes=tuple(view.axes[i] for i in order))
+    return None if order is None else _turned(view, order)
+
+
+def _turned(view: View, order: Sequence[int]) -> View:
+    return replace(view, axes=tuple(view.axes[i] for i in order))
 
 
 def _reshape(g: Geometry, op: Operation, view: View, index: int) -> View | None:
@@ -421,6 +425,8 @@ def _blocks(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     """Follow the parts of a dilated convolution: every second position, for example, as a separate sample."""
     block = op.attributes["block"]
     count = len(block)
+    # Behind the samples and the two parts of each of the axes with blocks.
+    others = range(2 * count + 1, len(view.axes) + count)
     sizes = [axis.size for axis in view.axes]
     if op.kind == "space_to_batch":
         for axis, (before, behind) in enumerate(op.attributes["paddings"], start=1):
@@ -428,22 +434,11 @@ def _blocks(g: Geometry, op: Operation, view: View, _: int) -> View | None:
         sizes = [axis.size for axis in view.axes]
         pairs = [n for size, b in zip(sizes[1:], block, strict=False) for n in (size // b, b)]
         apart = _reshaped(view, [sizes[0], *pairs, *sizes[count + 1 :]])
-        order = [
-            *range(2, 2 * count + 1, 2),
-            0,
-            *range(1, 2 * count, 2),
-            *range(2 * count + 1, len(apart.axes)),
-        ]
-        turned = replace(apart, axes=tuple(apart.axes[i] for i in order))
+        turned = _turned(apart, [*range(2, 2 * count + 1, 2), 0, *range(1, 2 * count, 2), *others])
         near = [size // b for size, b in zip(sizes[1:], block, strict=False)]
         return _reshaped(turned, [sizes[0] * math.prod(block), *near, *sizes[count + 1 :]])
     apart = _reshaped(view, [*block, sizes[0] // math.prod(block), *sizes[1:]])
-    order = [
-        count,
-        *(i for k in range(count) for i in (count + 1 + k, k)),
-        *range(2 * count + 1, len(apart.axes)),
-    ]
-    turned = replace(apart, axes=tuple(apart.axes[i] for i in order))
+    turned = _turned(apart, [count, *(i for k in range(count) for i in (count + 1 + k, k)), *others])
     far = [size * b for size, b in zip(sizes[1:], block, strict=False)]
     view = _reshaped(turned, [sizes[0] // math.prod(block), *far, *sizes[count + 1 :]])
     for axis, (before, behind) in enumerate(op.attributes["paddings"], start=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -149,9 +150,7 @@ class Reading:
     def _points(self) -> dict[Value, Any]:
         """What can be read of the model: the innermost layer or operation that returns a value."""
         operations = {self._paths[id(held)]: held for held in held_operations(self._model).values()}
-        counts: dict[str, int] = {}
-        for call in self._graph.calls:
-            counts[call.path] = counts.get(call.path, 0) + 1
+        counts = Counter(call.path for call in self._graph.calls)
         points: dict[Value, Any] = {}
         for call in self._graph.calls:
             operation = operations.get(call.path)
