@@ -45,15 +45,12 @@ def attempts(model: Any, end: Any, others: Sequence[str], another: str = "anothe
         another: what to try where the output has several classes or filters.
     """
     saturated = has_logits(model, end)
+    shape = None if end is None else models.output_shape(end)
+    several = shape is None or (len(shape) > 1 and shape[models.filter_axis(end, len(shape))] != 1)
     ways = [
         *(["the logits (vis.linear_outputs)"] if saturated else []),
-        *([another] if _has_others(end) else []),
+        *([another] if several else []),
         *others,
     ]
     listed = ways[0] if len(ways) == 1 else f"{', '.join(ways[:-1])} or {ways[-1]}"
     return f"a dead filter{', a saturated softmax or sigmoid' if saturated else ''}", f"Try {listed}."
-
-
-def _has_others(end: Any) -> bool:
-    shape = None if end is None else models.output_shape(end)
-    return shape is None or (len(shape) > 1 and shape[models.filter_axis(end, len(shape))] != 1)

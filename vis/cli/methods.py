@@ -7,6 +7,7 @@ with the library.
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import types
 import typing
@@ -134,16 +135,12 @@ def _value(name: str, text: str, asked: Any) -> Any:
     kinds = _kinds(asked)
     if type(None) in kinds and text.lower() == "none":
         return None
-    if bool in kinds:
-        if text.lower() in ("true", "yes", "1", "false", "no", "0"):
-            return text.lower() in ("true", "yes", "1")
-    if int in kinds or float in kinds:
-        for kind in (int, float):
-            if kind in kinds:
-                try:
-                    return kind(text)
-                except ValueError:
-                    continue
+    if bool in kinds and text.lower() in ("true", "yes", "1", "false", "no", "0"):
+        return text.lower() in ("true", "yes", "1")
+    for kind in (int, float):
+        if kind in kinds:
+            with contextlib.suppress(ValueError):
+                return kind(text)
     if kinds <= {bool, int, float, type(None)}:
         told = {bool: "true or false", int: "an integer", float: "a number", type(None): "none"}
         kinds = kinds - {int} if float in kinds else kinds

@@ -237,14 +237,11 @@ NORMALIZE_OPTION = _option(
     help="How the values of a map are scaled: from lowest and highest to 0 and 1 (minmax); by the largest "
     "magnitude, which keeps zero and the signs (signed); or not at all (none).",
 )
-SAVE_ARRAY_OPTION = click.option(
-    "--save-array", is_flag=True, help="Write the array, too, as .npy beside each picture."
-)
 FILTER_OPTIONS = (
     target_option("The class or filter that is explained; may be repeated for several."),
     BACKPROP_OPTION,
     output_option("The folder for what is drawn.  [default: this one]", default="."),
-    SAVE_ARRAY_OPTION,
+    click.option("--save-array", is_flag=True, help="Write the array, too, as .npy beside each picture."),
 )
 MODEL = path_argument("model", "model_file")
 IMAGES = path_argument("images", "pictures", nargs=-1, required=True, metavar="PICTURE...")

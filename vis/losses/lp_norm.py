@@ -42,8 +42,7 @@ class LPNorm(ImageLoss):
     def __init__(
         self, img_input: keras.KerasTensor, p: float = 6.0, data_format: DataFormat | None = None
     ) -> None:
-        number = checks.is_number(p)
-        if not number or not p >= 1:
+        if not checks.is_number(p) or not p >= 1:
             raise InputError(
                 f"p must be a number from 1 to infinity. Received: {p!r}. Pass 6, or float('inf')."
             )

@@ -45,8 +45,7 @@ class TotalVariation(ImageLoss):
     def __init__(
         self, img_input: keras.KerasTensor, beta: float = 2.0, data_format: DataFormat | None = None
     ) -> None:
-        number = checks.is_number(beta)
-        if not number or not 0 < beta < math.inf:
+        if not checks.is_number(beta) or not 0 < beta < math.inf:
             raise InputError(
                 f"beta must be a finite positive number. Received: {beta!r}. Try 2; values from 1.5 to 3 "
                 f"work well."

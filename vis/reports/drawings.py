@@ -136,7 +136,7 @@ def drawing(row: Row, inputs: Inputs, look: Look) -> Drawing:
             problems.append(f"A map of shape {held.shape} cannot be drawn.")
             continue
         coloured = plotting.colorize(values, **vars(look))
-        if not _is_picture(held.shape) or len(row.maps) > 1:
+        if held.ndim != 3 or len(row.maps) > 1:
             panels[title] = coloured
             continue
         image = None
@@ -160,8 +160,9 @@ def flat(held: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
     """
     if not held.size:
         return None
-    if _is_picture(held.shape):
-        return _without_channels(held)
+    if held.ndim == 3:
+        channels = 0 if held.shape[0] == 1 and held.shape[-1] != 1 else -1
+        return np.asarray(maps.reduce_channels(held, channels, "mean"))
     if held.ndim == 1 or (held.ndim == 2 and held.shape[1] == 1):
         return _band(held.reshape(1, -1))
     if held.ndim == 2:
@@ -170,15 +171,6 @@ def flat(held: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
         chosen = np.unique(np.linspace(0, len(held) - 1, min(len(held), _SLICES)).round().astype(int))
         return stitch_images([held[number].mean(axis=-1) for number in chosen], margin=0, cols=3)
     return None
-
-
-def _is_picture(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 3
-
-
-def _without_channels(held: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    first = held.shape[0] == 1 and held.shape[-1] != 1
-    return np.asarray(maps.reduce_channels(held, 0 if first else -1, "mean"))
 
 
 def _band(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
