@@ -170,11 +170,10 @@ def scaled(array: npt.ArrayLike, normalization: Normalization | None) -> npt.NDA
     return raw
 
 
-def _not_finite(values: npt.NDArray[Any]) -> InputError:
+def _not_finite(values: npt.NDArray[Any], rule: str = "Only finite values can be normalized") -> InputError:
     bad = int(np.count_nonzero(~np.isfinite(values)))
     return InputError(
-        "Only finite values can be normalized. "
-        f"Received: {bad} of {values.size} values NaN or infinite. Replace or remove them."
+        f"{rule}. Received: {bad} of {values.size} values NaN or infinite. Replace or remove them."
     )
 
 
@@ -250,12 +249,8 @@ def deprocess_input(
         raise InputError(
             f"A picture must have at least one value. Received: an array of shape {values.shape}."
         )
-    bad = int(np.count_nonzero(~np.isfinite(values)))
-    if bad:
-        raise InputError(
-            f"A picture must have finite values. Received: {bad} of {values.size} values NaN or infinite. "
-            "Replace or remove them."
-        )
+    if not np.isfinite(values).all():
+        raise _not_finite(values, "A picture must have finite values")
     # Rounding can make the mean of equal values differ from them: that difference is not a deviation.
     if values.min() == values.max():
         share = np.full_like(values, 0.5)

@@ -252,9 +252,7 @@ def _ranks(heat: npt.NDArray[Any], array: npt.NDArray[Any], channels: int) -> np
         )
     flat = heat.reshape(len(heat), -1)
     order = np.argsort(-flat, axis=1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.broadcast_to(np.arange(flat.shape[1]), flat.shape), axis=1)
-    return ranks.reshape(heat.shape)
+    return np.argsort(order, axis=1).reshape(heat.shape)
 
 
 def _baseline(baseline: Any, array: npt.NDArray[Any], rows: slice) -> npt.NDArray[Any]:

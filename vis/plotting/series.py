@@ -125,8 +125,7 @@ def plot_series(
                 path_effects=[patheffects.withStroke(linewidth=2.6, foreground="white")],
             )
             axes.set_xlim(edges[0], edges[-1])
-            low, high = _range(curves[..., channel])
-            axes.set_ylim(low, high)
+            axes.set_ylim(_range(curves[..., channel]))
             if dated:
                 axes.xaxis_date()
             if sample:
@@ -168,9 +167,7 @@ def _times(times: Any, length: int) -> tuple[npt.NDArray[np.float64], bool]:
     given = np.asarray(times)
     dated = given.dtype.kind == "M"
     to_days: Any = dates.date2num
-    found = (
-        np.asarray(to_days(given), np.float64) if dated else checks.real(times, "times").astype(np.float64)
-    )
+    found = np.asarray(to_days(given) if dated else checks.real(times, "times"), np.float64)
     if found.shape != (length,) or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
         raise InputError(
             "times must be finite and increase, one for each step of the series. "

@@ -46,14 +46,10 @@ def texts_of(words: Any, values: Any, reducer: str) -> Iterator[tuple[list[str],
             array = array[0]
         yield _checked(given, array, np.shape(values), reducer)
         return
-    count = (
-        len(values)
-        if isinstance(values, list | tuple)
-        else np.atleast_1d(checks.real(values, "A map")).shape[0]
-    )
-    if len(given) != count:
-        raise InputError(f"Pass one map for each text. Received: {len(given)} texts and {count} maps.")
-    for text, found in zip(given, values, strict=True):
+    rows = values if isinstance(values, list | tuple) else np.atleast_1d(checks.real(values, "A map"))
+    if len(given) != len(rows):
+        raise InputError(f"Pass one map for each text. Received: {len(given)} texts and {len(rows)} maps.")
+    for text, found in zip(given, rows, strict=True):
         yield from texts_of(list(text), found, reducer)
 
 

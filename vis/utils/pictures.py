@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from vis import checks, files
-from vis.errors import InputError, VisWarning
+from vis.errors import InputError, VisWarning, warn
 
 
 def get_img_shape(img: npt.ArrayLike | keras.KerasTensor) -> tuple[int | None, ...]:
@@ -169,11 +168,10 @@ def _font(name: str | None, size: float) -> Any:
         try:
             return ImageFont.truetype(name, size)
         except OSError as error:
-            warnings.warn(
+            warn(
                 f"There is no font {name!r}: {error}. Pillow's default font is used instead. "
                 "Pass the path of a .ttf or .otf file, or font=None.",
                 VisWarning,
-                stacklevel=3,
             )
     return ImageFont.load_default(size)
 
