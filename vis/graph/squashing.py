@@ -125,7 +125,7 @@ class Squashings:
             return self.of(operands[0])
         if operation.kind == "resize" and operation.attributes.get("method") == "nearest":
             return self.of(operands[0])
-        divides = "divide" in operation.kind and operands == [operation.operands[1]]
+        divides = "divide" in operation.kind and operands == [*operation.operands[1:]]
         if operation.kind in AFFINE and len(operands) == 1 and not divides:
             return self.of(operands[0])
         if operation.kind in _MIXES and (len(operands) > 1 or not is_elementwise(operation)):
