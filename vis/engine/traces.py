@@ -33,6 +33,7 @@ class Trace:
         compile_: compiles the function.
         probe: runs the model that is traced, which is not kept alive.
         counts: how many of the tensors that the forward pass reads belong to each loss.
+        passing: whether the model was made for the trace, of layers that last.
 
     Attributes:
         shapes: the shapes of these tensors.
@@ -45,9 +46,10 @@ class Trace:
         compile_: Callable[[], Any],
         probe: models.Probe,
         counts: Sequence[int] = (),
+        passing: bool = False,
     ) -> None:
         held = [probe.model, *models.held_operations(probe.model).values()]
-        self._settings = models.Settings(held)
+        self._settings = models.Settings(held, passing)
         self.compiled = compile_()
         self._settings.settle(probe.written)
         self.name = probe.model.name

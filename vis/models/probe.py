@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -142,7 +141,7 @@ def noting(model: Any, written: Written) -> Any:
         model: a model.
         written: see `Probe.written`.
     """
-    return _recording(model, {}, {}, {}, written, paths=paths_of(model))
+    return _recording(model, {}, {}, {}, written, None, paths_of(model), [])
 
 
 def _recording(
@@ -151,9 +150,9 @@ def _recording(
     told: dict[int, tuple[Any, Any]],
     others: dict[int, Any],
     written: Written,
-    masks: Masks | None = None,
-    paths: Mapping[int, str] = MappingProxyType({}),
-    doubled: list[frozenset[int]] | None = None,
+    masks: Masks | None,
+    paths: Mapping[int, str],
+    doubled: list[frozenset[int]],
 ) -> Any:
     """Return `root`, or its twin.
 
@@ -192,10 +191,14 @@ def _recording(
                 done[key] = _recorder(operation, cls, twins, record, value, masks, written, path)
         return done[id(operation)]
 
-    made_of = visit(root)
-    if doubled is not None and not doubled:
-        doubled.append(frozenset(key for key, double in done.items() if id(double) != key))
-    return made_of
+    double = visit(root)
+    found = frozenset(key for key, made in done.items() if id(made) != key)
+    if known is not None and known != found:  # Keras has put another model inside of one
+        doubled.clear()
+        return _recording(root, records, told, others, written, masks, paths, doubled)
+    if not doubled:
+        doubled.append(found)
+    return double
 
 
 def _recorder(

@@ -34,12 +34,13 @@ class Settings:
 
     Args:
         operations: layers, models and other Keras operations; neither they nor their parts are kept alive.
+        passing: whether some of them were made for the occasion, and may be gone.
     """
 
-    def __init__(self, operations: Iterable[Any]) -> None:
+    def __init__(self, operations: Iterable[Any], passing: bool = False) -> None:
         states = [_State(operation) for operation in operations]
         self._states = {id(state.reference): state for state in states}
-        self._gone = False
+        self._gone, self._passing = False, passing
         self._arrange()
 
     def settle(self, written: Container[tuple[int, str]] = ()) -> None:
@@ -50,8 +51,7 @@ class Settings:
         """
 
         def note(state: _State) -> None:
-            # What an operation loses that is gone itself changes nothing: it was made for the trace.
-            self._gone |= state.reference() is not None
+            self._gone |= not self._passing or state.reference() is not None
 
         for state in self._states.values():
             state.settle(written, lambda _, state=state: note(state))  # type: ignore[misc]
@@ -66,14 +66,15 @@ class Settings:
             for plain, values, count, references in self._alike:
                 for reference in references:
                     operation = reference()
-                    if operation is None:
+                    if operation is None and self._passing:
                         continue
                     own = attributes_of(operation)
                     if plain(own) != values:
                         return False
                     if len(own) != count and not self._states[id(reference)].has_no_other():
                         return False
-            return all([state.others_hold() for state in self._rest])
+            here = [state for state in self._rest if not self._passing or state.reference() is not None]
+            return all([state.others_hold() for state in here])
         except Exception:  # an operation or attribute is gone, or is now an array, which compares elementwise
             return False
 
@@ -128,7 +129,7 @@ class _State:
     def others_hold(self) -> bool:
         operation = self.reference()
         if operation is None:
-            return True
+            return False
         own = attributes_of(operation)
         return all(check(own[name]) for name, check in self.others)
 
