@@ -12,7 +12,6 @@ Each backend has a module with these names:
     traced(function)                  calls a function with rows of three, as the framework traces it
     observe(function, x)              the tensor; calls a function with its values whenever it is computed
     double()                          a context in which it computes in 64 bits where it is asked to
-    forget()                          empties the caches of the framework itself
     draw()                            a random number, seeded by `keras.utils.set_random_seed`
     dataset(parts, batch_size)        a data set as the framework's users have them: arrays, or tuples of them
 """
@@ -37,7 +36,6 @@ compiled = _own.compiled
 dataset = _own.dataset
 draw = _own.draw
 double = _own.double
-forget = _own.forget
 gradients = _own.gradients
 hidden_relu = _own.hidden_relu
 matmul = _own.matmul

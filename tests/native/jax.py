@@ -14,7 +14,6 @@ import numpy as np
 from tests.native.rows import Rows
 
 relu, softmax, matmul, compiled = jax.nn.relu, jax.nn.softmax, jnp.matmul, jax.jit
-forget = jax.clear_caches
 
 
 def gradients(function: Callable[..., Any], arrays: Sequence[Any]) -> list[Any]:

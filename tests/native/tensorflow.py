@@ -59,10 +59,6 @@ def observe(function: Callable[[Any], Any], x: Any) -> Any:
     return x
 
 
-def forget() -> None:
-    """Empty the caches of the framework: it has none that hold a model."""
-
-
 def hidden_relu(x: Any) -> Any:
     """Return the positive part, computed in a loop."""
     return tf.while_loop(lambda i, y: i < 1, lambda i, y: (i + 1, tf.nn.relu(y)), [0, x])[1]
