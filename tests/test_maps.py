@@ -22,6 +22,11 @@ def slow_normalize(values: list[float]) -> list[float]:
     return [float((v - low) / (high - low)) if high != low else 0.0 for v in exact]
 
 
+def test_the_least_range_is_a_range() -> None:
+    assert maps.normalize([-5e-324, 0.0]).tolist() == [0, 1]
+    assert maps.normalize([-1.7e308, 0.0, 1.7e308]).tolist() == [0, 0.5, 1]
+
+
 def test_reduce_channels_takes_the_maximum_over_the_given_axis() -> None:
     array = np.array([[[1.0, -2.0], [-3.0, -4.0]]])
     assert maps.reduce_channels(array).tolist() == [[1.0, -3.0]]

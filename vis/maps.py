@@ -129,10 +129,11 @@ def normalize(
         raise _not_finite(values)
     if low == high:
         return np.full(values.shape, min_value, np.float32)
-    # Halves keep the range finite even for values near the largest float64. In place: fresh memory is slow.
-    values /= 2
-    values -= low / 2
-    values /= high / 2 - low / 2
+    # Halves keep the range finite for values near the largest float64. In place: fresh memory is slow.
+    if max(-low, high) > np.finfo(np.float64).max / 2:
+        values, low, high = values / 2, low / 2, high / 2
+    values -= low
+    values /= high - low
     if (min_value, max_value) != (0, 1):
         values *= max_value - min_value
         values += min_value

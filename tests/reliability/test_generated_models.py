@@ -90,6 +90,9 @@ def cases(architecture: Architecture) -> list[Case]:
         return np.concatenate([y.ravel() for y in outputs_of(model, [each + step for each in x])])
 
     single = precision(moved, np.zeros(1)) > 1e-10
+    if native.NAME != "TensorFlow":  # a part in 32 bits does not change with these steps
+        pairs = zip(outputs_of(model, x), made.outputs, strict=True)
+        single |= any(abs(y - wanted.array).max() > 1e-10 * abs(y).max() for y, wanted in pairs)
     return [Case(model, x, number, filter, made, foldable, single) for number, filter in enumerate(filters)]
 
 
