@@ -129,7 +129,8 @@ def derived(case: Case, model: Any) -> list[Array]:
 
     def score(*x: Any) -> Any:
         outputs = keras.tree.flatten(model(list(x) if len(x) > 1 else x[0]))
-        return ops.sum(outputs[case.number] * ops.convert_to_tensor(case.incoming))
+        output = outputs[case.number]
+        return ops.sum(output * ops.cast(case.incoming, output.dtype))
 
     return native.gradients(score, case.x)
 
