@@ -139,11 +139,13 @@ def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] 
 
 
 def _asks_for_truth(failure: Exception, frame: FrameType) -> bool:
-    """Tell whether a failure comes from a frame directly, or from the truth value of an object in it."""
+    """Tell whether a failure is that of a tensor of several values whose truth a frame asks for."""
     inner, trace = None, failure.__traceback__
     while trace is not None and inner is not frame:
         inner, trace = trace.tb_frame, trace.tb_next
-    return trace is None or trace.tb_frame.f_code.co_name == "__bool__"
+    if trace is None:  # PyTorch raises it outside of Python
+        return isinstance(failure, RuntimeError)
+    return isinstance(failure, ValueError) and trace.tb_frame.f_code.co_name == "__bool__"
 
 
 def _code(function: Any) -> CodeType | None:
@@ -158,7 +160,7 @@ def _code(function: Any) -> CodeType | None:
 def _found(failure: Exception, frame: FrameType, number: int, library: str) -> str | None:
     """Return what is wrong at a line and what to write instead, or None."""
     # What the frameworks raise for a tensor as a truth value: some of them only if it has several values.
-    several = isinstance(failure, RuntimeError | ValueError) and _asks_for_truth(failure, frame)
+    several = _asks_for_truth(failure, frame)
     unread = library == "keras.ops" and (several or isinstance(failure, TypeError))
     refused = isinstance(failure, TypeError | ValueError | RuntimeError | AttributeError)
     nodes = _nodes(frame.f_code.co_filename, number)

@@ -51,7 +51,7 @@ class Settings:
         """
 
         def note(state: _State) -> None:
-            self._gone |= not self._passing or state.reference() is not None
+            self._gone |= self._counts(state.reference)
 
         for state in self._states.values():
             state.settle(written, lambda _, state=state: note(state))  # type: ignore[misc]
@@ -64,19 +64,19 @@ class Settings:
             return False
         try:
             for plain, values, count, references in self._alike:
-                for reference in references:
-                    operation = reference()
-                    if operation is None and self._passing:
-                        continue
-                    own = attributes_of(operation)
+                for reference in filter(self._counts, references):
+                    own = attributes_of(reference())
                     if plain(own) != values:
                         return False
                     if len(own) != count and not self._states[id(reference)].has_no_other():
                         return False
-            here = [state for state in self._rest if not self._passing or state.reference() is not None]
-            return all([state.others_hold() for state in here])
+            return all([state.others_hold() for state in self._rest if self._counts(state.reference)])
         except Exception:  # an operation or attribute is gone, or is now an array, which compares elementwise
             return False
+
+    def _counts(self, reference: weakref.ref[Any]) -> bool:
+        """Tell whether an operation must be unchanged: not if it was made for the occasion and is gone."""
+        return not self._passing or reference() is not None
 
     def _arrange(self) -> None:
         # Layers with equal settings share the values to compare with, because memory access takes the time.
