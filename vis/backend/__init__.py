@@ -12,6 +12,7 @@ A backend is a package with these names:
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     widest_float()                           the data type in which sums are taken, such as "float64"
     compiles_sizes                           whether each batch size that is met is compiled for
+    runs_eagerly                             whether a forward pass runs layer by layer at each call
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
@@ -27,6 +28,7 @@ from vis.backend.chosen import (
     mask_of,
     masked,
     noted,
+    runs_eagerly,
     skipping,
     traced,
     where_positive,
@@ -69,6 +71,7 @@ __all__ = [
     "mask_of",
     "masked",
     "noted",
+    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

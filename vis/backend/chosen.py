@@ -19,6 +19,7 @@ if _name not in frameworks.NAMES:
 _chosen: Any = importlib.import_module(f"vis.backend.{_name}")
 
 compiles_sizes: bool = _chosen.compiles_sizes
+runs_eagerly: bool = _chosen.runs_eagerly
 compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.compile_call
 compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
 compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]

@@ -232,7 +232,7 @@ class Differentiation(Run, Generic[Asked]):
             if not made:
                 probe, run, _ = self._prepared(*args)
                 if self.source.is_model:  # else a model is made of its symbols each time
-                    probe.doubled = trace.doubled
+                    probe.known = trace.known
                 made.append(run)
             return made[0](tensors)
 

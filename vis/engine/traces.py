@@ -38,7 +38,7 @@ class Trace:
     Attributes:
         shapes: the shapes of these tensors.
         squashings: the softmax, sigmoid or other squashing function that each of them ends in, if any.
-        doubled: see `vis.models.Probe`, for forward passes that are prepared again.
+        known: see `vis.models.Probe`, for forward passes that are prepared again.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Trace:
         self.compiled = compile_()
         self._settings.settle(probe.written)
         self.name = probe.model.name
-        self.doubled: list[frozenset[int]] = []
+        self.known = models.Known()
         self.shapes: list[list[Shape]] = []
         self.squashings: list[list[Squashing | None]] = []
         reading = self.compiled.reading

@@ -26,13 +26,14 @@ from vis.models.linear import activation_name, linear_outputs, shared_copy
 from vis.models.masks import MaskMakers, Masks, makes_masks, mask_makers
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage
 from vis.models.positions import Reading, Weighted
-from vis.models.probe import Probe, paths_of
+from vis.models.probe import Known, Probe, paths_of
 from vis.models.reading import read
 from vis.models.settings import Settings
 
 __all__ = [
     "POINTS",
     "Call",
+    "Known",
     "MaskMakers",
     "Masks",
     "Probe",

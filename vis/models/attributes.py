@@ -18,6 +18,11 @@ def attributes_of(operation: Any) -> Mapping[str, Any]:
     return {**own["_modules"], **own["_parameters"], **own["_buffers"], **own}
 
 
+def count_of(own: Mapping[str, Any]) -> int:
+    """Return the number of attributes of an operation, given its `__dict__`."""
+    return len(own) + sum(len(own[name]) for name in _APART) if "_modules" in own else len(own)
+
+
 def state_of(operation: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `__dict__` of a second object with the attributes of an operation.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,11 +20,28 @@ from vis.errors import LayerError
 from vis.models.addresses import addresses, call_of
 from vis.models.attributes import attributes_of
 from vis.models.calls import Call, operation_of
+from vis.models.direct import Direct, direct_layers, directly
 from vis.models.find import input_tensors, sublayers
 from vis.models.folding import folded
 from vis.models.masks import MaskMakers, Masks, mask_makers
 from vis.models.settings import Written
 from vis.models.twins import derived, exchanged, exchanged_methods, twin
+
+# How a functional model runs its graph; Keras has no public name for it.
+_GRAPH = "_run_through_graph"
+
+
+@dataclass
+class Known:
+    """What runs of a model find out for those after them, with the same settings.
+
+    Attributes:
+        doubled: the ids of the operations that have twins, from the first run on.
+        direct: see `vis.models.direct`, from the second run on where forward passes are not compiled.
+    """
+
+    doubled: frozenset[int] | None = None
+    direct: Direct | None = None
 
 
 class Probe:
@@ -47,8 +65,7 @@ class Probe:
         self._note = note
         # The attributes that layers set on themselves when they are called: the layer's id and the name.
         self.written: Written = set()
-        # The ids of the operations that have twins, once they are known.
-        self.doubled: list[frozenset[int]] = []
+        self.known = Known()
 
     def __call__(self, inputs: Any) -> list[Any]:
         """Run the model in inference mode on a structure of tensors and return the value of each point.
@@ -77,8 +94,8 @@ class Probe:
             kept += [] if self._start is None else [operation_of(self._start)]
             others = folded(self.model, kept, kernels)
         paths = paths_of(self.model) if backend.is_noting(self._note) else {}
-        doubled = [] if paths else self.doubled
-        run = _recording(self.model, records, told, others, self.written, masks, paths, doubled)
+        known = Known() if paths else self.known
+        run = _recording(self.model, records, told, others, self.written, masks, paths, known)
         outputs = run(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
@@ -141,7 +158,7 @@ def noting(model: Any, written: Written) -> Any:
         model: a model.
         written: see `Probe.written`.
     """
-    return _recording(model, {}, {}, {}, written, None, paths_of(model), [])
+    return _recording(model, {}, {}, {}, written, None, paths_of(model), Known())
 
 
 def _recording(
@@ -152,7 +169,7 @@ def _recording(
     written: Written,
     masks: Masks | None,
     paths: Mapping[int, str],
-    doubled: list[frozenset[int]],
+    known: Known,
 ) -> Any:
     """Return `root`, or its twin.
 
@@ -164,40 +181,41 @@ def _recording(
         written: receives the ids of operations with the attributes that they set when they are called.
         masks: the masks of layers, or None.
         paths: the paths of the operations whose runs are recorded, by their ids.
-        doubled: receives the ids of the operations that have twins, or has those of an equal call.
+        known: receives what later runs may know, or has that of an equal run.
     """
     done = dict(others)
     makers = MaskMakers([], [], []) if masks is None else mask_makers(root)
     made = {id(each) for each in makers.operations}
     own = made.union(map(id, makers.layers))
-    if not (own or records or told or others or paths):
+    if not (own or records or told or others or paths or backend.runs_eagerly):
         return root
 
-    known = doubled[0] if doubled else None
+    if known.direct is None and known.doubled is not None and backend.runs_eagerly:
+        known.direct, known.doubled = direct_layers(root), None
+    before, direct = known.doubled, known.direct or {}
 
     def visit(operation: Any) -> Any:
-        if known is not None and id(operation) not in known:
+        if before is not None and id(operation) not in before:
             return operation
         if id(operation) not in done:
             done[id(operation)] = operation
-            twins = {id(held): visit(held) for _, held in sublayers(operation)}
+            inner = () if before == frozenset({id(operation)}) else sublayers(operation)
+            twins = {id(held): visit(held) for _, held in inner}
             twins = {key: double for key, double in twins.items() if id(double) != key}
-            key = id(operation)
-            if twins or key in own.union(records, told, paths):
-                cls = type(operation)
+            key, cls = id(operation), type(operation)
+            if twins or key in own.union(records, told, paths) or (direct and hasattr(cls, _GRAPH)):
                 if masks is not None and key in own:
                     cls = masks.twin_class(cls, key in made)
                 record, value, path = records.get(key), told.get(key), paths.get(key)
-                done[key] = _recorder(operation, cls, twins, record, value, masks, written, path)
+                done[key] = _recorder(operation, cls, twins, record, value, masks, written, path, direct)
         return done[id(operation)]
 
     double = visit(root)
     found = frozenset(key for key, made in done.items() if id(made) != key)
-    if known is not None and known != found:  # Keras has put another model inside of one
-        doubled.clear()
-        return _recording(root, records, told, others, written, masks, paths, doubled)
-    if not doubled:
-        doubled.append(found)
+    if before is not None and before != found:  # Keras has put another model inside of one
+        known.doubled = known.direct = None
+        return _recording(root, records, told, others, written, masks, paths, known)
+    known.doubled = found
     return double
 
 
@@ -210,6 +228,7 @@ def _recorder(
     masks: Masks | None,
     written: Written,
     path: str | None,
+    direct: Direct,
 ) -> Any:
     key, numbers = id(operation), itertools.count()
 
@@ -237,17 +256,19 @@ def _recorder(
         if masks is not None:
             masks.note(*found)
 
-    def _run_through_graph(
+    def run_graph(
         self: Any, inputs: Any, operation_fn: Callable[[Any], Any], *args: Any, **kwargs: Any
     ) -> Any:
-        return cls._run_through_graph(
-            self, inputs, lambda op: operation_fn(twins.get(id(op), op)), *args, **kwargs
-        )
+        def called(op: Any) -> Any:
+            own = twins.get(id(op), op)
+            run = operation_fn(own)
+            return directly(own, direct[id(own)], run) if id(own) in direct else run
+
+        return getattr(cls, _GRAPH)(self, inputs, called, *args, **kwargs)
 
     methods: dict[str, Any] = {"__call__": __call__}
-    # How a functional model runs its graph; Keras has no public name for it.
-    if hasattr(cls, "_run_through_graph"):
-        methods["_run_through_graph"] = _run_through_graph
+    if hasattr(cls, _GRAPH):
+        methods[_GRAPH] = run_graph
     methods |= exchanged_methods(operation, twins)
     return twin(operation, exchanged(operation, twins), derived(cls, methods))
 

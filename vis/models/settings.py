@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from vis.models.attributes import attributes_of
+from vis.models.attributes import attributes_of, count_of
 from vis.models.containers import is_foreign, parts
 from vis.models.find import own_attributes
 
@@ -65,10 +65,10 @@ class Settings:
         try:
             for plain, values, count, references in self._alike:
                 for reference in filter(self._counts, references):
-                    own = attributes_of(reference())
+                    own = vars(reference())
                     if plain(own) != values:
                         return False
-                    if len(own) != count and not self._states[id(reference)].has_no_other():
+                    if count_of(own) != count and not self._states[id(reference)].has_no_other():
                         return False
             return all([state.others_hold() for state in self._rest if self._counts(state.reference)])
         except Exception:  # an operation or attribute is gone, or is now an array, which compares elementwise
@@ -83,8 +83,8 @@ class Settings:
         alike: dict[Any, list[Any]] = {}
         for state in self._states.values():
             # A data type cannot be hashed.
-            key = (*state.plain, len(state.names), *((type(value), repr(value)) for value in state.values))
-            known = alike.setdefault(key, [_getter(state.plain), state.values, len(state.names), []])
+            key = (*state.plain, state.count, *((type(value), repr(value)) for value in state.values))
+            known = alike.setdefault(key, [_getter(state.plain), state.values, state.count, []])
             known[3].append(state.reference)
         self._alike = list(alike.values())
         self._rest = [state for state in self._states.values() if state.others]
@@ -121,8 +121,9 @@ class _State:
         ]
 
     def _arrange(self, own: Mapping[str, Any]) -> None:
-        self.names = frozenset(own)
-        self.plain = [name for name in self._checks if _is_plain(own[name])]
+        direct = vars(self.reference())
+        self.names, self.count = frozenset(own), count_of(direct)
+        self.plain = [name for name in self._checks if name in direct and _is_plain(own[name])]
         self.values = tuple(own[name] for name in self.plain)
         self.others = [(name, check) for name, check in self._checks.items() if name not in self.plain]
 

@@ -43,13 +43,13 @@ def twin(operation: Any, attributes: Mapping[str, Any] | None = None, base: type
 
 def exchanged(operation: Any, twins: Mapping[int, Any]) -> dict[str, Any]:
     """Return the attributes that contain operations, with these replaced by twins (by original id)."""
-    held = own_attributes(operation)
+    held = own_attributes(operation) if twins else {}
     found = {name: exchange(value, twins) for name, value in held.items()}
     return {name: value for name, value in found.items() if value is not held[name]}
 
 
 def exchanged_methods(operation: Any, twins: Mapping[int, Any]) -> dict[str, types.FunctionType]:
     """Return the methods of a user's class that close over operations, with these replaced by twins."""
-    held = own_methods(operation)
+    held = own_methods(operation) if twins else {}
     found = {name: exchange(method, twins) for name, method in held.items()}
     return {name: method for name, method in found.items() if method is not held[name]}

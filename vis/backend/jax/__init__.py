@@ -10,6 +10,7 @@ from vis.backend.jax.skipping import skipping
 from vis.backend.jax.words import traced
 
 compiles_sizes = True
+runs_eagerly = False
 
 __all__ = [
     "compile_call",
@@ -21,6 +22,7 @@ __all__ = [
     "mask_of",
     "masked",
     "noted",
+    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

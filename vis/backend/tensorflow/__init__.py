@@ -8,6 +8,7 @@ from vis.backend.tensorflow.reading import is_noting, noted, traced
 from vis.backend.tensorflow.skipping import skipping
 
 compiles_sizes = False
+runs_eagerly = False
 
 __all__ = [
     "compile_call",
@@ -19,6 +20,7 @@ __all__ = [
     "mask_of",
     "masked",
     "noted",
+    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

@@ -9,6 +9,7 @@ from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
 
 compiles_sizes = False
+runs_eagerly = True
 
 __all__ = [
     "compile_call",
@@ -20,6 +21,7 @@ __all__ = [
     "mask_of",
     "masked",
     "noted",
+    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

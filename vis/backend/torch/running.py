@@ -39,20 +39,28 @@ class Constants(keras.StatelessScope):  # type: ignore[misc]
         assigned = super().get_current_value(variable)
         if assigned is not None or self._is_reading:
             return assigned
+        current = recordings()
+        if not current:  # as in every run but the first, for each of hundreds of variables
+            return self._constant(variable)
+        with contextlib.ExitStack() as stack:
+            for recording in current:
+                stack.enter_context(recording.paused())
+            value = self._constant(variable)
+        for recording in current:
+            recording.name(value, variable)
+        return value
+
+    def _constant(self, variable: Any) -> torch.Tensor:
         self._is_reading = True
         try:
-            with contextlib.ExitStack() as stack:
-                for current in recordings():
-                    stack.enter_context(current.paused())
-                value = variable.value.detach()
-                seed = self._seed(variable)
-                value = value if seed is None else torch.full_like(value, seed)
+            value: torch.Tensor = variable.value.detach()
         finally:
             self._is_reading = False
+        seed = self._seed(variable)
+        if seed is not None:
+            value = torch.full_like(value, seed)
         if self._differentiable and value.is_floating_point():
             value.requires_grad_()
-        for current in recordings():
-            current.name(value, variable)
         return value
 
     def add_update(self, update: Any) -> None:

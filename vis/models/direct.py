@@ -1,0 +1,74 @@
+"""Calling layers without what Keras does around each call.
+
+Where a forward pass runs layer by layer, Keras takes longer to bind arguments, open scopes, convert types and
+look for masks than many a layer takes. A layer that needs none of this is called directly, with the same
+result.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from vis import backend
+from vis.models.find import held_operations
+
+# The arguments of each layer that may be called directly, by its id.
+Direct = Mapping[int, Mapping[str, Any]]
+_KNOWN = {"training": False, "mask": None}
+
+
+def direct_layers(model: Any) -> Direct:
+    """Return the layers of a model that may be called directly on a tensor of their type that has no mask.
+
+    It holds as long as the settings of the layers do.
+    """
+    held = [model, *held_operations(model).values()]
+    layers = [each for each in held if isinstance(each, keras.Layer)]
+    # Otherwise variables are cast as the layers around say.
+    if any(layer.compute_dtype != layer.variable_dtype for layer in layers):
+        return {}
+    return {id(layer): _arguments(layer) for layer in layers if _is_plain(layer)}
+
+
+def _is_plain(layer: keras.Layer) -> bool:
+    cls = type(layer)
+    keras_own = cls.__call__ is keras.Layer.__call__ and cls.compute_mask is keras.Layer.compute_mask
+    others = list(inspect.signature(layer.call).parameters.values())[1:]
+    return bool(
+        keras_own
+        and layer.built
+        and layer.activity_regularizer is None
+        and all(each.name in _KNOWN and each.kind is not each.POSITIONAL_ONLY for each in others)
+    )
+
+
+def _arguments(layer: keras.Layer) -> dict[str, Any]:
+    names = inspect.signature(layer.call).parameters
+    return {name: value for name, value in _KNOWN.items() if name in names}
+
+
+def directly(layer: Any, arguments: Mapping[str, Any], called: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a call of a layer that leaves out what is not needed.
+
+    Args:
+        layer: one of `direct_layers`.
+        arguments: its arguments.
+        called: calls it as Keras does.
+    """
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        x: Any = args[0] if len(args) == 1 and not kwargs else None
+        if not keras.ops.is_tensor(x) or isinstance(x, keras.KerasTensor) or backend.mask_of(x) is not None:
+            return called(*args, **kwargs)
+        if keras.backend.standardize_dtype(x.dtype) != layer.input_dtype:
+            return called(x)
+        try:
+            return super(keras.Layer, layer).__call__(x, **arguments)
+        except Exception:  # Keras says more about an input that does not fit
+            return called(x)
+
+    return run
