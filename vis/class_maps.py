@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import backend, checks, maps, models
-from vis.engine import Differentiation
+from vis.engine import Differentiation, Evaluated
 from vis.errors import InputError, StretchedMapWarning, warn
 from vis.graph import Positions
 from vis.graph.positions import Grid as Grid  # other rooms name it, too
@@ -84,8 +84,8 @@ def weighted(
     layers: Sequence[Weighted],
     arrays: Sequence[Array],
     targets: Array | None = None,
-) -> tuple[list[tuple[Weighted, Array, Array]], list[Array]]:
-    """Return each layer with the gradient of an objective by its output, and that output; and the terms.
+) -> tuple[list[tuple[Weighted, Array, Array]], Evaluated]:
+    """Return each layer with the gradient of an objective by its output, and that output; and the evaluation.
 
     Args:
         objective: what is explained.
@@ -98,7 +98,7 @@ def weighted(
         (gradient,), (features,) = evaluated.gradients, evaluated.values
         assert gradient is not None  # noqa: S101 - a missing path has raised
         found.append((layer, gradient, features))
-    return found, evaluated.terms
+    return found, evaluated
 
 
 def grad_cam(gradient: Array, features: Array) -> Array:

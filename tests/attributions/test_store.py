@@ -21,7 +21,7 @@ from keras import layers
 
 from tests import native
 from vis import models
-from vis.attributions import GradCAM, IntegratedGradients, Saliency, SmoothGrad, groups, store
+from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad, groups, store
 from vis.engine import Differentiation
 from vis.errors import InputError, SkippedWarning
 
@@ -376,13 +376,18 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
     return calls
 
 
-@pytest.mark.parametrize("targets", [None, 2])
-def test_a_batch_is_predicted_once(
-    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: Any
+@pytest.mark.parametrize(
+    ("method", "targets", "runs"),
+    [(Saliency, None, 1), (Saliency, 2, 0), (GradCAM, 2, 0), (SmoothGrad, 2, 1), (Occlusion, None, 1)],
+)
+def test_the_model_runs_at_most_once_more_for_the_predictions(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any, targets: Any, runs: int
 ) -> None:
     calls = counted(monkeypatch, "outputs")
-    Saliency(model, batch_size=N).write(X, tmp_path / "maps", targets, progress=False)
-    assert len(calls) == 1
+    method(model, batch_size=N).write(X, tmp_path / "maps", targets, progress=False)
+    assert len(calls) == runs
+    predictions = store.read(tmp_path / "maps", name="predictions")
+    np.testing.assert_array_equal(predictions, np.asarray(model(X)).argmax(axis=1))
 
 
 def test_predictions_without_a_meaning_are_minus_one(model: keras.Model, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from tests.native.rows import Rows
 
 torch.set_num_threads(1)  # what tests compute is small, and they run side by side
+torch.set_default_device(keras.ops.zeros(()).device)  # where Keras puts its tensors: on a GPU if there is one
 
 relu, matmul, double = torch.nn.functional.relu, torch.matmul, contextlib.nullcontext
 
@@ -20,14 +21,14 @@ relu, matmul, double = torch.nn.functional.relu, torch.matmul, contextlib.nullco
 def _array(tensor: Any, dtype: Any = None, copy: bool | None = None) -> Any:
     """Return a tensor as an array.
 
-    PyTorch refuses this for one that asks for a gradient, as the output of a model does. Tests read outputs
-    all the time; the library itself is refused it as ever.
+    PyTorch refuses this for one that asks for a gradient, as the output of a model does, or is on a GPU.
+    Tests read outputs all the time; the library itself is refused it as ever.
     """
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals["__name__"].split(".")[0] == "numpy":
         frame = frame.f_back
     if frame.f_globals["__name__"].split(".")[0] != "vis":
-        tensor = tensor.detach()
+        tensor = tensor.detach().cpu()
     return _own_array(tensor) if dtype is None else _own_array(tensor, dtype)
 
 

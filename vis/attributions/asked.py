@@ -148,7 +148,7 @@ def targets_of(score: Differentiation[Score], arrays: Arrays, given: Any) -> npt
 
 
 def predictions_of(
-    score: Differentiation[Score], arrays: Arrays, given: Any, weights: npt.NDArray[Any]
+    score: Differentiation[Score], arrays: Arrays, outputs: npt.NDArray[Any] | None
 ) -> npt.NDArray[np.int64]:
     """Return the predicted class of each sample, `(batch,)`: the largest output, or mean over positions.
 
@@ -156,20 +156,20 @@ def predictions_of(
     outputs at once.
 
     Args:
-        score, arrays, given: see `targets_of`.
-        weights: the result of `targets_of`; without given targets, the weights of the predicted class.
+        score, arrays: see `targets_of`.
+        outputs: the outputs for the batch, or the weights of their predicted classes, if they are known.
     """
     none = np.full(len(arrays[0]), -1, np.int64)
     model = models.unmodified(score.source.model)[0]
     if score.layer is not None and score.layer not in _output_layers(model):
         return none
-    if given is not None:
-        try:
-            weights = predicted(score.outputs(arrays))
-        except (LayerError, GradientError):
-            return none
-    if weights.ndim < 2 or weights.shape[-1] < 2:
+    try:
+        outputs = score.outputs(arrays) if outputs is None else outputs
+    except (LayerError, GradientError):
         return none
+    if outputs.ndim < 2 or outputs.shape[-1] < 2 or not np.isfinite(outputs).all():
+        return none
+    weights = predicted(outputs)
     of_first_position = weights.reshape(len(weights), -1, weights.shape[-1])[:, 0]
     return np.asarray(of_first_position.argmax(axis=-1), np.int64)
 

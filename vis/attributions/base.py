@@ -34,10 +34,12 @@ class Attribution(TypedRepr):
     Args:
         maps: an array for each input, `(batch, ...)`, or a single one.
         scores: the scores of the samples, `(batch,)`, if they were computed on the way.
+        outputs: the explained outputs, `(batch, ...)`, likewise.
     """
 
     maps: Arrays
     scores: npt.NDArray[Any] | None = None
+    outputs: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -242,18 +244,19 @@ class Explainer(TypedRepr, ABC):
             arrays = self.score.begin(arrays)
             empty = [self._reduced(part, i) for i, part in enumerate(self.empty(arrays))]
             return Explained(empty, np.empty(0), np.empty(0), np.empty(0, np.int64))
-        weights = targets_of(self.score, arrays, given)
-        predictions = predictions_of(self.score, arrays, given, weights) if scores else None
+        inputs, weights = arrays, targets_of(self.score, arrays, given)
         arrays = self.score.begin(arrays)
-        found = self.attribute(arrays, weights)
+        tells = scores and given is not None
+        found = (self._with(replace(self.score, tells=True)) if tells else self).attribute(arrays, weights)
         steps = self.score.steps(arrays)
         if len(found.maps) == len(steps):
             found = replace(found, maps=[*map(maps.unmasked, found.maps, steps)])
         reduced = [self._reduced(part, i) for i, part in enumerate(found.maps)]
-        values = found.scores
-        if scores and values is None:
-            values = self.score.values(arrays, weights)
-        return Explained(reduced, weights, values, predictions)
+        if not scores:
+            return Explained(reduced, weights, found.scores)
+        values = self.score.values(arrays, weights) if found.scores is None else found.scores
+        outputs = weights if given is None else found.outputs
+        return Explained(reduced, weights, values, predictions_of(self.score, inputs, outputs))
 
     def empty(self, arrays: Arrays) -> Arrays:
         """Return the attributions of an empty batch."""

@@ -75,10 +75,10 @@ class ClassActivation(Explainer):
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         laid = class_maps.Laid(arrays)
-        found, (scores,) = class_maps.weighted(self.score, self._weighted(arrays), arrays, targets)
+        found, evaluated = class_maps.weighted(self.score, self._weighted(arrays), arrays, targets)
         for layer, gradient, features in found:
             laid.add(layer, gradient, features, self.heat)
-        return Attribution(laid.result(trailing=True), scores)
+        return Attribution(laid.result(trailing=True), evaluated.scores, *evaluated.outputs)
 
     def empty(self, arrays: Arrays) -> Arrays:
         laid = class_maps.Laid(arrays)

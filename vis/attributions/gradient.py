@@ -26,7 +26,7 @@ class GradientExplainer(Explainer):
         arrays = self.score.explained(arrays)
         pairs = zip(found.gradients, arrays, strict=True)
         gradients = [np.zeros_like(array, np.float32) if g is None else g for g, array in pairs]
-        return Attribution(self.made_of(gradients, arrays), found.scores)
+        return Attribution(self.made_of(gradients, arrays), found.scores, *found.outputs)
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
         """Return the attributions for the gradients of a batch; the gradients themselves by default.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from types import EllipsisType
 from typing import Any, get_args
 
@@ -134,7 +135,7 @@ class Smoothed(Explainer):
 
     def _with(self, score: Differentiation[Score]) -> Smoothed:
         other = copy.copy(self)
-        other.explainer, other.score = self.explainer._with(score), score
+        other.explainer, other.score = self.explainer._with(replace(score, tells=False)), score
         return other
 
     def empty(self, arrays: Arrays) -> Arrays:

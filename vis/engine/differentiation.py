@@ -8,9 +8,10 @@ the backprop modifier.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
@@ -27,14 +28,19 @@ Compile = Callable[[backend.Forward, list[backend.Spec], backend.Rule | None], A
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The terms of an objective, each `(batch,)` or `()`; the gradients; and the values that were watched.
+    """What an objective evaluates to.
 
-    A gradient is None where the objective does not depend on the value.
+    Args:
+        terms: each `(batch,)` or `()`.
+        gradients: None where the objective does not depend on the value.
+        values: those that were watched.
+        outputs: the explained output, `(batch, ...)`, if it is told; zeros, `(batch,)`, for several.
     """
 
     terms: list[Array]
     gradients: list[Array | None]
     values: list[Array]
+    outputs: list[Array]
 
     @property
     def scores(self) -> Array:
@@ -79,10 +85,12 @@ class Differentiation(Run, Generic[Asked]):
         source, wrt, fold, kernels: see `Run`.
         objective: what is asked.
         modifier: the derivative of activations; None for that of the source.
+        tells: whether `gradients` tells the explained output, too.
     """
 
     objective: Asked
     modifier: BackpropModifier | None = None
+    tells: bool = field(default=False, kw_only=True)
 
     @property
     def layer(self) -> Any:
@@ -169,7 +177,8 @@ class Differentiation(Run, Generic[Asked]):
     ) -> Evaluated:
         arrays = self.given(arrays)
         specs = self.specs(arrays, self.objective.reads_masks)
-        trace = self._trace((kind,), specs, targets, watch)
+        told = self.tells and kind == "gradient"
+        trace = self._trace((kind, told), specs, targets, watch)
         objective, wrt = self.objective, self.wrt if watch is None else watch
 
         def run(arrays: list[Array], targets: Array | None) -> list[list[Any]]:
@@ -184,8 +193,10 @@ class Differentiation(Run, Generic[Asked]):
             else:
                 found = trace.compiled(given(1), forward)
             objective.check(found, len(arrays[0]))
-            terms = len(found.values) - (watch is not None)
-            return [[*found.values[:terms]], [*found.gradients], [*found.values[terms:]]]
+            end = len(found.values) - told
+            terms = end - (watch is not None)
+            values = found.values
+            return [values[:terms], [*found.gradients], values[terms:end], values[end:]]
 
         if not objective.is_of_samples:
             return Evaluated(*run(list(arrays), targets))
@@ -279,11 +290,15 @@ class Differentiation(Run, Generic[Asked]):
             # In one type, whatever the types of the layers.
             weighted = [ops.cast(t, wide) if w is None else w * ops.cast(t, wide) for t, w in found]
             watched = self.explained(given) if watch is None else values[-1:]
+            told: list[Any] = []
+            if self.tells:
+                outputs = keras.tree.flatten(answer)
+                told = outputs if len(outputs) == 1 else [ops.zeros_like(terms[0])]
             return backend.Traced(
                 # One value for all samples counts once.
                 scale * sum(ops.sum(term) for term in weighted),
                 watched,
-                terms if watch is None else [*terms, *watched],
+                [*terms, *([] if watch is None else watched), *told],
                 sum(weighted[1:], weighted[0]),
                 terms,
                 values[: len(read)],

@@ -34,7 +34,9 @@ def check(function: Make, *shapes: tuple[int, ...]) -> Graph:
         wanted = keras.tree.flatten(function(*map(torch.tensor, arrays)))
     for found, each in zip(evaluated(graph, arrays), wanted, strict=True):
         assert found.shape == tuple(each.shape)
-        np.testing.assert_allclose(np.asarray(found, float), each.double().numpy(), rtol=2e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            np.asarray(found, float), each.double().cpu().numpy(), rtol=2e-4, atol=1e-4
+        )
     return graph
 
 

@@ -154,18 +154,18 @@ def between(build: Build, incoming: Any = INCOMING, shape: Any = (WIDTH,)) -> ke
 def differentiated(model: Any, x: Any) -> Any:
     x = torch.tensor(x, requires_grad=True)
     (found,) = torch.autograd.grad(model(x)[-1].sum(), x)
-    return found.numpy()
+    return found.cpu().numpy()
 
 
 def by_functions(model: Any, x: Any) -> Any:
     found: Any = torch.func.grad(lambda x: model(x)[-1].sum())(torch.tensor(x))
-    return found.detach().numpy()
+    return found.detach().cpu().numpy()
 
 
 def backward(model: Any, x: Any) -> Any:
     x = torch.tensor(x, requires_grad=True)
     model(x)[-1].sum().backward()
-    return x.grad.numpy()
+    return x.grad.cpu().numpy()
 
 
 def by_library(model: Any, x: Any) -> Any:
@@ -258,7 +258,7 @@ def test_what_runs_in_a_loop_is_reached(recurrent: Any) -> None:
         read = Written(lambda x: layer.module(x)[0][:, -1])
         read.layer = layer
         read.compute_output_shape = lambda shape: (shape[0], 3)
-        a, b, c, d = (each.detach().numpy() for each in layer.module.parameters())
+        a, b, c, d = (each.detach().cpu().numpy() for each in layer.module.parameters())
         kernels, bias = [a.T, b.T], c + d
     else:
         read = layer
