@@ -131,8 +131,8 @@ def _where(trace: TracebackType | None, function: Any) -> tuple[FrameType, int] 
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         module = str(trace.tb_frame.f_globals.get("__name__", "")).split(".")[0]
-        library = "-packages" in file or module == __name__.split(".")[0] or module in sys.stdlib_module_names
-        if not library or (own is not None and file == own.co_filename):
+        known = module in (*_LIBRARIES, __name__.split(".")[0]) or module in sys.stdlib_module_names
+        if not (known or "-packages" in file) or (own is not None and file == own.co_filename):
             found = (trace.tb_frame, trace.tb_lineno)
         trace = trace.tb_next
     return found

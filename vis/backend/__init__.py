@@ -12,7 +12,7 @@ A backend is a package with these names:
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     widest_float()                           the data type in which sums are taken, such as "float64"
     compiles_sizes                           whether each batch size that is met is compiled for
-    runs_eagerly                             whether a forward pass runs layer by layer at each call
+    direct(operations)                       the layers to call without what Keras does around each call
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
@@ -23,12 +23,12 @@ from vis.backend.chosen import (
     compile_descent,
     compile_gradient,
     compiles_sizes,
+    direct,
     is_noting,
     leave,
     mask_of,
     masked,
     noted,
-    runs_eagerly,
     skipping,
     traced,
     where_positive,
@@ -40,6 +40,7 @@ from vis.backend.contract import (
     CompiledGradient,
     Coverage,
     DescentState,
+    Direct,
     Evaluation,
     Find,
     Forward,
@@ -55,6 +56,7 @@ __all__ = [
     "CompiledGradient",
     "Coverage",
     "DescentState",
+    "Direct",
     "Evaluation",
     "Find",
     "Forward",
@@ -66,12 +68,12 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
+    "direct",
     "is_noting",
     "leave",
     "mask_of",
     "masked",
     "noted",
-    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 
 from vis import frameworks
-from vis.backend.contract import CompiledCall, CompiledDescent, CompiledGradient, Find, Forward, Rule, Spec
+from vis.backend.contract import (
+    CompiledCall,
+    CompiledDescent,
+    CompiledGradient,
+    Direct,
+    Find,
+    Forward,
+    Rule,
+    Spec,
+)
 from vis.graph import Graph
 
 _name = keras.config.backend()
@@ -19,11 +28,11 @@ if _name not in frameworks.NAMES:
 _chosen: Any = importlib.import_module(f"vis.backend.{_name}")
 
 compiles_sizes: bool = _chosen.compiles_sizes
-runs_eagerly: bool = _chosen.runs_eagerly
 compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.compile_call
 compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
 compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
 compile_gradient = _chosen.compile_gradient
+direct: Callable[[Iterable[Any]], Direct] = _chosen.direct
 is_noting: Callable[..., bool] = _chosen.is_noting
 leave: Callable[[Any, Callable[[Any], None]], None] = _chosen.leave
 mask_of: Callable[[Any], Any] = _chosen.mask_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -58,6 +58,9 @@ class Traced:
 
 
 Forward = Callable[[list[Any]], Traced]
+# What calls a layer without what Keras does around it, by the id of the layer. It is given the layer, and a
+# function that calls it as Keras does.
+Direct = Mapping[int, Callable[[Any, Callable[..., Any]], Callable[..., Any]]]
 # Returns the steps to skip for each output, in flat order, given the graph of a call.
 Find = Callable[[Graph], list[Sequence[Skip]]]
 
@@ -171,6 +174,15 @@ class CompiledCall(Protocol):
 
     def coverage(self, specs: Any) -> Coverage:
         """Return what the rule reaches when the inputs have the given structure of specs."""
+
+
+def direct(operations: Iterable[Any]) -> Direct:
+    """Return the layers that may be called directly, as long as their settings hold: none that is compiled.
+
+    Args:
+        operations: a model, and all operations inside.
+    """
+    return {}
 
 
 def leave(value: Any, use: Callable[[Any], None]) -> None:

@@ -34,7 +34,7 @@ class Evaluated:
         terms: each `(batch,)` or `()`.
         gradients: None where the objective does not depend on the value.
         values: those that were watched.
-        outputs: the explained output, `(batch, ...)`, if it is told; zeros, `(batch,)`, for several.
+        outputs: the explained output, `(batch, ...)`, if it is asked for; zeros, `(batch,)`, for several.
     """
 
     terms: list[Array]

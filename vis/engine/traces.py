@@ -53,7 +53,7 @@ class Trace:
         self.compiled = compile_()
         self._settings.settle(probe.written)
         self.name = probe.model.name
-        self.known = models.Known()
+        self.known = models.Known(direct=None)
         self.shapes: list[list[Shape]] = []
         self.squashings: list[list[Squashing | None]] = []
         reading = self.compiled.reading

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -20,8 +20,7 @@ from vis.errors import LayerError
 from vis.models.addresses import addresses, call_of
 from vis.models.attributes import attributes_of
 from vis.models.calls import Call, operation_of
-from vis.models.direct import Direct, direct_layers, directly
-from vis.models.find import input_tensors, sublayers
+from vis.models.find import held_operations, input_tensors, sublayers
 from vis.models.folding import folded
 from vis.models.masks import MaskMakers, Masks, mask_makers
 from vis.models.settings import Written
@@ -37,11 +36,11 @@ class Known:
 
     Attributes:
         doubled: the ids of the operations that have twins, from the first run on.
-        direct: see `vis.models.direct`, from the second run on where forward passes are not compiled.
+        direct: see `vis.backend.direct`; none by default, and None if they are to be found out.
     """
 
     doubled: frozenset[int] | None = None
-    direct: Direct | None = None
+    direct: backend.Direct | None = field(default_factory=dict)
 
 
 class Probe:
@@ -187,12 +186,12 @@ def _recording(
     makers = MaskMakers([], [], []) if masks is None else mask_makers(root)
     made = {id(each) for each in makers.operations}
     own = made.union(map(id, makers.layers))
-    if not (own or records or told or others or paths or backend.runs_eagerly):
+    if known.direct is None:
+        known.direct = backend.direct([root, *held_operations(root).values()])
+    if not (own or records or told or others or paths or known.direct):
         return root
 
-    if known.direct is None and known.doubled is not None and backend.runs_eagerly:
-        known.direct, known.doubled = direct_layers(root), None
-    before, direct = known.doubled, known.direct or {}
+    before, direct = known.doubled, known.direct
 
     def visit(operation: Any) -> Any:
         if before is not None and id(operation) not in before:
@@ -228,7 +227,7 @@ def _recorder(
     masks: Masks | None,
     written: Written,
     path: str | None,
-    direct: Direct,
+    direct: backend.Direct,
 ) -> Any:
     key, numbers = id(operation), itertools.count()
 
@@ -262,7 +261,7 @@ def _recorder(
         def called(op: Any) -> Any:
             own = twins.get(id(op), op)
             run = operation_fn(own)
-            return directly(own, direct[id(own)], run) if id(own) in direct else run
+            return direct[id(own)](own, run) if id(own) in direct else run
 
         return getattr(cls, _GRAPH)(self, inputs, called, *args, **kwargs)
 

@@ -1,5 +1,6 @@
 """The JAX backend."""
 
+from vis.backend.contract import direct
 from vis.backend.jax.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.jax.descent import compile_descent
 from vis.backend.jax.leaving import leave
@@ -10,19 +11,18 @@ from vis.backend.jax.skipping import skipping
 from vis.backend.jax.words import traced
 
 compiles_sizes = True
-runs_eagerly = False
 
 __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
+    "direct",
     "is_noting",
     "leave",
     "mask_of",
     "masked",
     "noted",
-    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

@@ -1,6 +1,6 @@
 """The TensorFlow backend."""
 
-from vis.backend.contract import leave, mask_of, masked
+from vis.backend.contract import direct, leave, mask_of, masked
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
@@ -8,19 +8,18 @@ from vis.backend.tensorflow.reading import is_noting, noted, traced
 from vis.backend.tensorflow.skipping import skipping
 
 compiles_sizes = False
-runs_eagerly = False
 
 __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
+    "direct",
     "is_noting",
     "leave",
     "mask_of",
     "masked",
     "noted",
-    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

@@ -3,25 +3,25 @@
 from vis.backend.contract import leave, mask_of, masked
 from vis.backend.torch.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.torch.descent import compile_descent
+from vis.backend.torch.direct import direct
 from vis.backend.torch.overrides import where_positive
 from vis.backend.torch.recording import is_noting, noted
 from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
 
 compiles_sizes = False
-runs_eagerly = True
 
 __all__ = [
     "compile_call",
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
+    "direct",
     "is_noting",
     "leave",
     "mask_of",
     "masked",
     "noted",
-    "runs_eagerly",
     "skipping",
     "traced",
     "where_positive",

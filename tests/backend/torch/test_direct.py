@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from vis import backend
+from vis.backend.torch.direct import direct
 from vis.models import Known, Probe
-from vis.models.direct import direct_layers, directly
 
 X = np.linspace(-1, 1, 2 * 6 * 6 * 3, dtype=np.float32).reshape(2, 6, 6, 3)
 
@@ -93,13 +92,13 @@ def test_each_run_returns_what_the_model_returns(name: str) -> None:
     keras.utils.set_random_seed(0)
     model = MODELS[name]()
     expected = model(X, training=False)
-    known = Known()
+    known = Known(direct=None)
     for _ in range(3):
         probe = Probe(model, [])
         probe.known = known
         outputs = probe.run(ops.convert_to_tensor(X))[0]
         np.testing.assert_array_equal(ops.convert_to_numpy(outputs), ops.convert_to_numpy(expected))
-    assert bool(known.direct) == (backend.runs_eagerly and name != "mixed precision")
+    assert bool(known.direct) == (name != "mixed precision")
 
 
 def test_masks_reach_the_layers_that_use_them() -> None:
@@ -116,28 +115,30 @@ def test_masks_reach_the_layers_that_use_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "arguments"),
+    ("make", "is_direct"),
     [
-        (lambda: layers.Conv2D(2, 3), {}),
-        (layers.BatchNormalization, {"training": False, "mask": None}),
-        (layers.ReLU, {}),
-        (lambda: layers.Dropout(0.5), {"training": False}),
-        (Louder, {"training": False}),
-        (Nested, {}),
-        (Shifted, None),
-        (Called, None),
-        (layers.Masking, None),
-        (lambda: layers.Dense(2, activity_regularizer="l1"), None),
-        (lambda: layers.Dense(2, dtype="mixed_bfloat16"), None),
+        (lambda: layers.Conv2D(2, 3), True),
+        (layers.BatchNormalization, True),
+        (layers.ReLU, True),
+        (lambda: layers.Dropout(0.5), True),
+        (Louder, True),
+        (Nested, True),
+        (Shifted, False),
+        (Called, False),
+        (layers.Masking, False),
+        (lambda: layers.Dense(2, activity_regularizer="l1"), False),
+        (lambda: layers.Dense(2, dtype="mixed_bfloat16"), False),
     ],
 )
-def test_which_layers_need_nothing_around_their_call(make: Any, arguments: Any) -> None:
+def test_which_layers_need_nothing_around_their_call(make: Any, is_direct: bool) -> None:
     layer = make()
-    assert direct_layers(network(layer)).get(id(layer)) == arguments
+    model = network(layer)
+    assert (id(layer) in direct([model, *model.layers])) == is_direct
 
 
 def test_one_layer_of_mixed_precision_casts_what_is_inside_of_it() -> None:
-    assert direct_layers(mixed()) == {}
+    model = mixed()
+    assert direct([model, *model.layers]) == {}
 
 
 def test_what_does_not_fit_goes_to_keras() -> None:
@@ -149,7 +150,7 @@ def test_what_does_not_fit_goes_to_keras() -> None:
         calls.append((args, kwargs))
         return layer(*args, **kwargs)
 
-    run = directly(layer, {}, called)
+    run = direct([layer])[id(layer)](layer, called)
     tensor = ops.convert_to_tensor(X)
     np.testing.assert_array_equal(*map(ops.convert_to_numpy, (run(tensor), layer(tensor))))
     assert calls == []

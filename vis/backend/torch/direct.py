@@ -8,30 +8,25 @@ result.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
+import torch
 
-from vis import backend
-from vis.models.find import held_operations
+from vis.backend.contract import Direct, mask_of
 
-# The arguments of each layer that may be called directly, by its id.
-Direct = Mapping[int, Mapping[str, Any]]
 _KNOWN = {"training": False, "mask": None}
 
 
-def direct_layers(model: Any) -> Direct:
-    """Return the layers of a model that may be called directly on a tensor of their type that has no mask.
-
-    It holds as long as the settings of the layers do.
-    """
-    held = [model, *held_operations(model).values()]
-    layers = [each for each in held if isinstance(each, keras.Layer)]
+def direct(operations: Iterable[Any]) -> Direct:
+    """Return the layers that may be called directly on a tensor of their type that has no mask."""
+    layers = [each for each in operations if isinstance(each, keras.Layer)]
     # Otherwise variables are cast as the layers around say.
     if any(layer.compute_dtype != layer.variable_dtype for layer in layers):
         return {}
-    return {id(layer): _arguments(layer) for layer in layers if _is_plain(layer)}
+    return {id(layer): partial(directly, _arguments(layer)) for layer in layers if _is_plain(layer)}
 
 
 def _is_plain(layer: keras.Layer) -> bool:
@@ -51,18 +46,18 @@ def _arguments(layer: keras.Layer) -> dict[str, Any]:
     return {name: value for name, value in _KNOWN.items() if name in names}
 
 
-def directly(layer: Any, arguments: Mapping[str, Any], called: Callable[..., Any]) -> Callable[..., Any]:
+def directly(arguments: Mapping[str, Any], layer: Any, called: Callable[..., Any]) -> Callable[..., Any]:
     """Return a call of a layer that leaves out what is not needed.
 
     Args:
-        layer: one of `direct_layers`.
-        arguments: its arguments.
+        arguments: of the layer.
+        layer: the layer.
         called: calls it as Keras does.
     """
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        x: Any = args[0] if len(args) == 1 and not kwargs else None
-        if not keras.ops.is_tensor(x) or isinstance(x, keras.KerasTensor) or backend.mask_of(x) is not None:
+        x = args[0] if len(args) == 1 and not kwargs else None
+        if not isinstance(x, torch.Tensor) or mask_of(x) is not None:
             return called(*args, **kwargs)
         if keras.backend.standardize_dtype(x.dtype) != layer.input_dtype:
             return called(x)
