@@ -150,7 +150,8 @@ def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
 
 
 def _same(ours: Any, limit: Any) -> None:
-    np.testing.assert_allclose(ours, limit, rtol=1e-3, atol=1e-4 * np.abs(limit).max())
+    # Where rounding moves a value across the kink of a ReLU, single pixels differ by some percent.
+    assert np.linalg.norm(ours - limit) <= 1e-2 * np.linalg.norm(limit), "the maps differ"  # noqa: S101
 
 
 @click.command()
