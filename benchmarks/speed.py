@@ -19,7 +19,7 @@ import click
 import keras
 import numpy as np
 import peers
-from limits import BACKEND, device, grad_cam, gradient, largest
+from limits import BACKEND, device, grad_cam, gradient, largest, variants
 from measure import ROUNDS, interleave, named, read, row, write
 from networks import NETWORKS, SMALL, build, images
 
@@ -45,6 +45,8 @@ def plain(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
     folded = attributions.Saliency(network, batch_size=None, fold_layers=True)
     _same(ours(x, targets), largest(limit(x)))
     saliency: dict[str, Run] = {LIMIT: lambda: limit(x), OURS: lambda: ours(x, targets)}
+    for other, call in variants(network, x.shape, INDEX).items():
+        saliency[other] = lambda call=call: call(x)
     if models.foldable(network):
         saliency["vis, folded"] = lambda: folded(x, targets)
     if batch == 1:

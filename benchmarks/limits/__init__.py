@@ -1,6 +1,7 @@
 """What one would write by hand for one network, one shape and one class: the reference of each row.
 
     gradient(network, shape, index)         the gradient of the scores of a class by a batch of one shape
+    variants(network, shape, index)         other ways to write the same gradient, by their names
     grad_cam(network, layer, shape, index)  the weighted sum of the feature maps of a layer, not enlarged
     device()                                the name of the device that the backend computes on
     peak()                                  the most bytes of a GPU that were in use, 0 without one
@@ -22,8 +23,10 @@ Array = npt.NDArray[Any]
 BACKEND = keras.config.backend()
 _chosen: Any = importlib.import_module(f"limits.{BACKEND}")
 
-gradient: Callable[[keras.Model, tuple[int, ...], int], Callable[[Array], Array]] = _chosen.gradient
-grad_cam: Callable[[keras.Model, str, tuple[int, ...], int], Callable[[Array], Array]] = _chosen.grad_cam
+Run = Callable[[Array], Array]
+gradient: Callable[[keras.Model, tuple[int, ...], int], Run] = _chosen.gradient
+variants: Callable[[keras.Model, tuple[int, ...], int], dict[str, Run]] = _chosen.variants
+grad_cam: Callable[[keras.Model, str, tuple[int, ...], int], Run] = _chosen.grad_cam
 device: Callable[[], str] = _chosen.device
 peak: Callable[[], int] = _chosen.peak
 
