@@ -246,8 +246,16 @@ def plot_grid(
     title: str = "",
     boxes: Boxes = (),
     *,
+    overlay: bool = False,
+    cmap: str | Colormap | None = None,
+    alpha: float = ALPHA,
+    clip_percentile: float = 1,
+    signed: bool | None = None,
+    absolute: bool = False,
+    share_scale: bool = False,
+    colorbar: bool = False,
+    size: tuple[float, float] | None = None,
     ax: Axes | None = None,
-    **options: Unpack[_GridLook],
 ) -> Figure | Axes:
     """Return a figure with a row per input and a column per method, the inputs in the first column.
 
@@ -269,8 +277,23 @@ def plot_grid(
         InputError: if a column or the names do not have one entry per input, shapes differ, a value is NaN or
             infinite, or an option is invalid.
     """
-    given: dict[str, Any] = {"row_names": row_names, "title": title, "boxes": boxes, **options}
-    return plot_maps(images, columns, ax=ax, **given)
+    return plot_maps(
+        images,
+        columns,
+        row_names=row_names,
+        title=title,
+        boxes=boxes,
+        overlay=overlay,
+        cmap=cmap,
+        alpha=alpha,
+        clip_percentile=clip_percentile,
+        signed=signed,
+        absolute=absolute,
+        share_scale=share_scale,
+        colorbar=colorbar,
+        size=size,
+        ax=ax,
+    )
 
 
 def _named(names: Any) -> list[Any]:
