@@ -143,7 +143,8 @@ def _asks_for_truth(failure: Exception, frame: FrameType) -> bool:
     inner, trace = None, failure.__traceback__
     while trace is not None and inner is not frame:
         inner, trace = trace.tb_frame, trace.tb_next
-    if trace is None:  # PyTorch raises it outside of Python
+    # PyTorch raises it outside of Python, or under a mode, such as a default device.
+    if trace is None or trace.tb_frame.f_code.co_name == "__torch_function__":
         return isinstance(failure, RuntimeError)
     return isinstance(failure, ValueError) and trace.tb_frame.f_code.co_name == "__bool__"
 

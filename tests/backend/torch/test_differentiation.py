@@ -20,7 +20,7 @@ from tests.asking import input_gradient
 from vis import backend, backprop_modifiers
 from vis.attributions import GuidedBackprop, Saliency
 from vis.engine import Source
-from vis.errors import InputError, RandomWarning
+from vis.errors import GradientError, InputError, RandomWarning
 from vis.losses import ActivationMaximization
 
 X = np.random.default_rng(0).normal(size=(3, 8, 8, 2)).astype(np.float32)
@@ -286,3 +286,11 @@ def test_sums_are_taken_in_64_bits() -> None:
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+def test_a_branch_on_several_values_under_a_default_device_names_the_line() -> None:
+    def branch(model: Any, inputs: Any, targets: Any) -> Any:
+        return ops.sum(model(inputs), axis=1) if inputs > 0 else targets[:, 0]
+
+    with torch.device("cpu"), pytest.raises(GradientError, match="whether several values are true"):
+        Saliency(network(), operator=branch)(X, 1)
