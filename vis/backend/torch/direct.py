@@ -26,24 +26,20 @@ def direct(operations: Iterable[Any]) -> Direct:
     # Otherwise variables are cast as the layers around say.
     if any(layer.compute_dtype != layer.variable_dtype for layer in layers):
         return {}
-    return {id(layer): partial(directly, _arguments(layer)) for layer in layers if _is_plain(layer)}
+    found = {id(layer): _arguments(layer) for layer in layers}
+    return {key: partial(directly, own) for key, own in found.items() if own is not None}
 
 
-def _is_plain(layer: keras.Layer) -> bool:
+def _arguments(layer: keras.Layer) -> dict[str, Any] | None:
+    """Return the arguments of a layer's own call, or None if it needs what Keras does around it."""
     cls = type(layer)
     keras_own = cls.__call__ is keras.Layer.__call__ and cls.compute_mask is keras.Layer.compute_mask
+    if not keras_own or not layer.built or layer.activity_regularizer is not None:
+        return None
     others = list(inspect.signature(layer.call).parameters.values())[1:]
-    return bool(
-        keras_own
-        and layer.built
-        and layer.activity_regularizer is None
-        and all(each.name in _KNOWN and each.kind is not each.POSITIONAL_ONLY for each in others)
-    )
-
-
-def _arguments(layer: keras.Layer) -> dict[str, Any]:
-    names = inspect.signature(layer.call).parameters
-    return {name: value for name, value in _KNOWN.items() if name in names}
+    if any(each.name not in _KNOWN or each.kind is each.POSITIONAL_ONLY for each in others):
+        return None
+    return {each.name: _KNOWN[each.name] for each in others}
 
 
 def directly(arguments: Mapping[str, Any], layer: Any, called: Callable[..., Any]) -> Callable[..., Any]:
