@@ -39,6 +39,7 @@ ROOMS = [
     "grad_modifiers",
     "backprop_modifiers",
     "input_modifiers",
+    "relevance",
     "models",
     "backend",
     "graph",

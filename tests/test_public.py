@@ -30,6 +30,7 @@ PUBLIC = {
         "GradientInput",
         "GuidedBackprop",
         "IntegratedGradients",
+        "LRP",
         "LayerCAM",
         "Loss",
         "Occlusion",
@@ -62,6 +63,7 @@ PUBLIC = {
         "GradientInput",
         "GuidedBackprop",
         "IntegratedGradients",
+        "LRP",
         "LayerCAM",
         "ModifiedGradient",
         "Occlusion",
@@ -184,6 +186,23 @@ PUBLIC = {
         "save_gif",
     ],
     "vis.regularizers": ["LPNorm", "TotalVariation"],
+    "vis.relevance": [
+        "AlphaBeta",
+        "Box",
+        "Composite",
+        "Epsilon",
+        "Flat",
+        "Gamma",
+        "Half",
+        "Pass",
+        "Route",
+        "Rule",
+        "Signal",
+        "Site",
+        "WSquare",
+        "ZPlus",
+        "Zero",
+    ],
     "vis.reports": [
         "read_labels",
         "report",
@@ -227,6 +246,7 @@ PUBLIC = {
     ],
     "vis.words": [
         "BackpropModifierName",
+        "CompositeName",
         "DataFormat",
         "GradModifierName",
         "IntegrationMethod",
@@ -355,12 +375,14 @@ LEFT_OUT = {
     "Occlusion": {"reducer", "backprop_modifier", "wrt"},
     "ClassActivation": {"reducer", "wrt"},
     "ModifiedGradient": {"backprop_modifier"},
+    "LRP": {"backprop_modifier", "fold_layers"},
 }
 # keras-vis and Xplique users pass these by position.
 POSITIONAL = {
     "Explainer": SHARED,
     "Saliency": [*SHARED[:6], "grad_modifier"],
     "ModifiedGradient": SHARED[:5],
+    "LRP": ["model", "composite", *SHARED[1:5]],
     "IntegratedGradients": [*SHARED[:5], "steps", "baseline", "method", "backprop_modifier"],
     "Smoothed": [*SHARED[:5], "nb_samples", "noise", "seed", "backprop_modifier"],
     "ClassActivation": [*SHARED[:4], "conv_layer", "backprop_modifier", "output_layer_index", "fold_layers"],
@@ -374,7 +396,7 @@ POSITIONAL = {
     ],
 }
 BATCH_SIZES = {"IntegratedGradients": 16, "Smoothed": 16}
-REDUCERS = {"Saliency": "max", "Smoothed": ...}
+REDUCERS = {"Saliency": "max", "LRP": "sum", "Smoothed": ...}
 
 
 def of_class(table: dict[str, Any], explainer: type, default: Any) -> Any:
@@ -402,7 +424,7 @@ def test_explainers_take_the_same_options(explainer: type) -> None:
     assert defaults.pop("reducer", None) == (
         None if "reducer" in left_out else of_class(REDUCERS, explainer, "mean")
     )
-    assert defaults.pop("fold_layers") is False
+    assert defaults.pop("fold_layers", False) is False
     assert set(defaults.values()) == {None}
     types = {name: parameters[name].annotation for name in shared if name not in ("model", "reducer")}
     base = inspect.signature(attributions.Explainer).parameters

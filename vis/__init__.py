@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from vis import parameterizations as parameterizations
     from vis import plotting as plotting
     from vis import regularizers as regularizers
+    from vis import relevance as relevance
     from vis import typing as typing
     from vis import utils as utils
     from vis import visualization as visualization
     from vis.attributions import (
+        LRP,
         DeconvNet,
         Explainer,
         GradCAM,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from vis.visualization.overlay import overlay
 
 __all__ = [
+    "LRP",
     "ActivationMaximization",
     "BackpropModifier",
     "DeconvNet",
@@ -90,7 +93,7 @@ __all__ = [
 _ROOMS = {
     "vis.attributions": (
         "DeconvNet Explainer GradCAM GradCAMPlusPlus GradientInput GuidedBackprop IntegratedGradients "
-        "LayerCAM Occlusion Saliency SmoothGrad SquareGrad VarGrad"
+        "LRP LayerCAM Occlusion Saliency SmoothGrad SquareGrad VarGrad"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",
@@ -104,7 +107,7 @@ _ROOMS = {
 _EXPORTS = {name: room for room, names in _ROOMS.items() for name in names.split()}
 _MODULES = (
     "attributions backprop_modifiers callbacks errors grad_modifiers input_modifiers losses maps metrics "
-    "models optimizer parameterizations plotting regularizers reports typing utils visualization"
+    "models optimizer parameterizations plotting regularizers relevance reports typing utils visualization"
 ).split()
 
 frameworks.check_when_needed()

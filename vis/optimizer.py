@@ -17,7 +17,7 @@ from keras import ops
 from vis import advice, backend, checks, grad_modifiers, inputs, maps, models, parameterizations
 from vis.callbacks import OptimizerCallback, Print
 from vis.engine import Descent, Differentiation, Losses, WeightedLosses, as_source, checked_losses
-from vis.errors import EmptyMapWarning, GradientError, InputError, warn
+from vis.errors import EmptyMapWarning, GradientError, InputError, ModifierError, warn
 from vis.grad_modifiers.base import GradModifierLike
 from vis.input_modifiers import InputModifier
 from vis.parameterizations import Canvas, Parameterization
@@ -358,8 +358,13 @@ class Optimizer(TypedRepr):
         cls, config = _default(run.made_of) if optimizer is None else _settings(optimizer)
 
         def compile_(
-            forward: backend.Forward, specs: list[backend.Spec], own: backend.Rule | None
+            forward: backend.Forward, specs: list[backend.Spec], own: backend.Way | None
         ) -> backend.CompiledDescent:
+            if isinstance(own, backend.Flow):
+                raise ModifierError(
+                    "A loss is minimized along its gradient, not along relevance. Received: a model with the "
+                    f"backprop modifier {self.source.modifier!r}. Take the model without it."
+                )
             steps = backend.Steps(
                 backend.Spec(run.start.shape, str(run.start.dtype)),
                 # A copy: the caller's optimizer may belong to a training, and starts from its own state.

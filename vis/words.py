@@ -5,7 +5,17 @@ Where an option also accepts names that users register, its type adds `str`.
 
 from typing import Literal
 
-BackpropModifierName = Literal["guided", "rectified", "relu", "deconv"]
+CompositeName = Literal[
+    "epsilon_plus",
+    "epsilon_plus_flat",
+    "epsilon_gamma_box",
+    "epsilon_alpha2_beta1_flat",
+    "deep_taylor",
+    "excitation",
+    "attn_lrp",
+    "cp_lrp",
+]
+BackpropModifierName = Literal["guided", "rectified", "relu", "deconv", CompositeName]
 DataFormat = Literal["channels_last", "channels_first"]
 GradModifierName = Literal["absolute", "negate", "relu", "invert", "small_values"]
 IntegrationMethod = Literal["gauss-legendre", "trapezoid"]
@@ -18,6 +28,7 @@ SanityOrder = Literal["cascading", "independent"]
 
 __all__ = [
     "BackpropModifierName",
+    "CompositeName",
     "DataFormat",
     "GradModifierName",
     "IntegrationMethod",

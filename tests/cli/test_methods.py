@@ -16,6 +16,7 @@ from vis.cli.methods import METHODS
 VALUES: dict[str, Any] = {
     "backprop_modifier": "guided",
     "baseline": 0.5,
+    "composite": "z_plus",
     "conv_layer": "conv",
     "fold_layers": True,
     "grad_modifier": "relu",

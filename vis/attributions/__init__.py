@@ -8,6 +8,7 @@
 | `IntegratedGradients` | a path from a baseline | true | mean gradient, times the input minus the baseline |
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
 | `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | feature maps, weighted by the gradient |
+| `LRP` | the input | none: relevance, by a rule for each operation | relevance |
 | `Occlusion` | covered copies | none | drop of the score |
 
 ```python
@@ -28,11 +29,13 @@ from vis.attributions.gradient import (
 )
 from vis.attributions.integrated_gradients import IntegratedGradients
 from vis.attributions.occlusion import Occlusion
+from vis.attributions.relevance import LRP
 from vis.attributions.saliency_maps import compute_saliency_maps
 from vis.attributions.smoothing import Smoothed, SmoothGrad, SquareGrad, VarGrad
 from vis.attributions.training import ExplainEpochs
 
 __all__ = [
+    "LRP",
     "Attribution",
     "ClassActivation",
     "DeconvNet",

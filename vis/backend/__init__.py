@@ -6,6 +6,7 @@ A backend is a package with these names:
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
     traced(forward, specs)                   what a forward pass computes, in the terms of `vis.graph`
+    pulled(function, tensors, cotangents)    the gradients of a function of tensors, while one is compiled
     skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
     is_noting(asked)                         whether layer calls are recorded now, if they are asked for
@@ -29,6 +30,7 @@ from vis.backend.chosen import (
     mask_of,
     masked,
     noted,
+    pulled,
     skipping,
     traced,
     where_positive,
@@ -43,11 +45,15 @@ from vis.backend.contract import (
     Direct,
     Evaluation,
     Find,
+    Flow,
+    FlowPlan,
     Forward,
+    Replay,
     Rule,
     Spec,
     Steps,
     Traced,
+    Way,
 )
 
 __all__ = [
@@ -59,11 +65,15 @@ __all__ = [
     "Direct",
     "Evaluation",
     "Find",
+    "Flow",
+    "FlowPlan",
     "Forward",
+    "Replay",
     "Rule",
     "Spec",
     "Steps",
     "Traced",
+    "Way",
     "compile_call",
     "compile_descent",
     "compile_gradient",
@@ -74,6 +84,7 @@ __all__ = [
     "mask_of",
     "masked",
     "noted",
+    "pulled",
     "skipping",
     "traced",
     "where_positive",

@@ -17,8 +17,8 @@ from vis.backend.contract import (
     Direct,
     Find,
     Forward,
-    Rule,
     Spec,
+    Way,
 )
 from vis.graph import Graph
 
@@ -28,9 +28,9 @@ if _name not in frameworks.NAMES:
 _chosen: Any = importlib.import_module(f"vis.backend.{_name}")
 
 compiles_sizes: bool = _chosen.compiles_sizes
-compile_call: Callable[[Callable[[Any], Any], Rule], CompiledCall] = _chosen.compile_call
+compile_call: Callable[[Callable[[Any], Any], Way], CompiledCall] = _chosen.compile_call
 compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
-compile_gradient: Callable[[Forward, Sequence[Spec], Rule | None], CompiledGradient]
+compile_gradient: Callable[[Forward, Sequence[Spec], Way | None], CompiledGradient]
 compile_gradient = _chosen.compile_gradient
 direct: Callable[[Iterable[Any]], Direct] = _chosen.direct
 is_noting: Callable[..., bool] = _chosen.is_noting
@@ -38,6 +38,7 @@ leave: Callable[[Any, Callable[[Any], None]], None] = _chosen.leave
 mask_of: Callable[[Any], Any] = _chosen.mask_of
 masked: Callable[[Any, Any], Any] = _chosen.masked
 noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
+pulled: Callable[[Callable[[list[Any]], list[Any]], Sequence[Any], Sequence[Any]], list[Any]] = _chosen.pulled
 skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping
 traced: Callable[[Callable[[list[Any]], Any], Sequence[Spec]], Graph] = _chosen.traced
 where_positive: Callable[[Any, Any], Any] = _chosen.where_positive

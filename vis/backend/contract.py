@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vis.graph import Graph, Skip
+from vis.graph import Graph, Operation, Skip, Value
 
 # rule(x, y, grad, true_grad) -> the gradient by x, written in keras.ops: the activation's input, its output,
 # the gradient by its output, and the gradient by its input that its true derivative gives.
@@ -36,6 +37,56 @@ class Coverage:
     missed: tuple[str, ...]
 
 
+class Replay(Protocol):
+    """A run of a traced computation, parts of which can be run again."""
+
+    def tensor(self, value: Value) -> Any:
+        """Return the tensor of a value of its graph."""
+
+    def run(self, operation: Operation, operands: Sequence[Any]) -> list[Any]:
+        """Return what an operation returns for other operands, which `pulled` can differentiate by."""
+
+
+class FlowPlan(Protocol):
+    """How relevance flows back through a graph.
+
+    Attributes:
+        coverage: the operations it passes, and those that no rule is made for.
+    """
+
+    coverage: Coverage
+
+    def __call__(
+        self, replay: Replay, slopes: Sequence[Any] | None = None
+    ) -> tuple[list[Any | None], list[Any]]:
+        """Return the relevance of the sources, and what it notes.
+
+        The relevance of a source is None if none arrives there. That of an end is its value times a slope.
+
+        Args:
+            replay: a run of the graph.
+            slopes: of the ends; None for the gradients of the loss by them.
+        """
+
+
+class Flow(ABC):
+    """What is passed back in place of gradients: relevance, by rules for each operation."""
+
+    @abstractmethod
+    def plan(
+        self, graph: Graph, sources: Sequence[Value], ends: Sequence[Value], loss: Value | None = None
+    ) -> FlowPlan:
+        """Return how it flows through a graph from its ends, of which a loss is computed, to its sources."""
+
+    @abstractmethod
+    def report(self, coverage: Coverage, name: str, model: str) -> None:
+        """Warn of what it could not pass as it should; the name is that of the modifier."""
+
+
+# What a gradient is taken by, in place of the true derivative.
+Way = Rule | Flow
+
+
 @dataclass(frozen=True)
 class Traced:
     """What a forward pass returns, as tensors.
@@ -47,6 +98,7 @@ class Traced:
         of_samples: the summands of the loss: a value per sample, `(batch,)`, or one for all.
         terms: the same for each unweighted term.
         read: the tensors that are the outputs of the graph that the compiled function tells.
+        explained: the tensors at which relevance starts.
     """
 
     loss: Any
@@ -55,6 +107,7 @@ class Traced:
     of_samples: Any = 0.0
     terms: list[Any] = field(default_factory=list)
     read: list[Any] = field(default_factory=list)
+    explained: list[Any] = field(default_factory=list)
 
 
 Forward = Callable[[list[Any]], Traced]
@@ -67,11 +120,15 @@ Find = Callable[[Graph], list[Sequence[Skip]]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A loss; the gradient by each watched tensor, None if the loss does not use it; the wanted values."""
+    """A loss; the gradient by each watched tensor, None if the loss does not use it; the wanted values.
+
+    `told` is what a flow tells besides.
+    """
 
     loss: npt.NDArray[Any]
     gradients: list[npt.NDArray[np.floating[Any]] | None]
     values: list[npt.NDArray[Any]]
+    told: list[npt.NDArray[Any]] = field(default_factory=list)
 
 
 class CompiledGradient(Protocol):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import keras
 
 from vis import models
-from vis.backend import Rule
+from vis.backend import Flow, Rule
 from vis.errors import ModifierError
 from vis.registry import Registry
 from vis.reprs import TypedRepr
@@ -29,14 +29,15 @@ class BackpropModifier(TypedRepr):
         rule: `rule(x, y, grad, true_grad)`, written in `keras.ops`, called for each activation with its
             input, its output, the gradient by its output, and the gradient by its input that its true
             derivative gives. All four have the shape of x. It returns the gradient by x to use, a tensor
-            of floats of the same shape. The arguments are passed by position.
+            of floats of the same shape. The arguments are passed by position. Or a composite of rules of
+            relevance, see `vis.relevance`: what is passed back is then the relevance.
     """
 
     name: str
-    rule: Rule
+    rule: Rule | Flow
 
     def __post_init__(self) -> None:
-        if not callable(self.rule):
+        if not callable(self.rule) and not isinstance(self.rule, Flow):
             raise ModifierError(f"A rule is a function rule(x, y, grad, true_grad). Received: {self.rule!r}.")
 
     def __call__(self, model: keras.Model) -> keras.Model:
@@ -54,13 +55,15 @@ class BackpropModifier(TypedRepr):
 
 
 # What `get` takes, and what an option `backprop_modifier` takes.
-_Named: TypeAlias = BackpropModifierName | str | BackpropModifier | Rule
+_Named: TypeAlias = BackpropModifierName | str | BackpropModifier | Rule | Flow
 BackpropModifierLike: TypeAlias = _Named | None
 
 
-def _wrap(thing: BackpropModifier | Rule, name: str) -> BackpropModifier:
+def _wrap(thing: BackpropModifier | Rule | Flow, name: str) -> BackpropModifier:
     if isinstance(thing, BackpropModifier):
         return thing
+    if isinstance(thing, Flow):
+        return BackpropModifier(getattr(thing, "name", name), thing)
     if not callable(thing):
         raise TypeError("a backprop modifier is a function rule(x, y, grad, true_grad)")
     try:
@@ -74,7 +77,7 @@ _registry: Registry[BackpropModifier] = Registry("backprop modifier", _wrap)
 names = _registry.names
 
 
-def register(*names: str) -> Callable[[BackpropModifier | Rule], BackpropModifier]:
+def register(*names: str) -> Callable[[BackpropModifier | Rule | Flow], BackpropModifier]:
     """Return a decorator that registers a rule under each of `names` and returns its backprop modifier.
 
     ```python

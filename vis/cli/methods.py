@@ -21,7 +21,17 @@ from vis import wording
 from vis.errors import did_you_mean
 
 GRAD_MODIFIERS = ("absolute", "relu", "negate", "invert", "small_values")
-BACKPROP_MODIFIERS = ("guided", "rectified", "relu", "deconv")
+COMPOSITES = (
+    "epsilon_plus",
+    "epsilon_plus_flat",
+    "epsilon_gamma_box",
+    "epsilon_alpha2_beta1_flat",
+    "deep_taylor",
+    "excitation",
+    "attn_lrp",
+    "cp_lrp",
+)
+BACKPROP_MODIFIERS = ("guided", "rectified", "relu", "deconv", *COMPOSITES)
 PARAMETERIZATIONS = ("fourier", "pixels")
 
 
@@ -48,6 +58,7 @@ METHODS = {
     "vargrad": Method("VarGrad", _NOISE),
     "deconvnet": Method("DeconvNet", _GRADIENT),
     "guided": Method("GuidedBackprop", _GRADIENT),
+    "lrp": Method("LRP", ("composite", "reducer", "wrt", "operator")),
     "gradcam": Method("GradCAM", _POSITIONS),
     "gradcam++": Method("GradCAMPlusPlus", _POSITIONS),
     "layercam": Method("LayerCAM", _POSITIONS),

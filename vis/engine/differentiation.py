@@ -23,7 +23,7 @@ from vis.engine.runs import Array, Arrays, Run, in_parts
 from vis.engine.traces import Trace, cached, check_numbers, evaluated
 
 Asked = TypeVar("Asked", bound=Objective)
-Compile = Callable[[backend.Forward, list[backend.Spec], backend.Rule | None], Any]
+Compile = Callable[[backend.Forward, list[backend.Spec], backend.Way | None], Any]
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class Evaluated:
         gradients: None where the objective does not depend on the value.
         values: those that were watched.
         outputs: the explained output, `(batch, ...)`, if it is asked for; zeros, `(batch,)`, for several.
+        told: what a flow notes, each `(batch, ...)`.
     """
 
     terms: list[Array]
     gradients: list[Array | None]
     values: list[Array]
     outputs: list[Array]
+    told: list[Array]
 
     @property
     def scores(self) -> Array:
@@ -196,7 +198,7 @@ class Differentiation(Run, Generic[Asked]):
             end = len(found.values) - told
             terms = end - (watch is not None)
             values = found.values
-            return [values[:terms], [*found.gradients], values[terms:end], values[end:]]
+            return [values[:terms], [*found.gradients], values[terms:end], values[end:], found.told]
 
         if not objective.is_of_samples:
             return Evaluated(*run(list(arrays), targets))
@@ -302,6 +304,7 @@ class Differentiation(Run, Generic[Asked]):
                 sum(weighted[1:], weighted[0]),
                 terms,
                 values[: len(read)],
+                values[: len(read)] or keras.tree.flatten(answer),
             )
 
         return probe, forward, [len(group) for group in groups]

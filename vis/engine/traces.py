@@ -103,7 +103,7 @@ def cached(
             RandomWarning,
         )
     if modifier and trace.compiled.coverage:
-        models.report_coverage(trace.compiled.coverage, modifier.name, trace.name)
+        models.report_coverage(trace.compiled.coverage, modifier.name, trace.name, modifier.rule)
     return trace
 
 

@@ -95,6 +95,12 @@ class Squashings:
             self._found[value] = self._search(value)
         return self._found[value]
 
+    def softmax(self, value: Value) -> Value | None:
+        """Return what a value is the softmax or log-softmax of, or None."""
+        maker = self._maker(value)
+        found = None if maker is None else self._softmax(maker)
+        return None if found is None else found[1]
+
     def _maker(self, value: Value) -> Operation | None:
         if value in self._inputs:
             self.reached.add(value)

@@ -11,7 +11,7 @@ of an operation is one of these words or, if none fits, the framework's own name
 | those of `vis.graph.elementwise` | one or several | those of `ATTRIBUTES` there: `dtype` of `cast`, ... |
 | `softmax`, `log_softmax` | x | `axis` |
 | `reduce_sum`, `_mean`, `_max`, `_min`, `_prod` | x | `axes` (None if unknown), `keepdims` |
-| `convolution` | x, kernel | those of a pool, `groups`, `transposed` |
+| `convolution` | x, kernel | those of a pool, `groups`, `transposed`, `filters` |
 | `max_pool`, `average_pool` | x | `window`, `strides`, `dilations`, `padding`, `channels` (axis) |
 | `product` | x, y: a matrix product | `letters`: of the axes of x, of y and of the output |
 | `reshape` | x, the new sizes | |
@@ -37,6 +37,8 @@ of an operation is one of these words or, if none fits, the framework's own name
 Strides, dilations, windows and paddings have an entry per axis of x, its batch axis included. A padding is a
 pair of numbers per axis, or None; `"same"` is converted to numbers if the sizes are known. Those of a
 transposed convolution are those of the convolution that it transposes.
+
+The `filters` of a convolution are the axes of the kernel along which its channels run; None if unknown.
 
 A product sums over each letter that its output lacks. A slice has an entry per axis of x, None if unknown;
 `open` axes run to their ends; `dropped` axes keep one position; `added` are new axes of the output.

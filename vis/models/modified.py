@@ -18,12 +18,15 @@ from vis.models.probe import noting
 _modified_by: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
 
 
-def report_coverage(coverage: backend.Coverage, modifier: str, model: str) -> None:
+def report_coverage(coverage: backend.Coverage, modifier: str, model: str, rule: backend.Way) -> None:
     """Raise an error if a rule reached no activation of a model, and warn if it missed some.
 
     Raises:
         ModifierError: if it reached nothing.
     """
+    if isinstance(rule, backend.Flow):
+        rule.report(coverage, modifier, model)
+        return
     missed = f"{', '.join(coverage.missed[:10])}{', ...' if len(coverage.missed) > 10 else ''}"
     if not coverage.reached:
         raise ModifierError(
@@ -49,7 +52,7 @@ class _Modified(Modification):
     _compiled: Any
     _examined: bool
 
-    def _modify(self, original: Any, name: str, rule: backend.Rule) -> None:
+    def _modify(self, original: Any, name: str, rule: backend.Way) -> None:
         def run(inputs: Any) -> Any:
             model = noting(original, set()) if backend.is_noting() else original
             return model(inputs, training=False)
@@ -73,12 +76,12 @@ class _Modified(Modification):
         outputs = self._compiled(inputs)
         if not self._examined:
             self.__dict__["_examined"] = True
-            report_coverage(self._compiled.found, self.modifier_name, self.original.name)
+            report_coverage(self._compiled.found, self.modifier_name, self.original.name, self.rule)
         return outputs
 
 
 class _ModifiedFunctional(_Modified, keras.Model):  # type: ignore[misc]
-    def __init__(self, original: Any, name: str, rule: backend.Rule) -> None:
+    def __init__(self, original: Any, name: str, rule: backend.Way) -> None:
         super().__init__(
             inputs=input_structure(original), outputs=output_structure(original), name=original.name
         )
@@ -92,7 +95,7 @@ class _ModifiedFunctional(_Modified, keras.Model):  # type: ignore[misc]
 
 
 class _ModifiedSubclass(_Modified, keras.Model):  # type: ignore[misc]
-    def __init__(self, original: Any, name: str, rule: backend.Rule) -> None:
+    def __init__(self, original: Any, name: str, rule: backend.Way) -> None:
         super().__init__(name=original.name)
         self._modify(original, name, rule)
         self.built = True
@@ -103,7 +106,7 @@ class _ModifiedSubclass(_Modified, keras.Model):  # type: ignore[misc]
     trainable_variables = property(attrgetter("original.trainable_variables"))
 
 
-def modified(model: Any, name: str, rule: backend.Rule) -> Any:
+def modified(model: Any, name: str, rule: backend.Way) -> Any:
     """Return a model over the layers and variables of `model` whose derivative follows `rule`.
 
     Args:
@@ -122,7 +125,7 @@ def modified(model: Any, name: str, rule: backend.Rule) -> Any:
         return _ModifiedSubclass(original, name, rule)
     result = _ModifiedFunctional(original, name, rule)
     specs = keras.tree.map_structure(spec_of, input_structure(original))
-    report_coverage(result._compiled.coverage(specs), name, model.name)
+    report_coverage(result._compiled.coverage(specs), name, model.name, rule)
     result.__dict__["_examined"] = True
     for symbol in original.inputs:
         _modified_by.setdefault(symbol._keras_history.operation, weakref.WeakSet()).add(result)
@@ -134,7 +137,7 @@ def is_modified_too(symbol: Any) -> bool:
     return bool(_modified_by.get(symbol._keras_history.operation))
 
 
-def layer_coverage(layer: Any, rule: backend.Rule) -> backend.Coverage | None:
+def layer_coverage(layer: Any, rule: backend.Way) -> backend.Coverage | None:
     """Return what a rule reaches in one layer of a graph, or None if the layer is not in a graph.
 
     Nested models are not searched: ask for their layers one by one.

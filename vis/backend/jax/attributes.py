@@ -109,7 +109,7 @@ def _pairs(padding: Sequence[Any]) -> list[tuple[int, int] | None]:
 def _convolution(equation: Any, known: Known) -> Told | None:
     params = equation.params
     x, kernel = equation.invars
-    (batch, channels, *spatial), (_, _, *sides), out = params["dimension_numbers"]
+    (batch, channels, *spatial), (filters, _, *sides), out = params["dimension_numbers"]
     strides, turned = whole(params["window_strides"]), whole(params["lhs_dilation"])
     transposed = any(step > 1 for step in turned)
     if batch != 0 or tuple(out) != (batch, channels, *spatial) or spatial != sorted(spatial):
@@ -134,9 +134,8 @@ def _convolution(equation: Any, known: Known) -> Told | None:
         rows["dilations"][axis] = dilation
         rows["padding"][axis] = padding
     groups = int(params["feature_group_count"])
-    return Told(
-        "convolution", (x, kernel), {**rows, "channels": channels, "groups": groups, "transposed": transposed}
-    )
+    more = {"channels": channels, "groups": groups, "transposed": transposed, "filters": (filters,)}
+    return Told("convolution", (x, kernel), rows | more)
 
 
 def window(equation: Any) -> dict[str, Any] | None:

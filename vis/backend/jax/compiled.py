@@ -17,15 +17,25 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.contract import (
+    CompiledCall,
+    CompiledGradient,
+    Coverage,
+    Evaluation,
+    Flow,
+    Forward,
+    Spec,
+    Way,
+)
 from vis.backend.jax.differentiated import Differentiated, traced_forward
 from vis.backend.jax.overrides import override
-from vis.backend.jax.program import needed, run
+from vis.backend.jax.program import evaluated, needed, run
+from vis.backend.jax.replay import Replay
 from vis.backend.jax.sized import ForAll, PerSize, Recent
 from vis.backend.jax.sizes import is_symbolic, serves_all, type_of, with_sizes
 from vis.backend.jax.tokens import check_tokens, token_counts
 from vis.backend.jax.tracing import Trace, Widen, traced_program, values_of
-from vis.backend.jax.words import words_of
+from vis.backend.jax.words import Words, words_of
 from vis.errors import GradientError, InputError, VisError
 
 
@@ -42,7 +52,7 @@ def _run(shape: Any) -> Iterator[None]:
 
 
 class _Gradient:
-    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Way | None) -> None:
         trace = with_sizes(functools.partial(traced_forward, forward), specs)
         made = Differentiated(trace, rule)
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
@@ -67,11 +77,12 @@ class _Gradient:
             _array(found.loss),
             [None if gradient is None else _array(gradient) for gradient in found.gradients],
             [_array(value) for value in found.values],
+            [_array(value) for value in found.told],
         )
 
 
 def _compiled(
-    made: Differentiated, given: Sequence[Any], specs: Sequence[Spec], rule: Rule | None
+    made: Differentiated, given: Sequence[Any], specs: Sequence[Spec], rule: Way | None
 ) -> ForAll | PerSize:
     """Return a gradient for all sizes if there is one, or one for each size."""
     if serves_all(given, specs):
@@ -92,7 +103,7 @@ def _array(tensor: Any) -> npt.NDArray[Any]:
     return np.array(tensor.astype(jnp.float32) if narrow else tensor)
 
 
-def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> CompiledGradient:
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Way | None = None) -> CompiledGradient:
     """Compile the gradient of a scalar with respect to tensors that it is computed from.
 
     Args:
@@ -111,12 +122,46 @@ class _Ruled:
         rule: the derivative of the activations.
     """
 
-    def __init__(self, trace: Trace, rule: Rule) -> None:
+    def __init__(self, trace: Trace, rule: Way) -> None:
         program, self._trace = trace.program, trace
         words = words_of(trace, program.outputs)
+        if isinstance(rule, Flow):
+            self._function = self._flowing(words, rule)
+            return
         replacements, self.coverage = override(rule, words, trace.arguments, program.outputs)
         self._actions = needed(program.actions(replacements), program.outputs)
         self._function = jax.jit(self._compute)
+
+    def _flowing(self, words: Words, flow: Flow) -> Callable[[Any, Any], list[Any]]:
+        """Return the forward pass with the relevance as its derivative."""
+        program, graph = self._trace.program, words.graph
+        plan = flow.plan(graph, graph.inputs, graph.outputs)
+        self.coverage = plan.coverage
+        self._actions = program.actions()
+
+        def evaluated_on(variables: Sequence[Any], tensors: Sequence[Any]) -> dict[Any, Any]:
+            given = dict(zip(program.inputs, [*variables, *tensors], strict=True))
+            return evaluated(self._actions, given | program.constants)
+
+        @jax.custom_vjp  # type: ignore[untyped-decorator]
+        def run_(variables: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
+            return self._compute(variables, tensors)
+
+        def forward(variables: Sequence[Any], tensors: Sequence[Any]) -> tuple[list[Any], Any]:
+            return self._compute(variables, tensors), (variables, tensors)
+
+        def backward(kept: Any, slopes: Sequence[Any]) -> tuple[Any, Any]:
+            variables, tensors = kept
+            gradients, _ = plan(Replay(words, evaluated_on(variables, tensors)), slopes)
+            filled = [
+                _nothing(tensor) if gradient is None else gradient
+                for tensor, gradient in zip(tensors, gradients, strict=True)
+            ]
+            return list(map(_nothing, variables)), filled
+
+        run_.defvjp(forward, backward)
+        made: Callable[[Any, Any], list[Any]] = jax.jit(run_)
+        return made
 
     def _compute(self, variables: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
         program = self._trace.program
@@ -129,8 +174,14 @@ class _Ruled:
         return keras.tree.pack_sequence_as(self._trace.returned, found)
 
 
+def _nothing(tensor: Any) -> Any:
+    """Return the gradient by a tensor that gets none."""
+    whole = not jnp.issubdtype(tensor.dtype, jnp.inexact)
+    return np.zeros(tensor.shape, jax.dtypes.float0) if whole else jnp.zeros_like(tensor)
+
+
 class _Call:
-    def __init__(self, forward: Callable[[Any], Any], rule: Rule) -> None:
+    def __init__(self, forward: Callable[[Any], Any], rule: Way) -> None:
         self.found: Coverage | None = None
         self._forward, self._rule = forward, rule
         self._recent: Recent[_Ruled] = Recent()
@@ -167,7 +218,7 @@ class _Call:
         return self.found
 
 
-def compile_call(forward: Callable[[Any], Any], rule: Rule) -> CompiledCall:
+def compile_call(forward: Callable[[Any], Any], rule: Way) -> CompiledCall:
     """Compile a forward pass whose derivative follows `rule` wherever JAX differentiates it."""
     return _Call(forward, rule)
 

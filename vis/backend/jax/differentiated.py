@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Var
+from jax.extend.core import Literal, Var
 
-from vis.backend.contract import Coverage, Forward, Rule
+from vis.backend.contract import Coverage, Flow, FlowPlan, Forward, Way
 from vis.backend.jax.draws import fixed_draws
 from vis.backend.jax.overrides import override
-from vis.backend.jax.program import Replacement, flows, has_derivative, needed, run
+from vis.backend.jax.program import Replacement, evaluated, flows, has_derivative, needed, run
+from vis.backend.jax.replay import Replay
 from vis.backend.jax.tracing import Trace, Widen, traced_program
 from vis.backend.jax.words import words_of
 from vis.graph import Graph
@@ -21,7 +22,8 @@ from vis.graph import Graph
 
 @dataclass(frozen=True)
 class Outcome:
-    """A loss, the gradients by what is watched, the wanted values, and the summands of the loss.
+    """A loss, the gradients by what is watched, the wanted values, the summands of the loss, and what a
+    flow notes.
 
     See `vis.backend.contract.Traced`; a gradient is None if the loss does not depend on what is watched.
     """
@@ -31,6 +33,7 @@ class Outcome:
     values: list[Any]
     of_samples: Any
     terms: list[Any]
+    told: list[Any]
 
 
 jax.tree_util.register_dataclass(Outcome)
@@ -52,7 +55,7 @@ class Differentiated:
     coverage: Coverage | None = None
     reading: Graph | None = None
 
-    def __init__(self, trace: Trace, rule: Rule | None) -> None:
+    def __init__(self, trace: Trace, rule: Way | None) -> None:
         self.variables = trace.variables
         self._program = program = trace.program
         shape: _Shape = trace.returned
@@ -62,13 +65,21 @@ class Differentiated:
         self._fixed = program.constants | seeds
         self._watched = [atom if self._depends(atom) else None for atom in self._parts.watched]
         replacements: list[Replacement] = []
+        self._plan: FlowPlan | None = None
         if self._parts.read or rule is not None:
             told, ends = self._parts.read, [self._parts.loss, *self._parts.watched]
+            ends += self._parts.explained if isinstance(rule, Flow) else []
             words = words_of(trace, [*told, *ends])
             graph = words.graph
             if told:
                 self.reading = Graph(graph.operations, graph.inputs, graph.outputs[: len(told)], graph.calls)
-            if rule is not None:
+            if isinstance(rule, Flow):
+                self._words = words
+                loss, *values = graph.outputs[len(told) :]
+                watched, started = values[: len(self._parts.watched)], values[len(self._parts.watched) :]
+                self._plan = rule.plan(graph, watched, started, loss)
+                self.coverage = self._plan.coverage
+            elif rule is not None:
                 replacements, self.coverage = override(rule, words, self._parts.watched, ends[:1])
         self._actions = program.actions(replacements)
 
@@ -89,6 +100,10 @@ class Differentiated:
         parts, program = self._parts, self._program
         given = dict(zip(program.inputs, [*variables, *tensors], strict=True)) | self._fixed
         outputs = [parts.loss, *parts.values, parts.of_samples, *parts.terms]
+        if self._plan is not None:
+            known = evaluated(self._actions, given)
+            gradients, told = self._plan(Replay(self._words, known))
+            return self._outcome([_read(atom, known) for atom in outputs], gradients, told)
         watched = list(dict.fromkeys(var for var in self._watched if var is not None))
         actions = needed(self._actions, outputs)
 
@@ -103,8 +118,16 @@ class Differentiated:
         )
         found = dict(zip(watched, back(jnp.ones_like(loss))[0], strict=True)) if watched else {}
         gradients = [None if var is None else found[var] for var in self._watched]
-        count = len(parts.values)
-        return Outcome(loss, gradients, rest[:count], rest[count], rest[count + 1 :])
+        return self._outcome([loss, *rest], gradients, [])
+
+    def _outcome(self, outputs: Sequence[Any], gradients: list[Any], told: list[Any]) -> Outcome:
+        loss, *rest = outputs
+        count = len(self._parts.values)
+        return Outcome(loss, gradients, rest[:count], rest[count], rest[count + 1 :], told)
+
+
+def _read(atom: Any, known: Mapping[Var, Any]) -> Any:
+    return atom.val if isinstance(atom, Literal) else known[atom]
 
 
 def _watching(probe: Any) -> Callable[[Any], Any]:
@@ -126,6 +149,7 @@ class _Parts:
     of_samples: Any
     terms: list[Any]
     read: list[Any]
+    explained: list[Any]
 
 
 @dataclass(frozen=True)
@@ -136,6 +160,7 @@ class _Shape:
     values: int
     terms: int
     read: int
+    explained: int
 
     def split(self, atoms: Sequence[Any]) -> _Parts:
         rest = iter(atoms)
@@ -145,7 +170,7 @@ class _Shape:
 
         (loss,), watched, values = some(1), some(self.watched), some(self.values)
         (of_samples,), terms, read = some(1), some(self.terms), some(self.read)
-        return _Parts(loss, watched, values, of_samples, terms, read)
+        return _Parts(loss, watched, values, of_samples, terms, read, some(self.explained))
 
 
 def traced_forward(forward: Forward, types: Sequence[Any], widen: Widen | None = None) -> Trace:
@@ -154,6 +179,8 @@ def traced_forward(forward: Forward, types: Sequence[Any], widen: Widen | None =
     def function(tensors: list[Any]) -> tuple[list[Any], _Shape]:
         made = forward(tensors)
         flat = [made.loss, *made.watched, *made.values, made.of_samples, *made.terms, *made.read]
-        return flat, _Shape(len(made.watched), len(made.values), len(made.terms), len(made.read))
+        flat += made.explained
+        counts = map(len, (made.watched, made.values, made.terms, made.read, made.explained))
+        return flat, _Shape(*counts)
 
     return traced_program(function, types, widen)

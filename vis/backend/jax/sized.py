@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from vis.backend.contract import Forward, Rule, Spec
+from vis.backend.contract import Forward, Spec, Way
 from vis.backend.jax.differentiated import Differentiated, Outcome, traced_forward
 from vis.backend.jax.sizes import is_stretched, is_symbolic, types
 from vis.backend.jax.tracing import types_of_values, values_of
@@ -99,7 +99,7 @@ class ForAll:
     """
 
     def __init__(
-        self, made: Differentiated, given: Sequence[Any], specs: Sequence[Spec], rule: Rule | None
+        self, made: Differentiated, given: Sequence[Any], specs: Sequence[Spec], rule: Way | None
     ) -> None:
         self._variables = made.variables
         self._given = given
@@ -161,7 +161,7 @@ class PerSize:
         rule: the derivative of the activations, or None for the true one.
     """
 
-    def __init__(self, specs: Sequence[Spec], rule: Rule | None) -> None:
+    def __init__(self, specs: Sequence[Spec], rule: Way | None) -> None:
         self._specs = specs
         # Held weakly: a compiled gradient lasts as long as its rule.
         self._rule = (lambda: None) if rule is None else weakref.ref(rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,10 +24,21 @@ _BEGUN = frozenset(["input", "variable", "constant"])
 
 @dataclass(frozen=True)
 class Words:
-    """A trace in the terms of `vis.graph`, and how the two belong together."""
+    """A trace in the terms of `vis.graph`, and how the two belong together.
+
+    Args:
+        trace: the trace.
+        graph: what it computes.
+        begun: the variables of the program by values of the graph that no operation computes.
+    """
 
     trace: Trace
     graph: Graph
+    begun: Mapping[Value, Var]
+
+    def variable(self, value: Value) -> Var | None:
+        """Return the variable of the program that a value tells, or None for a literal or a size."""
+        return self.variables.get(value) or self.begun.get(value)
 
     def equation(self, operation: Operation) -> JaxprEqn:
         """Return the equation that an operation tells."""
@@ -61,7 +72,9 @@ def words_of(trace: Trace, outputs: Sequence[Any]) -> Words:
     # The variables, and the values of a trace around this one.
     weights |= {var: "" for var in program.constants if var not in known}
     graph = read(program.equations, trace.arguments, outputs, known, weights, trace.calls())
-    return Words(trace, graph)
+    firsts = [*trace.arguments, *weights, *known]
+    begun = {step.outputs[0]: var for step, var in zip(graph.operations, firsts, strict=False)}
+    return Words(trace, graph, begun)
 
 
 def traced(forward: Callable[[list[Any]], Any], specs: Sequence[Spec]) -> Graph:

@@ -106,13 +106,16 @@ def _convolution(op: Any) -> Attributes:
     depth = (_sizes(op.inputs[0]) or [None] * rank)[channels]
     kernel = _sizes(op.inputs[1])
     taken = 1 if op.type.startswith("Depthwise") else None if kernel is None else kernel[rank - 2]
-    return {**found, "groups": depth // taken if depth and taken else None, "transposed": False}
+    filters = (rank - 2, rank - 1) if op.type.startswith("Depthwise") else (rank - 1,)
+    groups = depth // taken if depth and taken else None
+    return {**found, "groups": groups, "transposed": False, "filters": filters}
 
 
 def _transposed_convolution(op: Any) -> Attributes:
     rank = len(op.get_attr("strides"))
     window = _kernel_window(op, rank, op.get_attr("data_format").decode().index("C"))
-    return {**_window(op, op.outputs[0], op.inputs[2], window), "groups": 1, "transposed": True}
+    found = _window(op, op.outputs[0], op.inputs[2], window)
+    return {**found, "groups": 1, "transposed": True, "filters": (rank - 2,)}
 
 
 def _pool(op: Any) -> Attributes:

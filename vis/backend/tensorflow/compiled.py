@@ -18,10 +18,21 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.contract import (
+    CompiledCall,
+    CompiledGradient,
+    Coverage,
+    Evaluation,
+    Flow,
+    Forward,
+    Spec,
+    Traced,
+    Way,
+)
 from vis.backend.tensorflow.draws import fix_draws
 from vis.backend.tensorflow.overrides import override
 from vis.backend.tensorflow.reading import asked
+from vis.backend.tensorflow.replay import flowing, planned
 from vis.errors import GradientError, InputError, LayerError
 from vis.graph import Graph
 
@@ -63,7 +74,7 @@ def _run(shape: Any) -> Iterator[None]:
 
 
 class _Gradient:
-    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Way | None) -> None:
         self.coverage: Coverage | None = None
         self.draws: tuple[str, ...] = ()
         self.reading: Graph | None = None
@@ -76,16 +87,24 @@ class _Gradient:
                 traced = forward(list(tensors))
             self.reading = asked(traced, tensors)
             self.draws = fix_draws([traced.loss, *traced.values])
-            self.coverage = override(rule, traced.watched, [traced.loss])
-            gradients = tf.gradients(traced.loss, traced.watched)
+            gradients, told = self._gradients(traced, rule)
             self._missing = [gradient is None for gradient in gradients]
             found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
-            return traced.loss, found, [tf.identity(value) for value in traced.values]
+            return traced.loss, found, [tf.identity(value) for value in traced.values], told
 
         # A concrete function is traced here, once, and two threads may call it at the same time.
         function = tf.function(trace, input_signature=signature, autograph=False)
         with translated():
             self._function = function.get_concrete_function()
+
+    def _gradients(self, traced: Traced, rule: Way | None) -> tuple[list[Any | None], list[Any]]:
+        """Return what is passed back to what is watched, and what a flow notes."""
+        if isinstance(rule, Flow):
+            plan, replay = planned(rule, traced.watched, traced.explained, [traced.loss])
+            self.coverage = plan.coverage
+            return plan(replay)
+        self.coverage = override(rule, traced.watched, [traced.loss])
+        return list(tf.gradients(traced.loss, traced.watched)), []
 
     def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
         if not tf.executing_eagerly():
@@ -98,12 +117,13 @@ class _Gradient:
             for array, dtype in zip(arrays, self._dtypes, strict=True)
         ]
         with _run(np.shape(tensors[0])):
-            loss, gradients, values = self._function(*tensors)
+            loss, gradients, values, told = self._function(*tensors)
         found = iter(gradients)
         return Evaluation(
             loss.numpy(),
             [None if none else _float(next(found)) for none in self._missing],
             [_float(value) for value in values],
+            [_float(value) for value in told],
         )
 
 
@@ -113,7 +133,7 @@ def _float(tensor: Any) -> npt.NDArray[np.floating[Any]]:
     return array
 
 
-def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> CompiledGradient:
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Way | None = None) -> CompiledGradient:
     """Compile the gradient of a scalar with respect to tensors that it is computed from.
 
     Args:
@@ -125,11 +145,14 @@ def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None 
 
 
 class _Call:
-    def __init__(self, forward: Callable[[Any], Any], rule: Rule) -> None:
+    def __init__(self, forward: Callable[[Any], Any], rule: Way) -> None:
         self.found: Coverage | None = None
         self.rule = rule  # the graph holds it weakly
 
         def trace(inputs: Any) -> Any:
+            if isinstance(rule, Flow):
+                outputs, self.found = flowing(forward, rule, inputs)
+                return outputs
             with keras.StatelessScope():
                 outputs = forward(inputs)
             self.found = override(rule, keras.tree.flatten(inputs), keras.tree.flatten(outputs))
@@ -148,7 +171,7 @@ class _Call:
         return self.found
 
 
-def compile_call(forward: Callable[[Any], Any], rule: Rule) -> CompiledCall:
+def compile_call(forward: Callable[[Any], Any], rule: Way) -> CompiledCall:
     """Compile a forward pass whose derivative follows `rule` on any tape."""
     return _Call(forward, rule)
 

@@ -241,6 +241,11 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
     )
 
 
+def words_order(op: Any) -> list[int]:
+    """Return which inputs of an operation its operands are, in order."""
+    return list(range(len(op.inputs)))[_OPERANDS.get(op.type, slice(None))]
+
+
 def _tell_bodies(graph: Any, operations: Sequence[Operation]) -> None:
     """Give the operations that call a function the graph of its body."""
     called = [operation for operation in operations if operation.kind == "call"]

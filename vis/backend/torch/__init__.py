@@ -6,6 +6,7 @@ from vis.backend.torch.descent import compile_descent
 from vis.backend.torch.direct import direct
 from vis.backend.torch.overrides import where_positive
 from vis.backend.torch.recording import is_noting, noted
+from vis.backend.torch.replay import pulled
 from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
 
@@ -22,6 +23,7 @@ __all__ = [
     "mask_of",
     "masked",
     "noted",
+    "pulled",
     "skipping",
     "traced",
     "where_positive",

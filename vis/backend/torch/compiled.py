@@ -11,11 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vis.backend.contract import CompiledCall, CompiledGradient, Coverage, Evaluation, Forward, Rule, Spec
+from vis.backend.contract import (
+    CompiledCall,
+    CompiledGradient,
+    Coverage,
+    Evaluation,
+    Flow,
+    FlowPlan,
+    Forward,
+    Rule,
+    Spec,
+    Way,
+)
 from vis.backend.torch.differentiation import Differentiation
+from vis.backend.torch.flows import Flows
 from vis.backend.torch.nodes import nodes_behind
 from vis.backend.torch.overrides import Withheld, applied, plan, reads_values
 from vis.backend.torch.plans import Plans
+from vis.backend.torch.replay import Replay
 from vis.backend.torch.running import Constants, differentiating, examples, record, refused
 from vis.errors import ModifierError
 
@@ -23,7 +36,7 @@ _WIDEST = "float32" if keras.ops.zeros(()).device.type == "mps" else "float64"
 
 
 class _Gradient:
-    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None) -> None:
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Way | None) -> None:
         self._differentiation = Differentiation(forward, specs, rule)
         self._types = [spec.dtype for spec in specs]
         self.coverage = self._differentiation.coverage
@@ -33,11 +46,12 @@ class _Gradient:
     def __call__(self, arrays: Sequence[npt.ArrayLike], forward: Forward) -> Evaluation:
         tensors = [tensor(array, dtype) for array, dtype in zip(arrays, self._types, strict=True)]
         with differentiating(), refused(tensors):
-            traced, gradients = self._differentiation(tensors, forward)
+            traced, gradients, told = self._differentiation(tensors, forward)
         return Evaluation(
             array(traced.loss),
             [None if gradient is None else array(gradient) for gradient in gradients],
             [array(value) for value in traced.values],
+            [array(value) for value in told],
         )
 
 
@@ -60,7 +74,7 @@ def array(value: Any) -> npt.NDArray[Any]:
     return found
 
 
-def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> CompiledGradient:
+def compile_gradient(forward: Forward, specs: Sequence[Spec], rule: Way | None = None) -> CompiledGradient:
     """Return the gradient of a scalar with respect to tensors that it is computed from.
 
     Args:
@@ -158,9 +172,63 @@ def _spec(tensor: torch.Tensor) -> Spec:
     return Spec(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
 
 
-def compile_call(forward: Callable[[Any], Any], rule: Rule) -> CompiledCall:
+class _Flowing:
+    """A forward pass whose derivative is the relevance."""
+
+    def __init__(self, forward: Callable[[Any], Any], flow: Flow) -> None:
+        self.found: Coverage | None = None
+        self._forward = forward
+        self._flows = Flows(lambda: flow)
+
+    def __call__(self, inputs: Any) -> Any:
+        inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+        if not torch.is_grad_enabled():
+            with keras.StatelessScope():
+                return self._forward(inputs)
+        returned: list[Any] = []
+        flat = _Relevance.apply(self, inputs, returned, *keras.tree.flatten(inputs))
+        return keras.tree.pack_sequence_as(returned[0], list(flat))
+
+    def run(self, inputs: Any) -> tuple[Any, FlowPlan, Replay]:
+        """Run the forward pass; return its outputs, how relevance flows through it, and the run."""
+        flat = [each.detach().clone() for each in keras.tree.flatten(inputs)]
+        with keras.StatelessScope():
+            made, plan, replay = self._flows.run(
+                lambda tensors: self._forward(keras.tree.pack_sequence_as(inputs, tensors)),
+                flat,
+                lambda outputs: (flat, keras.tree.flatten(outputs), None),
+            )
+        self.found = plan.coverage
+        return made, plan, replay
+
+    def coverage(self, specs: Any) -> Coverage:
+        failures = []
+        for tensors in examples(keras.tree.flatten(specs)):
+            try:
+                self.run(keras.tree.pack_sequence_as(specs, tensors))
+            except Exception as failure:  # perhaps the sizes are too small for the model
+                failures.append(failure)
+            if self.found is not None:
+                return self.found
+        raise failures[0]
+
+
+class _Relevance(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, call: _Flowing, inputs: Any, returned: list[Any], *tensors: Any) -> Any:
+        outputs, ctx.plan, ctx.replay = call.run(keras.tree.pack_sequence_as(inputs, list(tensors)))
+        returned.append(keras.tree.map_structure(lambda _: 0, outputs))
+        return tuple(keras.tree.flatten(outputs))
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Any) -> Any:
+        gradients, _ = ctx.plan(ctx.replay, slopes)
+        return None, None, None, *gradients
+
+
+def compile_call(forward: Callable[[Any], Any], rule: Way) -> CompiledCall:
     """Return a forward pass whose derivative follows `rule`, whoever differentiates it."""
-    return _Call(forward, rule)
+    return _Flowing(forward, rule) if isinstance(rule, Flow) else _Call(forward, rule)
 
 
 def widest_float() -> str:

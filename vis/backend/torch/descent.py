@@ -44,7 +44,7 @@ class _Descent(Descent):
         x = x.detach().requires_grad_()
         prepare = self._steps.prepare
         seen = x if prepare is None else prepare([x, *own])
-        traced, (gradient,) = self._differentiation([seen, *rest], forward)
+        traced, (gradient,), _ = self._differentiation([seen, *rest], forward)
         if gradient is not None and seen.requires_grad:
             (gradient,) = torch.autograd.grad(seen, x, gradient)
         with torch.no_grad():

@@ -8,13 +8,15 @@ go, which the nodes of autograd tell.
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
-from vis.backend.contract import Coverage, Forward, Rule, Spec, Traced
+from vis.backend.contract import Coverage, Flow, Forward, Spec, Traced, Way
 from vis.backend.torch.draws import Draws
+from vis.backend.torch.flows import Flows
 from vis.backend.torch.nodes import nodes_behind
 from vis.backend.torch.overrides import Withheld, plan, weakly
 from vis.backend.torch.plans import Plans
@@ -36,10 +38,11 @@ class Differentiation:
         coverage, draws, reading: see `vis.backend.CompiledGradient`.
     """
 
-    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Rule | None = None) -> None:
+    def __init__(self, forward: Forward, specs: Sequence[Spec], rule: Way | None = None) -> None:
         self.coverage: Coverage | None = None
         self.reading: Graph | None = None
-        self._rule = None if rule is None else weakly(rule)
+        self._flows = Flows(weakref.ref(rule)) if isinstance(rule, Flow) else None
+        self._rule = None if rule is None or isinstance(rule, Flow) else weakly(rule)
         self._draws = Draws()
         self._plans: Plans[Traced] = Plans(lambda traced: nodes_behind([traced.loss]))
         self._of_variables = False
@@ -65,13 +68,31 @@ class Differentiation:
 
     def __call__(
         self, tensors: Sequence[torch.Tensor], forward: Forward
-    ) -> tuple[Traced, list[torch.Tensor | None]]:
-        """Run a forward pass; return what it returns and the gradient of the loss by what it watches."""
+    ) -> tuple[Traced, list[torch.Tensor | None], list[torch.Tensor]]:
+        """Run a forward pass.
+
+        Returns:
+            what it returns, the gradients of the loss by what it watches, and what a flow tells.
+        """
+        if self._flows is not None:
+            return self._relevance(self._flows, forward, tensors)
         try:
-            return self._gradients(forward, tensors)
+            return *self._gradients(forward, tensors), []
         except Withheld:
             self._plans.keeps = True
-            return self._gradients(forward, tensors)
+            return *self._gradients(forward, tensors), []
+
+    def _relevance(
+        self, flows: Flows, forward: Forward, tensors: Sequence[torch.Tensor]
+    ) -> tuple[Traced, list[torch.Tensor | None], list[torch.Tensor]]:
+        with torch.inference_mode(False), self._draws.fixed(), Constants(seed=self._draws.seed):
+            # Copies, for a forward pass to write into.
+            given = [tensor.clone() if tensor.is_floating_point() else tensor for tensor in tensors]
+            traced, plan, replay = flows.run(
+                forward, given, lambda made: (made.watched, made.explained, made.loss)
+            )
+        self.coverage = self.coverage or plan.coverage
+        return traced, *plan(replay)
 
     def _examine(self, forward: Forward, tensors: Sequence[torch.Tensor]) -> None:
         """Read what the forward pass computes on some tensors."""
@@ -85,6 +106,8 @@ class Differentiation:
             if self.reading is None and traced.read:
                 self.reading = read(seen, seen.inputs, list(map(seen.slot, traced.read)))
             self._draws.examine(seen, [traced.loss, *traced.values])
+            if self._flows is not None:
+                self._relevance(self._flows, forward, [tensor.detach() for tensor in given])
             if self._rule is not None:
                 nodes, names = nodes_behind([traced.loss])
                 watched = list(map(seen.slot, traced.watched))

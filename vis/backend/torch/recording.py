@@ -107,6 +107,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
 
     Args:
         inputs: the tensors that the forward pass is run on.
+        keeps: whether values are kept that others are written over.
 
     Attributes:
         steps: what ran, in order.
@@ -118,8 +119,10 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         variables: the names of the variables, by the numbers of their slots.
     """
 
-    def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
+    def __init__(self, inputs: Sequence[torch.Tensor], keeps: bool = False) -> None:
         super().__init__()
+        self._keeps = keeps
+        self._kept: dict[int, torch.Tensor] = {}
         self.steps: list[Step] = []
         self.notes: list[Note] = []
         self.variables: dict[int, str] = {}
@@ -179,6 +182,11 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         """Return the slot of a value of this name; None for a value inside a step."""
         return self._slots[int(name)] if name.isdigit() else None
 
+    def held(self, slot: Slot) -> torch.Tensor:
+        """Return the tensor of a value, if values are kept."""
+        kept = self._kept.get(slot.number)
+        return slot.tensor if kept is None else kept
+
     def current(self, slot: Slot) -> torch.Tensor | None:
         """Return the tensor that has a value, or None if another value has been written into it."""
         tensor = self._last[slot.number]
@@ -207,8 +215,11 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
             return func(*args, **kwargs)
         taken = self._told(args)
         named = {key: self._told(value) for key, value in kwargs.items()}
-        made = func(*args, **kwargs)
         written = _written(func, args, kwargs)
+        for tensor in written if self._keeps else ():
+            for slot in self._by_place.get(_memory(tensor), {}).values():
+                self._kept.setdefault(slot.number, self._last[slot.number].detach().clone())
+        made = func(*args, **kwargs)
         hidden = self._differentiates and not torch.is_grad_enabled()
         outputs: list[Slot] = []
         aliases: list[tuple[torch.Tensor, Slot]] = []

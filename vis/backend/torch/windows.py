@@ -103,7 +103,9 @@ def _convolution(step: Telling) -> None:
     given, shape = step.given, step.shape(kernel)
     attributes = _window(step, shape[2:], given["stride"], given["padding"], given["dilation"])
     attributes |= {"groups": given["groups"], "transposed": given.get("transposed", False)}
+    attributes["filters"] = (0,)
     if attributes["transposed"]:
+        attributes["filters"] = (1,) if attributes["groups"] == 1 else None
         more = [0, 0, *_spread(given["output_padding"], len(shape) - 2)]
         pairs = zip(attributes["padding"], more, strict=True)
         attributes["padding"] = [(before, behind - extra) for (before, behind), extra in pairs]

@@ -1,0 +1,100 @@
+"""Parts of a traced program that are run again with other operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import JaxprEqn, Var
+
+from vis.backend.jax.words import Words
+from vis.graph import Operation, Value
+
+
+class Replay:
+    """A run of a program, see `vis.backend.contract.Replay`.
+
+    Args:
+        words: what it computes.
+        known: the values of its variables.
+    """
+
+    def __init__(self, words: Words, known: Mapping[Var, Any]) -> None:
+        self._words, self._known = words, known
+        self._program = words.trace.program
+
+    def tensor(self, value: Value) -> Any:
+        variable = self._words.variable(value)
+        if variable is not None:
+            return self._known[variable]
+        # A size that is known only when it runs has no tensor.
+        return None if value.constant is None else jnp.asarray(value.constant)
+
+    def run(self, operation: Operation, operands: Sequence[Any]) -> list[Any]:
+        if "differentiated" in operation.attributes:  # the results of a function with its own derivative
+            return list(operands[: len(operation.outputs)])
+        pairs = [
+            (variable, operand)
+            for value, operand in zip(operation.operands, operands, strict=True)
+            if (variable := self._words.variable(value)) is not None
+        ]
+        last = self._words.equation(operation)
+        given = dict(reversed(pairs))
+        known = {**self._known, **given}
+        for equation in self._before(last, given):
+            taken = [known[atom] for atom in equation.invars if isinstance(atom, Var)]
+            known.update(zip(equation.outvars, self._evaluated(equation, taken), strict=True))
+        rest = list(pairs)
+        taken = []
+        for atom in last.invars:
+            if isinstance(atom, Var):
+                # Each use of a variable has an operand of its own.
+                place = next((i for i, (variable, _) in enumerate(rest) if variable is atom), None)
+                taken.append(known[atom] if place is None else rest.pop(place)[1])
+        return self._evaluated(last, taken)
+
+    def _before(self, last: JaxprEqn, given: Mapping[Var, Any]) -> list[JaxprEqn]:
+        """Return the equations before one that it needs, and that depend on some variables, in order."""
+        wanted = {atom for atom in last.invars if isinstance(atom, Var) and atom not in given}
+        if not wanted:
+            return []
+        dependent, steps = set(given), []
+        for equation in self._program.equations:
+            if equation is last:
+                break
+            if not dependent.isdisjoint(atom for atom in equation.invars if isinstance(atom, Var)):
+                dependent.update(equation.outvars)
+                steps.append(equation)
+        found = []
+        for equation in reversed(steps):
+            if not wanted.isdisjoint(equation.outvars) and given.keys().isdisjoint(equation.outvars):
+                found.append(equation)
+                wanted.update(atom for atom in equation.invars if isinstance(atom, Var) and atom not in given)
+        return found[::-1]
+
+    def _evaluated(self, equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
+        """Run one equation, given its operands that are no literals; they may have wider types now."""
+        fresh = iter([Var(atom.aval) for atom in equation.invars if isinstance(atom, Var)])
+        invars = [next(fresh) if isinstance(atom, Var) else atom for atom in equation.invars]
+        parameters = dict(equation.params)
+        if parameters.get("preferred_element_type") is not None:
+            parameters["preferred_element_type"] = jnp.asarray(operands[0]).dtype
+        alone = equation.replace(invars=invars, params=parameters)
+        jaxpr = self._program.jaxpr.replace(
+            constvars=(),
+            invars=[atom for atom in invars if isinstance(atom, Var)],
+            outvars=equation.outvars,
+            eqns=[alone],
+            effects=equation.effects,
+        )
+        return list(jax.core.eval_jaxpr(jaxpr, (), *operands))
+
+
+def pulled(
+    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any], cotangents: Sequence[Any]
+) -> list[Any]:
+    """Return the gradients by some tensors of what a function makes of them, given those by its results."""
+    _, back = jax.vjp(lambda given: list(function(given)), list(tensors))
+    return list(back(list(cotangents))[0])

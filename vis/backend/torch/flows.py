@@ -1,0 +1,92 @@
+"""Relevance: what a forward pass computes is recorded at each run, and read once for each way it can go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import torch
+
+from vis.backend.contract import Flow, FlowPlan
+from vis.backend.torch.reading import read
+from vis.backend.torch.recording import Recording, Slot
+from vis.backend.torch.replay import Replay
+from vis.backend.torch.running import record
+from vis.graph import Graph
+
+# Constants with more numbers count by their shape.
+_LARGEST = 256
+
+
+class Flows:
+    """How relevance flows through a forward pass.
+
+    Args:
+        flow: returns what flows; it is not kept alive here.
+    """
+
+    def __init__(self, flow: Callable[[], Flow | None]) -> None:
+        self._flow = flow
+        self._known: dict[Hashable, tuple[Graph, FlowPlan]] = {}
+
+    def run(
+        self,
+        forward: Callable[[list[Any]], Any],
+        tensors: Sequence[torch.Tensor],
+        parts: Callable[[Any], tuple[Sequence[Any], Sequence[Any], Any | None]],
+    ) -> tuple[Any, FlowPlan, Replay]:
+        """Run a forward pass; return what it returns, how relevance flows through it, and the run.
+
+        Args:
+            forward: takes the tensors.
+            tensors: its inputs.
+            parts: returns, of what the forward pass returns, what relevance is wanted of, where it starts,
+                and the loss that is computed of that, or None.
+        """
+        with torch.no_grad():
+            seen, made = record(forward, tensors, keeps=True)
+        sources, ends, loss = parts(made)
+        slots = [[seen.slot(each) for each in group] for group in (sources, ends)]
+        slots.append([] if loss is None else [seen.slot(loss)])
+        key = _signature(seen, slots)
+        if key not in self._known:
+            graph = read(seen, slots[0], [*slots[1], *slots[2]])
+            count = len(slots[1])
+            flow = self._flow()
+            assert flow is not None  # noqa: S101 - what is compiled lasts no longer than it
+            plan = flow.plan(graph, graph.inputs, graph.outputs[:count], *graph.outputs[count:])
+            self._known[key] = graph, plan
+        graph, plan = self._known[key]
+        return made, plan, Replay(seen, graph)
+
+
+def _signature(seen: Recording, ends: Sequence[Sequence[Slot]]) -> Hashable:
+    """Return what two runs have in common that do the same on tensors of the same sizes."""
+    made: set[int] = set()
+    steps: list[Hashable] = []
+    for step in seen.steps:
+        fresh = [slot for slot in step.operands if slot.number not in made]
+        steps.append((step.target, _told(step.args), _told(step.kwargs), *map(_begun, fresh)))
+        steps += [slot.shape for slot in step.outputs]
+        made.update(slot.number for slot in (*fresh, *step.outputs))
+    return (*steps, *(tuple(slot.number for slot in group) for group in ends), *map(_note, seen.notes))
+
+
+def _note(note: Any) -> Hashable:
+    return note.path, note.first, note.stop
+
+
+def _begun(slot: Slot) -> Hashable:
+    """Return how a value is described that no step has made."""
+    small = slot.held.numel() <= _LARGEST and not slot.held.is_floating_point()
+    return slot.shape, str(slot.held.dtype), tuple(slot.tensor.reshape(-1).tolist()) if small else None
+
+
+def _told(value: Any) -> Hashable:
+    if isinstance(value, Slot):
+        return ("slot", value.number)
+    if isinstance(value, dict):
+        return tuple((key, _told(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_told, value))
+    return value if isinstance(value, Hashable) else repr(value)
