@@ -141,7 +141,7 @@ class _Ruled:
 
         def evaluated_on(variables: Sequence[Any], tensors: Sequence[Any]) -> dict[Any, Any]:
             given = dict(zip(program.inputs, [*variables, *tensors], strict=True))
-            return evaluated(self._actions, given | program.constants)
+            return evaluated(program.apart(), given | program.constants)
 
         @jax.custom_vjp  # type: ignore[untyped-decorator]
         def run_(variables: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:

@@ -101,7 +101,7 @@ class Differentiated:
         given = dict(zip(program.inputs, [*variables, *tensors], strict=True)) | self._fixed
         outputs = [parts.loss, *parts.values, parts.of_samples, *parts.terms]
         if self._plan is not None:
-            known = evaluated(self._actions, given)
+            known = evaluated(program.apart(), given)
             gradients, told = self._plan(Replay(self._words, known))
             return self._outcome([_read(atom, known) for atom in outputs], gradients, told)
         watched = list(dict.fromkeys(var for var in self._watched if var is not None))

@@ -193,6 +193,18 @@ class Program:
                     found.append(Action(operands, (each.end,), _listed(each.run), each))
         return found
 
+    def apart(self) -> list[Action]:
+        """Return how to run each equation by itself: all inner values are computed, custom derivatives lost."""
+        return [
+            Action(
+                operands, tuple(equation.outvars), lambda *values, made=len(equation.outvars): values[:made]
+            )
+            if equation.primitive is CUSTOM_DERIVATIVE
+            and (operands := tuple(atom for atom in equation.invars if isinstance(atom, Var)))
+            else self._action(index)
+            for index, equation in enumerate(self.equations)
+        ]
+
     def part(self, equations: Collection[int], start: Var, end: Var) -> list[Action]:
         """Return how to compute `end` from `start` with some of the equations."""
         whole = Replacement(frozenset(equations), start, end, (), _nothing)
