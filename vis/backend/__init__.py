@@ -6,7 +6,7 @@ A backend is a package with these names:
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
     traced(forward, specs)                   what a forward pass computes, in the terms of `vis.graph`
-    pulled(function, tensors, cotangents)    the gradients of a function of tensors, while one is compiled
+    linearized(function, tensors)            a function of tensors at some of them, and its gradients, for flows
     skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
     is_noting(asked)                         whether layer calls are recorded now, if they are asked for
@@ -27,6 +27,7 @@ from vis.backend.chosen import (
     direct,
     is_noting,
     leave,
+    linearized,
     mask_of,
     masked,
     noted,
@@ -81,6 +82,7 @@ __all__ = [
     "direct",
     "is_noting",
     "leave",
+    "linearized",
     "mask_of",
     "masked",
     "noted",

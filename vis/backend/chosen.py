@@ -17,6 +17,7 @@ from vis.backend.contract import (
     Direct,
     Find,
     Forward,
+    Linearize,
     Spec,
     Way,
 )
@@ -38,8 +39,15 @@ leave: Callable[[Any, Callable[[Any], None]], None] = _chosen.leave
 mask_of: Callable[[Any], Any] = _chosen.mask_of
 masked: Callable[[Any, Any], Any] = _chosen.masked
 noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
-pulled: Callable[[Callable[[list[Any]], list[Any]], Sequence[Any], Sequence[Any]], list[Any]] = _chosen.pulled
+linearized: Linearize = _chosen.linearized
 skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping
 traced: Callable[[Callable[[list[Any]], Any], Sequence[Spec]], Graph] = _chosen.traced
 where_positive: Callable[[Any, Any], Any] = _chosen.where_positive
 widest_float: Callable[[], str] = _chosen.widest_float
+
+
+def pulled(
+    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any], slopes: Sequence[Any]
+) -> list[Any]:
+    """Return the gradients by some tensors of what a function makes of them, times some slopes."""
+    return linearized(function, tensors)[1](slopes)

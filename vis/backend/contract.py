@@ -43,8 +43,18 @@ class Replay(Protocol):
     def tensor(self, value: Value) -> Any:
         """Return the tensor of a value of its graph."""
 
-    def run(self, operation: Operation, operands: Sequence[Any]) -> list[Any]:
-        """Return what an operation returns for other operands, which `pulled` can differentiate by."""
+    def run(self, operation: Operation, operands: Sequence[Any], values: bool = True) -> list[Any]:
+        """Return what an operation returns for other operands, which `linearized` can differentiate by.
+
+        Without `values`, the result need not hold numbers: only its derivative is used.
+        """
+
+
+# Returns what a function makes of some tensors, and a function that returns the gradients by these of it times
+# some slopes. It is called while a flow runs.
+Linearize = Callable[
+    [Callable[[list[Any]], list[Any]], Sequence[Any]], tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]
+]
 
 
 class FlowPlan(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -160,6 +160,14 @@ class Site(TypedRepr):
         made = self._run(x if isinstance(x, list) else [x], weights)[0]
         return made if bias is None else made + bias
 
+    def linearized(self, x: Any, weights: Any) -> tuple[Tensor, Callable[[Any], Tensor]]:
+        """Return what an affine site computes of an input and weights, and the gradient by that input.
+
+        The second is a function of what the output is multiplied by.
+        """
+        made, back = backend.linearized(lambda given: self._run(given, weights), [x])
+        return made[0], lambda share: back([share])[0]
+
     def backward(self, share: Any, weights: Any = None, x: Any = None) -> list[Tensor]:
         """Return the gradients by the inputs of the output times `share`.
 
@@ -170,21 +178,21 @@ class Site(TypedRepr):
         """
         at = self.inputs if x is None else x if isinstance(x, list) else [x]
         shares = share if isinstance(share, list) else [share]
-        return backend.pulled(lambda given: self._run(given, weights)[: len(shares)], at, shares)
+        return backend.pulled(lambda given: self._run(given, weights, False)[: len(shares)], at, shares)
 
-    def _run(self, inputs: Sequence[Any], weights: Any) -> list[Any]:
+    def _run(self, inputs: Sequence[Any], weights: Any, values: bool = True) -> list[Any]:
         step, kernel, replay = self._step, self._kernel, self._at.replay
         first = step.operations[0]
         if kernel is not None:
             operands = [self._at.tensor(value) for value in first.operands]
             operands[kernel.slot] = self.weights if weights is None else weights
             operands[1 - kernel.slot] = inputs[0]
-            return list(replay.run(first, operands)[:1])
+            return list(replay.run(first, operands, values)[:1])
         if len(step.operations) == 1:
             operands = [self._at.tensor(value) for value in first.operands]
             for slot, tensor in zip(step.slots, inputs, strict=True):
                 operands[slot] = tensor
-            return list(replay.run(first, operands))
+            return list(replay.run(first, operands, values))
         made = dict(zip(step.inputs, inputs, strict=True))
         for operation in step.operations:
             operands = [made[v] if v in made else self._at.tensor(v) for v in operation.operands]

@@ -7,7 +7,7 @@ from vis.backend.jax.leaving import leave
 from vis.backend.jax.masks import mask_of, masked
 from vis.backend.jax.noted import is_noting, noted
 from vis.backend.jax.overrides import where_positive
-from vis.backend.jax.replay import pulled
+from vis.backend.jax.replay import linearized
 from vis.backend.jax.skipping import skipping
 from vis.backend.jax.words import traced
 
@@ -21,10 +21,10 @@ __all__ = [
     "direct",
     "is_noting",
     "leave",
+    "linearized",
     "mask_of",
     "masked",
     "noted",
-    "pulled",
     "skipping",
     "traced",
     "where_positive",

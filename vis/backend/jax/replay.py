@@ -32,7 +32,7 @@ class Replay:
         # A size that is known only when it runs has no tensor.
         return None if value.constant is None else jnp.asarray(value.constant)
 
-    def run(self, operation: Operation, operands: Sequence[Any]) -> list[Any]:
+    def run(self, operation: Operation, operands: Sequence[Any], values: bool = True) -> list[Any]:
         if "differentiated" in operation.attributes:  # the results of a function with its own derivative
             return list(operands[: len(operation.outputs)])
         pairs = [
@@ -92,9 +92,9 @@ class Replay:
         return list(jax.core.eval_jaxpr(jaxpr, (), *operands))
 
 
-def pulled(
-    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any], cotangents: Sequence[Any]
-) -> list[Any]:
-    """Return the gradients by some tensors of what a function makes of them, given those by its results."""
-    _, back = jax.vjp(lambda given: list(function(given)), list(tensors))
-    return list(back(list(cotangents))[0])
+def linearized(
+    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any]
+) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """Return what a function makes of some tensors, and the gradients by these of it times some slopes."""
+    made, back = jax.vjp(lambda given: list(function(given)), list(tensors))
+    return made, lambda slopes: list(back(list(slopes))[0])

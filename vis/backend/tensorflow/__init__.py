@@ -5,7 +5,7 @@ from vis.backend.tensorflow.compiled import compile_call, compile_gradient, wide
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
 from vis.backend.tensorflow.reading import is_noting, noted, traced
-from vis.backend.tensorflow.replay import pulled
+from vis.backend.tensorflow.replay import linearized
 from vis.backend.tensorflow.skipping import skipping
 
 compiles_sizes = False
@@ -18,10 +18,10 @@ __all__ = [
     "direct",
     "is_noting",
     "leave",
+    "linearized",
     "mask_of",
     "masked",
     "noted",
-    "pulled",
     "skipping",
     "traced",
     "where_positive",

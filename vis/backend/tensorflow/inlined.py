@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import tensorflow as tf
-
 from vis.backend.tensorflow.reading import KINDS, read
 from vis.graph import Graph, Operation
 

@@ -27,7 +27,7 @@ class Replay:
     def tensor(self, value: Value) -> Any:
         return self._graph.get_tensor_by_name(value.name)
 
-    def run(self, operation: Operation, operands: Sequence[Any]) -> list[Any]:
+    def run(self, operation: Operation, operands: Sequence[Any], values: bool = True) -> list[Any]:
         op = self._graph.get_operation_by_name(operation.name)
         if KINDS.get(op.type) == "call":  # what is told are the results of its body
             return list(operands)
@@ -55,16 +55,21 @@ class Replay:
         return list(graph.create_op(op.type, inputs, types, attrs=attributes).outputs)
 
 
-def pulled(
-    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any], cotangents: Sequence[Any]
-) -> list[Any]:
-    """Return the gradients by some tensors of what a function makes of them, given those by its results."""
+def linearized(
+    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any]
+) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """Return what a function makes of some tensors, and the gradients by these of it times some slopes."""
     given = [tf.identity(tensor) for tensor in tensors]
-    gradients = tf.gradients(function(given), given, grad_ys=list(cotangents))
-    return [
-        tf.zeros_like(tensor) if gradient is None else tf.convert_to_tensor(gradient)
-        for tensor, gradient in zip(given, gradients, strict=True)
-    ]
+    made = function(given)
+
+    def back(slopes: Sequence[Any]) -> list[Any]:
+        gradients = tf.gradients(made, given, grad_ys=list(slopes))
+        return [
+            tf.zeros_like(tensor) if gradient is None else tf.convert_to_tensor(gradient)
+            for tensor, gradient in zip(given, gradients, strict=True)
+        ]
+
+    return made, back
 
 
 def planned(

@@ -6,7 +6,7 @@ from vis.backend.torch.descent import compile_descent
 from vis.backend.torch.direct import direct
 from vis.backend.torch.overrides import where_positive
 from vis.backend.torch.recording import is_noting, noted
-from vis.backend.torch.replay import pulled
+from vis.backend.torch.replay import linearized
 from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
 
@@ -20,10 +20,10 @@ __all__ = [
     "direct",
     "is_noting",
     "leave",
+    "linearized",
     "mask_of",
     "masked",
     "noted",
-    "pulled",
     "skipping",
     "traced",
     "where_positive",

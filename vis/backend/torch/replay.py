@@ -51,10 +51,15 @@ class Replay:
         dtype = getattr(torch, value.dtype, None)
         return torch.as_tensor(np.array(value.constant), device=like.device).to(dtype)
 
-    def run(self, operation: Operation, operands: Sequence[Any]) -> list[Any]:
+    def run(self, operation: Operation, operands: Sequence[Any], values: bool = True) -> list[Any]:
         if "differentiated" in operation.attributes:  # the result of a function with its own derivative
             return [operands[0]]
         step = self._recording.step(operation.name)
+        if not values and operation.kind in _ADJOINTS:
+            place = 0 if operands[0].requires_grad else 1
+            adjoint = _ADJOINTS[operation.kind](step, operation, operands, place)
+            if adjoint is not None:
+                return [_Linear.apply(operands[place], *adjoint)]
         if step.target != CUSTOM and self._is_whole(operation):
             return self._again(step, operation, operands)
         make = _PARTS.get(operation.kind)
@@ -92,17 +97,35 @@ class Replay:
         return listed[: len(operation.outputs)]
 
 
-def pulled(
-    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any], cotangents: Sequence[Any]
-) -> list[Any]:
-    """Return the gradients by some tensors of what a function makes of them, given those by its results."""
+class _Linear(torch.autograd.Function):  # type: ignore[misc]
+    """A linear function of a tensor, of which only the derivative is wanted."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, sizes: Sequence[int], back: Callable[[Any], Any]) -> Any:
+        ctx.back = back
+        return x.new_empty(()).expand(tuple(sizes))
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> Any:
+        return ctx.back(slope), None, None
+
+
+def linearized(
+    function: Callable[[list[Any]], list[Any]], tensors: Sequence[Any]
+) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """Return what a function makes of some tensors, and the gradients by these of it times some slopes."""
     given = [tensor.detach().requires_grad_() for tensor in tensors]
     with torch.enable_grad():
         made = function(given)
-    found = torch.autograd.grad(made, given, list(cotangents), allow_unused=True)
-    return [
-        torch.zeros_like(tensor) if each is None else each for tensor, each in zip(given, found, strict=True)
-    ]
+
+    def back(slopes: Sequence[Any]) -> list[Any]:
+        # In this thread, which is faster for a few operations.
+        with torch.autograd.set_multithreading_enabled(False):
+            found = torch.autograd.grad(made, given, list(slopes), allow_unused=True)
+        pairs = zip(given, found, strict=True)
+        return [torch.zeros_like(tensor) if each is None else each for tensor, each in pairs]
+
+    return [each.detach() for each in made], back
 
 
 def _convolved(step: Step, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -112,7 +135,11 @@ def _convolved(step: Step, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tenso
 
 
 def _product(operation: Operation, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    *given, out = operation.attributes["letters"]
+    return _einsum(operation.attributes["letters"], x, y)
+
+
+def _einsum(letters_: Sequence[str], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    *given, out = letters_
     # Letters of any kind, in those that PyTorch takes.
     letters = dict(zip(dict.fromkeys("".join(given)), string.ascii_letters, strict=False))
     sides = ["".join(letters[letter] for letter in side) for side in (*given, out)]
@@ -165,3 +192,30 @@ _PARTS: dict[str, Callable[..., Any]] = {
 
 def _sizes(operation: Operation) -> tuple[int, ...]:
     return tuple(size for size in operation.outputs[0].shape or () if size is not None)
+
+
+def _convolution_adjoint(step: Step, operation: Operation, operands: Sequence[Any], place: int) -> Any:
+    """Return the sizes of a convolution's output, and its gradient by the input; None for another operand."""
+    x, kernel = operands[:2]
+    if place or kernel.requires_grad or step.target != torch.ops.aten.convolution.default:
+        return None
+
+    def back(slope: torch.Tensor) -> Any:
+        return torch.ops.aten.convolution_backward.default(
+            slope, x, kernel, None, *step.args[3:9], [True, False, False]
+        )[0]
+
+    return _sizes(operation), back
+
+
+def _product_adjoint(step: Step, operation: Operation, operands: Sequence[Any], place: int) -> Any:
+    """Return the sizes of a product, and its gradient by one operand; None if both are differentiated by."""
+    *given, out = operation.attributes["letters"]
+    other = operands[1 - place]
+    shared = set(given[place]) <= set(out) | set(given[1 - place])
+    if other.requires_grad or not shared or 1 in operands[place].shape:
+        return None
+    return _sizes(operation), lambda slope: _einsum((out, given[1 - place], given[place]), slope, other)
+
+
+_ADJOINTS = {"convolution": _convolution_adjoint, "product": _product_adjoint}

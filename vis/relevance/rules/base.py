@@ -54,7 +54,7 @@ Part = tuple[Any, Any, Any]
 
 def stabilized(values: Tensor, epsilon: float) -> Tensor:
     """Return values moved away from zero: `v + epsilon sign(v)`, with `sign(0) = 1`."""
-    return values + ops.where(values >= 0, ops.cast(epsilon, values.dtype), ops.cast(-epsilon, values.dtype))
+    return ops.where(values < 0, values - epsilon, values + epsilon)
 
 
 def quotient(above: Tensor, below: Tensor) -> Tensor:
@@ -78,15 +78,18 @@ def shared(
         weight: what the result is multiplied by.
     """
     total: Any = None
+    backs = []
     for x, weights, bias in parts:
-        made = site.forward(x, weights, bias)
+        made, back = site.linearized(x, weights)
+        backs.append(back)
+        made = made if bias is None else made + bias
         total = made if total is None else total + made
     below = stabilized(total, epsilon)
-    share = quotient(relevance, below)
+    share = relevance / below if epsilon else quotient(relevance, below)
     found: Any = None
-    for x, weights, bias in parts:
-        (gradient,) = site.backward(share, weights, x)
-        found = x * gradient if found is None else found + x * gradient
+    for (x, _, bias), back in zip(parts, backs, strict=True):
+        more = x * back(share)
+        found = more if found is None else found + more
         site.account(share, bias, None, weight)
     site.account(share, None, below - total, weight)
     return found if weight == 1 else weight * found

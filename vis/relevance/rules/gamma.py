@@ -8,6 +8,7 @@ from typing import Any
 from keras import ops
 
 from vis.relevance.rules.base import Part, Rule, negative, positive, register, shared
+from vis.relevance.rules.z_plus import signed
 from vis.relevance.site import Site
 from vis.typing import Tensor
 
@@ -39,10 +40,8 @@ class Gamma(Rule):
         def more(values: Any, part: Any) -> Any:
             return None if values is None else values + self.gamma * part(values)
 
-        found: list[Part] = [(positive(site.x), more(site.weights, raised), more(site.bias, raised))]
-        if not site.is_nonnegative:
-            found.append((negative(site.x), more(site.weights, lowered), None))
-        return found
+        first = more(site.weights, raised), more(site.bias, raised)
+        return signed(site, first, lambda weights: more(weights, lowered))
 
     def __call__(self, site: Site, relevance: Tensor) -> list[Tensor]:
         found: Any = 0.0

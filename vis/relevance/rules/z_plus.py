@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +11,27 @@ from vis.relevance.site import Site
 from vis.typing import Tensor
 
 
+def signed(site: Site, of_positive: tuple[Any, Any], of_negative: Callable[[Any], Any]) -> list[Part]:
+    """Return a term for the positive inputs, and one for the negative inputs if there may be any.
+
+    Args:
+        site: the site.
+        of_positive: the weights and the bias of the first.
+        of_negative: makes the weights of the second from those of the site; it has no bias.
+    """
+    if site.is_nonnegative:
+        return [(site.x, *of_positive)]
+    return [(positive(site.x), *of_positive), (negative(site.x), of_negative(site.weights), None)]
+
+
 def excitatory(site: Site) -> list[Part]:
     """Return the terms that raise the output: `x+ W+ + x- W- + b+`, with `x+ = max(x, 0)`."""
-    found: list[Part] = [(positive(site.x), positive(site.weights), positive(site.bias))]
-    if not site.is_nonnegative:
-        found.append((negative(site.x), negative(site.weights), None))
-    return found
+    return signed(site, (positive(site.weights), positive(site.bias)), negative)
 
 
 def inhibitory(site: Site) -> list[Part]:
     """Return the terms that lower the output: `x+ W- + x- W+ + b-`."""
-    found: list[Part] = [(positive(site.x), negative(site.weights), negative(site.bias))]
-    if not site.is_nonnegative:
-        found.append((negative(site.x), positive(site.weights), None))
-    return found
+    return signed(site, (negative(site.weights), negative(site.bias)), positive)
 
 
 @register("z_plus")
