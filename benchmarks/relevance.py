@@ -34,7 +34,7 @@ from vis.relevance import composites
 
 RESULTS = Path(__file__).with_name("results") / "relevance.md"
 Array = npt.NDArray[Any]
-SIZE, CLASSES = 32, 10
+SIZE, CLASSES = 64, 10
 # Where the weights come from: each convolution has a batch normalization, a dense layer a bias.
 LOW, HIGH = -3.0, 3.0
 

@@ -43,21 +43,35 @@ class Flows:
             parts: returns, of what the forward pass returns, what relevance is wanted of, where it starts,
                 and the loss that is computed of that, or None.
         """
-        with torch.no_grad():
-            seen, made = record(forward, tensors, keeps=True)
-        sources, ends, loss = parts(made)
-        slots = [[seen.slot(each) for each in group] for group in (sources, ends)]
-        slots.append([] if loss is None else [seen.slot(loss)])
-        key = _signature(seen, slots)
+        # The calls of layers tell the paths of sites, which are noted when a computation is first seen.
+        if self._known:
+            seen, made, slots, key = self._recorded(forward, tensors, parts, notes=False)
+            if key in self._known:
+                return made, self._known[key][1], Replay(seen, self._known[key][0])
+        seen, made, slots, key = self._recorded(forward, tensors, parts, notes=True)
         if key not in self._known:
             graph = read(seen, slots[0], [*slots[1], *slots[2]])
-            count = len(slots[1])
-            flow = self._flow()
+            flow, count = self._flow(), len(slots[1])
             assert flow is not None  # noqa: S101 - what is compiled lasts no longer than it
             plan = flow.plan(graph, graph.inputs, graph.outputs[:count], *graph.outputs[count:])
             self._known[key] = graph, plan
         graph, plan = self._known[key]
         return made, plan, Replay(seen, graph)
+
+    def _recorded(
+        self,
+        forward: Callable[[list[Any]], Any],
+        tensors: Sequence[torch.Tensor],
+        parts: Callable[[Any], tuple[Sequence[Any], Sequence[Any], Any | None]],
+        notes: bool,
+    ) -> tuple[Recording, Any, list[list[Slot]], Hashable]:
+        """Record a run; return also the slots of the parts of its result, and what identifies it."""
+        with torch.no_grad():
+            seen, made = record(forward, tensors, keeps=True, notes=notes)
+        sources, ends, loss = parts(made)
+        slots = [[seen.slot(each) for each in group] for group in (sources, ends)]
+        slots.append([] if loss is None else [seen.slot(loss)])
+        return seen, made, slots, _signature(seen, slots)
 
 
 def _signature(seen: Recording, ends: Sequence[Sequence[Slot]]) -> Hashable:
@@ -69,11 +83,7 @@ def _signature(seen: Recording, ends: Sequence[Sequence[Slot]]) -> Hashable:
         steps.append((step.target, _told(step.args), _told(step.kwargs), *map(_begun, fresh)))
         steps += [slot.shape for slot in step.outputs]
         made.update(slot.number for slot in (*fresh, *step.outputs))
-    return (*steps, *(tuple(slot.number for slot in group) for group in ends), *map(_note, seen.notes))
-
-
-def _note(note: Any) -> Hashable:
-    return note.path, note.first, note.stop
+    return (*steps, *(tuple(slot.number for slot in group) for group in ends))
 
 
 def _begun(slot: Slot) -> Hashable:

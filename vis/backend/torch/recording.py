@@ -108,6 +108,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
     Args:
         inputs: the tensors that the forward pass is run on.
         keeps: whether values are kept that others are written over.
+        notes: whether the calls of layers are noted.
 
     Attributes:
         steps: what ran, in order.
@@ -119,9 +120,9 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         variables: the names of the variables, by the numbers of their slots.
     """
 
-    def __init__(self, inputs: Sequence[torch.Tensor], keeps: bool = False) -> None:
+    def __init__(self, inputs: Sequence[torch.Tensor], keeps: bool = False, notes: bool = True) -> None:
         super().__init__()
-        self._keeps = keeps
+        self._keeps, self.takes_notes = keeps, notes
         self._kept: dict[int, torch.Tensor] = {}
         self.steps: list[Step] = []
         self.notes: list[Note] = []
@@ -322,7 +323,7 @@ def recordings() -> list[Recording]:
 
 def is_noting(asked: bool = True) -> bool:
     """Tell whether layer calls are recorded: if the current thread is, asked or not, to name what draws."""
-    return bool(recordings())
+    return any(current.takes_notes for current in recordings())
 
 
 @contextlib.contextmanager

@@ -106,9 +106,9 @@ def leaves(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[to
     return found, [tensor.clone() if tensor.is_floating_point() else tensor for tensor in found]
 
 
-def record(forward: Any, tensors: Sequence[torch.Tensor], keeps: bool = False) -> tuple[Recording, Any]:
-    """Run a forward pass while it is recorded; `keeps` keeps values that others are written over."""
-    seen = Recording(tensors, keeps)
+def record(forward: Any, tensors: Sequence[torch.Tensor], **how: bool) -> tuple[Recording, Any]:
+    """Run a forward pass while it is recorded, see `Recording`."""
+    seen = Recording(tensors, **how)
     with seen:
         made = forward(list(tensors))
     return seen, made
