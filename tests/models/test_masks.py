@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from vis.models import Masks, Probe, mask_makers
+from vis.models import Masks, Probe, makes_masks, mask_makers
 
 
 def sequence(*stack: Any, shape: Any = (4, 2), dtype: str = "float32") -> keras.Model:
@@ -39,6 +39,15 @@ def explicit() -> keras.Model:
 )
 def test_whether_masks_are_made(build: Any, at_work: bool) -> None:
     assert mask_makers(build()).at_work() == at_work
+
+
+@pytest.mark.parametrize("wrap", [lambda layer: layer, lambda layer: sequence(layer, shape=(4,))])
+def test_a_setting_that_changes_later_is_noticed(wrap: Any) -> None:
+    embedding = layers.Embedding(5, 2)
+    model = sequence(wrap(embedding), layers.Dense(3), shape=(4,), dtype="int32")
+    for mask_zero in (False, True, False):
+        embedding.mask_zero = mask_zero
+        assert makes_masks(model) == mask_zero
 
 
 @pytest.mark.parametrize("build", [lambda: sequence(layers.Masking(-1.0), layers.GRU(3)), explicit])

@@ -81,7 +81,7 @@ class Run:
         masked = len(arrays) > self.inputs + (self.wrt is not None)
         return arrays[: len(arrays) - len(self.explained(arrays))] if masked else arrays
 
-    @property
+    @cached_property
     def inputs(self) -> int:
         """The number of inputs."""
         symbols = self.source.symbols

@@ -16,9 +16,13 @@ class Findings(Generic[T]):
     """Values about models, each computed again when a setting of its model has changed.
 
     A value must not hold its model, which would never be freed.
+
+    Args:
+        decides: tells whether the values depend on the settings of an operation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, decides: Callable[[Any], bool] = lambda _: True) -> None:
+        self._decides = decides
         self._table: WeakTable[tuple[T, Settings]] = WeakTable()
 
     def get(
@@ -34,7 +38,7 @@ class Findings(Generic[T]):
         known = self._table.get([model, *about], key)
         if known is None or not known[1].hold():
             written: Written = set()
-            settings = Settings([model, *held_operations(model).values()])
+            settings = Settings(filter(self._decides, [model, *held_operations(model).values()]))
             known = self._table.put([model, *about], (make(written), settings), key)
             settings.settle(written)
         return known[0]

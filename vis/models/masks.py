@@ -17,14 +17,14 @@ import numpy as np
 from keras import ops
 
 from vis import backend
-from vis.models.find import held_operations
+from vis.models.containers import is_foreign
+from vis.models.find import held_operations, sublayers
 from vis.models.findings import Findings
 from vis.models.twins import Unannounced
 
 # The relative distance of two neighbouring numbers of a data type.
 _STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 _NOTHING = np.zeros((1, 1, 1), np.float32)
-_known: Findings[bool] = Findings()
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class MaskMakers:
 def mask_makers(model: Any) -> MaskMakers:
     """Return the layers of a model that may make masks."""
     held = [model, *held_operations(model).values()]
-    own = keras.Layer.compute_mask
-    layers = [each for each in held if getattr(type(each), "compute_mask", own) is not own]
+    layers = [each for each in held if _defines_mask(type(each))]
     masks = []
     for node in (node for each in held for node in getattr(each, "_inbound_nodes", ())):
         masks += [backend.mask_of(tensor) for tensor in node.output_tensors]
@@ -67,9 +66,27 @@ def mask_makers(model: Any) -> MaskMakers:
     return MaskMakers(layers, [mask._keras_history.operation for mask in symbols], held)
 
 
+def _defines_mask(cls: type) -> bool:
+    """Tell whether the operations of a class compute masks in a way of their own."""
+    own = keras.Layer.compute_mask
+    return getattr(cls, "compute_mask", own) is not own
+
+
 def makes_masks(model: Any) -> bool:
     """Tell whether a model may make a mask."""
     return _known.get(model, lambda _: mask_makers(model).at_work())
+
+
+def _may_decide(operation: Any) -> bool:
+    """Tell whether the settings of an operation may decide whether there is a mask.
+
+    Those of most layers of Keras do not: such a layer holds no other, and passes on the mask it receives.
+    """
+    cls = type(operation)
+    return not is_foreign(cls.__module__) or _defines_mask(cls) or any(sublayers(operation))
+
+
+_known: Findings[bool] = Findings(_may_decide)
 
 
 def _makes_mask(layer: Any) -> bool:

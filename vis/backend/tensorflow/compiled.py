@@ -113,7 +113,7 @@ class _Gradient:
                 "call inside one. Call outside it, or use a modified model with tf.GradientTape inside."
             )
         tensors = [
-            array if tf.is_tensor(array) else tf.convert_to_tensor(np.asarray(array, dtype))
+            array if isinstance(array, tf.Tensor) else tf.constant(np.asarray(array, dtype))
             for array, dtype in zip(arrays, self._dtypes, strict=True)
         ]
         with _run(np.shape(tensors[0])):
