@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 import os
 from collections.abc import Callable
@@ -162,6 +163,21 @@ def listed(things: Any, kind: type, what: str) -> list[Any]:
             f"Received: {things!r}."
         )
     return list(things or ())
+
+
+def extra(name: str, module: str, needed: str) -> Any:
+    """Return a module that one of the library's extras brings.
+
+    Args:
+        name: the extra. module: the module. needed: what needs what: "Writing explanations needs zarr".
+
+    Raises:
+        ImportError: if it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f'{needed}: pip install "keras-vis3[{name}]".') from error
 
 
 def model_file(path: str | Path) -> Path:

@@ -198,11 +198,7 @@ def digest(arrays: Any) -> str:
 
 
 def _zarr() -> Any:
-    try:
-        import zarr
-    except ImportError as error:
-        raise ImportError('Writing explanations needs zarr: pip install "keras-vis3[zarr]".') from error
-    return zarr
+    return checks.extra("zarr", "zarr", "Writing explanations needs zarr")
 
 
 def opened(path: str | os.PathLike[str], mode: str = "r") -> Any:

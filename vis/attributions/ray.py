@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.attributions import store
 from vis.attributions.base import Explainer
 from vis.errors import InputError
@@ -82,7 +83,7 @@ def explain(
             on a CPU uses one thread.
         batch_size: the number of samples that a worker is given at once.
     """
-    ray = _ray()
+    ray = checks.extra("ray", "ray", "Explaining on many machines needs Ray")
     # A data set keeps the context that it was made in; only there does this keep the maps in order.
     dataset.context.execution_options.preserve_order = True
     resources = ray.cluster_resources()
@@ -133,11 +134,3 @@ def write(
         for batch in batches
     )
     store.gather(make(), chunks, folder, batch_size)
-
-
-def _ray() -> Any:
-    try:
-        import ray.data
-    except ImportError as error:
-        raise ImportError('Explaining on many machines needs Ray: pip install "keras-vis3[ray]".') from error
-    return ray

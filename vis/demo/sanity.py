@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vis import attributions, metrics, models, plotting
 from vis.demo.network import load_network
-from vis.demo.scenes import make_scenes
+from vis.demo.scenes import data_sets, make_scenes
 
 # The backprop modifier of each method. One explainer makes all three, so that like is compared with like.
 METHODS = {"vanilla": None, "guided": "guided", "rectified": "rectified"}
@@ -111,11 +111,7 @@ def _checks(name: str, network: keras.Model, images: Any, labels: Any, steps: St
 
 def digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return scikit-learn's digits at twice their size, `(1797, 16, 16, 1)` in [0, 1], and their labels."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError('The demo needs scikit-learn: pip install "keras-vis3[demo]".') from error
-    held = load_digits()
+    held = data_sets().load_digits()
     images = held.images.repeat(2, axis=1).repeat(2, axis=2)[..., None]
     return (images / 16).astype(np.float32), held.target
 

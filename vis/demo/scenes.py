@@ -5,10 +5,13 @@ from __future__ import annotations
 import colorsys
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from vis import checks
 
 SIDE = 64
 DIGIT_SIDES = (22, 26)
@@ -30,16 +33,16 @@ class Scenes:
     masks: npt.NDArray[np.bool_]
 
 
+def data_sets() -> Any:
+    return checks.extra("demo", "sklearn.datasets", "The demo needs scikit-learn")
+
+
 @cache
 def _sources() -> tuple[_Floats, npt.NDArray[np.int64], tuple[_Floats, ...]]:
     """Read the digits (1797, 8, 8) in [0, 1], their labels (1797,) and the photographs."""
-    try:
-        from sklearn.datasets import load_digits, load_sample_images
-    except ImportError as error:
-        raise ImportError('the demo needs scikit-learn: pip install "keras-vis3[demo]"') from error
-    digits = load_digits()
+    digits = data_sets().load_digits()
     photos = []
-    for pixels in load_sample_images().images:
+    for pixels in data_sets().load_sample_images().images:
         # At half size a 64-pixel crop still shows structure; at full size it is mostly blur.
         photo = Image.fromarray(pixels).reduce(2)
         photos.append(np.asarray(photo, dtype=np.float32) / 255.0)

@@ -36,6 +36,7 @@ class Trace:
         passing: whether the model was made for the trace, of layers that last.
 
     Attributes:
+        settings: those of the model, which is unchanged, apart from its variables, as long as they hold.
         shapes: the shapes of these tensors.
         squashings: the softmax, sigmoid or other squashing function that each of them ends in, if any.
         known: see `vis.models.Probe`, for forward passes that are prepared again.
@@ -49,9 +50,9 @@ class Trace:
         passing: bool = False,
     ) -> None:
         held = [probe.model, *models.held_operations(probe.model).values()]
-        self._settings = models.Settings(held, passing)
+        self.settings = models.Settings(held, passing)
         self.compiled = compile_()
-        self._settings.settle(probe.written)
+        self.settings.settle(probe.written)
         self.name = probe.model.name
         self.known = models.Known(direct=None)
         self.shapes: list[list[Shape]] = []
@@ -66,10 +67,6 @@ class Trace:
         # Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.
         half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
         self.scales = (2.0**15, 2.0**10, 2.0**5, 1.0) if half else (1.0,)
-
-    def holds(self) -> bool:
-        """Tell whether the model is unchanged, apart from its variables."""
-        return self._settings.hold()
 
 
 def cached(
@@ -92,7 +89,7 @@ def cached(
     """
     with _lock:
         trace = _traces.get(about, key)
-        if trace is None or not trace.holds():
+        if trace is None or not trace.settings.hold():
             trace = _traces.put(about, make(), key)
     if draws := trace.compiled.draws:
         warn(

@@ -38,10 +38,6 @@ def _pad(picture: Image.Image, size: Size, box: Box) -> Image.Image:
     return padded
 
 
-def _stretch(picture: Image.Image, size: Size, box: Box) -> Image.Image:
-    return picture.resize(size, Image.Resampling.BILINEAR, box)
-
-
 def _inside(size: tuple[float, float], limits: Size) -> Size:
     """Return the largest width and height of the same shape within limits."""
     scale = min(limits[0] / size[0], limits[1] / size[1])
@@ -52,7 +48,7 @@ def _inside(size: tuple[float, float], limits: Size) -> Size:
 FITS: dict[str, Callable[[Image.Image, Size, Box], Image.Image]] = {
     "crop": _crop,
     "pad": _pad,
-    "stretch": _stretch,
+    "stretch": lambda picture, size, box: picture.resize(size, Image.Resampling.BILINEAR, box),
 }
 # A JPEG is decoded at a half, a quarter or an eighth of its size if that is still this many times the final
 # size; Pillow's thumbnails use the same factor.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vis import checks
 from vis.files.writing import unwritable
 
 # Logs that are opened in a folder within the same second would otherwise be one file.
@@ -45,15 +46,10 @@ class PictureLog:
 
 
 def _opened(folder: str) -> Any:
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise ImportError(
-            'Writing for TensorBoard needs tensorboardX: pip install "keras-vis3[tensorboard]".'
-        ) from error
+    tensorboard = checks.extra("tensorboard", "tensorboardX", "Writing for TensorBoard needs tensorboardX")
     # Written every second, so that a training can be watched.
     suffix = f".{os.getpid()}.{next(_numbers)}"
     try:
-        return SummaryWriter(folder, flush_secs=1, filename_suffix=suffix)
+        return tensorboard.SummaryWriter(folder, flush_secs=1, filename_suffix=suffix)
     except OSError as error:
         raise unwritable(folder, error) from error

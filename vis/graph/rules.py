@@ -179,7 +179,19 @@ def _gather(g: Geometry, op: Operation, views: list[View | None], _: int) -> Vie
         return None
     size = x.axes[a].size
     view = x.moved(a, len(taken), step, taken[0] % size)
-    return replace(view, axes=(*view.axes[:a], *view.axes[a + 1 :])) if scalar else view
+    return _without(view, (a,)) if scalar else view
+
+
+def _without(view: View, dropped: Sequence[int]) -> View:
+    return replace(view, axes=tuple(axis for i, axis in enumerate(view.axes) if i not in dropped))
+
+
+def _widened(view: View, added: Sequence[int]) -> View:
+    """Return the view with new axes of length 1."""
+    axes = list(view.axes)
+    for axis in added:
+        axes.insert(axis, Axis(1))
+    return replace(view, axes=tuple(axes))
 
 
 def _known(size: int | None) -> int:
@@ -202,8 +214,7 @@ def _reduce(g: Geometry, op: Operation, view: View, _: int) -> View | None:
         return None
     for axis in axes:
         view = view.mixed(axis, size=1)
-    kept = [axis for index, axis in enumerate(view.axes) if op.attributes["keepdims"] or index not in axes]
-    return replace(view, axes=tuple(kept))
+    return view if op.attributes["keepdims"] else _without(view, axes)
 
 
 def _window(g: Geometry, op: Operation, view: View, index: int) -> View | None:
@@ -267,13 +278,9 @@ def _turned(view: View, order: Sequence[int]) -> View:
 def _reshape(g: Geometry, op: Operation, view: View, index: int) -> View | None:
     shape = op.outputs[index].shape
     if op.kind == "expand_dims":
-        axes = list(view.axes)
-        for axis in sorted(op.attributes["axes"]):
-            axes.insert(axis, Axis(1))
-        return replace(view, axes=tuple(axes))
+        return _widened(view, sorted(op.attributes["axes"]))
     if op.kind == "squeeze":
-        dropped = op.attributes["axes"]
-        return replace(view, axes=tuple(axis for i, axis in enumerate(view.axes) if i not in dropped))
+        return _without(view, op.attributes["axes"])
     asked = g.numbers(op.operands[1]) if len(op.operands) > 1 else None
     total = math.prod(axis.size for axis in view.axes)
     sizes = list(asked if asked is not None else [-1 if size is None else size for size in shape or ()])
@@ -361,24 +368,25 @@ def _slice(g: Geometry, op: Operation, view: View, index: int) -> View | None:
             continue
         count = max(-((begin - end) // step) if step > 0 else -(-(begin - end) // -step), 0)
         view = view.moved(axis, count, step, begin)
-    axes = [axis for i, axis in enumerate(view.axes) if i not in attributes["dropped"]]
-    for axis in attributes["added"]:
-        axes.insert(axis, Axis(1))
-    return replace(view, axes=tuple(axes))
+    return _widened(_without(view, attributes["dropped"]), attributes["added"])
 
 
 def _split(g: Geometry, op: Operation, view: View, index: int) -> View | None:
     a = op.attributes["axis"]
     if op.kind == "unstack":
-        view = view.moved(a, 1, 1, index)
-        return replace(view, axes=(*view.axes[:a], *view.axes[a + 1 :]))
+        return _without(view.moved(a, 1, 1, index), (a,))
     sizes = [(output.shape or ())[a] for output in op.outputs]
     return view.moved(a, _known(sizes[index]), 1, sum(map(_known, sizes[:index])))
 
 
 def _pad(g: Geometry, op: Operation, view: View, _: int) -> View | None:
-    for axis, (before, behind) in enumerate(op.attributes["paddings"]):
-        view = view.moved(axis, view.axes[axis].size + before + behind, 1, -before)
+    return _padded(view, op.attributes["paddings"])
+
+
+def _padded(view: View, paddings: Sequence[tuple[int, int]], first: int = 0, sign: int = 1) -> View:
+    """Return the view after a padding of the axes from `first` on; with the sign -1, after a crop."""
+    for axis, (before, behind) in enumerate(paddings, start=first):
+        view = view.moved(axis, view.axes[axis].size + sign * (before + behind), 1, -sign * before)
     return view
 
 
@@ -387,10 +395,7 @@ def _tile(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     if times is None:
         return None
     if op.kind == "broadcast":
-        axes = list(view.axes)
-        for new in op.attributes.get("axes", range(len(times) - len(axes))):
-            axes.insert(new, Axis(1))
-        view = replace(view, axes=tuple(axes))
+        view = _widened(view, op.attributes.get("axes", range(len(times) - len(view.axes))))
         # A size of -1 stays as it is.
         times = tuple(max(size // axis.size, 1) for size, axis in zip(times, view.axes, strict=True))
     for index, count in enumerate(times):
@@ -429,8 +434,7 @@ def _blocks(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     others = range(2 * count + 1, len(view.axes) + count)
     sizes = [axis.size for axis in view.axes]
     if op.kind == "space_to_batch":
-        for axis, (before, behind) in enumerate(op.attributes["paddings"], start=1):
-            view = view.moved(axis, view.axes[axis].size + before + behind, 1, -before)
+        view = _padded(view, op.attributes["paddings"], 1)
         sizes = [axis.size for axis in view.axes]
         pairs = [n for size, b in zip(sizes[1:], block, strict=False) for n in (size // b, b)]
         apart = _reshaped(view, [sizes[0], *pairs, *sizes[count + 1 :]])
@@ -441,9 +445,7 @@ def _blocks(g: Geometry, op: Operation, view: View, _: int) -> View | None:
     turned = _turned(apart, [count, *(i for k in range(count) for i in (count + 1 + k, k)), *others])
     far = [size * b for size, b in zip(sizes[1:], block, strict=False)]
     view = _reshaped(turned, [sizes[0] // math.prod(block), *far, *sizes[count + 1 :]])
-    for axis, (before, behind) in enumerate(op.attributes["paddings"], start=1):
-        view = view.moved(axis, view.axes[axis].size - before - behind, 1, before)
-    return view
+    return _padded(view, op.attributes["paddings"], 1, -1)
 
 
 def _of_first(rule: RuleOfOne) -> Rule:

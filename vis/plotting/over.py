@@ -8,7 +8,7 @@ from matplotlib.colors import Colormap
 
 from vis import checks, maps
 from vis.errors import InputError
-from vis.plotting.colors import Look, Scale, one_map
+from vis.plotting.colors import Look, Scale, finite, one_map
 
 ALPHA = 0.9
 # The photo is dimmed behind the map: it loses some of its colour and brightness, and keeps its shapes.
@@ -95,12 +95,7 @@ def as_picture(image: npt.ArrayLike, shape: tuple[int, ...], what: str = "An ima
             f"Received: an image of shape {received} and a map of shape {shape}."
         )
     if array.dtype.kind not in "iu":
-        array = array.astype(np.float64)
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            raise InputError(
-                f"{what} must be finite. Received: {bad} of {array.size} values are NaN or infinite."
-            )
+        array = finite(array, array.ndim, what)
     if array.ndim == 2:
         array = array[..., None]
     low, high = array.min(), array.max()

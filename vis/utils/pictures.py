@@ -85,10 +85,7 @@ def stitch_images(
     Raises:
         InputError: if there is no picture, they differ in shape, or `margin` < 0 or `cols` < 1.
     """
-    if not _is_count(margin, 0) or not _is_count(cols, 1):
-        raise InputError(
-            f"margin must be an integer >= 0, and cols one >= 1. Received: margin={margin!r}, cols={cols!r}."
-        )
+    margin, cols = checks.whole("margin", margin, 0), checks.whole("cols", cols)
     pictures = [checks.array(image) for image in images]
     shapes = sorted({picture.shape for picture in pictures})
     if len(shapes) != 1 or len(shapes[0]) not in (2, 3):
@@ -105,13 +102,6 @@ def stitch_images(
         top, left = row * (height + margin), column * (width + margin)
         sheet[top : top + height, left : left + width] = picture
     return sheet
-
-
-def _is_count(value: Any, least: int) -> bool:
-    try:
-        return operator.index(value) >= least
-    except TypeError:
-        return False
 
 
 def draw_text(
