@@ -1,7 +1,7 @@
 """Compare relevance with zennit 0.5 on two networks with the same weights, and time both.
 
-`make agreement BACKEND=torch` creates an environment with zennit and runs this. docs/relevance.md explains the
-rows.
+`make agreement BACKEND=torch` creates an environment with zennit and runs this. docs/relevance.md explains
+the rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
+import functools
 import platform
 import time
 from collections.abc import Callable
@@ -164,8 +165,12 @@ def randomized(model: keras.Model) -> keras.Model:
         if isinstance(layer, layers.BatchNormalization):
             count = layer.gamma.shape[0]
             layer.set_weights(
-                [rng.normal(1, 0.5, count), rng.normal(0, 0.3, count), rng.normal(0, 0.3, count)]
-                + [rng.uniform(0.5, 1.5, count)]
+                [
+                    rng.normal(1, 0.5, count),
+                    rng.normal(0, 0.3, count),
+                    rng.normal(0, 0.3, count),
+                    rng.uniform(0.5, 1.5, count),
+                ]
             )
         elif isinstance(layer, layers.Dense):
             kernel, bias = layer.get_weights()
@@ -186,6 +191,10 @@ def theirs(module: Any, composite: Any, images: Array, classes: Array) -> Array:
         (found,) = torch.autograd.grad(y, x, start)
     array: Array = found.permute(0, 2, 3, 1).numpy()
     return array
+
+
+def theirs_made(module: Any, make: Callable[[], Any], images: Array, classes: Array) -> Array:
+    return theirs(module, make(), images, classes)
 
 
 def difference(one: Array, other: Array) -> float:
@@ -236,9 +245,9 @@ def main() -> None:
                 found[composite, dtype] = difference(maps if dtype == "float32" else exact, expected)
                 if dtype == "float32":
                     times[composite] = (
-                        best(lambda e=explainer: e.explain(images, classes)),
-                        best(lambda o=other: theirs(module, o(), images, classes)),
-                        best(lambda: plain(module, images, classes)),
+                        best(functools.partial(explainer.explain, images, classes)),
+                        best(functools.partial(theirs_made, module, other, images, classes)),
+                        best(functools.partial(plain, module, images, classes)),
                     )
         for composite in COMPOSITES:
             vis_, zennit_, gradient = (f"{1e3 * each:.1f} ms" for each in times[composite])
@@ -248,8 +257,8 @@ def main() -> None:
         [
             *rows,
             "",
-            f"zennit {version('zennit')}, PyTorch {torch.__version__}, Keras {keras.__version__}, one thread of "
-            f"{platform.machine()}, 8 images of {SIZE} x {SIZE}; the best of 15.",
+            f"zennit {version('zennit')}, PyTorch {torch.__version__}, Keras {keras.__version__}, one thread "
+            f"of {platform.machine()}, 8 images of {SIZE} x {SIZE}; the best of 15.",
             "",
         ]
     )

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from vis import visualization as visualization
     from vis.attributions import (
         LRP,
+        AttnLRP,
         DeconvNet,
+        DeepTaylor,
+        ExcitationBackprop,
         Explainer,
         GradCAM,
         GradCAMPlusPlus,
@@ -62,8 +65,11 @@ if TYPE_CHECKING:
 __all__ = [
     "LRP",
     "ActivationMaximization",
+    "AttnLRP",
     "BackpropModifier",
     "DeconvNet",
+    "DeepTaylor",
+    "ExcitationBackprop",
     "Explainer",
     "GradCAM",
     "GradCAMPlusPlus",
@@ -92,7 +98,8 @@ __all__ = [
 
 _ROOMS = {
     "vis.attributions": (
-        "DeconvNet Explainer GradCAM GradCAMPlusPlus GradientInput GuidedBackprop IntegratedGradients "
+        "AttnLRP DeconvNet DeepTaylor ExcitationBackprop Explainer GradCAM GradCAMPlusPlus "
+        "GradientInput GuidedBackprop IntegratedGradients "
         "LRP LayerCAM Occlusion Saliency SmoothGrad SquareGrad VarGrad"
     ),
     "vis.backprop_modifiers": "BackpropModifier",

@@ -13,6 +13,7 @@
     ├── SharedInputWarning   a symbolic input belongs to a model and to a modified copy
     ├── PartialOverrideWarning   a backprop modifier reaches only some of the activations
     ├── EmptyMapWarning      a map shows nothing
+    ├── SignWarning          the sign of relevance is dropped
     ├── StretchedMapWarning  a class activation map is stretched, because its layer's
     │                        positions cannot be traced to the input
     └── SkippedWarning       a sample cannot be read
@@ -38,6 +39,7 @@ __all__ = [
     "PartialOverrideWarning",
     "RandomWarning",
     "SharedInputWarning",
+    "SignWarning",
     "SkippedWarning",
     "SoftmaxWarning",
     "StretchedMapWarning",
@@ -96,6 +98,10 @@ class PartialOverrideWarning(VisWarning):
 
 class EmptyMapWarning(VisWarning):
     """A map is zero everywhere."""
+
+
+class SignWarning(VisWarning):
+    """The sign of relevance is dropped."""
 
 
 class StretchedMapWarning(VisWarning):

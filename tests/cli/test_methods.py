@@ -21,6 +21,8 @@ VALUES: dict[str, Any] = {
     "fold_layers": True,
     "grad_modifier": "relu",
     "grid": None,  # of tokens alone
+    "high": 3.0,
+    "low": -3.0,
     "method": "trapezoid",
     "nb_samples": 3,
     "noise": 0.1,

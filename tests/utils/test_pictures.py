@@ -195,7 +195,7 @@ def test_stitch_images_that_do_not_fit(images: list[np.ndarray]) -> None:
 
 @pytest.mark.parametrize("layout", [{"margin": -1}, {"cols": 0}, {"cols": 2.5}, {"margin": None}])
 def test_stitch_images_in_no_layout(layout: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="(margin|cols) must be an integer >= "):
+    with pytest.raises(InputError, match=r"(margin|cols) must be an integer >= "):
         utils.stitch_images([PIXELS], **layout)
 
 

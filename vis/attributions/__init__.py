@@ -8,7 +8,7 @@
 | `IntegratedGradients` | a path from a baseline | true | mean gradient, times the input minus the baseline |
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
 | `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | feature maps, weighted by the gradient |
-| `LRP` | the input | none: relevance, by a rule for each operation | relevance |
+| `LRP`, `DeepTaylor`, `ExcitationBackprop`, `AttnLRP` | the input | relevance, by rules | relevance |
 | `Occlusion` | covered copies | none | drop of the score |
 
 ```python
@@ -19,6 +19,7 @@ maps = explainer.explain(images, labels)  # (N, H, W, 1)
 
 from vis.attributions.base import Attribution, Explained, Explainer
 from vis.attributions.cam import ClassActivation, GradCAM, GradCAMPlusPlus, LayerCAM
+from vis.attributions.conservation import Conservation
 from vis.attributions.gradient import (
     DeconvNet,
     GradientExplainer,
@@ -29,16 +30,20 @@ from vis.attributions.gradient import (
 )
 from vis.attributions.integrated_gradients import IntegratedGradients
 from vis.attributions.occlusion import Occlusion
-from vis.attributions.relevance import LRP
+from vis.attributions.relevance import LRP, AttnLRP, DeepTaylor, ExcitationBackprop
 from vis.attributions.saliency_maps import compute_saliency_maps
 from vis.attributions.smoothing import Smoothed, SmoothGrad, SquareGrad, VarGrad
 from vis.attributions.training import ExplainEpochs
 
 __all__ = [
     "LRP",
+    "AttnLRP",
     "Attribution",
     "ClassActivation",
+    "Conservation",
     "DeconvNet",
+    "DeepTaylor",
+    "ExcitationBackprop",
     "ExplainEpochs",
     "Explained",
     "Explainer",

@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import backprop_modifiers, checks, models
+from vis import backend, backprop_modifiers, checks, grad_modifiers, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, Pick
 from vis.attributions.operators import OperatorLike
 from vis.attributions.targets import as_weights, predicted
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.engine import Differentiation, Score, Source
-from vis.errors import GradientError, InputError, LayerError
+from vis.errors import GradientError, InputError, LayerError, SignWarning, warn
 from vis.typing import Layer
 
 
@@ -40,6 +40,22 @@ def asked(
     start = None if wrt is None else models.find_layer(model, wrt)
     objective = Score(operators.get(operator), layer)
     return Differentiation(Source(model), objective, modifier, wrt=start, fold=bool(fold_layers))
+
+
+def is_relevance(asked: Differentiation[Any]) -> bool:
+    """Tell whether relevance is passed back in place of a gradient."""
+    modifier = asked.modifier or asked.source.modifier
+    return modifier is not None and isinstance(modifier.rule, backend.Flow)
+
+
+def warn_of_lost_signs(asked: Differentiation[Any], modify: grad_modifiers.GradModifier) -> None:
+    """Warn if a gradient modifier drops the signs of relevance."""
+    if modify is grad_modifiers.absolute and is_relevance(asked):
+        warn(
+            'The gradient modifier "absolute" drops the sign of relevance: what lowers the output looks like what '
+            "raises it. Pass grad_modifier=None.",
+            SignWarning,
+        )
 
 
 def weighs(score: Differentiation[Score]) -> bool:

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from vis import advice, backprop_modifiers, checks, inputs, maps, models
 from vis.attributions import operators
-from vis.attributions.asked import asked, pick_of, predictions_of, targets_of, weighs
+from vis.attributions.asked import asked, is_relevance, pick_of, predictions_of, targets_of, weighs
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.engine import Differentiation, Score
-from vis.errors import EmptyMapWarning, InputError, warn
+from vis.errors import EmptyMapWarning, InputError, ModifierError, warn
 from vis.reprs import TypedRepr
 from vis.typing import Data, Layer, Map, Maps, Targets
 from vis.words import Reducer
@@ -91,8 +91,9 @@ class Explainer(TypedRepr, ABC):
         PartialOverrideWarning: if the backprop modifier misses some activations.
     """
 
-    # Whether the attributions have channels to reduce.
+    # Whether the attributions have channels to reduce, and whether they are multiplied by the inputs.
     has_channels = True
+    multiplies = False
 
     def __init__(
         self,
@@ -123,6 +124,11 @@ class Explainer(TypedRepr, ABC):
         named = checks.either(output_layer, output_layer_index, "output_layer", "output_layer_index")
         self.score = asked(model, named, operator, backprop_modifier, wrt, fold_layers)
         self.model = self.score.source.model
+        if self.multiplies and is_relevance(self.score):
+            raise ModifierError(
+                f"Relevance is a contribution already, and {type(self).__name__} would multiply it by the "
+                "input once more. Received: a composite of rules as the backprop modifier. Take LRP."
+            )
         end = model if self.score.layer is None else self.score.layer
         models.warn_of_softmax(end.name, models.squashings(model, self.score.layer))
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import grad_modifiers
+from vis.attributions.asked import warn_of_lost_signs
 from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
@@ -68,6 +69,7 @@ class Saliency(GradientExplainer):
         self._ask(model, output_layer, output_layer_index, operator, backprop_modifier, wrt, fold_layers)
         self._set_up(batch_size, reducer)
         self.grad_modifier = grad_modifiers.get(grad_modifier)
+        warn_of_lost_signs(self.score, self.grad_modifier)
 
     def _arguments(self) -> dict[str, Any]:
         return {**super()._arguments(), "grad_modifier": name_of(self.grad_modifier)}
@@ -89,6 +91,8 @@ class GradientInput(GradientExplainer):
     Reference:
         Shrikumar et al.: Not Just a Black Box, 2016.
     """
+
+    multiplies = True
 
     def made_of(self, gradients: Arrays, arrays: Arrays) -> Arrays:
         return [gradient * array for gradient, array in zip(gradients, arrays, strict=True)]

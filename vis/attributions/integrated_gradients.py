@@ -51,6 +51,8 @@ class IntegratedGradients(GradientExplainer):
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, equation (1).
     """
 
+    multiplies = True
+
     def __init__(
         self,
         model: keras.Model,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 
+from vis.attributions.asked import pick_of, targets_of
+from vis.attributions.batches import batches
+from vis.attributions.conservation import Conservation, balanced
 from vis.attributions.gradient import GradientExplainer
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers import BackpropModifier
 from vis.relevance import composites
 from vis.relevance.composites import Composite, CompositeLike
-from vis.typing import Layer
+from vis.typing import Data, Layer, Targets
 from vis.words import Reducer
 
 
@@ -52,32 +56,121 @@ class LRP(GradientExplainer):
         output_layer_index: Layer | None = None,
         wrt: Layer | None = None,
     ) -> None:
-        self._flow(
-            model,
-            composites.get(composite),
-            output_layer,
-            output_layer_index,
-            operator,
-            wrt,
-            batch_size,
-            reducer,
-        )
-
-    def _flow(
-        self,
-        model: keras.Model,
-        composite: Composite,
-        output_layer: Layer | None,
-        output_layer_index: Layer | None,
-        operator: OperatorLike,
-        wrt: Layer | None,
-        batch_size: int | None,
-        reducer: Reducer | None,
-    ) -> None:
-        modifier = BackpropModifier(composite.name, composite)
+        self.composite = composites.get(composite)
+        modifier = BackpropModifier(self.composite.name, self.composite)
         self._ask(model, output_layer, output_layer_index, operator, modifier, wrt, False)
         self._set_up(batch_size, reducer)
-        self.composite = composite
 
     def _arguments(self) -> dict[str, Any]:
         return {**super()._arguments(), "composite": composites.name_of(self.composite) or self.composite}
+
+    def conservation(self, inputs: Data, targets: Targets = None) -> Conservation:
+        """Return what becomes of the relevance of each sample on its way from its score to its inputs.
+
+        Args:
+            inputs, targets: as `explain`; samples run one at a time.
+
+        Raises:
+            InputError, FilterError, LayerError, GradientError: as `explain`.
+        """
+        flow = Composite(self.composite.entries, self.composite.name, tells=True)
+        score = replace(self.score.batched(), modifier=BackpropModifier(flow.name, flow))
+        rows = []
+        for arrays, given in batches(score.source, inputs, targets, 1, pick_of(score)):
+            weights = targets_of(score, arrays, given)
+            found = score.gradients(score.begin(arrays), weights)
+            total = sum(float(each.sum(dtype="float64")) for each in found.gradients if each is not None)
+            rows.append((float(found.scores[0]), total, found.told))
+        return balanced(flow.sites, rows)
+
+
+class _Composed(LRP):
+    """Layer-wise relevance propagation with one composite."""
+
+    _name: str
+
+    def __init__(
+        self,
+        model: keras.Model,
+        output_layer: Layer | None = None,
+        batch_size: int | None = 64,
+        operator: OperatorLike = None,
+        reducer: Reducer | None = "sum",
+        *,
+        output_layer_index: Layer | None = None,
+        wrt: Layer | None = None,
+    ) -> None:
+        super().__init__(
+            model,
+            self._name,
+            output_layer,
+            batch_size,
+            operator,
+            reducer,
+            output_layer_index=output_layer_index,
+            wrt=wrt,
+        )
+
+
+class ExcitationBackprop(_Composed):
+    """Excitation backpropagation: relevance by what raises each output, `"z_plus"` for all affine layers.
+
+    Args:
+        model, output_layer, batch_size, operator, reducer, output_layer_index, wrt: see `LRP`.
+
+    Reference:
+        Zhang et al.: Top-Down Neural Attention by Excitation Backprop, 2016, section 3.2.
+    """
+
+    _name = "excitation"
+
+
+class AttnLRP(_Composed):
+    """Relevance for transformers: products of attention share equally, a softmax is expanded at its input.
+
+    Args:
+        model, output_layer, batch_size, operator, reducer, output_layer_index, wrt: see `LRP`.
+
+    Reference:
+        Achtibat et al.: AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers, 2024.
+    """
+
+    _name = "attn_lrp"
+
+
+class DeepTaylor(LRP):
+    """Deep Taylor decomposition: `"z_plus"` everywhere, and for the first layers a rule for their inputs.
+
+    Args:
+        model, output_layer, batch_size, operator, reducer, output_layer_index, wrt: see `LRP`.
+        low, high: the bounds of the inputs, such as 0 and 255 for pixels: the first layers then take the
+            rule `"box"`, without them that of squared weights.
+
+    Reference:
+        Montavon et al.: Explaining Nonlinear Classification Decisions with Deep Taylor Decomposition, 2017.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        output_layer: Layer | None = None,
+        batch_size: int | None = 64,
+        operator: OperatorLike = None,
+        reducer: Reducer | None = "sum",
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        output_layer_index: Layer | None = None,
+        wrt: Layer | None = None,
+    ) -> None:
+        super().__init__(
+            model,
+            composites.deep_taylor(low, high),
+            output_layer,
+            batch_size,
+            operator,
+            reducer,
+            output_layer_index=output_layer_index,
+            wrt=wrt,
+        )
+        self.low, self.high = low, high

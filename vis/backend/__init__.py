@@ -6,7 +6,7 @@ A backend is a package with these names:
     compile_descent(forward, specs, ...)     compiled steps of gradient descent on the first input
     compile_call(forward, rule)              a compiled forward pass whose derivative follows the rule
     traced(forward, specs)                   what a forward pass computes, in the terms of `vis.graph`
-    linearized(function, tensors)            a function of tensors at some of them, and its gradients, for flows
+    linearized(function, tensors)            what a function makes of tensors, and its gradients, in a flow
     skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
     is_noting(asked)                         whether layer calls are recorded now, if they are asked for

@@ -50,8 +50,8 @@ class Replay(Protocol):
         """
 
 
-# Returns what a function makes of some tensors, and a function that returns the gradients by these of it times
-# some slopes. It is called while a flow runs.
+# Returns what a function makes of some tensors, and a function that returns the gradients by these of it
+# times some slopes. It is called while a flow runs.
 Linearize = Callable[
     [Callable[[list[Any]], list[Any]], Sequence[Any]], tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]
 ]

@@ -56,6 +56,8 @@ class Composite(backend.Flow, TypedRepr):
         self, entries: Sequence[tuple[Any, RuleLike]] = (), name: str = "composite", *, tells: bool = False
     ) -> None:
         self.name, self.tells = name, tells
+        # The path, the kind and the rule of each site of the model that was planned last.
+        self.sites: list[tuple[str, str, str]] = []
         self.entries = [(_checked(where), rules.get(rule)) for where, rule in _pairs(entries)]
 
     def rule(self, step: Any) -> Rule:
@@ -66,7 +68,9 @@ class Composite(backend.Flow, TypedRepr):
         self, graph: Graph, sources: Sequence[Value], ends: Sequence[Value], loss: Value | None = None
     ) -> Plan:
         steps = [(step, self.rule(step)) for step in find_steps(graph, sources, ends)]
-        return Plan(steps, graph, sources, ends, loss, self.tells)
+        plan = Plan(steps, graph, sources, ends, loss, self.tells)
+        self.sites = [(step.path, step.kind, repr(rule)) for step, rule in plan.steps]
+        return plan
 
     def report(self, coverage: backend.Coverage, name: str, model: str) -> None:
         """Warn of operations that no rule is made for.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import checks, grad_modifiers, inputs, maps, models
+from vis.attributions.asked import warn_of_lost_signs
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
 from vis.engine import Differentiation, Losses, ModelOrInputs, Source, WeightedLosses, as_source
 from vis.grad_modifiers.base import GradModifierLike
@@ -93,7 +94,8 @@ def visualize_saliency(
             several inputs a list or dict of them.
         wrt_tensor: keras-vis's name of `wrt`.
         backprop_modifier: changes the derivative of activations: None, a name (`"guided"`, `"rectified"`), a
-            `BackpropModifier`, or a rule `rule(x, y, grad, true_grad)`.
+            `BackpropModifier`, or a rule `rule(x, y, grad, true_grad)`; or relevance in place of a gradient,
+            the name of a composite (`"epsilon_plus"`, ...) or a `vis.relevance.Composite`.
         grad_modifier: changes the gradient: None, a name (`"absolute"`, `"negate"`, `"relu"`,
             `"invert"`, `"small_values"`), or a function from an array to an array of the same shape.
         keepdims: keep the channels.
@@ -111,6 +113,7 @@ def visualize_saliency(
 
     Warns:
         SoftmaxWarning: if the layer ends in a softmax.
+        SignWarning: if the modifier is relevance and the signs of it are dropped.
         PartialOverrideWarning: if the backprop modifier misses some activations.
         EmptyMapWarning: if the map is zero everywhere.
 
@@ -198,7 +201,9 @@ def _saliency(
     point = None if wrt is None else source.point(wrt, "wrt")
     # The channel axis of each gradient, counted from the end.
     axes = [source.channel_axis(i, array.ndim) - array.ndim for i, array in enumerate(arrays)]
-    found = Differentiation(source, WeightedLosses(losses), modifier).gradients(arrays, watch=point).gradients
+    asked_ = Differentiation(source, WeightedLosses(losses), modifier)
+    warn_of_lost_signs(asked_, reading.modify)
+    found = asked_.gradients(arrays, watch=point).gradients
     if point is not None:
         gradients = [g for g in found if g is not None]  # the only one; a missing path has raised
         rank = gradients[0].ndim

@@ -194,16 +194,22 @@ class Program:
         return found
 
     def apart(self) -> list[Action]:
-        """Return how to run each equation by itself: all inner values are computed, custom derivatives lost."""
-        return [
-            Action(
-                operands, tuple(equation.outvars), lambda *values, made=len(equation.outvars): values[:made]
-            )
-            if equation.primitive is CUSTOM_DERIVATIVE
-            and (operands := tuple(atom for atom in equation.invars if isinstance(atom, Var)))
-            else self._action(index)
-            for index, equation in enumerate(self.equations)
-        ]
+        """Return how to run each equation by itself, so that all inner values are computed."""
+        return [self._opened_action(index) for index in range(len(self.equations))]
+
+    def _opened_action(self, index: int) -> Action:
+        equation = self.equations[index]
+        if equation.primitive is not CUSTOM_DERIVATIVE:
+            return self._action(index)
+        results = tuple(equation.outvars)
+        made = equation.invars[: len(results)]
+        operands = tuple(atom for atom in made if isinstance(atom, Var))
+
+        def copied(*values: Any) -> list[Any]:
+            rest = iter(values)
+            return [next(rest) if isinstance(atom, Var) else atom.val for atom in made]
+
+        return Action(operands, results, copied)
 
     def part(self, equations: Collection[int], start: Var, end: Var) -> list[Action]:
         """Return how to compute `end` from `start` with some of the equations."""

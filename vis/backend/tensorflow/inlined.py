@@ -1,4 +1,4 @@
-"""Functions that a graph calls, opened: a call decorated with `@tf.function`, a convolution of Keras in groups.
+"""Functions that a graph calls, opened: a call decorated with `@tf.function`, a convolution in groups.
 
 Their bodies are made again in the graph itself, where relevance can pass them.
 """
@@ -50,7 +50,7 @@ def opened(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
 
 
 def _body(graph: Any, library: dict[str, Any], op: Any) -> list[Any]:
-    """Add the body of a function to a graph, for the inputs of an operation that calls it; return its results."""
+    """Add the body of a function that an operation calls to a graph; return its results."""
     function = library[op.get_attr("f").name]
     known = {arg.name: tensor for arg, tensor in zip(function.signature.input_arg, op.inputs, strict=True)}
     waiting = list(function.node_def)

@@ -57,6 +57,11 @@ def stabilized(values: Tensor, epsilon: float) -> Tensor:
     return ops.where(values < 0, values - epsilon, values + epsilon)
 
 
+def shares(relevance: Tensor, below: Tensor, epsilon: float) -> Tensor:
+    """Return relevance divided by a denominator that epsilon keeps away from zero, or zero where it is zero."""
+    return relevance / below if epsilon else quotient(relevance, below)
+
+
 def quotient(above: Tensor, below: Tensor) -> Tensor:
     """Return a quotient, which is zero where the denominator is."""
     is_zero = ops.equal(below, 0)
@@ -85,7 +90,7 @@ def shared(
         made = made if bias is None else made + bias
         total = made if total is None else total + made
     below = stabilized(total, epsilon)
-    share = relevance / below if epsilon else quotient(relevance, below)
+    share = shares(relevance, below, epsilon)
     found: Any = None
     for (x, _, bias), back in zip(parts, backs, strict=True):
         more = x * back(share)

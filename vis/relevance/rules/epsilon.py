@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vis.relevance.rules.base import Rule, register, stabilized
+from vis.relevance.rules.base import Rule, register, shares, stabilized
 from vis.relevance.site import Site
 from vis.typing import Tensor
 
@@ -27,7 +27,7 @@ class Epsilon(Rule):
 
     def __call__(self, site: Site, relevance: Tensor) -> list[Tensor]:
         below = stabilized(site.output, self.epsilon)
-        share = relevance / below
+        share = shares(relevance, below, self.epsilon)
         site.account(share, site.bias, below - site.output)
         gradients = site.backward(share)
         return [x * gradient for x, gradient in zip(site.inputs, gradients, strict=True)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from vis.relevance.rules.base import Rule, register, stabilized
+from vis.relevance.rules.base import Rule, register, shares, stabilized
 from vis.relevance.rules.pass_ import fitted
 from vis.relevance.site import Site
 from vis.typing import Tensor
@@ -19,7 +19,8 @@ def divided(site: Site, relevance: Tensor, takes: Sequence[bool], epsilon: float
     if site.keeps_shape:
         found = [fitted(relevance / count, x) for x in site.inputs]
     else:
-        gradients = site.backward(relevance / (count * stabilized(site.output, epsilon)))
+        share = shares(relevance / count, stabilized(site.output, epsilon), epsilon)
+        gradients = site.backward(share)
         found = [x * gradient for x, gradient in zip(site.inputs, gradients, strict=True)]
     return [each if own else ops.zeros_like(each) for each, own in zip(found, takes, strict=True)]
 
