@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
@@ -55,27 +55,29 @@ def balance(model: keras.Model, x: Any, composite: Any) -> Conservation:
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 @given(architectures(), st.sampled_from(sorted(CONSERVING)))
-def test_relevance_is_conserved_without_biases(architecture: Any, name: str) -> None:
+def test_relevance_is_conserved(architecture: Any, name: str) -> None:
+    # Some return more than zero for zero: there is relevance where nothing is that could get it.
+    assume(not any(name in repr(architecture) for name in ("sigmoid", "softplus", "LayerNorm")))
     model = architecture.build()
     x = architecture.inputs(1)
     inputs = x[0] if len(x) == 1 else x
     rule = CONSERVING[name]
-    exact = 1e-10 if native.NAME == "TensorFlow" else 1e-4
-    # With biases the balance closes.
-    found = balance(model, inputs, [("affine", rule), ("sum", Zero()), ("pooling", Zero())])
-    size = max((float(np.abs(site.arrived).max()) for site in found.sites), default=0.0)
-    flow = max(size, float(np.abs(found.scores).max()), 1e-3)
-    assert abs(found.taken()["operator"]).max() <= 1e2 * exact * flow
-
-    without_biases(model)
-    found = balance(model, inputs, [("affine", rule), ("sum", Zero()), ("pooling", Zero())])
-    for site in found.sites:
-        # An output of zero shares nothing, and Keras's layers of 32 bits round.
-        arrived = float(np.abs(site.arrived).max())
-        if site.kind in ("unknown", "softmax") or arrived < 1e-6:
-            continue
-        np.testing.assert_allclose(site.passed, site.arrived, atol=1e2 * exact * flow, err_msg=str(site))
-    np.testing.assert_array_equal(found.taken()["bias"], 0)
+    # The bounds of pixels are for the first layers.
+    where = "first" if name == "box" else "affine"
+    entries = [(where, rule), ("affine", Zero()), ("sum", Zero()), ("pooling", Zero())]
+    exact = 1e-10 if native.NAME == "TensorFlow" else 1e-5
+    for biases in (True, False):
+        if not biases:
+            without_biases(model)
+        found = balance(model, inputs, entries)
+        # Terms of both signs may be larger than their sum.
+        flow = max([1e-3, *np.abs(found.scores), *(np.abs(site.arrived).max() for site in found.sites)])
+        assert abs(found.taken()["operator"]).max() <= exact * flow
+        for site in found.sites:
+            if site.kind not in ("unknown", "softmax"):
+                np.testing.assert_allclose(site.rest, 0, atol=1e2 * exact * flow, err_msg=repr(site))
+        if not biases:
+            assert not found.taken()["bias"].any()
 
 
 def small() -> keras.Model:

@@ -148,6 +148,13 @@ def normalized(x: Any) -> Any:
     return layer(layers.LayerNormalization(epsilon=0)(x))
 
 
+def shifted(x: Any) -> Any:
+    # Normalized to (-1, 1) and shifted to (0, 3): relevance (0, 6) passes the shift.
+    beta = layers.LayerNormalization(epsilon=0, beta_initializer=lambda shape, dtype: np.array([1.0, 2]))
+    kernel = np.array([[1.0], [2]])
+    return layers.Dense(1, use_bias=False, kernel_initializer=lambda shape, dtype: kernel)(beta(x))
+
+
 def flat_pool(layer: Any) -> Any:
     return lambda x: layers.Flatten()(layer(x))
 
@@ -162,6 +169,7 @@ SITES: dict[str, tuple[Any, Any, Any, Any]] = {
     "a * b": ((2,), lambda x: x[:, :1] * x[:, 1:], (2, 5), (5, 5)),
     "convolution": ((4, 1), convolution, (1, 2, 0, 1), (1 / 4, 3 / 2, 0, 1 / 4)),
     "layer normalization": ((2,), normalized, (1, 3), (-1 / 2, 3 / 2)),
+    "layer normalization with a shift": ((2,), shifted, (1, 3), (-3, 9)),
     "a gate": ((2,), lambda x: x[:, :1] * keras.ops.sigmoid(x[:, 1:]), (2, 0), (1, 0)),
     "one minus a gate": ((2,), lambda x: x[:, :1] * (1 - keras.ops.sigmoid(x[:, 1:])), (2, 0), (1, 0)),
     "SiLU": ((1,), lambda x: x * keras.ops.sigmoid(x), (2,), (2 / (1 + np.exp(-2)),)),

@@ -52,8 +52,8 @@ def warn_of_lost_signs(asked: Differentiation[Any], modify: grad_modifiers.GradM
     """Warn if a gradient modifier drops the signs of relevance."""
     if modify is grad_modifiers.absolute and is_relevance(asked):
         warn(
-            'The gradient modifier "absolute" drops the sign of relevance: what lowers the output looks like what '
-            "raises it. Pass grad_modifier=None.",
+            'The gradient modifier "absolute" drops the sign of relevance: what lowers the output looks '
+            "like what raises it. Pass grad_modifier=None.",
             SignWarning,
         )
 

@@ -39,8 +39,9 @@ class Composite(backend.Flow, TypedRepr):
     Args:
         entries: pairs `(where, rule)`; for each site, the first that matches holds. `where` is a kind of site
             (see `vis.relevance.steps`), `"affine"` (convolutions and dense layers), `"any"`, `"first"`,
-            `"last"`, the path of a layer, in which `*` stands for anything, or a function of the site that
-            returns whether the rule is for it; or several of these in a tuple, which must all match. `rule`
+            `"last"`, the path of a layer, in which `*` stands for anything, for its affine sites, or a
+            function of the site that returns whether the rule is for it; or several of these in a tuple,
+            which must all match; there a path is that of any site. `rule`
             is a rule, its name, or a function `rule(site, relevance)`. For sites that no entry matches:
             activations, scales and a softmax pass relevance on, gates and attention give it to their signal,
             other products share it equally, and all else is shared by what each input contributes (epsilon
@@ -114,9 +115,9 @@ def _checked(where: Any) -> Any:
     return where
 
 
-def _matches(where: Any, step: Step) -> bool:
+def _matches(where: Any, step: Step, of_any: bool = False) -> bool:
     if isinstance(where, tuple):
-        return all(_matches(each, step) for each in where)
+        return all(_matches(each, step, of_any=True) for each in where)
     if not isinstance(where, str):
         return bool(where(step))
     if where in KINDS:
@@ -125,7 +126,7 @@ def _matches(where: Any, step: Step) -> bool:
         return where == "any" or step.kernel is not None
     if where in ("first", "last"):
         return step.is_first if where == "first" else step.is_last
-    return fnmatch.fnmatchcase(step.path.rsplit(":", 1)[0], where)
+    return (of_any or step.kernel is not None) and fnmatch.fnmatchcase(step.path.rsplit(":", 1)[0], where)
 
 
 def epsilon_plus() -> Composite:

@@ -121,6 +121,10 @@ class Site(TypedRepr):
     @cached_property
     def outputs(self) -> list[Tensor]:
         """What relevance arrives at."""
+        if self._step.is_shifted:
+            # Without what is added to the inputs.
+            zeros = self._run([ops.zeros_like(x) for x in self.inputs], None)
+            return [made - zero for made, zero in zip(self._run(self.inputs, None), zeros, strict=True)]
         found = [self._at.tensor(value) for value in self._step.outputs]
         return [self.arranged(found[0])] if self._kernel is not None else found
 

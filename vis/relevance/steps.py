@@ -19,7 +19,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vis.graph import Graph, Operation, Squashings, Value, find_activations
 from vis.graph.activations import flowing
@@ -67,6 +67,7 @@ class Step:
         signals: which of the inputs are no gates.
         is_first, is_last: whether no other kernel lies between it and the inputs, or the explained output.
         is_nonnegative: whether its inputs are known to be at least zero.
+        is_shifted: whether constants are added that take no share, as they take none elsewhere.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class Step:
     is_first: bool = False
     is_last: bool = False
     is_nonnegative: bool = False
+    is_shifted: bool = False
 
     @property
     def operation(self) -> Operation:
@@ -157,6 +159,10 @@ class _Search:
             if len(results) == count:
                 return self._made("route", (operation,), results, outputs)
         kind = self._kind(operation, inputs)
+        if kind == "sum":
+            operations, inputs = self._summands(operation)
+            shifted = len(operations) > 1
+            return replace(self._made(kind, operations, inputs, outputs), is_shifted=shifted)
         signals: tuple[bool, ...] = ()
         if operation.kind in _QUOTIENTS and kind == "product":
             kind, signals = "gate", tuple(place == 0 for place in self._places(operation))
@@ -188,6 +194,24 @@ class _Search:
             all(value in self.signs.nonnegative for value in inputs),
         )
 
+    def _summands(self, operation: Operation) -> tuple[list[Operation], tuple[Value, ...]]:
+        """Return the operations of a sum, and what it sums, without the constants that summands contain."""
+        operations, inputs = [operation], []
+        for value in operation.operands:
+            if value not in self.active:
+                continue
+            maker = self.graph.maker(value)
+            parts = [each for each in maker.operands if each in self.active]
+            users = [user for user in self.graph.users(value) if self.active & {*user.outputs}]
+            alone = len(users) == 1 and value not in self.kept and value not in self.kernels
+            if alone and maker.kind in _SUMS and len(parts) == 1 and parts[0].shape == value.shape:
+                operations.insert(0, maker)
+                value = parts[0]
+            inputs.append(value)
+        if len({*inputs}) < len(inputs):
+            return [operation], tuple(value for value in operation.operands if value in self.active)
+        return operations, tuple(inputs)
+
     def _places(self, operation: Operation) -> Iterator[int]:
         return (place for place, value in enumerate(operation.operands) if value in self.active)
 
@@ -196,7 +220,7 @@ class _Search:
         several = len(inputs) > 1
         if kind in _MAXIMA and (several or not is_elementwise(operation)):
             return "maximum"
-        if kind in _ROUTES and kind not in ("identity", "cast"):
+        if kind in _ROUTES:
             return "route"
         if kind in _POOLING:
             return "pooling"

@@ -76,20 +76,27 @@ class Replay:
 
     def _evaluated(self, equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
         """Run one equation, given its operands that are no literals; they may have wider types now."""
-        fresh = iter([Var(atom.aval) for atom in equation.invars if isinstance(atom, Var)])
-        invars = [next(fresh) if isinstance(atom, Var) else atom for atom in equation.invars]
+        rest, wide = iter(operands), any(jnp.asarray(each).dtype == jnp.float32 for each in operands)
+        given = [next(rest) if isinstance(atom, Var) else _literal(atom, wide) for atom in equation.invars]
+        invars = [Var(atom.aval) for atom in equation.invars]
         parameters = dict(equation.params)
         if parameters.get("preferred_element_type") is not None:
             parameters["preferred_element_type"] = jnp.asarray(operands[0]).dtype
         alone = equation.replace(invars=invars, params=parameters)
         jaxpr = self._program.jaxpr.replace(
             constvars=(),
-            invars=[atom for atom in invars if isinstance(atom, Var)],
+            invars=invars,
             outvars=equation.outvars,
             eqns=[alone],
             effects=equation.effects,
         )
-        return list(jax.core.eval_jaxpr(jaxpr, (), *operands))
+        return list(jax.core.eval_jaxpr(jaxpr, (), *given))
+
+
+def _literal(atom: Any, wide: bool) -> Any:
+    """Return the number of a literal, in single precision if it has less and the other operands have that."""
+    narrow = atom.aval.dtype in (jnp.float16, jnp.bfloat16)
+    return jnp.asarray(atom.val, jnp.float32 if narrow and wide else atom.aval.dtype)
 
 
 def linearized(

@@ -58,7 +58,7 @@ def stabilized(values: Tensor, epsilon: float) -> Tensor:
 
 
 def shares(relevance: Tensor, below: Tensor, epsilon: float) -> Tensor:
-    """Return relevance divided by a denominator that epsilon keeps away from zero, or zero where it is zero."""
+    """Return relevance over a denominator that epsilon keeps away from zero; zero where it is zero."""
     return relevance / below if epsilon else quotient(relevance, below)
 
 

@@ -15,4 +15,4 @@ class Route(Rule):
     """Pass relevance on as a gradient: to where each number comes from, such as the largest of several."""
 
     def __call__(self, site: Site, relevance: Tensor) -> list[Tensor]:
-        return site.backward(relevance)
+        return [relevance] if site.keeps_shape and len(site.inputs) == 1 else site.backward(relevance)
