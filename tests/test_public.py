@@ -23,6 +23,8 @@ PUBLIC = {
     "vis": [
         "ActivationMaximization",
         "AttnLRP",
+        "AttentionRelevance",
+        "AttentionRollout",
         "BackpropModifier",
         "DeconvNet",
         "DeepTaylor",
@@ -55,6 +57,9 @@ PUBLIC = {
     ],
     "vis.attributions": [
         "AttnLRP",
+        "AttentionMap",
+        "AttentionRelevance",
+        "AttentionRollout",
         "Attribution",
         "ClassActivation",
         "Conservation",
@@ -384,10 +389,12 @@ LEFT_OUT = {
     "ClassActivation": {"reducer", "wrt"},
     "ModifiedGradient": {"backprop_modifier"},
     "LRP": {"backprop_modifier", "fold_layers"},
+    "AttentionMap": {"reducer", "backprop_modifier", "fold_layers"},
 }
 # keras-vis and Xplique users pass these by position.
 POSITIONAL = {
     "Explainer": SHARED,
+    "AttentionMap": SHARED[:4],
     "Saliency": [*SHARED[:6], "grad_modifier"],
     "ModifiedGradient": SHARED[:5],
     "DeepTaylor": [*SHARED[:5], "low", "high"],
@@ -462,7 +469,7 @@ def test_the_top_is_light_and_complete() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:3] == ["set()", "[]", "True"]
     explainers = {kind.__name__ for kind in EXPLAINERS}
-    bases = {"ClassActivation", "GradientExplainer", "ModifiedGradient", "Smoothed"}
+    bases = {"AttentionMap", "ClassActivation", "GradientExplainer", "ModifiedGradient", "Smoothed"}
     assert explainers - bases <= set(vis.__all__)
 
 

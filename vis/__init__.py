@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from vis import visualization as visualization
     from vis.attributions import (
         LRP,
+        AttentionRelevance,
+        AttentionRollout,
         AttnLRP,
         DeconvNet,
         DeepTaylor,
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LRP",
     "ActivationMaximization",
+    "AttentionRelevance",
+    "AttentionRollout",
     "AttnLRP",
     "BackpropModifier",
     "DeconvNet",
@@ -98,9 +102,9 @@ __all__ = [
 
 _ROOMS = {
     "vis.attributions": (
-        "AttnLRP DeconvNet DeepTaylor ExcitationBackprop Explainer GradCAM GradCAMPlusPlus "
-        "GradientInput GuidedBackprop IntegratedGradients "
-        "LRP LayerCAM Occlusion Saliency SmoothGrad SquareGrad VarGrad"
+        "AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepTaylor ExcitationBackprop Explainer GradCAM "
+        "GradCAMPlusPlus GradientInput GuidedBackprop IntegratedGradients LRP LayerCAM Occlusion Saliency "
+        "SmoothGrad SquareGrad VarGrad"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",

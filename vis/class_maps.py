@@ -139,21 +139,34 @@ class Laid:
         """
         for index, found in layer.over.items():
             wide = [found.moved(array.astype(np.float64)) for array in (gradient, features)]
-            small = np.maximum(heat(*wide), 0)
-            if found.lost:
-                warn(
-                    f"The positions of the layer {layer.point.name!r} cannot be followed to the input of "
-                    f"shape {self._arrays[index].shape[1:]}, because of {found.lost}. The map is stretched "
-                    "over the whole input, which is wrong if the input was cropped or padded. Choose an "
-                    "earlier layer.",
-                    StretchedMapWarning,
-                )
-            self._add(index, placed(small, found, self._sizes(index, found)))
+            self.place(layer.point.name, index, np.maximum(heat(*wide), 0), found)
+
+    def place(self, name: str, index: int, small: Array, found: Positions) -> None:
+        """Add a map over the positions of a layer, `(batch, *positions)`.
+
+        Args:
+            name: the layer's.
+            index: of the input that the positions lie over.
+            small: the map.
+            found: the positions.
+        """
+        if found.lost:
+            warn(
+                f"The positions of the layer {name!r} cannot be followed to the input of shape "
+                f"{self._arrays[index].shape[1:]}, because of {found.lost}. The map is stretched over the "
+                "whole input, which is wrong if the input was cropped or padded. Choose an earlier layer.",
+                StretchedMapWarning,
+            )
+        self._add(index, placed(small, found, self._sizes(index, found)))
 
     def add_empty(self, layer: Weighted) -> None:
         """Add the map of a layer for an empty batch."""
         for index, found in layer.over.items():
-            self._add(index, np.zeros((0, *self._sizes(index, found))))
+            self.add_nothing(index, found)
+
+    def add_nothing(self, index: int, found: Positions) -> None:
+        """Add the map of an empty batch over an input."""
+        self._add(index, np.zeros((0, *self._sizes(index, found))))
 
     def _sizes(self, index: int, found: Positions) -> tuple[int, ...]:
         return tuple(self._arrays[index].shape[axis] for axis in found.sources)

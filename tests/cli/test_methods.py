@@ -61,7 +61,12 @@ def test_every_explainer_is_a_method() -> None:
         and issubclass(kind, attributions.Explainer)
         and not inspect.isabstract(kind)
     }
-    found -= {"GradientExplainer", "ModifiedGradient", "Smoothed"}  # those that others are made of
+    found -= {
+        "AttentionMap",
+        "GradientExplainer",
+        "ModifiedGradient",
+        "Smoothed",
+    }  # those that others are made of
     assert {method.explainer for method in METHODS.values()} == found
 
 

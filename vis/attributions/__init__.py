@@ -9,6 +9,7 @@
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
 | `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | feature maps, weighted by the gradient |
 | `LRP`, `DeepTaylor`, `ExcitationBackprop`, `AttnLRP` | the input | relevance, by rules | relevance |
+| `AttentionRollout`, `AttentionRelevance` | the input | by attention weights | attention of all layers |
 | `Occlusion` | covered copies | none | drop of the score |
 
 ```python
@@ -17,6 +18,7 @@ maps = explainer.explain(images, labels)  # (N, H, W, 1)
 ```
 """
 
+from vis.attributions.attention import AttentionMap, AttentionRelevance, AttentionRollout
 from vis.attributions.base import Attribution, Explained, Explainer
 from vis.attributions.cam import ClassActivation, GradCAM, GradCAMPlusPlus, LayerCAM
 from vis.attributions.conservation import Conservation
@@ -37,6 +39,9 @@ from vis.attributions.training import ExplainEpochs
 
 __all__ = [
     "LRP",
+    "AttentionMap",
+    "AttentionRelevance",
+    "AttentionRollout",
     "AttnLRP",
     "Attribution",
     "ClassActivation",

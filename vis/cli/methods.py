@@ -47,6 +47,7 @@ _ANY = ("operator", "fold_layers")
 _GRADIENT = ("reducer", "wrt", *_ANY)
 _NOISE = ("nb_samples", "noise", "noise_scale", "seed", "backprop_modifier", *_GRADIENT)
 _POSITIONS = ("conv_layer", "grid", "backprop_modifier", *_ANY)
+_ATTENTION = ("wrt", "grid", "operator")
 METHODS = {
     "saliency": Method("Saliency", ("grad_modifier", "backprop_modifier", *_GRADIENT)),
     "gradient-input": Method("GradientInput", ("backprop_modifier", *_GRADIENT)),
@@ -62,6 +63,8 @@ METHODS = {
     "attn-lrp": Method("AttnLRP", ("reducer", "wrt", "operator")),
     "deep-taylor": Method("DeepTaylor", ("low", "high", "reducer", "wrt", "operator")),
     "lrp": Method("LRP", ("composite", "reducer", "wrt", "operator")),
+    "attention-rollout": Method("AttentionRollout", _ATTENTION),
+    "attention-relevance": Method("AttentionRelevance", _ATTENTION),
     "gradcam": Method("GradCAM", _POSITIONS),
     "gradcam++": Method("GradCAMPlusPlus", _POSITIONS),
     "layercam": Method("LayerCAM", _POSITIONS),

@@ -232,7 +232,9 @@ class Differentiation(Run, Generic[Asked]):
             probe, forward, counts = self._prepared(str(kind[0]), len(specs), watch)
             rule = None if modifier is None else modifier.rule
             compiled = compile_ or backend.compile_gradient
-            return Trace(lambda: compiled(forward, taken, rule), probe, counts, not self.source.is_model)
+            passing = not self.source.is_model
+            widens = isinstance(rule, backend.Flow)
+            return Trace(lambda: compiled(forward, taken, rule), probe, counts, passing, widens)
 
         with self.source.tried(specs):
             return cached(about, key, modifier, make)

@@ -34,6 +34,7 @@ class Trace:
         probe: runs the model that is traced, which is not kept alive.
         counts: how many of the tensors that the forward pass reads belong to each loss.
         passing: whether the model was made for the trace, of layers that last.
+        widens: whether what is passed back is in single precision at least, whatever the model's types.
 
     Attributes:
         settings: those of the model, which is unchanged, apart from its variables, as long as they hold.
@@ -48,6 +49,7 @@ class Trace:
         probe: models.Probe,
         counts: Sequence[int] = (),
         passing: bool = False,
+        widens: bool = False,
     ) -> None:
         held = [probe.model, *models.held_operations(probe.model).values()]
         self.settings = models.Settings(held, passing)
@@ -66,7 +68,7 @@ class Trace:
                 self.squashings.append([ends.of(value) for value in own])
         # Small gradients vanish in float16 unless the loss is scaled up; where that overflows, by less.
         half = any(getattr(operation, "compute_dtype", None) == "float16" for operation in held)
-        self.scales = (2.0**15, 2.0**10, 2.0**5, 1.0) if half else (1.0,)
+        self.scales = (2.0**15, 2.0**10, 2.0**5, 1.0) if half and not widens else (1.0,)
 
 
 def cached(

@@ -4,7 +4,7 @@ from vis.graph.activations import Activations, Region, find_activations
 from vis.graph.cuts import find_cuts
 from vis.graph.geometry import Geometry
 from vis.graph.pixels import pixel_range
-from vis.graph.positions import Positions, is_seen, positions_of
+from vis.graph.positions import Positions, is_seen, positions_of, tokens_of
 from vis.graph.squashing import SOFTMAX, Skip, Squashing, Squashings, signature
 from vis.graph.words import Graph, LayerCall, Operation, Shape, Value, constant
 
@@ -29,4 +29,5 @@ __all__ = [
     "pixel_range",
     "positions_of",
     "signature",
+    "tokens_of",
 ]

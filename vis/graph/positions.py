@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis.graph.geometry import Geometry
-from vis.graph.views import UNKNOWN
+from vis.graph.views import UNKNOWN, Part, View
 from vis.graph.words import Value
 
 Grid = tuple[int, int]
@@ -125,6 +126,48 @@ def positions_of(
         return Positions((token[0],), (start,), (grid,), None, sources, "", view.is_computed)
     if not axes:
         return None
+    rows = _rows(view, sources, parts)
+    along = None if open_ else rows
+    return Positions(axes, starts, grids, along, sources, lost if open_ else "", view.is_computed)
+
+
+def tokens_of(
+    geometry: Geometry, value: Value, axis: int, channels: int, grid: Grid | None = None
+) -> Positions | None:
+    """Return the positions of an array `(batch, tokens)`, for tokens that run along an axis of a value.
+
+    None if they are not known.
+
+    Args:
+        geometry: how values depend on the input.
+        value: the value.
+        axis: its axis.
+        channels: the channel axis of the input, if the computation does not show it.
+        grid: rows and columns of the tokens, if the computation does not show them.
+    """
+    view = geometry.views.get(value)
+    apart = geometry.channel_axes(channels)
+    sources = tuple(each for each in range(1, len(geometry.source.shape or ())) if each not in apart)
+    if view is None or not sources:
+        return None
+    own = view.axes[axis]
+    sizes, runs = tuple(part.size for part in own.parts), [part.source for part in own.parts]
+    is_followed = own.is_followed and set(runs) <= set(sources) and len({*runs}) == len(runs)
+    if grid is not None and not (is_followed and sizes == grid):
+        start = own.size - math.prod(grid)
+        found = Positions((1,), (start,), (grid,), None, sources, "", view.is_computed)
+        return None if start < 0 or len(sources) != len(grid) else found
+    if is_followed:
+        rows = _rows(view, sources, own.parts)
+        return Positions((1,), (own.start,), (sizes,), rows, sources, "", view.is_computed)
+    if len(sources) > 1 or not own.is_unknown:
+        return None
+    return Positions((1,), (0,), ((own.size,),), None, sources, view.lost, view.is_computed)
+
+
+def _rows(view: View, sources: Sequence[int], parts: Sequence[Part]) -> tuple[Along, ...]:
+    """Return where the positions of some parts of axes lie along each axis of the input."""
+    runs = [part.source for part in parts]
     rows = []
     for source in sources:
         dimension = runs.index(source) if source in runs else None
@@ -132,8 +175,7 @@ def positions_of(
         rows.append(
             Along(source, dimension, stride, view.offsets[source], view.reach[source], view.bounds[source])
         )
-    along = None if open_ else tuple(rows)
-    return Positions(axes, starts, grids, along, sources, lost if open_ else "", view.is_computed)
+    return tuple(rows)
 
 
 def is_seen(geometry: Geometry, value: Value, found: Positions) -> bool:

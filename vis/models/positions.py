@@ -94,7 +94,7 @@ class Reading:
         Raises:
             LayerError: if there is no such layer.
         """
-        ends = self._graph.outputs if end is None or end is self._model else self._values(end)
+        ends = self.ends(end)
         count = sum(call.path == self._paths.get(id(end)) for call in self._graph.calls)
         if count > 1 and end is not self._model:
             raise LayerError(
@@ -119,6 +119,22 @@ class Reading:
             "Name the layer to use with conv_layer, or, for tokens, pass their grid=(height, width)."
         )
 
+    def ends(self, end: Any) -> Sequence[Value]:
+        """Return the values that are explained, for a layer or None for the model's outputs."""
+        return self._graph.outputs if end is None or end is self._model else self._values(end)
+
+    def sources(self, wrt: Any) -> Sequence[Value]:
+        """Return the values that are attributed, for a layer or None for the model's inputs."""
+        return self._graph.inputs if wrt is None else self._values(wrt)[:1]
+
+    def channels(self, index: int, wrt: Any) -> int:
+        """Return the channel axis of a value that is attributed, if the computation does not show it."""
+        rank = len(self.sources(wrt)[index].shape or ())
+        if wrt is not None:
+            return filter_axis(wrt, rank)
+        symbols = input_tensors(self._model)
+        return input_channel_axis(symbols[index] if symbols else self._model, rank)
+
     def _candidate(self, index: int, value: Value, point: Any, ends: Sequence[Value]) -> Positions | None:
         rank = len(value.shape or ())
         if rank < 3:
@@ -135,10 +151,7 @@ class Reading:
 
     def _positions(self, index: int, value: Value, point: Any, named: bool = False) -> Positions | None:
         rank = len(value.shape or ())
-        symbols = input_tensors(self._model)
-        origin = symbols[index] if symbols else self._model
-        of_input = input_channel_axis(origin, len(self._graph.inputs[index].shape or ()))
-        channels = of_input, filter_axis(point, rank)
+        channels = self.channels(index, None), filter_axis(point, rank)
         return positions_of(self._geometry(index), value, channels, self._grid, named)
 
     def _geometry(self, index: int) -> Geometry:
