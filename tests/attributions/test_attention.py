@@ -24,6 +24,7 @@ STYLES = [
     "scaled",
     "heads apart",
     "heads in the batch",
+    "heads beside queries",
     "fused",
 ]
 
@@ -75,7 +76,12 @@ class SelfAttention(layers.Layer):
             weights = ops.swapaxes(ops.softmax(ops.swapaxes(scores, 2, 3), axis=2), 2, 3)
         if self.style == "scaled":
             weights = weights * 0.5 * 2.0
-        if self.style == "einsum":
+        if self.style == "heads beside queries":  # of one group of values for all heads
+            value = ops.transpose(value, (0, 2, 1, 3))
+            made = ops.einsum("bhqk,bkgd->bhqgd", weights, value)
+            eye = ops.eye(self.heads)
+            made = ops.einsum("bhqgd,hg->bhqd", made, eye)
+        elif self.style == "einsum":
             made = ops.einsum("bhqk,bhkd->bhqd", weights, value)
         elif self.style == "einsum, turned":
             made = ops.transpose(ops.einsum("bhkd,bhqk->bqhd", value, weights), (0, 2, 1, 3))
@@ -549,7 +555,7 @@ def test_a_softmax_over_other_axes_is_no_attention() -> None:
     model = keras.Model(
         inputs, layers.Dense(2)(layers.Flatten()(ops.einsum("btk,btd->bkd", assigned, inputs)))
     )
-    with pytest.raises(LayerError, match="no attention"):
+    with pytest.raises(LayerError, match=r"no attention.*not taken over the one axis that they sum over"):
         AttentionRollout(model).explain(series(1, 4, 3), 0)
 
 

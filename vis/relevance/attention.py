@@ -6,6 +6,7 @@ what the product sums over. Which axis holds queries, keys and heads follows fro
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Attention:
         batch, query, key: the letters of these axes; the query is empty for a single one.
         path: the path of its layer.
         is_self: whether the queries are the tokens that the keys are.
+        is_mixed: whether the queries have positions in another way than the keys.
     """
 
     weights: Value
@@ -54,18 +56,20 @@ class Attention:
     key: str
     path: str
     is_self: bool
+    is_mixed: bool
 
     @property
     def axis(self) -> int:
         """The axis of the signal along which the tokens run."""
         return self.letters[1].index(self.key)
 
-    def arranged(self, tensor: Any, samples: Any, of_output: bool = False) -> Any:
+    def arranged(self, tensor: Any, samples: Any, keys: Any, of_output: bool = False) -> Any:
         """Return a tensor in the layout of the weights as `(batch, heads, queries, keys)`.
 
         Args:
             tensor: the tensor.
             samples: the number of samples.
+            keys: the number of keys.
             of_output: whether it has the layout of the output; its features take the place of the keys.
         """
         letters = self.letters[2 if of_output else 0]
@@ -73,14 +77,13 @@ class Attention:
             [letter for letter in letters if letter not in self.letters[0]] if of_output else [self.key]
         )
         heads = [each for each in letters if each not in (self.batch, self.query, *features)]
-        tensor = ops.transpose(
-            tensor, [letters.index(each) for each in (self.batch, *heads, *self.query, *features)]
-        )
+        order = (self.batch, *heads, *self.query, *features)
+        tensor = ops.transpose(tensor, [letters.index(each) for each in order])
         sizes = ops.shape(tensor)
-        at = 1 + len(heads)
-        queries, rest = (sizes[at], sizes[at + 1 :]) if self.query else (1, sizes[at:])
+        # Heads may share the axis of the queries, which come after them there.
+        queries = keys if self.is_self else sizes[1 + len(heads)] if self.query else 1
         last = 1
-        for size in rest:
+        for size in sizes[len(order) - len(features) :]:
             last = last * size
         return ops.reshape(tensor, (samples, -1, queries, last))
 
@@ -165,10 +168,11 @@ class Attentions:
         query = queries[0] if queries else ""
         if batch in (query, keys[0]):
             return None
-        known = self._is_self(weights)
-        shape = self.geometry.shape(weights) or weights.shape
-        if known is None and shape is not None and query:
-            known = shape[own.index(query)] == shape[own.index(keys[0])]
+        answers = self._relations(weights)
+        sizes = self.geometry.shape(weights)
+        if not answers and sizes is not None and query:
+            answers = {sizes[own.index(query)] == sizes[own.index(keys[0])]}
+        is_self = bool(query) and True in answers
         owner = self._graph.owner(operation)
         path = step.path if owner is None else owner.path or step.path
         return Attention(
@@ -180,7 +184,8 @@ class Attentions:
             query,
             keys[0],
             path,
-            bool(known) and bool(query),
+            is_self,
+            not is_self and None in answers,
         )
 
     def _queries(self, letters: list[str], own: str, key: str, weights: Value) -> list[str]:
@@ -215,7 +220,9 @@ class Attentions:
         first, last = (graph.operations.index(each) for each in (maker, product))
         moves = Graph(graph.operations[first + 1 : last], [end], [weights])
         view = Geometry(moves, end).views.get(weights)
-        return view is None or view.axes[axis].is_unknown or view.axes[axis].sources == axes
+        if view is None or view.axes[axis].is_unknown or view.axes[axis].sources == axes:
+            return True
+        return view.axes[axis].size == 1 and all((end.shape or ())[each] == 1 for each in axes)
 
     def _softmax(self, value: Value) -> tuple[Value, Value] | None:
         """Return the softmax that a value holds the numbers of, moved or scaled, and what it is taken of."""
@@ -232,14 +239,15 @@ class Attentions:
             (value,) = inputs
         return None
 
-    def _is_self(self, weights: Value) -> bool | None:
-        """Tell whether queries and keys have the same positions; None if it is not seen.
+    def _relations(self, weights: Value) -> set[bool | None]:
+        """Return whether queries and keys have the same positions, as far as it is seen.
 
-        It is seen at the products of queries and keys that the softmax is taken of.
+        It is seen at the products of queries and keys that the softmax is taken of: True if they have, False
+        if only one of both has positions, None if they have others.
         """
         softmax = self._softmax(weights)
         pending = [] if softmax is None else [softmax[1]]
-        answers: list[bool] = []
+        answers: set[bool | None] = set()
         seen: set[Operation] = set()
         while pending:
             value = pending.pop()
@@ -248,28 +256,28 @@ class Attentions:
                 continue
             seen.add(operation)
             if operation.kind == "product":
-                answers += self._same_positions(operation)
+                answers |= self._relation(operation)
             elif operation.kind in _MOVES or is_elementwise(operation):
                 pending += [operand for operand in operation.operands if operand in self._active]
-        return any(answers) if answers else None
+        return answers
 
-    def _same_positions(self, product: Operation) -> list[bool]:
-        """Return whether the rows and the columns of a product have the same positions, if it is seen."""
+    def _relation(self, product: Operation) -> set[bool | None]:
+        """Return how the positions of the rows of a product are related to those of its columns."""
         *sides, out = product.attributes["letters"]
-        found: list[Axis | None] = []
+        apart = {0, *self.geometry.channel_axes()}
+        found: list[list[Axis]] = []
         for value, own, others in zip(product.operands, sides, sides[::-1], strict=False):
             view = self.geometry.views.get(value)
             kept = [index for index, letter in enumerate(own) if letter in out and letter not in others]
-            axes = [None if view is None else view.axes[index] for index in kept]
-            placed = [axis for axis in axes if axis is not None and axis.is_followed]
-            if len(placed) != 1 and len(axes) != 1:
-                return []
-            found.append(placed[0] if placed else axes[0])
-        known = [axis for axis in found if axis is not None]
-        if any(axis.is_unknown for axis in known) or not any(axis.is_followed for axis in known):
-            return []
+            axes = [] if view is None else [view.axes[index] for index in kept]
+            if any(axis.is_unknown for axis in axes):
+                return set()
+            found.append([axis for axis in axes if axis.sources - apart])
         one, other = found
-        return [one is not None and other is not None and bool(one.parts) and alike(one, other)]
+        if not one or not other:
+            return {False} if one or other else set()
+        same = len(one) == len(other) == 1 and (_ends_in(one[0], other[0]) or _ends_in(other[0], one[0]))
+        return {True if same else None}
 
     def _layered(self, sites: Sequence[Attention]) -> list[list[Attention]]:
         """Return sites by how many others lie before them."""
@@ -286,9 +294,15 @@ class Attentions:
 
     def _check(self) -> None:
         if not self.layers:
-            hidden = f" Operations that it may run in: {', '.join(self.hidden[:5])}." if self.hidden else ""
+            others = [step.path for step, _ in self._products]
+            told = f" Operations that it may run in: {', '.join(self.hidden[:5])}." if self.hidden else ""
+            if others:
+                told += (
+                    " Products with a softmax that is not taken over the one axis that they sum over: "
+                    f"{', '.join(others[:5])}."
+                )
             raise LayerError(
-                f"There is no attention between the input and the explained output.{hidden} {_SHOWN}. For "
+                f"There is no attention between the input and the explained output.{told} {_SHOWN}. For "
                 "models without attention, take another explainer, such as GradCAM or IntegratedGradients."
             )
         apart = {0, *self.geometry.channel_axes()}
@@ -296,8 +310,8 @@ class Attentions:
         for place, layer in enumerate(self.layers):
             for site in layer:
                 view = self.geometry.views.get(site.signal)
-                others = [] if view is None else [*view.axes[: site.axis], *view.axes[site.axis + 1 :]]
-                if any(axis.sources - apart for axis in others):
+                beside = [] if view is None else [*view.axes[: site.axis], *view.axes[site.axis + 1 :]]
+                if any(axis.sources - apart for axis in beside):
                     raise LayerError(
                         f"The attention of {site.path!r} is not among all tokens: each query sees a window, "
                         "one axis of them, or features. Explain a model whose tokens all see each other, or "
@@ -305,23 +319,42 @@ class Attentions:
                     )
                 mine = self._tokens(site)
                 same = tokens is None or mine is None or (tokens.size == mine.size and alike(tokens, mine))
-                is_last = place == len(self.layers) - 1
-                if not same or (not site.is_self and not (is_last and len(layer) == 1)):
-                    what = "its keys are other tokens than those of the first layer of attention"
-                    if same:
-                        what = "its queries are other tokens than its keys (cross-attention)"
-                    raise LayerError(
-                        f"The attention of {site.path!r} cannot be followed: {what}, and other attention "
-                        "comes after it or beside it. Explain the part of the model that has attention among "
-                        "the same tokens: name its last layer as output_layer, or what its tokens come from "
-                        "as wrt."
-                    )
+                is_alone = len(layer) == 1 and place == len(self.layers) - 1
+                if not same:
+                    raise _lost(site, "its keys are other tokens than those of the first attention")
+                if site.is_mixed:
+                    raise _lost(site, "its queries have other positions than its keys")
+                if not site.is_self and not is_alone:
+                    what = "its queries are other tokens than its keys (cross-attention), and other attention"
+                    raise _lost(site, f"{what} comes after it or beside it")
 
     def _tokens(self, site: Attention) -> Axis | None:
         """Return the axis of the keys of a site, or None if their positions are not known."""
         view = self.geometry.views.get(site.signal)
         axis = None if view is None else view.axes[site.axis]
         return None if axis is None or axis.is_unknown else axis
+
+
+def _lost(site: Attention, what: str) -> LayerError:
+    return LayerError(
+        f"The attention of {site.path!r} cannot be followed: {what}. Explain the part of the model that has "
+        "attention among the same tokens: name its last layer as output_layer, or what its tokens come from "
+        "as wrt."
+    )
+
+
+def _ends_in(axis: Axis, keys: Axis) -> bool:
+    """Tell whether an axis has the positions of another one, in each of several heads before them."""
+    if alike(axis, keys):
+        return True
+    for count, part in enumerate(axis.parts[:-1], start=1):
+        if part.source >= 0 or part.inner is not None:
+            return False
+        rest = axis.parts[count:]
+        inner = rest[0].inner if len(rest) == 1 else None
+        if alike(inner or Axis(math.prod(each.size for each in rest), rest), keys):
+            return True
+    return False
 
 
 class AttentionFlow(backend.Flow):
@@ -419,27 +452,29 @@ class AttentionPlan(backend.FlowPlan):
         run = Run(replay, self._graph, self._sources)
         samples = ops.shape(run.samples)[0]
         layers, last = self._layers, self._layers[-1]
+        sites = [site for layer in layers for site in layer]
         watched = [site.output for site in last]
         if self._flow.takes_gradients:
-            watched += [site.weights for layer in layers for site in layer]
+            watched += [site.weights for site in sites]
         watched = list(dict.fromkeys(watched))
         slope = dict(zip(watched, self._gradients(run, watched), strict=True))
+        keys = {site: ops.shape(run.tensor(site.weights))[site.letters[0].index(site.key)] for site in sites}
         counts = [
-            ops.sum(ops.square(site.arranged(slope[site.output], samples, of_output=True)), axis=(1, 3))
+            ops.sum(ops.square(site.arranged(slope[site.output], samples, keys[site], True)), axis=(1, 3))
             for site in last
         ]
         sizes = ops.sqrt(sum(counts[1:], counts[0]))
         rows = quotient(sizes, ops.sum(sizes, axis=1, keepdims=True))[:, None]
         for layer in reversed(layers):
-            weights = [site.arranged(run.tensor(site.weights), samples) for site in layer]
-            gradients = None
+            own = [(site.weights, site, keys[site]) for site in layer]
+            weights = [site.arranged(run.tensor(value), samples, count) for value, site, count in own]
+            gradients = []
             if self._flow.takes_gradients:
-                gradients = ops.concatenate(
-                    [site.arranged(slope[site.weights], samples) for site in layer], axis=1
-                )
-            rows = ops.matmul(
-                rows, self._flow.matrix(ops.concatenate(weights, axis=1), gradients, layer[0].is_self)
+                gradients = [site.arranged(slope[value], samples, count) for value, site, count in own]
+            heads, by_heads = (
+                ops.concatenate(each, axis=1) if each else None for each in (weights, gradients)
             )
+            rows = ops.matmul(rows, self._flow.matrix(heads, by_heads, layer[0].is_self))
         return [rows[:, 0] for _ in self._sources], []
 
     def _gradients(self, run: Run, values: Sequence[Value]) -> list[Any]:
