@@ -102,9 +102,9 @@ __all__ = [
 
 _ROOMS = {
     "vis.attributions": (
-        "AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepTaylor ExcitationBackprop Explainer GradCAM "
-        "GradCAMPlusPlus GradientInput GuidedBackprop IntegratedGradients LRP LayerCAM Occlusion Saliency "
-        "SmoothGrad SquareGrad VarGrad"
+        "AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepTaylor ExcitationBackprop Explainer "
+        "GradCAM GradCAMPlusPlus GradientInput GuidedBackprop IntegratedGradients LRP LayerCAM Occlusion "
+        "Saliency SmoothGrad SquareGrad VarGrad"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",
