@@ -100,6 +100,17 @@ def gathered(name: str, network: keras.Model) -> Iterator[Row]:
         yield f"{title}-{SAMPLES}, {name}, one image", {**candidates, **theirs[title]}, 1
 
 
+def flows(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
+    """Yield the row of relevance; the limit is the gradient."""
+    x = images(network, batch)
+    limit = gradient(network, x.shape, INDEX)
+    candidates: dict[str, Run] = {LIMIT: lambda: limit(x)}
+    for composite in ("epsilon", "epsilon_plus"):
+        explainer = attributions.LRP(network, composite, batch_size=None, reducer=None)
+        candidates[f"{OURS}, {composite}"] = lambda explainer=explainer: explainer(x, INDEX)
+    yield f"relevance, {name}, batch {batch}", candidates, 1
+
+
 def cams(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
     """Yield the row of Grad-CAM."""
     x = images(network, batch)
@@ -146,6 +157,8 @@ def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
             for name in few:
                 yield f"changing {name}", lambda n=name: changing(n, build(n), 1)
             yield f"write {SMALL}", lambda: written(SMALL, build(SMALL))
+    for name in (SMALL, "VGG16", "ResNet50"):
+        yield f"relevance {name}", lambda n=name: flows(n, build(n), 8)
     for name in more:
         yield f"gathered {name}", lambda n=name: gathered(n, build(n))
     yield "write MobileNetV2", lambda: written("MobileNetV2, 96 x 96", build("MobileNetV2", 96))

@@ -59,7 +59,7 @@ def measured() -> report.Result:
 
 def test_what_the_demo_measures(measured: report.Result) -> None:
     rows = {row.method: row for row in measured.rows}
-    assert list(rows) == [*report.METHODS, *report.EXPLAINERS]
+    assert list(rows) == [*report.ALL]
     # The box covers 0.14 of the area: a map that knew nothing of the digit would have that share in it.
     assert rows["vanilla"].energy > 0.5
     assert rows["vanilla"].hits >= 190

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import attributions, metrics, models, plotting
+from vis import attributions, metrics, models, plotting, relevance
 from vis.demo.network import load_network
 from vis.demo.scenes import Scenes, make_pairs, make_scenes
 from vis.visualization import visualize_activation
@@ -50,6 +50,7 @@ EXPLAINERS = {
     "integrated grad.": Method(
         partial(attributions.IntegratedGradients, reducer="sum", steps=16), "contribution, signed"
     ),
+    "LRP": Method(attributions.LRP, "contribution, signed"),
     "SmoothGrad": Method(
         partial(attributions.SmoothGrad, reducer="mean", nb_samples=16, noise=0.1), "mean gradient, signed"
     ),
@@ -63,13 +64,25 @@ EXPLAINERS = {
     "LayerCAM": Method(attributions.LayerCAM, "positive part"),
     "occlusion": Method(partial(attributions.Occlusion, patch_size=8), "fall of logit, signed"),
 }
-ALL = METHODS | EXPLAINERS
+# Other composites of rules, in the picture of their family.
+COMPOSITES = {
+    "LRP gamma": Method(
+        partial(attributions.LRP, composite=[(("first", "conv"), relevance.Box(0, 1)), ("conv", "gamma")]),
+        "contribution, signed",
+    ),
+    "LRP alpha 2 beta 1": Method(
+        partial(attributions.LRP, composite="epsilon_alpha2_beta1_flat"), "contribution, signed"
+    ),
+    "deep Taylor": Method(partial(attributions.DeepTaylor, low=0.0, high=1.0), "contribution"),
+}
+ALL = METHODS | EXPLAINERS | COMPOSITES
 # The methods of one picture, by its name.
 FAMILIES = {
     "gradient": ("vanilla", "gradient x input", "guided", "rectified"),
     "path-and-noise": ("vanilla", "integrated grad.", "SmoothGrad", "SquareGrad", "VarGrad"),
     "class-activation": ("Grad-CAM", "Grad-CAM++", "LayerCAM"),
     "occlusion": ("vanilla", "occlusion"),
+    "relevance": ("gradient x input", "LRP", *COMPOSITES),
 }
 GALLERY_ROWS = 6
 # How many scenes are changed step by step for deletion and insertion.

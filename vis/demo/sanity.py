@@ -16,11 +16,11 @@ from vis.demo.network import load_network
 from vis.demo.scenes import data_sets, make_scenes
 
 # The backprop modifier of each method. One explainer makes all three, so that like is compared with like.
-METHODS = {"vanilla": None, "guided": "guided", "rectified": "rectified"}
+METHODS = {"vanilla": None, "guided": "guided", "rectified": "rectified", "LRP": "epsilon_plus"}
 # What becomes of the sign of the gradient: kept, with the mean over the colour channels, or dropped.
 SIGNS: dict[str, dict[str, Any]] = {
     "signed": {"grad_modifier": None, "reducer": "mean"},
-    "absolute": {"grad_modifier": "absolute", "reducer": "max"},
+    "absolute": {"grad_modifier": np.abs, "reducer": "max"},
 }
 
 
