@@ -84,9 +84,22 @@ class Flow(ABC):
 
     @abstractmethod
     def plan(
-        self, graph: Graph, sources: Sequence[Value], ends: Sequence[Value], loss: Value | None = None
+        self,
+        graph: Graph,
+        sources: Sequence[Value],
+        ends: Sequence[Value],
+        loss: Value | None = None,
+        references: Sequence[Value] = (),
     ) -> FlowPlan:
-        """Return how it flows through a graph from its ends, of which a loss is computed, to its sources."""
+        """Return how it flows through a graph from its ends, of which a loss is computed, to its sources.
+
+        Args:
+            graph: the graph.
+            sources: where it arrives.
+            ends: where it starts.
+            loss: what is computed of the ends; None if their slopes are given.
+            references: values for the flow to read, see `Traced.references`.
+        """
 
     @abstractmethod
     def report(self, coverage: Coverage, name: str, model: str) -> None:
@@ -109,6 +122,7 @@ class Traced:
         terms: the same for each unweighted term.
         read: the tensors that are the outputs of the graph that the compiled function tells.
         explained: the tensors at which relevance starts.
+        references: other tensors that a flow reads, such as what each watched one is compared with.
     """
 
     loss: Any
@@ -118,6 +132,7 @@ class Traced:
     terms: list[Any] = field(default_factory=list)
     read: list[Any] = field(default_factory=list)
     explained: list[Any] = field(default_factory=list)
+    references: list[Any] = field(default_factory=list)
 
 
 Forward = Callable[[list[Any]], Traced]

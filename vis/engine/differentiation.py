@@ -141,7 +141,9 @@ class Differentiation(Run, Generic[Asked]):
         """
         return self._evaluated("values", arrays, targets).scores
 
-    def gradients(self, arrays: Arrays, targets: Array | None = None, watch: Any = None) -> Evaluated:
+    def gradients(
+        self, arrays: Arrays, targets: Array | None = None, watch: Any = None, references: Arrays = ()
+    ) -> Evaluated:
         """Return the terms of the objective for a batch, with the gradients of their sum.
 
         Args:
@@ -149,6 +151,7 @@ class Differentiation(Run, Generic[Asked]):
             targets: what an operator is given, `(batch, ...)`.
             watch: a layer, call or symbolic tensor whose value is differentiated by, and returned; None for
                 what `explained` returns.
+            references: an array like each that `explained` returns, for a modifier that compares them.
 
         Raises:
             GradientError: if the objective depends on nothing that is watched, or a value is not finite.
@@ -156,7 +159,7 @@ class Differentiation(Run, Generic[Asked]):
         """
         if self.wrt is None and watch is None:
             check_numbers(self.explained(arrays), self.source.model)
-        return self._evaluated("gradient", arrays, targets, watch)
+        return self._evaluated("gradient", arrays, targets, watch, references)
 
     def descent(self, array: Array, kind: Hashable, compile_: Compile) -> Descent:
         """Return a compiled gradient descent on the only input.
@@ -175,21 +178,27 @@ class Differentiation(Run, Generic[Asked]):
         return Descent(trace.compiled, self._lazily(trace, "descent", 1, None), parameters, weights)
 
     def _evaluated(
-        self, kind: str, arrays: Arrays, targets: Array | None = None, watch: Any = None
+        self,
+        kind: str,
+        arrays: Arrays,
+        targets: Array | None = None,
+        watch: Any = None,
+        references: Arrays = (),
     ) -> Evaluated:
         arrays = self.given(arrays)
-        specs = self.specs(arrays, self.objective.reads_masks)
+        specs, compared = self.specs(arrays, self.objective.reads_masks), len(references)
         told = self.tells and kind == "gradient"
-        trace = self._trace((kind, told), specs, targets, watch)
+        trace = self._trace((kind, told), specs, targets, watch, compared=compared)
         objective, wrt = self.objective, self.wrt if watch is None else watch
 
-        def run(arrays: list[Array], targets: Array | None) -> list[list[Any]]:
-            parameters = objective.parameters(trace, targets, len(arrays[0]))
+        def run(both: list[Array], targets: Array | None) -> list[list[Any]]:
+            arrays, references = both[: len(specs)], both[len(specs) :]
+            parameters = [*objective.parameters(trace, targets, len(arrays[0])), *references]
 
             def given(scale: float) -> list[Any]:
                 return [*arrays, np.float64(scale), *parameters, *self.kernels]
 
-            forward = self._lazily(trace, kind, len(specs), watch)
+            forward = self._lazily(trace, kind, len(specs), watch, compared)
             if kind == "gradient":
                 found = evaluated(trace, given, forward, wrt, objective.name)
             else:
@@ -201,12 +210,12 @@ class Differentiation(Run, Generic[Asked]):
             return [values[:terms], [*found.gradients], values[terms:end], values[end:], found.told]
 
         if not objective.is_of_samples:
-            return Evaluated(*run(list(arrays), targets))
+            return Evaluated(*run([*arrays, *references], targets))
         fixed, alone = specs[0].shape[0], bool(trace.compiled.draws)
         if fixed is None and not alone:
             shapes = tuple(array.shape[1:] for array in arrays)
             fixed = self.size((trace, shapes), len(arrays[0]))
-        return Evaluated(*in_parts(run, arrays, targets, fixed, alone))
+        return Evaluated(*in_parts(run, [*arrays, *references], targets, fixed, alone))
 
     def _trace(
         self,
@@ -215,6 +224,7 @@ class Differentiation(Run, Generic[Asked]):
         targets: Array | None,
         watch: Any,
         compile_: Compile | None = None,
+        compared: int = 0,
     ) -> Trace:
         objects, settings = self.objective.about()
         lasting = [models.lasting(part) for part in [*objects, watch, self.wrt] if part is not None]
@@ -224,12 +234,13 @@ class Differentiation(Run, Generic[Asked]):
         parameters = self.objective.specs(targets)
         which = tuple(number for _, number in lasting)
         absent = tuple(part is None for part in (watch, self.wrt, modifier))
-        key = (kind, settings, which, absent, self.fold, len(self.kernels), *specs, *parameters)
+        key = (kind, settings, which, absent, self.fold, len(self.kernels), compared, *specs, *parameters)
         scale = backend.Spec((), backend.widest_float())
-        taken = [*specs, scale, *parameters, *map(models.spec_of, self.kernels)]
+        references = self.explained(specs)[:compared]
+        taken = [*specs, scale, *parameters, *references, *map(models.spec_of, self.kernels)]
 
         def make() -> Trace:
-            probe, forward, counts = self._prepared(str(kind[0]), len(specs), watch)
+            probe, forward, counts = self._prepared(str(kind[0]), len(specs), watch, compared)
             rule = None if modifier is None else modifier.rule
             compiled = compile_ or backend.compile_gradient
             passing = not self.source.is_model
@@ -253,13 +264,16 @@ class Differentiation(Run, Generic[Asked]):
 
         return forward
 
-    def _prepared(self, kind: str, count: int, watch: Any) -> tuple[models.Probe, backend.Forward, list[int]]:
+    def _prepared(
+        self, kind: str, count: int, watch: Any, compared: int = 0
+    ) -> tuple[models.Probe, backend.Forward, list[int]]:
         """Return a forward pass, what it reads of the model, and how many points each term reads.
 
         Args:
             kind: `"values"`, `"gradient"` or `"descent"`.
             count: the number of tensors that the model runs on.
             watch: see `gradients`.
+            compared: the number of references.
         """
         objective = self.objective
         graph = self.source.graph(objective.symbols)
@@ -273,7 +287,7 @@ class Differentiation(Run, Generic[Asked]):
         def forward(tensors: list[Any]) -> backend.Traced:
             given, (scale, *rest) = tensors[:count], tensors[count:]
             behind = len(rest) - len(self.kernels)
-            parameters, kernels = rest[:behind], rest[behind:] or None
+            parameters, kernels = rest[: behind - compared], rest[behind:] or None
             inputs, start, kept = self.entered(given)
             masks = models.Masks(kept or None) if kept or objective.reads_masks else None
             outputs, values = probe.run(inputs, start, kernels, masks)
@@ -307,6 +321,7 @@ class Differentiation(Run, Generic[Asked]):
                 terms,
                 values[: len(read)],
                 values[: len(read)] or keras.tree.flatten(answer),
+                rest[behind - compared : behind],
             )
 
         return probe, forward, [len(group) for group in groups]

@@ -372,7 +372,12 @@ class AttentionFlow(backend.Flow):
     takes_gradients = False
 
     def plan(
-        self, graph: Graph, sources: Sequence[Value], ends: Sequence[Value], loss: Value | None = None
+        self,
+        graph: Graph,
+        sources: Sequence[Value],
+        ends: Sequence[Value],
+        loss: Value | None = None,
+        references: Sequence[Value] = (),
     ) -> AttentionPlan:
         if loss is None:
             raise ModifierError(

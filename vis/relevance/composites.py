@@ -66,7 +66,12 @@ class Composite(backend.Flow, TypedRepr):
         return next(rule for where, rule in [*self.entries, *_OTHERWISE] if _matches(where, step))
 
     def plan(
-        self, graph: Graph, sources: Sequence[Value], ends: Sequence[Value], loss: Value | None = None
+        self,
+        graph: Graph,
+        sources: Sequence[Value],
+        ends: Sequence[Value],
+        loss: Value | None = None,
+        references: Sequence[Value] = (),
     ) -> Plan:
         steps = [(step, self.rule(step)) for step in find_steps(graph, sources, ends)]
         plan = Plan(steps, graph, sources, ends, loss, self.tells)

@@ -68,7 +68,8 @@ class Differentiated:
         self._plan: FlowPlan | None = None
         if self._parts.read or rule is not None:
             told, ends = self._parts.read, [self._parts.loss, *self._parts.watched]
-            ends += self._parts.explained if isinstance(rule, Flow) else []
+            if isinstance(rule, Flow):
+                ends += [*self._parts.explained, *self._parts.references]
             words = words_of(trace, [*told, *ends])
             graph = words.graph
             if told:
@@ -76,8 +77,10 @@ class Differentiated:
             if isinstance(rule, Flow):
                 self._words = words
                 loss, *values = graph.outputs[len(told) :]
-                watched, started = values[: len(self._parts.watched)], values[len(self._parts.watched) :]
-                self._plan = rule.plan(graph, watched, started, loss)
+                rest = iter(values)
+                groups = self._parts.watched, self._parts.explained, self._parts.references
+                watched, started, references = ([next(rest) for _ in group] for group in groups)
+                self._plan = rule.plan(graph, watched, started, loss, references)
                 self.coverage = self._plan.coverage
             elif rule is not None:
                 replacements, self.coverage = override(rule, words, self._parts.watched, ends[:1])
@@ -150,6 +153,7 @@ class _Parts:
     terms: list[Any]
     read: list[Any]
     explained: list[Any]
+    references: list[Any]
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,7 @@ class _Shape:
     terms: int
     read: int
     explained: int
+    references: int
 
     def split(self, atoms: Sequence[Any]) -> _Parts:
         rest = iter(atoms)
@@ -170,7 +175,8 @@ class _Shape:
 
         (loss,), watched, values = some(1), some(self.watched), some(self.values)
         (of_samples,), terms, read = some(1), some(self.terms), some(self.read)
-        return _Parts(loss, watched, values, of_samples, terms, read, some(self.explained))
+        explained, references = some(self.explained), some(self.references)
+        return _Parts(loss, watched, values, of_samples, terms, read, explained, references)
 
 
 def traced_forward(forward: Forward, types: Sequence[Any], widen: Widen | None = None) -> Trace:
@@ -179,8 +185,8 @@ def traced_forward(forward: Forward, types: Sequence[Any], widen: Widen | None =
     def function(tensors: list[Any]) -> tuple[list[Any], _Shape]:
         made = forward(tensors)
         flat = [made.loss, *made.watched, *made.values, made.of_samples, *made.terms, *made.read]
-        flat += made.explained
-        counts = map(len, (made.watched, made.values, made.terms, made.read, made.explained))
-        return flat, _Shape(*counts)
+        flat += [*made.explained, *made.references]
+        groups = made.watched, made.values, made.terms, made.read, made.explained, made.references
+        return flat, _Shape(*map(len, groups))
 
     return traced_program(function, types, widen)

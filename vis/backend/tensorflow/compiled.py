@@ -100,7 +100,7 @@ class _Gradient:
     def _gradients(self, traced: Traced, rule: Way | None) -> tuple[list[Any | None], list[Any]]:
         """Return what is passed back to what is watched, and what a flow notes."""
         if isinstance(rule, Flow):
-            plan, replay = planned(rule, traced.watched, traced.explained, [traced.loss])
+            plan, replay = planned(rule, traced.watched, traced.explained, [traced.loss], traced.references)
             self.coverage = plan.coverage
             return plan(replay)
         self.coverage = override(rule, traced.watched, [traced.loss])

@@ -73,7 +73,11 @@ def linearized(
 
 
 def planned(
-    flow: Flow, sources: Sequence[Any], ends: Sequence[Any], losses: Sequence[Any] = ()
+    flow: Flow,
+    sources: Sequence[Any],
+    ends: Sequence[Any],
+    losses: Sequence[Any] = (),
+    references: Sequence[Any] = (),
 ) -> tuple[FlowPlan, Replay]:
     """Return how relevance flows through the graph that is being traced.
 
@@ -82,12 +86,14 @@ def planned(
         sources: the tensors to which it flows.
         ends: those at which it starts.
         losses: what is computed of the ends: one tensor, or none if slopes are given.
+        references: other tensors that it reads.
     """
     graph = tf.compat.v1.get_default_graph()
-    words = opened(graph, sources, [*ends, *losses])
-    return flow.plan(words, words.inputs, words.outputs[: len(ends)], *words.outputs[len(ends) :]), Replay(
-        graph
-    )
+    words = opened(graph, sources, [*ends, *losses, *references])
+    outputs = iter(words.outputs)
+    starts, made, others = ([next(outputs) for _ in group] for group in (ends, losses, references))
+    plan = flow.plan(words, words.inputs, starts, made[0] if made else None, others)
+    return plan, Replay(graph)
 
 
 def flowing(forward: Callable[[Any], Any], flow: Flow, inputs: Any) -> tuple[Any, Coverage]:

@@ -196,7 +196,7 @@ class _Flowing:
             made, plan, replay = self._flows.run(
                 lambda tensors: self._forward(keras.tree.pack_sequence_as(inputs, tensors)),
                 flat,
-                lambda outputs: (flat, keras.tree.flatten(outputs), None),
+                lambda outputs: (flat, keras.tree.flatten(outputs), [], []),
             )
         self.found = plan.coverage
         return made, plan, replay

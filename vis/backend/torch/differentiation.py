@@ -89,7 +89,9 @@ class Differentiation:
             # Copies, for a forward pass to write into.
             given = [tensor.clone() if tensor.is_floating_point() else tensor for tensor in tensors]
             traced, plan, replay = flows.run(
-                forward, given, lambda made: (made.watched, made.explained, made.loss)
+                forward,
+                given,
+                lambda made: (made.watched, made.explained, [made.loss], made.references),
             )
         self.coverage = self.coverage or plan.coverage
         return traced, *plan(replay)

@@ -33,7 +33,7 @@ class Flows:
         self,
         forward: Callable[[list[Any]], Any],
         tensors: Sequence[torch.Tensor],
-        parts: Callable[[Any], tuple[Sequence[Any], Sequence[Any], Any | None]],
+        parts: Callable[[Any], tuple[Sequence[Any], Sequence[Any], Sequence[Any], Sequence[Any]]],
     ) -> tuple[Any, FlowPlan, Replay]:
         """Run a forward pass; return what it returns, how relevance flows through it, and the run.
 
@@ -41,7 +41,7 @@ class Flows:
             forward: takes the tensors.
             tensors: its inputs.
             parts: returns, of what the forward pass returns, what relevance is wanted of, where it starts,
-                and the loss that is computed of that, or None.
+                the loss that is computed of that, or nothing, and what else the flow reads.
         """
         # The calls of layers tell the paths of sites, which are noted when a computation is first seen.
         if self._known:
@@ -50,10 +50,12 @@ class Flows:
                 return made, self._known[key][1], Replay(seen, self._known[key][0])
         seen, made, slots, key = self._recorded(forward, tensors, parts, notes=True)
         if key not in self._known:
-            graph = read(seen, slots[0], [*slots[1], *slots[2]])
-            flow, count = self._flow(), len(slots[1])
+            graph = read(seen, slots[0], [slot for group in slots[1:] for slot in group])
+            outputs = iter(graph.outputs)
+            ends, loss, references = ([next(outputs) for _ in group] for group in slots[1:])
+            flow = self._flow()
             assert flow is not None  # noqa: S101 - what is compiled lasts no longer than it
-            plan = flow.plan(graph, graph.inputs, graph.outputs[:count], *graph.outputs[count:])
+            plan = flow.plan(graph, graph.inputs, ends, loss[0] if loss else None, references)
             self._known[key] = graph, plan
         graph, plan = self._known[key]
         return made, plan, Replay(seen, graph)
@@ -62,15 +64,13 @@ class Flows:
         self,
         forward: Callable[[list[Any]], Any],
         tensors: Sequence[torch.Tensor],
-        parts: Callable[[Any], tuple[Sequence[Any], Sequence[Any], Any | None]],
+        parts: Callable[[Any], tuple[Sequence[Any], Sequence[Any], Sequence[Any], Sequence[Any]]],
         notes: bool,
     ) -> tuple[Recording, Any, list[list[Slot]], Hashable]:
         """Record a run; return also the slots of the parts of its result, and what identifies it."""
         with torch.no_grad():
             seen, made = record(forward, tensors, keeps=True, notes=notes)
-        sources, ends, loss = parts(made)
-        slots = [[seen.slot(each) for each in group] for group in (sources, ends)]
-        slots.append([] if loss is None else [seen.slot(loss)])
+        slots = [[seen.slot(each) for each in group] for group in parts(made)]
         return seen, made, slots, _signature(seen, slots)
 
 
