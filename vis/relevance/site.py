@@ -182,7 +182,12 @@ class Site(TypedRepr):
         """
         at = self.inputs if x is None else x if isinstance(x, list) else [x]
         shares = share if isinstance(share, list) else [share]
-        return backend.pulled(lambda given: self._run(given, weights, False)[: len(shares)], at, shares)
+
+        def run(given: Sequence[Any]) -> list[Any]:
+            made = zip(self._run(given, weights, False), shares, strict=False)
+            return [y if y.dtype == each.dtype else ops.cast(y, each.dtype) for y, each in made]
+
+        return backend.pulled(run, at, shares)
 
     def _run(self, inputs: Sequence[Any], weights: Any, values: bool = True) -> list[Any]:
         step, kernel, replay = self._step, self._kernel, self._at.replay
