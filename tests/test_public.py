@@ -27,12 +27,15 @@ PUBLIC = {
         "AttentionRollout",
         "BackpropModifier",
         "DeconvNet",
+        "DeepLift",
+        "DeepLiftShap",
         "DeepTaylor",
         "ExcitationBackprop",
         "Explainer",
         "GradCAM",
         "GradCAMPlusPlus",
         "GradientInput",
+        "GradientShap",
         "GuidedBackprop",
         "IntegratedGradients",
         "LRP",
@@ -64,6 +67,8 @@ PUBLIC = {
         "ClassActivation",
         "Conservation",
         "DeconvNet",
+        "DeepLift",
+        "DeepLiftShap",
         "DeepTaylor",
         "ExcitationBackprop",
         "ExplainEpochs",
@@ -73,6 +78,7 @@ PUBLIC = {
         "GradCAMPlusPlus",
         "GradientExplainer",
         "GradientInput",
+        "GradientShap",
         "GuidedBackprop",
         "IntegratedGradients",
         "LRP",
@@ -390,6 +396,8 @@ LEFT_OUT = {
     "ModifiedGradient": {"backprop_modifier"},
     "LRP": {"backprop_modifier", "fold_layers"},
     "AttentionMap": {"reducer", "backprop_modifier", "fold_layers"},
+    "DeepLift": {"backprop_modifier", "fold_layers"},
+    "DeepLiftShap": {"backprop_modifier", "fold_layers"},
 }
 # keras-vis and Xplique users pass these by position.
 POSITIONAL = {
@@ -400,6 +408,17 @@ POSITIONAL = {
     "DeepTaylor": [*SHARED[:5], "low", "high"],
     "_Composed": SHARED[:5],
     "LRP": ["model", "composite", *SHARED[1:5]],
+    "DeepLift": ["model", "baseline", *SHARED[1:5]],
+    "DeepLiftShap": ["model", "baselines", *SHARED[1:5]],
+    "GradientShap": [
+        "model",
+        "baselines",
+        *SHARED[1:5],
+        "nb_samples",
+        "noise",
+        "seed",
+        "backprop_modifier",
+    ],
     "IntegratedGradients": [*SHARED[:5], "steps", "baseline", "method", "backprop_modifier"],
     "Smoothed": [*SHARED[:5], "nb_samples", "noise", "seed", "backprop_modifier"],
     "ClassActivation": [*SHARED[:4], "conv_layer", "backprop_modifier", "output_layer_index", "fold_layers"],
@@ -412,8 +431,8 @@ POSITIONAL = {
         "fold_layers",
     ],
 }
-BATCH_SIZES = {"IntegratedGradients": 16, "Smoothed": 16}
-REDUCERS = {"Saliency": "max", "LRP": "sum", "Smoothed": ...}
+BATCH_SIZES = {"IntegratedGradients": 16, "GradientShap": 16, "Smoothed": 16}
+REDUCERS = {"Saliency": "max", "LRP": "sum", "DeepLift": "sum", "DeepLiftShap": "sum", "Smoothed": ...}
 
 
 def of_class(table: dict[str, Any], explainer: type, default: Any) -> Any:

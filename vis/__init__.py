@@ -34,12 +34,15 @@ if TYPE_CHECKING:
         AttentionRollout,
         AttnLRP,
         DeconvNet,
+        DeepLift,
+        DeepLiftShap,
         DeepTaylor,
         ExcitationBackprop,
         Explainer,
         GradCAM,
         GradCAMPlusPlus,
         GradientInput,
+        GradientShap,
         GuidedBackprop,
         IntegratedGradients,
         LayerCAM,
@@ -72,12 +75,15 @@ __all__ = [
     "AttnLRP",
     "BackpropModifier",
     "DeconvNet",
+    "DeepLift",
+    "DeepLiftShap",
     "DeepTaylor",
     "ExcitationBackprop",
     "Explainer",
     "GradCAM",
     "GradCAMPlusPlus",
     "GradientInput",
+    "GradientShap",
     "GuidedBackprop",
     "IntegratedGradients",
     "LayerCAM",
@@ -102,9 +108,9 @@ __all__ = [
 
 _ROOMS = {
     "vis.attributions": (
-        "AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepTaylor ExcitationBackprop Explainer "
-        "GradCAM GradCAMPlusPlus GradientInput GuidedBackprop IntegratedGradients LRP LayerCAM Occlusion "
-        "Saliency SmoothGrad SquareGrad VarGrad"
+        "AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepLift DeepLiftShap DeepTaylor "
+        "ExcitationBackprop Explainer GradCAM GradCAMPlusPlus GradientInput GradientShap GuidedBackprop "
+        "IntegratedGradients LRP LayerCAM Occlusion Saliency SmoothGrad SquareGrad VarGrad"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",

@@ -6,6 +6,8 @@
 | `GradientInput` | the input | true | gradient times input |
 | `DeconvNet`, `GuidedBackprop` | the input | rectified, guided | the gradient |
 | `IntegratedGradients` | a path from a baseline | true | mean gradient, times the input minus the baseline |
+| `GradientShap` | points between references and the input | true | the same, averaged over random draws |
+| `DeepLift`, `DeepLiftShap` | the input and references | slopes between them | slope times the difference |
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
 | `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | feature maps, weighted by the gradient |
 | `LRP`, `DeepTaylor`, `ExcitationBackprop`, `AttnLRP` | the input | relevance, by rules | relevance |
@@ -22,6 +24,7 @@ from vis.attributions.attention import AttentionMap, AttentionRelevance, Attenti
 from vis.attributions.base import Attribution, Explained, Explainer
 from vis.attributions.cam import ClassActivation, GradCAM, GradCAMPlusPlus, LayerCAM
 from vis.attributions.conservation import Conservation
+from vis.attributions.deep_lift import DeepLift, DeepLiftShap
 from vis.attributions.gradient import (
     DeconvNet,
     GradientExplainer,
@@ -30,6 +33,7 @@ from vis.attributions.gradient import (
     ModifiedGradient,
     Saliency,
 )
+from vis.attributions.gradient_shap import GradientShap
 from vis.attributions.integrated_gradients import IntegratedGradients
 from vis.attributions.occlusion import Occlusion
 from vis.attributions.relevance import LRP, AttnLRP, DeepTaylor, ExcitationBackprop
@@ -47,6 +51,8 @@ __all__ = [
     "ClassActivation",
     "Conservation",
     "DeconvNet",
+    "DeepLift",
+    "DeepLiftShap",
     "DeepTaylor",
     "ExcitationBackprop",
     "ExplainEpochs",
@@ -56,6 +62,7 @@ __all__ = [
     "GradCAMPlusPlus",
     "GradientExplainer",
     "GradientInput",
+    "GradientShap",
     "GuidedBackprop",
     "IntegratedGradients",
     "LayerCAM",

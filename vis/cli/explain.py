@@ -39,7 +39,12 @@ _METHOD_OPTIONS = (
     BACKPROP_OPTION,
     CONV_LAYER_OPTION,
     number_option("--steps", help="Points on the path, for integrated-gradients.  [default: 50]"),
-    click.option("--baseline", type=float, metavar="VALUE", help="Where that path begins.  [default: 0]"),
+    click.option(
+        "--baseline",
+        type=float,
+        metavar="VALUE",
+        help="Where that path begins, and what deep-lift compares with.  [default: 0]",
+    ),
     number_option(
         "--samples", "nb_samples", help="Noisy copies, for smoothgrad, squaregrad and vargrad.  [default: 50]"
     ),

@@ -59,6 +59,7 @@ METHODS = {
     "vargrad": Method("VarGrad", _NOISE),
     "deconvnet": Method("DeconvNet", _GRADIENT),
     "guided": Method("GuidedBackprop", _GRADIENT),
+    "deep-lift": Method("DeepLift", ("baseline", "reducer", "wrt", "operator")),
     "excitation": Method("ExcitationBackprop", ("reducer", "wrt", "operator")),
     "attn-lrp": Method("AttnLRP", ("reducer", "wrt", "operator")),
     "deep-taylor": Method("DeepTaylor", ("low", "high", "reducer", "wrt", "operator")),
