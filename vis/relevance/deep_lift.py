@@ -39,8 +39,8 @@ from vis.relevance.steps import Step, find_steps
 
 # Sites whose gradient is the same everywhere, unless what varies is a denominator.
 _LINEAR = frozenset(["conv", "dense", "scale", "sum", "pooling", "route"])
-# Of degree two at most: halfway between two points, their gradient gives the exact difference.
-_OF_DEGREE_TWO = frozenset("identity cast multiply product convolution square squared_difference".split())
+# Those of degree two.
+_OF_DEGREE_TWO = frozenset(["multiply", "product", "convolution", "square", "squared_difference"])
 # What a softmax may consist of to be one of its input.
 _OF_SOFTMAX = frozenset(
     "softmax log_softmax reduce_max maximum subtract exponential reduce_sum divide logarithm identity "
@@ -214,7 +214,8 @@ def _joined(steps: Sequence[Step]) -> list[Step]:
 
 
 def _is_activation(step: Step) -> bool:
-    return step.kind == "activation" and len(step.inputs) == 1 and _is_elementwise(step)
+    elementwise = step.kind == "activation" and len(step.inputs) == 1 and _is_elementwise(step)
+    return elementwise and not _is_linear(step)
 
 
 def _adds_up(step: Step, hidden: set[Value]) -> bool:
@@ -229,17 +230,22 @@ def _adds_up(step: Step, hidden: set[Value]) -> bool:
         return False
     if step.kind == "softmax":
         return _softmax_axes(step) is not None
-    return step.kind == "maximum" or _is_exact_halfway(step) or _is_elementwise(step)
+    return step.kind == "maximum" or _is_linear(step) or _is_of_degree_two(step) or _is_elementwise(step)
 
 
-def _is_exact_halfway(step: Step) -> bool:
-    """Tell whether the gradient halfway between two points gives the exact difference."""
+def _is_linear(step: Step) -> bool:
+    """Tell whether the gradient of a site is the same everywhere."""
     kind = step.operation.kind
     if len(step.operations) > 1:
         return step.kernel is not None
     if kind in ("divide", "divide_no_nan"):
         return step.slots == (0,)
-    return step.kind in _LINEAR or kind in _OF_DEGREE_TWO
+    return step.kind in _LINEAR or kind in ("identity", "cast")
+
+
+def _is_of_degree_two(step: Step) -> bool:
+    """Tell whether the gradient halfway between two points gives the exact difference."""
+    return len(step.operations) == 1 and step.operation.kind in _OF_DEGREE_TWO
 
 
 def _is_elementwise(step: Step) -> bool:
@@ -261,7 +267,9 @@ def passed(step: Step, at: Site, at0: Site, multipliers: list[Any]) -> list[Any]
     axes = _softmax_axes(step) if step.kind == "softmax" else None
     if axes is not None:
         return [_of_softmax(step, at.x, at0.x, multipliers[0], axes)]
-    if not _is_exact_halfway(step) and _is_elementwise(step):
+    if _is_linear(step):
+        return at.backward(multipliers)
+    if not _is_of_degree_two(step) and _is_elementwise(step):
         return _of_elementwise(at, at0, multipliers[0])
     return at.backward(multipliers, x=_halfway(at.inputs, at0.inputs))
 
@@ -277,7 +285,7 @@ def _cast(x: Any, like: Any) -> Any:
 
 def _difference(x: Any, x0: Any) -> Any:
     """Return a difference, which is zero for equal infinities."""
-    return ops.where(ops.equal(x, x0), ops.zeros_like(x), x - x0)
+    return ops.where(ops.equal(x, x0), 0.0, x - x0)
 
 
 def _of_elementwise(at: Site, at0: Site, multiplier: Any) -> list[Any]:
