@@ -101,11 +101,11 @@ def shared(
 
 
 def positive(values: Tensor | None) -> Any:
-    return None if values is None else ops.maximum(values, 0)
+    return None if values is None else ops.relu(values)
 
 
 def negative(values: Tensor | None) -> Any:
-    return None if values is None else ops.minimum(values, 0)
+    return None if values is None else values - ops.relu(values)
 
 
 def _wrap(thing: Any, name: str) -> Rule:
