@@ -1196,9 +1196,35 @@ for value in (np.nan, np.inf, "grey", None, True):
         lambda d, value=value: attributions.Occlusion(net(), occlusion_value=value))
 row("vis.attributions.Occlusion", "two inputs", InputError, ("a model with one input", "a model with 2"),
     lambda d: attributions.Occlusion(two()))
-for name in ("Explainer", "ClassActivation"):
+for name in ("Explainer", "ClassActivation", "AttentionMap"):
     row(f"vis.attributions.{name}", "itself", TypeError, "abstract",
         lambda d, name=name: getattr(attributions, name)(net()))
+for name in ("AttentionRollout", "AttentionRelevance"):
+    row(f"vis.attributions.{name}", "no attention", LayerError,
+        ("There is no attention between the input", "GradCAM"),
+        lambda d, name=name: getattr(attributions, name)(net()).explain(X, Y))
+row("vis.attributions.LRP", "an unknown composite", ModifierError,
+    ("Unknown composite: 'epsilon_pluss'", "Did you mean 'epsilon_plus'"),
+    lambda d: attributions.LRP(net(), "epsilon_pluss"))
+row("vis.attributions.LRP", "a layer in second position", ModifierError,
+    ("A composite is a list of pairs", "Received: <Dense"),
+    lambda d: attributions.LRP(net(), net().layers[-1]))
+for name in ("AttnLRP", "ExcitationBackprop"):
+    row(f"vis.attributions.{name}", "an unknown reducer", InputError,
+        ("reducer must be one of", "Received: 'most'"),
+        lambda d, name=name: getattr(attributions, name)(net(), reducer="most"))
+row("vis.attributions.DeepTaylor", "bounds the wrong way round", ModifierError,
+    ("low must be less than high", "low=1, high=0"),
+    lambda d: attributions.DeepTaylor(net(), low=1, high=0))
+row("vis.attributions.Conservation", "a sample that is not there", InputError,
+    ("sample must be from 0 to 0", "Received: 3"),
+    lambda d: attributions.LRP(net()).conservation(X[:1], Y[:1]).plot(3))
+row("vis.attributions.DeepLift", "a baseline of NaN", InputError,
+    ("The baseline must be a finite number", "Received: nan"),
+    lambda d: attributions.DeepLift(net(), np.nan))
+for name in ("DeepLiftShap", "GradientShap"):
+    row(f"vis.attributions.{name}", "baselines of another shape", InputError, "baselines",
+        lambda d, name=name: getattr(attributions, name)(net(), np.zeros((2, 3))))
 row("vis.attributions.Smoothed", "an explainer and a layer", InputError, "uses the settings of",
     lambda d: attributions.Smoothed(Saliency(net()), -1))
 row("vis.attributions.ModifiedGradient", "a string", ModelError, "Expected a keras.Model",
@@ -1471,8 +1497,8 @@ row("vis.utils.utils.stitch_images", "vectors", InputError, ("one shape", "(3,)"
     lambda d: utils.stitch_images([np.zeros(3)]))
 for option in ({"margin": -1}, {"cols": 0}, {"cols": 1.5}, {"margin": "a"}):
     row("vis.utils.utils.stitch_images", f"{option}", InputError,
-        ("margin must be an integer >= 0, and cols one >= 1",
-         f"{next(iter(option))}={next(iter(option.values()))!r}"),
+        (f"{next(iter(option))} must be an integer >= {int('cols' in option)}",
+         f"Received: {next(iter(option.values()))!r}"),
         lambda d, option=option: utils.stitch_images([np.zeros((2, 2))], **option))
 row("vis.utils.utils.listify", "nothing", TypeError, "missing 1 required", lambda d: utils.listify())
 row("vis.utils.utils.reverse_enumerate", "a number", TypeError, "iterable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +61,11 @@ class AttentionMap(Explainer):
     """
 
     has_channels = False
-    _flow: AttentionFlow
+
+    @property
+    @abstractmethod
+    def _flow(self) -> AttentionFlow:
+        """What joins the layers."""
 
     def __init__(
         self,

@@ -131,7 +131,7 @@ def explain(
     chosen = converted(kind, chosen)
     question = Question(**options)
     pictures = files.ImageFolder(folder, question.shape, question.prepared, question.fit, paths=listed.paths)
-    explainer = kind(question.explained, question.layer, batch_size=batch_size, **chosen)
+    explainer = kind(question.explained, output_layer=question.layer, batch_size=batch_size, **chosen)
     source = {**question.source(), "folder": os.path.abspath(folder)}
     with listed.kept(), _told_when_stopped(output, len(pictures)):
         explainer.write(

@@ -45,7 +45,7 @@ def _pool(function: Callable[..., Array], fill: float) -> Callable[..., Array]:
 
 
 def _convolution(
-    x: Array, kernel: Array, groups: int, transposed: bool, channels: int, **window: Any
+    x: Array, kernel: Array, groups: int, transposed: bool, channels: int, filters: Any, **window: Any
 ) -> Array:
     """Run a convolution whose kernel is `(out, in, *window)`, or `(in, out, *window)` if it is transposed."""
     assert channels == 1
@@ -69,7 +69,7 @@ def _convolution(
             "padding": [(0, 0), (0, 0), *around],
         }
         assert groups == 1
-        return _convolution(spread, turned, 1, False, 1, **window)
+        return _convolution(spread, turned, 1, False, 1, filters, **window)
     seen = _windows(x, fill=0, **window)  # (batch, in, *positions, 1, 1, *window)
     seen = seen.reshape(*seen.shape[: x.ndim], *kernel.shape[2:])
     made = []

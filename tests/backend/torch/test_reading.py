@@ -359,4 +359,5 @@ def test_windows_have_an_entry_for_each_axis() -> None:
         "channels": 1,
         "groups": 1,
         "transposed": False,
+        "filters": (0,),
     }
