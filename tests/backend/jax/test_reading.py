@@ -58,6 +58,7 @@ def test_convolutions() -> None:
         "channels": 3,
         "groups": 1,
         "transposed": False,
+        "filters": (3,),
     }
     first = one(lambda x: convolved(x, "NCHW", (3, 3, 3, 12), feature_group_count=2))
     assert first.attributes["channels"] == 1 and first.attributes["groups"] == 2
