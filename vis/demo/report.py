@@ -51,6 +51,7 @@ EXPLAINERS = {
         partial(attributions.IntegratedGradients, reducer="sum", steps=16), "contribution, signed"
     ),
     "LRP": Method(attributions.LRP, "contribution, signed"),
+    "DeepLIFT": Method(attributions.DeepLift, "contribution, signed"),
     "SmoothGrad": Method(
         partial(attributions.SmoothGrad, reducer="mean", nb_samples=16, noise=0.1), "mean gradient, signed"
     ),
