@@ -73,7 +73,7 @@ class LRP(GradientExplainer):
         Raises:
             InputError, FilterError, LayerError, GradientError: as `explain`.
         """
-        flow = Composite(self.composite.entries, self.composite.name, tells=True)
+        flow = Composite(self.composite.entries, self.composite.name, tells=True).of(self.model)
         score = replace(self.score.batched(), modifier=BackpropModifier(flow.name, flow))
         rows = []
         for arrays, given in batches(score.source, inputs, targets, 1, pick_of(score)):

@@ -101,6 +101,10 @@ class Flow(ABC):
             references: values for the flow to read, see `Traced.references`.
         """
 
+    def of(self, model: Any) -> Flow:
+        """Return it for one model, if it names layers."""
+        return self
+
     @abstractmethod
     def report(self, coverage: Coverage, name: str, model: str) -> None:
         """Warn of what it could not pass as it should; the name is that of the modifier."""

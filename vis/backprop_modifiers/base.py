@@ -47,7 +47,8 @@ class BackpropModifier(TypedRepr):
             ModifierError: if the rule reaches no activation of the model, or returns an invalid gradient.
             ModelError: if `model` is not a built Keras model.
         """
-        return models.modified(model, self.name, self.rule)
+        rule = self.rule.of(model) if isinstance(self.rule, Flow) else self.rule
+        return models.modified(model, self.name, rule)
 
     def __repr__(self) -> str:
         name = _registry.name_of(self)

@@ -242,6 +242,8 @@ class Differentiation(Run, Generic[Asked]):
         def make() -> Trace:
             probe, forward, counts = self._prepared(str(kind[0]), len(specs), watch, compared)
             rule = None if modifier is None else modifier.rule
+            if isinstance(rule, backend.Flow):
+                rule = rule.of(self.source.model)
             compiled = compile_ or backend.compile_gradient
             passing = not self.source.is_model
             widens = isinstance(rule, backend.Flow)

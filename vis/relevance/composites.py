@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from vis import backend
+import keras
+
+from vis import backend, models
 from vis.errors import ModifierError, PartialOverrideWarning, did_you_mean, warn
 from vis.graph import Graph, Value
 from vis.relevance import rules
@@ -16,8 +19,9 @@ from vis.relevance.rules import Box, Epsilon, Gamma, Half, Pass, Route, Rule, Ru
 from vis.relevance.steps import KINDS, Step, find_steps
 from vis.reprs import TypedRepr
 
-# Which sites a rule is for: a kind, another word, a path with wildcards, or a function of the site.
-Where: TypeAlias = str | Callable[[Any], bool]
+# Which sites a rule is for: a kind, another word, a path with wildcards, a class of layers, or a function
+# of the site.
+Where: TypeAlias = str | type | Callable[[Any], bool]
 _WORDS = ("any", "first", "last", "affine", *KINDS)
 # What holds if nothing else is said.
 _OTHERWISE: tuple[tuple[str, Rule], ...] = (
@@ -39,9 +43,9 @@ class Composite(backend.Flow, TypedRepr):
     Args:
         entries: pairs `(where, rule)`; for each site, the first that matches holds. `where` is a kind of site
             (see `vis.relevance.steps`), `"affine"` (convolutions and dense layers), `"any"`, `"first"`,
-            `"last"`, the path of a layer, in which `*` stands for anything, for its affine sites, or a
-            function of the site that returns whether the rule is for it; or several of these in a tuple,
-            which must all match; there a path is that of any site. `rule`
+            `"last"`, the path of a layer, in which `*` stands for anything, or a class of layers, for their
+            affine sites, or a function of the site that returns whether the rule is for it; or several of
+            these in a tuple, which must all match; there a path or a class is that of any site. `rule`
             is a rule, its name, or a function `rule(site, relevance)`. For sites that no entry matches:
             activations, scales and a softmax pass relevance on, gates and attention give it to their signal,
             other products share it equally, and all else is shared by what each input contributes (epsilon
@@ -57,9 +61,21 @@ class Composite(backend.Flow, TypedRepr):
         self, entries: Sequence[tuple[Any, RuleLike]] = (), name: str = "composite", *, tells: bool = False
     ) -> None:
         self.name, self.tells = name, tells
+        self.entries: list[tuple[Any, Rule]] = [
+            (_checked(where), rules.get(rule)) for where, rule in _pairs(entries)
+        ]
         # The path, the kind and the rule of each site of the model that was planned last.
         self.sites: list[tuple[str, str, str]] = []
-        self.entries = [(_checked(where), rules.get(rule)) for where, rule in _pairs(entries)]
+        self._of: weakref.WeakKeyDictionary[Any, Composite] = weakref.WeakKeyDictionary()
+
+    def of(self, model: keras.Model) -> Composite:
+        """Return it with the paths of the layers of a model in place of their classes."""
+        if not any(isinstance(each, type) for where, _ in self.entries for each in _each(where)):
+            return self
+        if model not in self._of:
+            entries = [(_placed(where, models.unmodified(model)[0]), rule) for where, rule in self.entries]
+            self._of[model] = Composite(entries, self.name, tells=self.tells)
+        return self._of[model]
 
     def rule(self, step: Any) -> Rule:
         """Return the rule for a site."""
@@ -112,7 +128,7 @@ def _pairs(entries: Any) -> list[tuple[Any, Any]]:
 def _checked(where: Any) -> Any:
     if isinstance(where, tuple):
         return tuple(map(_checked, where))
-    if not isinstance(where, str) and not callable(where):
+    if not isinstance(where, str | frozenset) and not callable(where):
         raise ModifierError(
             f"A rule is for sites of a kind ({', '.join(_WORDS)}), for a path, or for those that a function "
             f"chooses. Received: {where!r}."
@@ -120,9 +136,27 @@ def _checked(where: Any) -> Any:
     return where
 
 
+def _each(where: Any) -> tuple[Any, ...]:
+    return where if isinstance(where, tuple) else (where,)
+
+
+def _placed(where: Any, model: keras.Model) -> Any:
+    """Return a condition with the paths of the layers of a model in place of their class."""
+    if isinstance(where, tuple):
+        return tuple(_placed(each, model) for each in where)
+    if not isinstance(where, type):
+        return where
+    paths = models.paths_of(model)
+    found = [each for key, each in models.held_operations(model).items() if isinstance(each, where)]
+    return frozenset(paths[id(each)] for each in found if id(each) in paths)
+
+
 def _matches(where: Any, step: Step, of_any: bool = False) -> bool:
     if isinstance(where, tuple):
         return all(_matches(each, step, of_any=True) for each in where)
+    path = step.path.rsplit(":", 1)[0]
+    if isinstance(where, frozenset):
+        return (of_any or step.kernel is not None) and path in where
     if not isinstance(where, str):
         return bool(where(step))
     if where in KINDS:
@@ -131,7 +165,7 @@ def _matches(where: Any, step: Step, of_any: bool = False) -> bool:
         return where == "any" or step.kernel is not None
     if where in ("first", "last"):
         return step.is_first if where == "first" else step.is_last
-    return (of_any or step.kernel is not None) and fnmatch.fnmatchcase(step.path.rsplit(":", 1)[0], where)
+    return (of_any or step.kernel is not None) and fnmatch.fnmatchcase(path, where)
 
 
 def epsilon_plus() -> Composite:
