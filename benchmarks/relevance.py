@@ -1,14 +1,20 @@
 """Compare relevance with zennit 0.5 on two networks with the same weights, and time both.
 
-`make agreement BACKEND=torch` creates an environment with zennit and runs this. docs/relevance.md explains
-the rows.
+`make agreement BACKEND=torch` creates an environment with zennit and runs this. The rows are explained in
+docs/explainers/relevance.md.
 """
 
+# ruff: noqa: E402 - the environment is set before the imports that it is for
 from __future__ import annotations
 
 import os
+import sys
+from unittest.mock import MagicMock
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
+# zennit imports torchvision, which fits one build of PyTorch only, for networks that are not used here.
+for _name in ("torchvision", "torchvision.models", "torchvision.models.resnet"):
+    sys.modules.setdefault(_name, MagicMock())
 
 import functools
 import platform
