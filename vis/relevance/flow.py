@@ -68,8 +68,8 @@ class Plan(backend.FlowPlan):
             came = [site.arranged(arrived.pop(value)) if value in arrived else None for value in step.outputs]
             last = max(place for place, each in enumerate(came) if each is not None)
             whole = [
-                ops.zeros_like(tensor) if each is None else each
-                for each, tensor in zip(came[: last + 1], site.outputs, strict=False)
+                ops.zeros_like(site.outputs[place]) if each is None else each
+                for place, each in enumerate(came[: last + 1])
             ]
             gone = self._applied(rule, site, whole)
             if self.tells:

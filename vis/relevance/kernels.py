@@ -81,8 +81,7 @@ class Kernel:
         """
         for link in reversed(self.links):
             if link.operation.kind == "transpose":
-                order = link.operation.attributes["permutation"]
-                value = ops.transpose(value, [order.index(axis) for axis in range(len(order))])
+                value = ops.transpose(value, _inverse(link.operation.attributes["permutation"]))
             elif link.operation.kind in _MOVES:
                 value = ops.reshape(value, ops.shape(like(link.before)))
         return value
@@ -92,7 +91,6 @@ class Kernel:
 
         Each is None if there is none, otherwise it can be broadcast to the output of the kernel.
         """
-        rank = len(self.operation.outputs[0].shape or ())
         scale: Any = None
         shift: Any = None
         for link in self.links:
@@ -114,9 +112,9 @@ class Kernel:
                 scale = by if scale is None else scale * by
                 shift = None if shift is None else shift * by
             elif kind in _MOVES:
-                scale, shift = (_moved(link, each, like) for each in (scale, shift))
+                scale, shift = (_moved(link, each) for each in (scale, shift))
         for link in reversed(self.links):
-            scale, shift = (_moved(link, each, like, back=True) for each in (scale, shift))
+            scale, shift = (_moved(link, each, back=True) for each in (scale, shift))
         return scale, shift
 
     def scaled(self, weights: Any, scale: Any) -> Any:
@@ -146,7 +144,11 @@ def _negative(value: Any, one: bool = False) -> Any:
     return -value
 
 
-def _moved(link: Link, value: Any, like: Callable[[Value], Any], back: bool = False) -> Any:
+def _inverse(order: Sequence[int]) -> list[int]:
+    return [order.index(axis) for axis in range(len(order))]
+
+
+def _moved(link: Link, value: Any, back: bool = False) -> Any:
     """Return a scale or a shift after a change of shape, or before it."""
     operation = link.operation
     if value is None or not len(value.shape) or operation.kind not in _MOVES:
@@ -154,7 +156,7 @@ def _moved(link: Link, value: Any, like: Callable[[Value], Any], back: bool = Fa
     ranks = len(link.before.shape or ()), len(operation.outputs[0].shape or ())
     if operation.kind == "transpose":
         order = operation.attributes["permutation"]
-        return ops.transpose(value, [order.index(a) for a in range(len(order))] if back else order)
+        return ops.transpose(value, _inverse(order) if back else order)
     if operation.kind == "reshape":
         rank = ranks[0] if back else ranks[1]
         return ops.reshape(value, (*(1,) * (rank - 1), value.shape[-1]))

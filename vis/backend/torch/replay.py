@@ -62,13 +62,15 @@ class Replay:
                 return [_Linear.apply(operands[place], *adjoint)]
         if step.target != CUSTOM and self._is_whole(operation):
             return self._again(step, operation, operands)
+        if operation.kind == "convolution":
+            return [_convolved(step, *operands)]
         make = _PARTS.get(operation.kind)
         if make is None:
             raise ModifierError(
                 f"Relevance cannot pass the operation {operation.name} ({operation.kind}), which is a part "
                 f"of {step.target}. Explain a layer after it."
             )
-        made = make(operation, *operands) if operation.kind != "convolution" else _convolved(step, *operands)
+        made = make(operation, *operands)
         return list(made) if isinstance(made, list | tuple) else [made]
 
     def _is_whole(self, operation: Operation) -> bool:
@@ -181,7 +183,6 @@ _PARTS: dict[str, Callable[..., Any]] = {
     "reduce_sum": lambda operation, x: x.sum(**_axes(operation)),
     "reduce_mean": lambda operation, x: x.mean(**_axes(operation)),
     "product": _product,
-    "convolution": _convolved,
     "reshape": lambda operation, x, _: x.reshape(_sizes(operation)),
     "squeeze": lambda operation, x: x.squeeze(tuple(operation.attributes["axes"])),
     "transpose": lambda operation, x: x.permute(operation.attributes["permutation"]),
