@@ -134,6 +134,8 @@ def test_noisy_copies_of_relevance(network: keras.Model) -> None:
 def test_rules_by_path_and_by_function(network: keras.Model) -> None:
     both = LRP(network, [("conv*", "z_plus")]).explain(IMAGES, CLASSES)
     np.testing.assert_array_equal(both, LRP(network, "epsilon_plus").explain(IMAGES, CLASSES))
+    exact = LRP(network, [("conv1", "z_plus"), ("conv2", "z_plus")]).explain(IMAGES, CLASSES)
+    np.testing.assert_array_equal(exact, both)
     by_class = LRP(network, [(layers.Conv2D, "z_plus")])
     np.testing.assert_array_equal(by_class.explain(IMAGES, CLASSES), both)
     kinds = {site.kind: site.rule for site in by_class.conservation(IMAGES[:1], CLASSES[:1]).sites}

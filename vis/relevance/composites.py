@@ -154,9 +154,8 @@ def _placed(where: Any, model: keras.Model) -> Any:
 def _matches(where: Any, step: Step, of_any: bool = False) -> bool:
     if isinstance(where, tuple):
         return all(_matches(each, step, of_any=True) for each in where)
-    path = step.path.rsplit(":", 1)[0]
     if isinstance(where, frozenset):
-        return (of_any or step.kernel is not None) and path in where
+        return (of_any or step.kernel is not None) and step.layer in where
     if not isinstance(where, str):
         return bool(where(step))
     if where in KINDS:
@@ -165,7 +164,7 @@ def _matches(where: Any, step: Step, of_any: bool = False) -> bool:
         return where == "any" or step.kernel is not None
     if where in ("first", "last"):
         return step.is_first if where == "first" else step.is_last
-    return (of_any or step.kernel is not None) and fnmatch.fnmatchcase(path, where)
+    return (of_any or step.kernel is not None) and fnmatch.fnmatchcase(step.layer, where)
 
 
 def epsilon_plus() -> Composite:

@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from vis.graph import Graph, Operation, Squashings, Value, find_activations
@@ -49,6 +49,8 @@ _ROUTES = frozenset(
     "reshape expand_dims squeeze transpose slice pad concatenate stack split unstack tile broadcast reverse "
     "gather repeat space_to_batch batch_to_space select identity cast".split()
 )
+# What passes on the numbers of one value, scaled, shifted or moved.
+_KEEPING = _ROUTES | _SUMS | {"multiply", "divide", "negative"}
 _PRODUCTS = frozenset(["multiply", "product", "convolution"])
 _QUOTIENTS = frozenset(["divide", "divide_no_nan"])
 
@@ -62,7 +64,8 @@ class Step:
         operations: what it computes, in order.
         inputs: what relevance is passed on to, an entry for each use of a value.
         outputs: what relevance arrives at.
-        path: the path of the layer that computes it, and the name of the operation behind a colon.
+        layer: the path of the layer that computes it; empty if none does.
+        name: the name of the operation.
         kernel: how an affine site computes its output.
         signals: which of the inputs are no gates.
         is_first, is_last: whether no other kernel lies between it and the inputs, or the explained output.
@@ -74,13 +77,19 @@ class Step:
     operations: tuple[Operation, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
-    path: str
+    layer: str
+    name: str
     kernel: Kernel | None = None
     signals: tuple[bool, ...] = ()
     is_first: bool = False
     is_last: bool = False
     is_nonnegative: bool = False
     is_shifted: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path of the layer, and the name of the operation behind a colon."""
+        return f"{self.layer}:{self.name}"
 
     @property
     def operation(self) -> Operation:
@@ -138,7 +147,7 @@ class _Search:
         return found
 
     def _step(self, operation: Operation) -> Step | None:
-        outputs = tuple(output for output in operation.outputs)
+        outputs = operation.outputs
         end = next(output for output in outputs if output in self.active)
         kernel = self.kernels.get(end)
         if kernel is not None:
@@ -165,7 +174,8 @@ class _Search:
             return replace(self._made(kind, operations, inputs, outputs), is_shifted=shifted)
         signals: tuple[bool, ...] = ()
         if operation.kind in _QUOTIENTS and kind == "product":
-            kind, signals = "gate", tuple(place == 0 for place in self._places(operation))
+            operands = enumerate(operation.operands)
+            kind, signals = "gate", tuple(place == 0 for place, value in operands if value in self.active)
         elif kind == "product":
             kind, signals = self._roles(inputs)
         return self._made(kind, (operation,), inputs, outputs, signals=signals)
@@ -180,13 +190,13 @@ class _Search:
         signals: tuple[bool, ...] = (),
     ) -> Step:
         owner = self.graph.owner(operations[0])
-        name = operations[-1].name.rsplit("/", 1)[-1]
         return Step(
             kind,
             tuple(operations),
             inputs,
             outputs,
-            f"{'' if owner is None else owner.path}:{name}",
+            "" if owner is None else owner.path,
+            operations[-1].name.rsplit("/", 1)[-1],
             kernel,
             signals or (True,) * len(inputs),
             kernel is not None and kernel.x not in self.behind,
@@ -211,9 +221,6 @@ class _Search:
         if len({*inputs}) < len(inputs):
             return [operation], tuple(value for value in operation.operands if value in self.active)
         return operations, tuple(inputs)
-
-    def _places(self, operation: Operation) -> Iterator[int]:
-        return (place for place, value in enumerate(operation.operands) if value in self.active)
 
     def _kind(self, operation: Operation, inputs: tuple[Value, ...]) -> str:
         kind = operation.kind
@@ -247,17 +254,8 @@ class _Search:
         while value in self.active and value not in self.sources and value not in self.regions:
             operation = self.graph.maker(value)
             inputs = [each for each in operation.operands if each in self.active]
-            scaled = operation.kind in (
-                "add",
-                "subtract",
-                "multiply",
-                "divide",
-                "negative",
-                "identity",
-                "cast",
-            )
             numerator = operation.kind != "divide" or inputs == [operation.operands[0]]
-            if len(inputs) != 1 or not numerator or not (scaled or operation.kind in _ROUTES):
+            if len(inputs) != 1 or not numerator or operation.kind not in _KEEPING:
                 break
             value = inputs[0]
         return value
