@@ -14,6 +14,8 @@ from vis.backend.torch.replay import Replay
 from vis.backend.torch.running import record
 from vis.graph import Graph
 
+# For how many computations, of inputs of other sizes as a rule, plans are kept.
+_KEPT = 16
 # Constants with more numbers count by their shape.
 _LARGEST = 256
 
@@ -57,6 +59,8 @@ class Flows:
             assert flow is not None  # noqa: S101 - what is compiled lasts no longer than it
             plan = flow.plan(graph, graph.inputs, ends, loss[0] if loss else None, references)
             self._known[key] = graph, plan
+            if len(self._known) > _KEPT:
+                self._known.pop(next(iter(self._known)))
         graph, plan = self._known[key]
         return made, plan, Replay(seen, graph)
 
