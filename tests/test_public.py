@@ -32,6 +32,7 @@ PUBLIC = {
         "DeepTaylor",
         "ExcitationBackprop",
         "Explainer",
+        "FeatureAblation",
         "GradCAM",
         "GradCAMPlusPlus",
         "GradientInput",
@@ -42,6 +43,7 @@ PUBLIC = {
         "LayerCAM",
         "Loss",
         "Occlusion",
+        "Rise",
         "Saliency",
         "SmoothGrad",
         "SquareGrad",
@@ -57,6 +59,7 @@ PUBLIC = {
         "visualize_cam_with_losses",
         "visualize_saliency",
         "visualize_saliency_with_losses",
+        "wrapped",
     ],
     "vis.attributions": [
         "AttnLRP",
@@ -65,6 +68,7 @@ PUBLIC = {
         "AttentionRollout",
         "Attribution",
         "ClassActivation",
+        "Coalitions",
         "Conservation",
         "DeconvNet",
         "DeepLift",
@@ -74,6 +78,7 @@ PUBLIC = {
         "ExplainEpochs",
         "Explained",
         "Explainer",
+        "FeatureAblation",
         "GradCAM",
         "GradCAMPlusPlus",
         "GradientExplainer",
@@ -85,12 +90,16 @@ PUBLIC = {
         "LayerCAM",
         "ModifiedGradient",
         "Occlusion",
+        "Perturbed",
+        "Rise",
         "Saliency",
         "SmoothGrad",
         "Smoothed",
         "SquareGrad",
         "VarGrad",
         "compute_saliency_maps",
+        "superpixels",
+        "wrapped",
     ],
     "vis.attributions.operators": [
         "Operator",
@@ -227,7 +236,18 @@ PUBLIC = {
         "report",
         "sheets",
     ],
-    "vis.typing": ["Data", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"],
+    "vis.typing": [
+        "Data",
+        "Explainable",
+        "Filters",
+        "Images",
+        "Inputs",
+        "Layer",
+        "Map",
+        "Maps",
+        "Targets",
+        "Tensor",
+    ],
     "vis.utils.helpers": [
         "add_defaults_to_kwargs",
         "listify",
@@ -391,7 +411,7 @@ SHARED = [
     "fold_layers",
 ]
 LEFT_OUT = {
-    "Occlusion": {"reducer", "backprop_modifier", "wrt"},
+    "Perturbed": {"reducer", "backprop_modifier"},
     "ClassActivation": {"reducer", "wrt"},
     "ModifiedGradient": {"backprop_modifier"},
     "LRP": {"backprop_modifier", "fold_layers"},
@@ -430,6 +450,9 @@ POSITIONAL = {
         "output_layer_index",
         "fold_layers",
     ],
+    "Perturbed": [*SHARED[:4], "baseline"],
+    "Coalitions": [*SHARED[:4], "features", "baseline"],
+    "Rise": [*SHARED[:4], "nb_samples", "grid_size", "preservation_probability", "baseline", "seed"],
 }
 BATCH_SIZES = {"IntegratedGradients": 16, "GradientShap": 16, "Smoothed": 16}
 REDUCERS = {"Saliency": "max", "LRP": "sum", "DeepLift": "sum", "DeepLiftShap": "sum", "Smoothed": ...}
@@ -488,7 +511,8 @@ def test_the_top_is_light_and_complete() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:3] == ["set()", "[]", "True"]
     explainers = {kind.__name__ for kind in EXPLAINERS}
-    bases = {"AttentionMap", "ClassActivation", "GradientExplainer", "ModifiedGradient", "Smoothed"}
+    bases = {"AttentionMap", "ClassActivation", "Coalitions", "GradientExplainer", "ModifiedGradient"}
+    bases |= {"Perturbed", "Smoothed"}
     assert explainers - bases <= set(vis.__all__)
 
 

@@ -83,6 +83,8 @@ EXPLAINERS: dict[str, Callable[[Any], Any]] = {
         m, conv_layer="backbone/conv"
     ),
     "Occlusion(small_net_1_0, patch_size=(2, 3))": lambda m: vis.Occlusion(m, patch_size=(2, 3)),
+    "FeatureAblation(small_net_1_0, features=2)": lambda m: vis.FeatureAblation(m, features=2),
+    "Rise(small_net_1_0, nb_samples=5, seed=2)": lambda m: vis.Rise(m, nb_samples=5, seed=2),
     "Occlusion(small_net_1_0, patch_stride=1)": lambda m: vis.Occlusion(m, patch_stride=1),
 }
 

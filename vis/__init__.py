@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         DeepTaylor,
         ExcitationBackprop,
         Explainer,
+        FeatureAblation,
         GradCAM,
         GradCAMPlusPlus,
         GradientInput,
@@ -47,12 +48,14 @@ if TYPE_CHECKING:
         IntegratedGradients,
         LayerCAM,
         Occlusion,
+        Rise,
         Saliency,
         SmoothGrad,
         SquareGrad,
         VarGrad,
     )
     from vis.backprop_modifiers import BackpropModifier
+    from vis.engine import wrapped
     from vis.losses import ActivationMaximization, Loss
     from vis.models import linear_outputs
     from vis.reports import report
@@ -80,6 +83,7 @@ __all__ = [
     "DeepTaylor",
     "ExcitationBackprop",
     "Explainer",
+    "FeatureAblation",
     "GradCAM",
     "GradCAMPlusPlus",
     "GradientInput",
@@ -89,6 +93,7 @@ __all__ = [
     "LayerCAM",
     "Loss",
     "Occlusion",
+    "Rise",
     "Saliency",
     "SmoothGrad",
     "SquareGrad",
@@ -104,13 +109,15 @@ __all__ = [
     "visualize_cam_with_losses",
     "visualize_saliency",
     "visualize_saliency_with_losses",
+    "wrapped",
 ]
 
 _ROOMS = {
     "vis.attributions": (
         "AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepLift DeepLiftShap DeepTaylor "
-        "ExcitationBackprop Explainer GradCAM GradCAMPlusPlus GradientInput GradientShap GuidedBackprop "
-        "IntegratedGradients LRP LayerCAM Occlusion Saliency SmoothGrad SquareGrad VarGrad"
+        "ExcitationBackprop Explainer FeatureAblation GradCAM GradCAMPlusPlus GradientInput GradientShap "
+        "GuidedBackprop IntegratedGradients LRP LayerCAM Occlusion Rise Saliency SmoothGrad SquareGrad "
+        "VarGrad wrapped"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",

@@ -129,14 +129,19 @@ def unbuilt_input(model: Any, seed_input: Any) -> npt.NDArray[Any]:
     return _checked(value, (None,) * axes, dtype, model.name)
 
 
-def unbuilt_batch(model: Any, inputs: Any) -> npt.NDArray[Any]:
+def unbuilt_batch(model: Any, inputs: Any, dtype: str | None = None) -> npt.NDArray[Any]:
     """Return a batch for a model without a symbolic input; its first axis is the batch axis.
+
+    Args:
+        model: the model.
+        inputs: a batch.
+        dtype: of the numbers that the model takes; None for `keras.config.floatx()`.
 
     Raises:
         InputError: as `batch_of_inputs`.
     """
     array = checks.array(inputs)
-    dtype = "string" if array.ndim and _is_text(array) else keras.config.floatx()
+    dtype = "string" if array.ndim and _is_text(array) else dtype or keras.config.floatx()
     return _checked(array, (None,) * max(array.ndim, 1), dtype, model.name, several=True)
 
 

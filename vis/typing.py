@@ -1,17 +1,19 @@
 """The types of arguments and results of public functions; `vis.words` has the names that options accept."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Data", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"]
+__all__ = ["Data", "Explainable", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"]
 
 # A layer of a model: its index, its name or path, the layer itself, another operation of the graph, or its
 # output.
 Layer: TypeAlias = int | str | keras.Layer | keras.Operation | keras.KerasTensor
+# What is explained by its scores alone: a model, or a function from a batch of arrays to outputs.
+Explainable: TypeAlias = keras.Model | Callable[..., Any]
 # One filter or class, several, or None for all.
 Filters: TypeAlias = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None
 # Pictures, sequences, volumes or features: anything that NumPy can turn into one array.

@@ -263,12 +263,18 @@ def test_a_wrong_number_of_axes_is_refused_as_soon_as_it_is_known(options: Any, 
         explainer(x, 0)
 
 
-def test_two_inputs_are_refused() -> None:
-    a, b = keras.Input((3,)), keras.Input((3,))
-    with pytest.raises(
-        InputError, match=r"Occlusion needs a model with one input\. Received: a model with 2"
-    ):
-        Occlusion(keras.Model([a, b], layers.Dense(1)(a + b)))
+def test_one_of_two_inputs_is_covered_at_a_time() -> None:
+    a, b = keras.Input((2,), name="a"), keras.Input((4, 1), name="b")
+    x = [random(3, 2), random(3, 4, 1)]
+    score = layers.Dense(1, "tanh")(ops.sum(a, axis=1, keepdims=True)) + ops.sum(b * b, axis=1)
+    model = keras.Model([a, b], score)
+    found = Occlusion(model, patch_size=[1, (2, 1)], occlusion_value=[0.5, np.full((4, 1), -1)])(x, 0)
+    alone = [
+        slow(keras.Model(a, model([a, ops.zeros((1, 4, 1))])), x[0][0], 0, [1], [1], 0.5),
+        slow(keras.Model(b, model([ops.zeros((1, 2)), b])), x[1][0], 0, [2, 1], [2, 1], -1),
+    ]
+    for part, expected in zip(found, alone, strict=True):
+        np.testing.assert_allclose(part[0], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("second", [1, 2, 8, np.int64(32)])

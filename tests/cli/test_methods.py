@@ -18,9 +18,11 @@ VALUES: dict[str, Any] = {
     "baseline": 0.5,
     "composite": "z_plus",
     "conv_layer": "conv",
+    "features": 2,
     "fold_layers": True,
     "grad_modifier": "relu",
     "grid": None,  # of tokens alone
+    "grid_size": 3,
     "high": 3.0,
     "low": -3.0,
     "method": "trapezoid",
@@ -31,13 +33,14 @@ VALUES: dict[str, Any] = {
     "operator": "regression",
     "patch_size": 2,
     "patch_stride": 1,
+    "preservation_probability": 0.3,
     "reducer": "sum",
     "seed": 1,
     "steps": 5,
     "wrt": "conv",
 }
 # What a base class takes is refused, or left out, by some of those made of it; and a second name.
-NO_OPTIONS = {"model", "output_layer", "output_layer_index", "batch_size", "baseline_value"}
+NO_OPTIONS = {"progress", "model", "output_layer", "output_layer_index", "batch_size", "baseline_value"}
 
 
 @pytest.fixture(scope="module")

@@ -289,7 +289,8 @@ class _Mallinfo2(ctypes.Structure):
     )
 
 
-# How much is allocated in all; not every C library has it.
+# How much is allocated in all, and a way to give back the rest; not every C library has them.
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 _mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
 if _mallinfo2 is not None:
     _mallinfo2.restype = _Mallinfo2
@@ -300,7 +301,8 @@ class Memory:
     """What this process holds, once what nobody holds is gone.
 
     Args:
-        resident: its memory, in MiB; the allocator keeps some of it for later.
+        resident: its memory, in MiB, after the allocator has given back what it kept for later, where it
+            can: in a process that has run other tests, that is far more than what these take.
         allocated: what has been allocated and not freed, by TensorFlow too, in MiB; or 0 where the C library
             does not tell.
         objects: how many objects the garbage collector knows.
@@ -318,6 +320,8 @@ class Memory:
         while gc.collect():
             pass
         process, told = psutil.Process(), 0
+        if _malloc_trim is not None:
+            _malloc_trim(0)
         if _mallinfo2 is not None:
             info = _mallinfo2()
             told = info.uordblks + info.hblkhd

@@ -879,9 +879,11 @@ EXPLAINERS: dict[str, Callable[..., Any]] = {
     "GradCAM": attributions.GradCAM,
     "GradCAMPlusPlus": attributions.GradCAMPlusPlus,
     "LayerCAM": attributions.LayerCAM,
+    "FeatureAblation": attributions.FeatureAblation,
     "Occlusion": attributions.Occlusion,
+    "Rise": functools.partial(attributions.Rise, nb_samples=4),
 }
-WITHOUT_REDUCER = ("GradCAM", "GradCAMPlusPlus", "LayerCAM", "Occlusion")
+WITHOUT_REDUCER = ("GradCAM", "GradCAMPlusPlus", "LayerCAM", "FeatureAblation", "Occlusion", "Rise")
 FORMS = (
     "The targets of 4 samples with outputs of shape (3,) are weights of shape (4, 3)",
     "a class from 0 to 2",
@@ -1194,8 +1196,11 @@ for value in (np.nan, np.inf, "grey", None, True):
     row("vis.attributions.Occlusion", f"occlusion_value is {value!r}", InputError,
         ("occlusion_value must be a finite number", f"Received: {value!r}"),
         lambda d, value=value: attributions.Occlusion(net(), occlusion_value=value))
-row("vis.attributions.Occlusion", "two inputs", InputError, ("a model with one input", "a model with 2"),
-    lambda d: attributions.Occlusion(two()))
+row("vis.attributions.Occlusion", "sides for one of two inputs", InputError,
+    ("takes the inputs", "Received a dict"), lambda d: attributions.Occlusion(two(), patch_size={"image": 2}))
+row("vis.attributions.Saliency", "the model is a function", ModelError,
+    ("has no layers and no gradient", "Received: the function 'sum'", "Occlusion"),
+    lambda d: Saliency(np.sum))
 for name in ("Explainer", "ClassActivation", "AttentionMap"):
     row(f"vis.attributions.{name}", "itself", TypeError, "abstract",
         lambda d, name=name: getattr(attributions, name)(net()))

@@ -12,7 +12,8 @@
 | `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | feature maps, weighted by the gradient |
 | `LRP`, `DeepTaylor`, `ExcitationBackprop`, `AttnLRP` | the input | relevance, by rules | relevance |
 | `AttentionRollout`, `AttentionRelevance` | the input | by attention weights | attention of all layers |
-| `Occlusion` | covered copies | none | drop of the score |
+| `Occlusion`, `FeatureAblation` | copies without a part | none | drop of the score |
+| `Rise` | copies of which random masks keep a part | none | mean score where a position is kept |
 
 ```python
 explainer = Saliency(vis.linear_outputs(model))
@@ -23,8 +24,10 @@ maps = explainer.explain(images, labels)  # (N, H, W, 1)
 from vis.attributions.attention import AttentionMap, AttentionRelevance, AttentionRollout
 from vis.attributions.base import Attribution, Explained, Explainer
 from vis.attributions.cam import ClassActivation, GradCAM, GradCAMPlusPlus, LayerCAM
+from vis.attributions.coalitions import Coalitions, FeatureAblation
 from vis.attributions.conservation import Conservation
 from vis.attributions.deep_lift import DeepLift, DeepLiftShap
+from vis.attributions.features import superpixels
 from vis.attributions.gradient import (
     DeconvNet,
     GradientExplainer,
@@ -36,10 +39,13 @@ from vis.attributions.gradient import (
 from vis.attributions.gradient_shap import GradientShap
 from vis.attributions.integrated_gradients import IntegratedGradients
 from vis.attributions.occlusion import Occlusion
+from vis.attributions.perturbed import Perturbed
 from vis.attributions.relevance import LRP, AttnLRP, DeepTaylor, ExcitationBackprop
+from vis.attributions.rise import Rise
 from vis.attributions.saliency_maps import compute_saliency_maps
 from vis.attributions.smoothing import Smoothed, SmoothGrad, SquareGrad, VarGrad
 from vis.attributions.training import ExplainEpochs
+from vis.engine import wrapped
 
 __all__ = [
     "LRP",
@@ -49,6 +55,7 @@ __all__ = [
     "AttnLRP",
     "Attribution",
     "ClassActivation",
+    "Coalitions",
     "Conservation",
     "DeconvNet",
     "DeepLift",
@@ -58,6 +65,7 @@ __all__ = [
     "ExplainEpochs",
     "Explained",
     "Explainer",
+    "FeatureAblation",
     "GradCAM",
     "GradCAMPlusPlus",
     "GradientExplainer",
@@ -68,12 +76,16 @@ __all__ = [
     "LayerCAM",
     "ModifiedGradient",
     "Occlusion",
+    "Perturbed",
+    "Rise",
     "Saliency",
     "SmoothGrad",
     "Smoothed",
     "SquareGrad",
     "VarGrad",
     "compute_saliency_maps",
+    "superpixels",
+    "wrapped",
 ]
 
 

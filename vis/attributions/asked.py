@@ -15,13 +15,22 @@ from vis.attributions.batches import Arrays, Pick
 from vis.attributions.operators import OperatorLike
 from vis.attributions.targets import as_weights, predicted
 from vis.backprop_modifiers.base import BackpropModifierLike
-from vis.engine import Differentiation, Score, Source
+from vis.engine import (
+    Differentiation,
+    FunctionScore,
+    FunctionSource,
+    Score,
+    Source,
+    Wrapped,
+    without_gradient,
+    wrapped,
+)
 from vis.errors import GradientError, InputError, LayerError, SignWarning, warn
-from vis.typing import Layer
+from vis.typing import Explainable, Layer
 
 
 def asked(
-    model: keras.Model,
+    model: Explainable,
     output_layer: Layer | None = None,
     operator: OperatorLike = None,
     backprop_modifier: BackpropModifierLike = None,
@@ -32,6 +41,8 @@ def asked(
 
     Args and raises: see `vis.attributions.Explainer`.
     """
+    if callable(model) and not isinstance(model, keras.Operation | type):
+        model = wrapped(model)
     models.check_built(model)
     layer = None if output_layer is None else models.find_layer(model, output_layer)
     if layer is model:
@@ -39,6 +50,10 @@ def asked(
     modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
     start = None if wrt is None else models.find_layer(model, wrt)
     objective = Score(operators.get(operator), layer)
+    if isinstance(model, Wrapped):
+        if modifier is not None:
+            raise without_gradient(model)
+        return FunctionScore(FunctionSource(model), objective)
     return Differentiation(Source(model), objective, modifier, wrt=start, fold=bool(fold_layers))
 
 

@@ -20,7 +20,7 @@ from vis.attributions.asked import asked, is_relevance, pick_of, predictions_of,
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
-from vis.engine import Differentiation, Score
+from vis.engine import Differentiation, FunctionScore, Score, without_gradient
 from vis.errors import EmptyMapWarning, InputError, ModifierError, warn
 from vis.reprs import TypedRepr
 from vis.typing import Data, Layer, Map, Maps, Targets
@@ -94,6 +94,8 @@ class Explainer(TypedRepr, ABC):
     # Whether the attributions have channels to reduce, and whether they are multiplied by the inputs.
     has_channels = True
     multiplies = False
+    # Whether it needs no more than scores, so that a function takes the place of a model.
+    takes_functions = False
 
     def __init__(
         self,
@@ -124,13 +126,15 @@ class Explainer(TypedRepr, ABC):
         named = checks.either(output_layer, output_layer_index, "output_layer", "output_layer_index")
         self.score = asked(model, named, operator, backprop_modifier, wrt, fold_layers)
         self.model = self.score.source.model
+        if isinstance(self.score, FunctionScore) and not self.takes_functions:
+            raise without_gradient(self.model)
         if self.multiplies and is_relevance(self.score):
             raise ModifierError(
                 f"Relevance is a contribution already, and {type(self).__name__} would multiply it by the "
                 "input once more. Received: a composite of rules as the backprop modifier. Take LRP."
             )
-        end = model if self.score.layer is None else self.score.layer
-        models.warn_of_softmax(end.name, models.squashings(model, self.score.layer))
+        end = self.model if self.score.layer is None else self.score.layer
+        models.warn_of_softmax(end.name, models.squashings(self.model, self.score.layer))
 
     def _set_up(self, batch_size: int | None, reducer: Reducer | None) -> None:
         """Note how it is explained."""

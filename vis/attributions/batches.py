@@ -161,15 +161,9 @@ def sized(source: Source, inputs: Any) -> tuple[int, Callable[[slice], Arrays]]:
     """Return the number of samples of arrays, and what reads a part of them."""
     if is_array(inputs):
         # Part by part, so that an array on disk is never in memory as a whole.
-        return int(inputs.shape[0]), lambda part: _arrays(source, inputs[part])
-    arrays = _arrays(source, inputs)
+        return int(inputs.shape[0]), lambda part: source.batch(inputs[part])
+    arrays = source.batch(inputs)
     return len(arrays[0]), lambda part: [array[part] for array in arrays]
-
-
-def _arrays(source: Source, inputs: Any) -> Arrays:
-    if source.symbols is None:
-        return [inputs_.unbuilt_batch(source.model, inputs)]
-    return inputs_.batch_of_inputs(source.symbols, inputs)
 
 
 def _parts(source: Source, stream: Any, batch_size: int | None, pick: Pick | None) -> Iterator[Batch]:
@@ -181,7 +175,7 @@ def _parts(source: Source, stream: Any, batch_size: int | None, pick: Pick | Non
         if targets is not None and pick is not None:
             targets = pick(targets, True)
         if _is_batch(source, inputs):
-            arrays = _arrays(source, inputs)
+            arrays = source.batch(inputs)
             count = len(arrays[0])
             if targets is not None:
                 targets = checks.array(targets)
@@ -276,7 +270,7 @@ def _gathered(source: Source, waiting: list[tuple[Any, Any]]) -> Batch:
         inputs = {name: _stacked(column) for name, column in zip(known, columns, strict=True)}
     targets = [targets for _, targets in waiting]
     given = None if targets[0] is None else _stacked(targets)
-    return _arrays(source, inputs), given
+    return source.batch(inputs), given
 
 
 def _stacked(rows: Sequence[Any]) -> npt.NDArray[Any]:

@@ -46,7 +46,10 @@ _METHOD_OPTIONS = (
         help="Where that path begins, and what deep-lift compares with.  [default: 0]",
     ),
     number_option(
-        "--samples", "nb_samples", help="Noisy copies, for smoothgrad, squaregrad and vargrad.  [default: 50]"
+        "--samples",
+        "nb_samples",
+        help="Noisy copies, for smoothgrad, squaregrad and vargrad  [default: 50], and masks, for rise.  "
+        "[default: 4000]",
     ),
     click.option(
         "--noise",

@@ -69,7 +69,12 @@ METHODS = {
     "gradcam": Method("GradCAM", _POSITIONS),
     "gradcam++": Method("GradCAMPlusPlus", _POSITIONS),
     "layercam": Method("LayerCAM", _POSITIONS),
-    "occlusion": Method("Occlusion", ("patch_size", "patch_stride", "occlusion_value", *_ANY)),
+    "rise": Method(
+        "Rise",
+        ("nb_samples", "grid_size", "preservation_probability", "baseline", "seed", "wrt", *_ANY),
+    ),
+    "feature-ablation": Method("FeatureAblation", ("features", "baseline", "wrt", *_ANY)),
+    "occlusion": Method("Occlusion", ("patch_size", "patch_stride", "occlusion_value", "wrt", *_ANY)),
 }
 # The arguments that have an option of their own, and those that the command gives itself.
 _OWN = "backprop_modifier baseline conv_layer grad_modifier nb_samples noise patch_size steps"

@@ -1,6 +1,7 @@
 """One engine: an objective of a model, its differentiation, and the compiled functions that both share."""
 
 from vis.engine.differentiation import Descent, Differentiation, Evaluated
+from vis.engine.functions import FunctionScore, FunctionSource, Wrapped, without_gradient, wrapped
 from vis.engine.losses import Losses, WeightedLosses, checked_losses
 from vis.engine.objectives import Objective, Output, single_output
 from vis.engine.scores import Operator, Score
@@ -10,6 +11,8 @@ __all__ = [
     "Descent",
     "Differentiation",
     "Evaluated",
+    "FunctionScore",
+    "FunctionSource",
     "Losses",
     "ModelOrInputs",
     "Objective",
@@ -18,7 +21,10 @@ __all__ = [
     "Score",
     "Source",
     "WeightedLosses",
+    "Wrapped",
     "as_source",
     "checked_losses",
     "single_output",
+    "without_gradient",
+    "wrapped",
 ]

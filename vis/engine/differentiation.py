@@ -130,8 +130,9 @@ class Differentiation(Run, Generic[Asked]):
 
     def _read(self, objective: Objective, arrays: Arrays, wrt: Any = None) -> list[Array]:
         """Return the values that another objective reads of the same run, or of one from another layer."""
+        asked: Any = objective
         how: dict[str, Any] = {"fold": self.fold, "kernels": self.kernels, "sizes": self.sizes}
-        return Differentiation(self.source, objective, wrt=wrt, **how)._evaluated("values", arrays).terms
+        return type(self)(self.source, asked, wrt=wrt, **how)._evaluated("values", arrays).terms
 
     def values(self, arrays: Arrays, targets: Array | None = None) -> Array:
         """Return the score of each sample, `(batch,)`, or the only value to read.

@@ -12,6 +12,7 @@ import keras
 import numpy.typing as npt
 
 from vis import backend, models
+from vis import inputs as inputs_
 from vis.backprop_modifiers import BackpropModifier
 from vis.errors import (
     GradientError,
@@ -85,6 +86,16 @@ class Source:
             backend.Spec((spec.shape[0], *array.shape[1:]), spec.dtype, array.shape)
             for spec, array in zip(self.specs(arrays), arrays, strict=False)
         ]
+
+    def batch(self, inputs: Any) -> list[npt.NDArray[Any]]:
+        """Return the arrays of a batch in flat order, in the types that the model takes.
+
+        Raises:
+            InputError: see `vis.inputs`.
+        """
+        if self.symbols is None:
+            return [inputs_.unbuilt_batch(self.model, inputs)]
+        return inputs_.batch_of_inputs(self.symbols, inputs)
 
     def channel_axis(self, index: int, rank: int) -> int:
         """Return the channel axis of arrays of some rank for one input, by its index in flat order."""
