@@ -93,3 +93,19 @@ def test_axes() -> None:
             function(ONE, OTHER[..., 0])
         with pytest.raises(InputError, match="NaN or infinite"):
             function(ONE, OTHER * np.inf)
+
+
+def test_several_channels_are_not_blurred_into_each_other() -> None:
+    """The mean over the channels of the similarity within each; scikit-image's numbers, edges included."""
+    metrics = pytest.importorskip("skimage.metrics")
+    rng = np.random.default_rng(2)
+    one, other = rng.random((2, 12, 14, 11)), rng.random((2, 12, 14, 11))
+    how: Any = {"gaussian_weights": True, "use_sample_covariance": False, "data_range": 1, "full": True}
+    pairs = [(scaled(a), scaled(b)) for a, b in zip(one, other, strict=True)]
+    wanted = [metrics.structural_similarity(*pair, channel_axis=-1, **how)[1].mean() for pair in pairs]
+    np.testing.assert_allclose(structural_similarity(one, other), wanted, atol=1e-6)
+    first = [np.moveaxis(part, -1, 1) for part in (one, other)]
+    np.testing.assert_allclose(structural_similarity(*first, channel_axis=1), wanted, atol=1e-6)
+    volumes = [metrics.structural_similarity(*pair, **how)[1].mean() for pair in pairs]
+    np.testing.assert_allclose(structural_similarity(one, other, channel_axis=None), volumes, atol=1e-6)
+    assert not np.allclose(wanted, volumes, atol=1e-3)

@@ -327,11 +327,17 @@ class Explainer(TypedRepr, ABC):
         fixed = None if symbols is None else keras.tree.flatten(symbols)[0].shape[0]
         return self.batch_size if fixed is None else int(fixed)
 
+    def channel_axis(self, index: int, rank: int) -> int:
+        """Return the axis of the channels of the maps of an input, by its index in flat order."""
+        wrt = self.score.wrt
+        axis = models.filter_axis(wrt, rank) if wrt else self.score.source.channel_axis(index, rank)
+        return axis % rank
+
     def _reduced(self, part: npt.NDArray[Any], index: int) -> npt.NDArray[np.float32]:
-        wrt, rank = self.score.wrt, part.ndim
-        if self.has_channels and self.reducer is not None and rank >= (4 if wrt is None else 3):
-            channels = models.filter_axis(wrt, rank) if wrt else self.score.source.channel_axis(index, rank)
-            part = np.expand_dims(maps.reduce_channels(part, channels, self.reducer), channels % rank)
+        rank = part.ndim
+        if self.has_channels and self.reducer is not None and rank >= (4 if self.score.wrt is None else 3):
+            channels = self.channel_axis(index, rank)
+            part = np.expand_dims(maps.reduce_channels(part, channels, self.reducer), channels)
         return part.astype(np.float32, copy=False)
 
     def _warn_of_empty(self, parts: Arrays, idle: npt.NDArray[np.bool_]) -> None:

@@ -128,7 +128,7 @@ def sanity_check(
         found = _maps(changed, inputs, weights)
         names.append(path)
         ranks.append(rank_correlation(wanted, found))
-        similarities.append(structural_similarity(wanted, found))
+        similarities.append(structural_similarity(wanted, found, original.channel_axis(0, wanted.ndim)))
         if order == "independent":
             for variable, old in zip(weights_of, trained, strict=True):
                 variable.assign(old)
