@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import replace
 from types import EllipsisType
-from typing import Any, get_args
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,14 +17,12 @@ from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.gradient import GradientExplainer
 from vis.attributions.operators import OperatorLike
-from vis.attributions.sampled import average
+from vis.attributions.sampled import average, checked_scale, units
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.engine import Differentiation, Score
 from vis.errors import InputError
 from vis.typing import Layer
 from vis.words import NoiseScale, Reducer
-
-NOISE_SCALES = get_args(NoiseScale)
 
 
 class Smoothed(Explainer):
@@ -94,13 +92,8 @@ class Smoothed(Explainer):
         self.nb_samples = checks.whole("nb_samples", nb_samples, self.at_least)
         if not checks.is_number(noise) or not 0 <= noise < math.inf:
             raise InputError(f"noise must be a standard deviation >= 0. Received: {noise!r}.")
-        if noise_scale not in NOISE_SCALES:
-            raise InputError(
-                f"noise_scale must be one of {', '.join(NOISE_SCALES)}. Received: {noise_scale!r}. With "
-                "'range', noise is a fraction of each sample's maximum minus minimum."
-            )
         self.noise = float(noise)
-        self.noise_scale = noise_scale
+        self.noise_scale = checked_scale(noise_scale)
         self.seed = checks.whole("seed", seed, 0)
 
     def _arguments(self) -> dict[str, Any]:
@@ -114,7 +107,7 @@ class Smoothed(Explainer):
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         weights = np.full(self.nb_samples, 1 / self.nb_samples)
         explained = zip(self.score.explained(arrays), self.score.steps(arrays), strict=True)
-        deviations = [self._deviation(array, steps) for array, steps in explained]
+        deviations = [self.noise * units(array, self.noise_scale, steps) for array, steps in explained]
 
         def noisy(array: npt.NDArray[Any], which: int, number: int) -> npt.NDArray[Any]:
             random = np.random.default_rng([self.seed, number, which])
@@ -149,15 +142,6 @@ class Smoothed(Explainer):
             square: the mean of their squares, of the same shape.
         """
         raise NotImplementedError
-
-    def _deviation(self, array: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-        """Return the standard deviation of the noise of each sample: 0 where its time steps are masked."""
-        if self.noise_scale == "absolute" or array.dtype.kind == "O":  # text is kept as it is
-            return self.noise * steps
-        axes: Any = {"axis": tuple(range(1, array.ndim)), "keepdims": True, "where": steps}
-        wide = array.astype(np.float64)
-        ranges = wide.max(initial=-np.inf, **axes) - wide.min(initial=np.inf, **axes)
-        return np.asarray(self.noise * np.where(steps, ranges, 0))
 
 
 class SmoothGrad(Smoothed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import keras
@@ -12,10 +13,10 @@ import numpy.typing as npt
 from scipy import integrate, ndimage
 
 from vis import checks
-from vis.attributions.asked import asked, pick_of, targets_of
-from vis.attributions.batches import batches, in_memory, sized
 from vis.attributions.operators import OperatorLike
 from vis.errors import InputError
+from vis.metrics.groups import Groups, group_ids, sums_by_group
+from vis.metrics.samples import replaced_by, with_maps
 from vis.metrics.tables import Table, numbers, summary
 from vis.typing import Data, Layer, Targets
 
@@ -115,6 +116,8 @@ def deletion(
     output_layer: Layer | None = None,
     operator: OperatorLike = None,
     batch_size: int = 64,
+    *,
+    groups: Groups | None = None,
 ) -> Curve:
     """Return the scores as the positions of an input are removed, those with the largest map values first.
 
@@ -131,7 +134,10 @@ def deletion(
         baseline: what replaces the removed values: a number or one input, in the units of the input; an array
             of the shape of `inputs`; or a function of the inputs, such as `blurred`.
         output_layer, operator: as `vis.attributions.Explainer`.
-        batch_size: the largest number of samples that the model is given at once.
+        batch_size: the largest number of inputs that the model is given at once.
+        groups: positions that change together, those with the largest mean of the map first: the side of
+            square patches; the numbers of segments, `(H, W)`, or `(N, H, W)` for each sample; or a function
+            that returns them for one input, such as `skimage.segmentation.slic`. None for single positions.
 
     Raises:
         InputError, FilterError, LayerError, ModelError: see `vis.errors`.
@@ -140,7 +146,8 @@ def deletion(
         Petsiuk et al.: RISE: Randomized Input Sampling for Explanation of Black-box Models, 2018,
         algorithm 1.
     """
-    return _curve(model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, False)
+    given = (model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, groups)
+    return _curve(*given, inserted=False)
 
 
 def insertion(
@@ -153,6 +160,8 @@ def insertion(
     output_layer: Layer | None = None,
     operator: OperatorLike = None,
     batch_size: int = 64,
+    *,
+    groups: Groups | None = None,
 ) -> Curve:
     """Return the scores as the positions of an input are inserted, those with the largest map values first.
 
@@ -161,7 +170,7 @@ def insertion(
     Args:
         baseline: what the positions are inserted into; None for `blurred` images, and 0 for inputs of other
             kinds.
-        model, inputs, maps, targets, steps, output_layer, operator, batch_size: see `deletion`.
+        model, inputs, maps, targets, steps, output_layer, operator, batch_size, groups: see `deletion`.
 
     Raises:
         InputError, FilterError, LayerError, ModelError: see `vis.errors`.
@@ -170,7 +179,8 @@ def insertion(
         Petsiuk et al.: RISE: Randomized Input Sampling for Explanation of Black-box Models, 2018,
         algorithm 1.
     """
-    return _curve(model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, True)
+    given = (model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, groups)
+    return _curve(*given, inserted=True)
 
 
 def blurred(images: npt.ArrayLike, sigma: float | None = None) -> npt.NDArray[np.float64]:
@@ -200,70 +210,41 @@ def _curve(
     output_layer: Layer | None,
     operator: OperatorLike,
     batch_size: int,
+    groups: Groups | None,
+    *,
     inserted: bool,
 ) -> Curve:
-    steps, batch_size = checks.whole("steps", steps), checks.whole("batch_size", batch_size)
-    score = asked(model, output_layer, operator).batched()
-    heat = checks.real(maps, "A map").astype(np.float64)
-    inputs, targets = in_memory(score.source, inputs, targets, pick_of(score))
-    count, _ = sized(score.source, inputs)
-    if heat.shape[:1] != (count,):
-        given = len(heat) if heat.ndim else 0
-        raise InputError(f"Pass one map for each sample. Received: {count} samples, {given} maps.")
-    curves, done = [], 0
-    for arrays, given in batches(score.source, inputs, targets, max(1, batch_size // (steps + 1))):
-        if len(arrays) != 1:
-            raise InputError(
-                f"Deletion and insertion need a model with one input. Received: a model with {len(arrays)} "
-                "inputs."
-            )
-        (array,) = arrays
-        checks.real(array, "The input")
-        weights = targets_of(score, arrays, given)
-        rank = _ranks(heat[done : done + len(array)], array, score.source.channel_axis(0, array.ndim))
+    steps = checks.whole("steps", steps)
+    curves = []
+    for some in with_maps(model, inputs, maps, targets, output_layer, operator, batch_size):
+        array = some.array
         if baseline is None and inserted:
             baseline = blurred if array.ndim >= 4 else 0.0
-        other = _baseline(baseline, array, slice(done, done + len(array)))
-        counts = np.rint(np.arange(steps + 1) * (rank.max() + 1) / steps)
+        other = replaced_by(baseline, array, some.rows)
         start, end = (other, array) if inserted else (array, other)
-        changed = [np.where(rank < count, end, start).astype(array.dtype) for count in counts]
-        flat = np.stack(changed, axis=1).reshape(-1, *array.shape[1:])
-        asked_of = np.repeat(weights, steps + 1, axis=0)
-        parts = [slice(first, first + batch_size) for first in range(0, len(flat), batch_size)]
-        scores = np.concatenate([score.values([flat[part]], asked_of[part]) for part in parts])
-        curves.append(scores.reshape(len(array), steps + 1).astype(np.float64))
-        done += len(array)
+        ranks, counts = _ranks(some.maps, group_ids(groups, some))
+        changed = partial(_changed, start, end, ranks, counts, steps)
+        curves.append(some.scores(changed, steps + 1, batch_size).T)
     change = "inserted" if inserted else "removed"
     return Curve(np.arange(steps + 1) / steps, np.concatenate(curves), change)
 
 
-def _ranks(heat: npt.NDArray[Any], array: npt.NDArray[Any], channels: int) -> npt.NDArray[np.int64]:
-    """Return the rank of each value of a map, 0 for the largest; it broadcasts to the shape of the input."""
-    if array.ndim > 2 and heat.ndim == array.ndim - 1:
-        heat = np.expand_dims(heat, channels % array.ndim)
-    fits = heat.ndim == array.ndim and all(
-        size == other or (axis == channels % array.ndim and size == 1 and array.ndim > 2)
-        for axis, (size, other) in enumerate(zip(heat.shape, array.shape, strict=True))
-    )
-    if not fits or not np.isfinite(heat).all():
-        raise InputError(
-            "A map must be finite and have the shape of its input, or one channel, or no channel axis. "
-            f"Received: maps of shape {heat.shape} for inputs of shape {array.shape}."
-        )
-    flat = heat.reshape(len(heat), -1)
-    order = np.argsort(-flat, axis=1, kind="stable")
-    return np.argsort(order, axis=1).reshape(heat.shape)
+def _changed(
+    start: npt.NDArray[Any],
+    end: npt.NDArray[Any],
+    ranks: npt.NDArray[Any],
+    counts: npt.NDArray[Any],
+    steps: int,
+    step: int,
+) -> npt.NDArray[Any]:
+    """Return inputs of which the first groups have changed."""
+    done = np.rint(step * counts / steps)
+    return np.where(ranks < done.reshape(-1, *[1] * (ranks.ndim - 1)), end, start)
 
 
-def _baseline(baseline: Any, array: npt.NDArray[Any], rows: slice) -> npt.NDArray[Any]:
-    other = checks.array(baseline(array) if callable(baseline) else baseline)
-    if other.ndim == array.ndim and len(other) > 1 and not callable(baseline):
-        other = other[rows]
-    known = other.dtype.kind in "fiub" and np.isfinite(other).all()
-    if not known or other.shape not in ((), array.shape[1:], (1, *array.shape[1:]), array.shape):
-        raise InputError(
-            "The baseline must be a finite number, one input, one for each sample, or a function that "
-            f"returns one of these. Received: type {other.dtype}, shape {other.shape}, for inputs of shape "
-            f"{array.shape}."
-        )
-    return np.broadcast_to(other, array.shape)
+def _ranks(heat: npt.NDArray[Any], ids: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the rank of the group of each position, 0 for the largest mean, and the number of groups."""
+    sums, sizes = sums_by_group(heat, ids), sums_by_group(np.ones_like(heat), ids)
+    orders = [np.argsort(-(a / b), kind="stable") for a, b in zip(sums, sizes, strict=True)]
+    ranks = [np.argsort(order)[part] for order, part in zip(orders, ids, strict=True)]
+    return np.stack(ranks), np.array([len(order) for order in orders])
