@@ -16,26 +16,38 @@ CompositeName = Literal[
     "cp_lrp",
 ]
 BackpropModifierName = Literal["guided", "rectified", "relu", "deconv", CompositeName]
+CorrelationName = Literal["pearson", "spearman"]
 DataFormat = Literal["channels_last", "channels_first"]
+Direction = Literal["higher", "lower"]
+DistanceName = Literal["l1", "l2"]
 GradModifierName = Literal["absolute", "negate", "relu", "invert", "small_values"]
 IntegrationMethod = Literal["gauss-legendre", "trapezoid"]
+Measured = Literal["maps", "score", "probability", "explainer"]
 NoiseScale = Literal["range", "absolute"]
 Normalization = Literal["minmax", "signed"]
 OperatorName = Literal["classification", "regression", "semantic segmentation", "object detection"]
 ParameterizationName = Literal["pixels", "fourier"]
+PerturbationName = Literal["gaussian", "square"]
 Reducer = Literal["max", "mean", "min", "sum"]
 SanityOrder = Literal["cascading", "independent"]
+SimilarityName = Literal["structural", "rank"]
 
 __all__ = [
     "BackpropModifierName",
     "CompositeName",
+    "CorrelationName",
     "DataFormat",
+    "Direction",
+    "DistanceName",
     "GradModifierName",
     "IntegrationMethod",
+    "Measured",
     "NoiseScale",
     "Normalization",
     "OperatorName",
     "ParameterizationName",
+    "PerturbationName",
     "Reducer",
     "SanityOrder",
+    "SimilarityName",
 ]

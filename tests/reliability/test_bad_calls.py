@@ -1605,7 +1605,7 @@ for name in ("deletion", "insertion"):
     about, make = f"vis.metrics.{name}", getattr(metrics, name)
     row(about, "no model", ModelError, "Expected a keras.Model. Received: 'model.keras'",
         lambda d, f=make: f("model.keras", X, HEAT, Y))
-    row(about, "maps of another shape", InputError, ("have the shape of its input", "5, 5", "(3, 6, 5, 3)"),
+    row(about, "maps of another shape", InputError, ("have the shape of its input", "5, 5", "(4, 6, 5, 3)"),
         lambda d, f=make: f(net(), X, HEAT[:, :5], Y))
     row(about, "maps of NaN", InputError, "A map must be finite and have the shape of its input",
         lambda d, f=make: f(net(), X, np.full(HEAT.shape, np.nan), Y))
@@ -1659,7 +1659,46 @@ row("vis.metrics.table", "nothing", InputError, ("must have the same measures", 
     lambda d: metrics.table({}))
 row("vis.metrics.table", "a mean", InputError, ("one value for each sample", "'energy' of 'a'"),
     lambda d: metrics.table({"a": {"energy": 0.5}}))
-missing = {"Curve": "missing 2", "SanityCheck": "missing", "Table": "missing 2", "median": "missing 1"}
+for name in ("mu_fidelity", "infidelity", "average_drop", "average_gain", "increase_in_confidence"):
+    about, make = f"vis.metrics.{name}", getattr(metrics, name)
+    row(about, "no model", ModelError, "Expected a keras.Model. Received: 'model.keras'",
+        lambda d, f=make: f("model.keras", X, HEAT, Y))
+    row(about, "maps of another shape", InputError, ("have the shape of its input", "5, 5", "(4, 6, 5, 3)"),
+        lambda d, f=make: f(net(), X, HEAT[:, :5], Y))
+    row(about, "too few maps", InputError, ("Pass one map for each sample", "4 samples, 3 maps"),
+        lambda d, f=make: f(net(), X, HEAT[:3], Y))
+    row(about, "a class out of range", FilterError, "Target 9 is out of range",
+        lambda d, f=make: f(net(), X, HEAT, 9))
+    row(about, "two inputs", InputError, ("need a model with one input", "a model with 2 inputs"),
+        lambda d, f=make: f(two(), [X, np.ones((4, 2))], HEAT, 0))
+for name in ("average_drop", "average_gain", "increase_in_confidence"):
+    about, make = f"vis.metrics.{name}", getattr(metrics, name)
+    row(about, "logits", InputError, ("must be probabilities", "the model with its softmax"),
+        lambda d, f=make: f(net(), 50 * X, HEAT, Y))
+row("vis.metrics.mu_fidelity", "everything is a subset", InputError, ("a share between 0 and 1", "1.0"),
+    lambda d: metrics.mu_fidelity(net(), X, HEAT, Y, 1.0))
+row("vis.metrics.infidelity", "an unknown perturbation", InputError, ("must be one of gaussian", "'noise'"),
+    lambda d: metrics.infidelity(net(), X, HEAT, Y, "noise"))
+for name in ("sensitivity_max", "average_stability", "random_logit"):
+    about, make = f"vis.metrics.{name}", getattr(metrics, name)
+    row(about, "a class in place of an explainer", InputError, ("Pass an explainer", "Saliency"),
+        lambda d, f=make: f(Saliency, X, Y))
+    row(about, "inputs of another shape", InputError, BATCH,
+        lambda d, f=make: f(Saliency(net()), X[:, :5], Y))
+row("vis.metrics.random_logit", "too many classes", InputError, ("3 others are drawn", "(4, 3)"),
+    lambda d: metrics.random_logit(Saliency(net()), X, Y, nb_samples=3))
+for name in ("complexity", "sparseness"):
+    about, make = f"vis.metrics.{name}", getattr(metrics, name)
+    row(about, "maps of NaN", InputError, ("Maps must be finite", "120 values NaN"),
+        lambda d, f=make: f(HEAT * np.nan))
+row("vis.metrics.compare", "a list", InputError, ("Pass the explainers by name", "Received: ["),
+    lambda d: metrics.compare([Saliency(net())], X, Y))
+row("vis.metrics.compare", "an unknown measure", InputError, ("Unknown measure", "Did you mean 'deletion'"),
+    lambda d: metrics.compare({"a": Saliency(net())}, X, Y, ["deletoin"]))
+row("vis.plotting.plot_intervals", "nothing", InputError, ("three numbers for each method", "Received: {}"),
+    lambda d: plotting.plot_intervals({}, {}))
+missing = {"Comparison": "missing 3", "Curve": "missing 2", "Measure": "missing 3", "SanityCheck": "missing",
+           "Table": "missing 2", "median": "missing 1"}
 for name, words in missing.items():
     row(f"vis.metrics.{name}", "nothing", TypeError, words, lambda d, name=name: getattr(metrics, name)())
 
@@ -1952,6 +1991,7 @@ def public_names() -> Iterator[str]:
 # What has no wrong call, or none of its own.
 NO_WRONG_CALL = {
     "vis.__version__": "a string",
+    "vis.metrics.MEASURES": "a dict",
     "vis.grad_modifiers.GradModifier": "a type",
 }
 

@@ -8,6 +8,7 @@ in a notebook, a figure shows itself.
 from vis.plotting.colors import DIVERGING, SEQUENTIAL, colorize
 from vis.plotting.features import plot_features
 from vis.plotting.figures import Figure
+from vis.plotting.intervals import plot_intervals
 from vis.plotting.over import overlay_map
 from vis.plotting.pictures import plot_grid, plot_maps, plot_saliency
 from vis.plotting.series import plot_series
@@ -25,6 +26,7 @@ __all__ = [
     "overlay_map",
     "plot_features",
     "plot_grid",
+    "plot_intervals",
     "plot_maps",
     "plot_pictures",
     "plot_saliency",
