@@ -170,6 +170,7 @@ PUBLIC = {
     "vis.metrics": [
         "Comparison",
         "Curve",
+        "DEFAULT_MEASURES",
         "MEASURES",
         "Measure",
         "SanityCheck",

@@ -36,6 +36,7 @@ class Question:
     Attributes:
         explained: the model that is explained.
         layer: the layer of it that is, or the model itself for its output.
+        whole: the model as it was loaded, with its softmax, if its only output is explained; otherwise None.
         name: what the layer is called.
         shape: `(height, width, channels)` of the pictures; without a size, None where the model takes any.
         any_size: whether it takes any height or width.
@@ -89,6 +90,7 @@ class Question:
             self._output = 0
         self.name = ends[0][0].name if found is self._network else found.name
         self.layer = found if self._output is None else _end(self.explained, self._output)
+        self.whole = self._network if self._output is not None and len(ends) == 1 else None
 
     def picture(self, path: Path) -> npt.NDArray[np.float32]:
         """Return a picture as the model sees it, in values from 0 to 255."""

@@ -8,7 +8,7 @@ import keras
 import pytest
 from keras import layers
 
-from vis import attributions, backprop_modifiers, grad_modifiers, parameterizations
+from vis import attributions, backprop_modifiers, grad_modifiers, metrics, parameterizations
 from vis.cli import cli, methods
 from vis.cli.methods import METHODS
 
@@ -54,6 +54,7 @@ def test_the_names_are_those_of_the_registries() -> None:
     assert set(methods.GRAD_MODIFIERS) == set(grad_modifiers.names())
     assert set(methods.BACKPROP_MODIFIERS) == set(backprop_modifiers.names())
     assert set(methods.PARAMETERIZATIONS) == set(parameterizations.names())
+    assert methods.MEASURES == tuple(metrics.MEASURES)
 
 
 def test_every_explainer_is_a_method() -> None:

@@ -1836,6 +1836,16 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("maps.zarr", "-o", "file/new.html"), "cannot be written"),
         (("maps.zarr", "-o", "plain"), "cannot be written"),
     ],
+    "compare": [
+        ((), "Missing argument 'MODEL'"),
+        (("model.keras",), "Missing argument 'PICTURE...'"),
+        (("model.keras", "plain"), "There is no picture in the folder 'plain'"),
+        (("model.keras", "a.png", "--methods", "saliency,gradcm"), "Did you mean 'gradcam'"),
+        (("model.keras", "a.png", "--measures", "deletoin"), "Did you mean 'deletion'"),
+        (("model.keras", "a.png", "--target", "3", "--measures", "deletion"), "3 is out of range"),
+        (("model.keras", "a.png", "-o", "table.txt"), "is written to a file that ends in .csv"),
+        (("model.keras", "a.png", "--count", "0"), "0 is not in the range"),
+    ],
     "demo": [
         (("--scenes", "5"), "5 is not in the range"),
         (("--scenes", "many"), "'many' is not a valid integer"),
@@ -1992,6 +2002,7 @@ def public_names() -> Iterator[str]:
 NO_WRONG_CALL = {
     "vis.__version__": "a string",
     "vis.metrics.MEASURES": "a dict",
+    "vis.metrics.DEFAULT_MEASURES": "a tuple of names",
     "vis.grad_modifiers.GradModifier": "a type",
 }
 

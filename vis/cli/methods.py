@@ -1,4 +1,4 @@
-"""The explainers by the names of the command line, and which options each takes.
+"""The explainers and measures by the names of the command line, and which options each takes.
 
 The tables hold only names, so that a misspelt one is reported before Keras is imported. Tests compare them
 with the library.
@@ -33,6 +33,20 @@ COMPOSITES = (
 )
 BACKPROP_MODIFIERS = ("guided", "rectified", "relu", "deconv", *COMPOSITES)
 PARAMETERIZATIONS = ("fourier", "pixels")
+MEASURES = (
+    "deletion",
+    "insertion",
+    "mu_fidelity",
+    "infidelity",
+    "sensitivity_max",
+    "average_stability",
+    "random_logit",
+    "average_drop",
+    "increase_in_confidence",
+    "average_gain",
+    "complexity",
+    "sparseness",
+)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,18 @@ class Name(click.ParamType):  # type: ignore[type-arg]
         return value
 
 
+class Names(Name):
+    """Several names with commas between them, each once."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, list):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        return list(dict.fromkeys(super(Names, self).convert(part, param, ctx) for part in parts))
+
+
 class Sides(click.ParamType):  # type: ignore[type-arg]
     """An integer, or one for each axis."""
 

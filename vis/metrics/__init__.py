@@ -22,7 +22,7 @@ and which direction is better:
 from vis.metrics.causal import Curve, blurred, deletion, insertion, plot_curves
 from vis.metrics.comparison import table
 from vis.metrics.concentration import complexity, sparseness
-from vis.metrics.explainers import Comparison, compare
+from vis.metrics.explainers import DEFAULT_MEASURES, Comparison, compare
 from vis.metrics.fidelity import mu_fidelity
 from vis.metrics.infidelities import infidelity
 from vis.metrics.localization import energy_in_mask, pointing_game
@@ -35,6 +35,7 @@ from vis.metrics.stability import average_stability, sensitivity_max
 from vis.metrics.tables import Table, median
 
 __all__ = [
+    "DEFAULT_MEASURES",
     "MEASURES",
     "Comparison",
     "Curve",

@@ -30,7 +30,7 @@ from vis.words import Direction
 if TYPE_CHECKING:
     from vis.plotting.figures import Axes, Figure
 
-DEFAULT = (
+DEFAULT_MEASURES = (
     "deletion",
     "insertion",
     "mu_fidelity",
@@ -102,6 +102,18 @@ class Comparison:
         rows = zip(self.values, *columns, times, strict=True)
         return Table(["explainer", *header, f"ms per map {ARROWS['lower']}"], list(rows))
 
+    def rows(self) -> list[list[str | float]]:
+        """Return the numbers of the table as rows under a header, such as those of a CSV file.
+
+        The columns are the explainer, the measure, which direction is better, the median over the samples (of
+        booleans the share), and the ends of its interval; the last row of an explainer is its time.
+        """
+        rows: list[list[str | float]] = [["explainer", "measure", "better", "median", "low", "high"]]
+        for name, row in self.intervals.items():
+            rows += [[name, measure, self.better[measure], *values] for measure, values in row.items()]
+            rows.append([name, "ms per map", "lower", *[1000 * self.seconds[name]] * 3])
+        return rows
+
     def _cells(self, measure: str) -> list[str]:
         found = np.array([row[measure] for row in self.intervals.values()])
         parts = np.reshape(numbers(found.ravel().tolist()), found.shape)
@@ -142,7 +154,7 @@ def compare(
     explainers: Mapping[str, Explainer],
     inputs: Data,
     targets: Targets = None,
-    measures: Sequence[str | Measure] = DEFAULT,
+    measures: Sequence[str | Measure] = DEFAULT_MEASURES,
     *,
     model: keras.Model | None = None,
     groups: Groups | None = None,
