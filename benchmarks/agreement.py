@@ -21,9 +21,10 @@ from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.saliency import Saliency as PeerSaliency
 from tf_keras_vis.utils.scores import CategoricalScore
 from xplique import attributions as xplique
+from xplique import metrics as peers
 
 from vis import attributions as vis
-from vis import linear_outputs
+from vis import linear_outputs, metrics
 from vis.demo.network import load_network
 from vis.demo.scenes import make_scenes
 from vis.errors import EmptyMapWarning
@@ -39,9 +40,11 @@ Maps = npt.NDArray[Any]
 class PlacesCAM(vis.GradCAM):
     """Grad-CAM that keeps the map at the resolution of the layer, before it is enlarged."""
 
+    places: Maps
+
     def heat(self, gradient: Maps, features: Maps) -> Maps:
         heat = super().heat(gradient, features)
-        self.places = np.maximum(heat, 0)
+        type(self).places = np.maximum(heat, 0)  # an explainer runs as a copy of itself
         return heat
 
 
@@ -180,6 +183,69 @@ def explainers() -> list[str]:
     return lines
 
 
+def measures() -> list[str]:
+    """Return a row per measure of maps: its mean over the scenes and Xplique's, of the same draws."""
+    scenes = make_scenes(8, "test", 1)
+    network = load_network()
+    logits = linear_outputs(network)
+    images, labels = scenes.images, scenes.labels
+    rows = np.eye(10, dtype=np.float32)[labels]
+    explainer = vis.GradientInput(logits, reducer="sum")
+    maps = explainer.explain(images, labels)
+    cells = np.arange(81).reshape(9, 9)
+    grid = tf.image.resize(cells[..., None], images.shape[1:3], "nearest").numpy()[..., 0]
+
+    peer_fidelity = peers.MuFidelity(logits, images, rows, nb_samples=100, batch_size=800)
+    draw = tf.random.uniform
+    subsets = np.random.default_rng(0).random((100, 81)).astype(np.float32)
+    tf.random.uniform = lambda *_, **__: tf.constant(subsets)
+    try:
+        fidelity = peer_fidelity.evaluate(maps)
+    finally:
+        tf.random.uniform = draw
+    peer_stability = peers.AverageStability(logits, images, rows, nb_samples=10)
+    noises = peer_stability.noisy_masks.numpy()
+    turn = iter(np.repeat(noises, len(images), axis=0))
+    ours_of = {
+        'mu_fidelity, `correlation="spearman"`': (
+            metrics.mu_fidelity(
+                logits, images, maps, labels, subsets <= 0.2, groups=grid, correlation="spearman"
+            ),
+            lambda: fidelity,
+        ),
+        "average_stability, `relative=False`": (
+            metrics.average_stability(
+                explainer, images, labels, nb_samples=10, relative=False, perturbation=lambda *_: next(turn)
+            ),
+            lambda: peer_stability.evaluate(lambda x, y: explainer.explain(x, y)),
+        ),
+        "complexity": (metrics.complexity(maps), lambda: peers.Complexity().evaluate(maps)),
+        "sparseness": (metrics.sparseness(maps), lambda: peers.Sparseness().evaluate(maps)),
+        "average_drop": (
+            metrics.average_drop(network, images, maps, labels),
+            lambda: peers.AverageDropMetric(network, images, rows).evaluate(maps),
+        ),
+        "average_gain": (
+            metrics.average_gain(network, images, maps, labels),
+            lambda: peers.AverageGainMetric(network, images, rows).evaluate(maps),
+        ),
+        "increase_in_confidence": (
+            metrics.increase_in_confidence(network, images, maps, labels),
+            lambda: peers.AverageIncreaseMetric(network, images, rows).evaluate(maps),
+        ),
+    }
+    lines = ["| measure | ours | Xplique | difference |", "|---|---|---|---|"]
+    for name, (values, theirs) in ours_of.items():
+        ours = float(np.mean(values))
+        try:
+            found = float(theirs())
+        except Exception as error:
+            lines.append(f"| {name} | {ours:.6f} | fails | {in_a_line(error)} |")
+            continue
+        lines.append(f"| {name} | {ours:.6f} | {found:.6f} | {digits(abs(ours - found))} |")
+    return lines
+
+
 def activations() -> list[str]:
     """Return a row per activation f: how far `GuidedBackprop` is from `f'(x W) max(v, 0) W^T` in NumPy.
 
@@ -239,6 +305,10 @@ def main() -> None:
             "correlation is the lowest over the eight scenes.",
             "",
             *explainers(),
+            "",
+            "Measures of maps, in the mean over the scenes, with Xplique's random draws.",
+            "",
+            *measures(),
             "",
             "`GuidedBackprop` through one activation: the difference from the formula in NumPy.",
             "",

@@ -277,6 +277,8 @@ CALLS: dict[str, Any] = {
     "residuals": lambda m: IntegratedGradients(m).residuals(PICTURES, 1),
     "deletion": lambda m: metrics.deletion(m, PICTURES, MAPS, 1),
     "insertion": lambda m: metrics.insertion(m, PICTURES, MAPS),
+    "mu_fidelity": lambda m: metrics.mu_fidelity(m, PICTURES, MAPS, 1, nb_samples=4),
+    "sensitivity_max": lambda m: metrics.sensitivity_max(Saliency(m), PICTURES, 1, nb_samples=2),
     "sanity_check": lambda m: metrics.sanity_check(Saliency, m, PICTURES),
     "visualize_saliency": lambda m: visualize_saliency(m, -1, 1, PICTURES[0]),
     "visualize_cam": lambda m: visualize_cam(m, -1, 1, PICTURES[0]),

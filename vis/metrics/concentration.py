@@ -53,8 +53,7 @@ def sparseness(maps: npt.ArrayLike) -> npt.NDArray[np.float64]:
         EmptyMapWarning: if a value is NaN.
 
     Reference:
-        Chalasani et al.: Concise Explanations of Neural Networks using Adversarial Training, 2020,
-        section 5.
+        Chalasani et al.: Concise Explanations of Neural Networks using Adversarial Training, 2020.
     """
     shares = np.sort(_shares(maps), axis=1)
     n = shares.shape[1]

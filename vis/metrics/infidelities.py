@@ -66,8 +66,7 @@ def infidelity(
         InputError, FilterError, LayerError, ModelError: see `vis.errors`.
 
     Reference:
-        Yeh et al.: On the (In)fidelity and Sensitivity of Explanations, 2019, definition 2.1 and
-        proposition 2.1.
+        Yeh et al.: On the (In)fidelity and Sensitivity of Explanations, 2019, definition 2.1.
     """
     nb_samples, seed = checks.whole("nb_samples", nb_samples), checks.whole("seed", seed, 0)
     if not callable(perturbation) and perturbation not in PERTURBATIONS:

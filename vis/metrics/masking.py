@@ -96,7 +96,7 @@ def average_gain(
         `(N,)`, 0 to 1, large is good.
 
     Reference:
-        Zhang et al.: Opti-CAM: Optimizing saliency maps for interpretability, 2024, section 4.1.
+        Zhang et al.: Opti-CAM: Optimizing saliency maps for interpretability, 2024.
     """
     base, masked = _both(model, inputs, maps, targets, baseline, output_layer, operator, batch_size)
     return np.asarray(np.maximum(masked - base, 0) / np.where(base < 1, 1 - base, 1))

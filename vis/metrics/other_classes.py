@@ -49,7 +49,7 @@ def random_logit(
         EmptyMapWarning: if a value is NaN.
 
     Reference:
-        Sixt et al.: When Explanations Lie: Why Many Modified BP Attributions Fail, 2020, section 4.
+        Sixt et al.: When Explanations Lie: Why Many Modified BP Attributions Fail, 2020.
     """
     nb_samples, seed = checks.whole("nb_samples", nb_samples), checks.whole("seed", seed, 0)
     if similarity not in SIMILARITIES:
