@@ -212,7 +212,7 @@ def measures() -> list[str]:
     ours_of = {
         'mu_fidelity, `correlation="spearman"`': (
             metrics.mu_fidelity(
-                logits, images, maps, labels, subsets <= 0.2, groups=grid, correlation="spearman"
+                logits, images, maps, labels, subsets <= 0.2, features=grid, correlation="spearman"
             ),
             lambda: fidelity,
         ),

@@ -58,8 +58,8 @@ def test_data_sets_and_predicted_classes() -> None:
 def test_measures_of_your_own() -> None:
     seen: dict[str, Any] = {}
 
-    def with_options(model: Any, inputs: Any, maps: Any, targets: Any, seed: int, groups: Any) -> Any:
-        seen.update(model=model, seed=seed, groups=groups)
+    def with_options(model: Any, inputs: Any, maps: Any, targets: Any, seed: int, features: Any) -> Any:
+        seen.update(model=model, seed=seed, features=features)
         return np.array([True, False, True, True])
 
     energy = Measure(
@@ -67,11 +67,11 @@ def test_measures_of_your_own() -> None:
     )
     hits = Measure("hits", with_options, "higher", "probability")
     few = MEASURES["mu_fidelity"].using(nb_samples=5, seed=1)
-    found = compare(EXPLAINERS, IMAGES, 1, [energy, hits, few], model=NETWORK, groups=2, seed=9)
-    assert seen == {"model": NETWORK, "seed": 9, "groups": 2}
+    found = compare(EXPLAINERS, IMAGES, 1, [energy, hits, few], model=NETWORK, features=2, seed=9)
+    assert seen == {"model": NETWORK, "seed": 9, "features": 2}
     assert found.intervals["saliency"]["hits"][0] == 0.75, "the share, of booleans"
     maps = EXPLAINERS["saliency"](IMAGES, 1)
-    wanted = metrics.mu_fidelity(LOGITS, IMAGES, maps, 1, nb_samples=5, seed=1, groups=2)
+    wanted = metrics.mu_fidelity(LOGITS, IMAGES, maps, 1, nb_samples=5, seed=1, features=2)
     np.testing.assert_allclose(found.values["saliency"]["mu_fidelity"], wanted, rtol=1e-5)
 
 

@@ -57,7 +57,7 @@ def test_images_by_loops(batch_size: int) -> None:
     heat, ids = rng.normal(size=(4, 6, 7)), rng.integers(0, 5, (4, 6, 7))
     subsets = rng.random((12, 5)) < 0.4
     found = mu_fidelity(
-        model, IMAGES, heat, LABELS, subsets, baseline=0.25, groups=ids, batch_size=batch_size
+        model, IMAGES, heat, LABELS, subsets, baseline=0.25, features=ids, batch_size=batch_size
     )
     wanted = [slowly(model, *parts, subsets) for parts in zip(IMAGES, heat, ids, LABELS, strict=True)]
     np.testing.assert_allclose(found, wanted, atol=1e-4)
@@ -77,7 +77,7 @@ def test_a_value_does_not_depend_on_other_samples() -> None:
 
 def test_images_have_patches_of_a_ninth() -> None:
     heat = np.random.default_rng(2).normal(size=(4, 6, 7))
-    wanted = mu_fidelity(convolutional(), IMAGES, heat, LABELS, nb_samples=9, groups=1)
+    wanted = mu_fidelity(convolutional(), IMAGES, heat, LABELS, nb_samples=9, features=1)
     np.testing.assert_allclose(
         mu_fidelity(convolutional(), IMAGES, heat, LABELS, nb_samples=9), wanted, atol=1e-6
     )
@@ -96,11 +96,11 @@ def test_a_constant_map_is_not_known() -> None:
     [
         ({"subsets": 0.0}, "subsets must be a share between 0 and 1"),
         ({"subsets": 1}, "subsets must be a share between 0 and 1"),
-        ({"subsets": np.ones((3, 4), bool)}, "a column for each. Received: 5 groups"),
-        ({"subsets": np.ones(4, bool)}, r"booleans \(nb_samples, groups\). Received: shape \(4,\)"),
+        ({"subsets": np.ones((3, 4), bool)}, "a column for each. Received: 5 features"),
+        ({"subsets": np.ones(4, bool)}, r"booleans \(nb_samples, features\). Received: shape \(4,\)"),
         ({"nb_samples": 1}, "nb_samples must be an integer >= 2"),
-        ({"groups": 5}, "at least two groups"),
-        ({"groups": [0, 1]}, r"Received: int64 of shape \(2,\) for inputs of shape \(3, 5\)"),
+        ({"features": 5}, "at least two features"),
+        ({"features": [0, 1]}, r"features must be"),
         ({"correlation": "kendall"}, "correlation must be one of pearson, spearman"),
         ({"maps": X[:2]}, "3 samples, 2 maps"),
     ],

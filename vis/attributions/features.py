@@ -60,7 +60,7 @@ def _numbers(given: FeaturesLike, array: npt.NDArray[Any], axis: int | None) -> 
     own = checks.real(given, "features")
     if own.dtype.kind not in "iu":
         raise InputError(f"features must be integers. Received: numbers of type {own.dtype}.")
-    if own.shape == array.shape:
+    if own.ndim == array.ndim and all(n in (1, size) for n, size in zip(own.shape, array.shape, strict=True)):
         return own
     if own.shape == tuple(sizes) and axis is not None:
         return _with_axis(own, axis)

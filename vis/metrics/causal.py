@@ -13,9 +13,10 @@ import numpy.typing as npt
 from scipy import integrate, ndimage
 
 from vis import checks
+from vis.attributions.features import FeaturesLike
 from vis.attributions.operators import OperatorLike
 from vis.errors import InputError
-from vis.metrics.groups import Groups, group_ids, sums_by_group
+from vis.metrics.features import feature_numbers, sums_by_feature, value_numbers
 from vis.metrics.samples import replaced_by, with_maps
 from vis.metrics.tables import Table, numbers, summary
 from vis.typing import Data, Layer, Targets
@@ -117,7 +118,7 @@ def deletion(
     operator: OperatorLike = None,
     batch_size: int = 64,
     *,
-    groups: Groups | None = None,
+    features: FeaturesLike = None,
 ) -> Curve:
     """Return the scores as the positions of an input are removed, those with the largest map values first.
 
@@ -135,9 +136,10 @@ def deletion(
             of the shape of `inputs`; or a function of the inputs, such as `blurred`.
         output_layer, operator: as `vis.attributions.Explainer`.
         batch_size: the largest number of inputs that the model is given at once.
-        groups: positions that change together, those with the largest mean of the map first: the side of
-            square patches; the numbers of segments, `(H, W)`, or `(N, H, W)` for each sample; or a function
-            that returns them for one input, such as `skimage.segmentation.slic`. None for single positions.
+        features: positions that change together, those with the largest mean of the map first, as in
+            `vis.attributions.Coalitions`: the side of patches, `"superpixels"`, the numbers of segments,
+            `(H, W)`, or `(N, H, W)` for each sample, or a function that returns them for one input. None for
+            single positions.
 
     Raises:
         InputError, FilterError, LayerError, ModelError: see `vis.errors`.
@@ -146,7 +148,7 @@ def deletion(
         Petsiuk et al.: RISE: Randomized Input Sampling for Explanation of Black-box Models, 2018,
         algorithm 1.
     """
-    given = (model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, groups)
+    given = (model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, features)
     return _curve(*given, inserted=False)
 
 
@@ -161,7 +163,7 @@ def insertion(
     operator: OperatorLike = None,
     batch_size: int = 64,
     *,
-    groups: Groups | None = None,
+    features: FeaturesLike = None,
 ) -> Curve:
     """Return the scores as the positions of an input are inserted, those with the largest map values first.
 
@@ -170,7 +172,7 @@ def insertion(
     Args:
         baseline: what the positions are inserted into; None for `blurred` images, and 0 for inputs of other
             kinds.
-        model, inputs, maps, targets, steps, output_layer, operator, batch_size, groups: see `deletion`.
+        model, inputs, maps, targets, steps, output_layer, operator, batch_size, features: see `deletion`.
 
     Raises:
         InputError, FilterError, LayerError, ModelError: see `vis.errors`.
@@ -179,7 +181,7 @@ def insertion(
         Petsiuk et al.: RISE: Randomized Input Sampling for Explanation of Black-box Models, 2018,
         algorithm 1.
     """
-    given = (model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, groups)
+    given = (model, inputs, maps, targets, steps, baseline, output_layer, operator, batch_size, features)
     return _curve(*given, inserted=True)
 
 
@@ -210,7 +212,7 @@ def _curve(
     output_layer: Layer | None,
     operator: OperatorLike,
     batch_size: int,
-    groups: Groups | None,
+    features: FeaturesLike,
     *,
     inserted: bool,
 ) -> Curve:
@@ -222,7 +224,8 @@ def _curve(
             baseline = blurred if array.ndim >= 4 else 0.0
         other = replaced_by(baseline, array, some.rows)
         start, end = (other, array) if inserted else (array, other)
-        ranks, counts = _ranks(some.maps, group_ids(groups, some))
+        numbers_of = value_numbers(some) if features is None else feature_numbers(features, some)
+        ranks, counts = _ranks(some.maps, numbers_of)
         changed = partial(_changed, start, end, ranks, counts, steps)
         curves.append(some.scores(changed, steps + 1, batch_size).T)
     change = "inserted" if inserted else "removed"
@@ -237,14 +240,14 @@ def _changed(
     steps: int,
     step: int,
 ) -> npt.NDArray[Any]:
-    """Return inputs of which the first groups have changed."""
+    """Return inputs of which the first features have changed."""
     done = np.rint(step * counts / steps)
     return np.where(ranks < done.reshape(-1, *[1] * (ranks.ndim - 1)), end, start)
 
 
-def _ranks(heat: npt.NDArray[Any], ids: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the rank of the group of each position, 0 for the largest mean, and the number of groups."""
-    sums, sizes = sums_by_group(heat, ids), sums_by_group(np.ones_like(heat), ids)
+def _ranks(heat: npt.NDArray[Any], which: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the rank of the feature of each position, 0 for the largest mean, and the number of features."""
+    sums, sizes = sums_by_feature(heat, which), sums_by_feature(np.ones_like(heat), which)
     orders = [np.argsort(-(a / b), kind="stable") for a, b in zip(sums, sizes, strict=True)]
-    ranks = [np.argsort(order)[part] for order, part in zip(orders, ids, strict=True)]
+    ranks = [np.argsort(order)[part] for order, part in zip(orders, which, strict=True)]
     return np.stack(ranks), np.array([len(order) for order in orders])

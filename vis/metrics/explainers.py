@@ -19,8 +19,8 @@ from vis.attributions import Explainer
 from vis.attributions.asked import pick_of, targets_of, weighs
 from vis.attributions.base import checked
 from vis.attributions.batches import batches, in_memory, sized
+from vis.attributions.features import FeaturesLike
 from vis.errors import InputError
-from vis.metrics.groups import Groups
 from vis.metrics.measures import Measure, measure_of
 from vis.metrics.samples import only
 from vis.metrics.tables import Table, numbers
@@ -157,7 +157,7 @@ def compare(
     measures: Sequence[str | Measure] = DEFAULT_MEASURES,
     *,
     model: keras.Model | None = None,
-    groups: Groups | None = None,
+    features: FeaturesLike = None,
     batch_size: int = 64,
     confidence: float = 0.95,
     seed: int = 0,
@@ -172,7 +172,7 @@ def compare(
         measures: names, see `MEASURES`, or measures of your own, see `Measure`.
         model: the model with its softmax, whose probabilities deletion, insertion and the masks are measured
             by; None for the scores that are explained.
-        groups: positions that change together, in the measures that have them, see `deletion`.
+        features: positions that change together, in the measures that have them, see `deletion`.
         batch_size: the largest number of inputs that the model is given at once; an explainer has its own.
         confidence: of the intervals, between 0 and 1.
         seed: of the random changes, and of the intervals.
@@ -201,8 +201,8 @@ def compare(
         "batch_size": checks.whole("batch_size", batch_size),
         "seed": checks.whole("seed", seed, 0),
     }
-    if groups is not None:
-        options["groups"] = groups
+    if features is not None:
+        options["features"] = features
     inputs, targets = _together(next(iter(explainers.values())), inputs, targets)
     values: dict[str, dict[str, npt.NDArray[Any]]] = {}
     seconds = {}

@@ -38,7 +38,7 @@ class Measure:
             targets)`, with the model that is explained; `"probability"`: the same with the model that
             `compare` is given; `"explainer"`: `(explainer, inputs, targets)`.
 
-    If the function has them, it also gets `output_layer`, `operator`, `batch_size`, `seed` and `groups` by
+    If the function has them, it also gets `output_layer`, `operator`, `batch_size`, `seed` and `features` by
     name.
     """
 
@@ -66,7 +66,7 @@ class Measure:
             explainer, inputs, targets: what is explained.
             maps: of the explainer.
             model: has probabilities as scores; None for the model that is explained.
-            options: `batch_size`, `seed` and `groups`, for a function that has them.
+            options: `batch_size`, `seed` and `features`, for a function that has them.
         """
         score, other = explainer.score, model is not None and self.takes == "probability"
         layer = None if other else score.layer
