@@ -27,12 +27,14 @@ class Link:
         operation: the operation.
         before: what it takes from the kernel.
         other: its other operand, if it has one.
-        axes: the axes of its output along which the channels of the kernel run.
+        own, axes: the axes of what it takes, and of its output, along which the channels of the kernel run;
+            after a change of shape, those with more than one.
     """
 
     operation: Operation
     before: Value
     other: Value | None
+    own: tuple[int, ...]
     axes: tuple[int, ...]
 
     @property
@@ -112,30 +114,29 @@ class Kernel:
                 scale = by if scale is None else scale * by
                 shift = None if shift is None else shift * by
             elif kind in _MOVES:
-                scale, shift = (_moved(link, each) for each in (scale, shift))
+                scale, shift = (_moved(link, each, like) for each in (scale, shift))
         for link in reversed(self.links):
-            scale, shift = (_moved(link, each, back=True) for each in (scale, shift))
+            scale, shift = (_moved(link, each, like, back=True) for each in (scale, shift))
         return scale, shift
 
     def scaled(self, weights: Any, scale: Any) -> Any:
         """Return the weights multiplied by a scale of the kernel's output."""
         if scale is None:
             return weights
-        aligned = self.aligned or ()
-        if len(scale.shape) == 0:
-            return weights * scale
         sizes = [1] * len(weights.shape)
-        for axis in aligned:
-            sizes[axis] = weights.shape[axis]
-        whole = [scale.shape[axis] != 1 for axis in self.own]
-        if not any(whole):
-            return weights * ops.reshape(scale, [1] * len(sizes))
-        # The channels of the scale, in the order of the axes of the weights.
-        order = sorted(range(len(aligned)), key=aligned.__getitem__)
-        flat = ops.squeeze(scale, [axis for axis in range(len(scale.shape)) if axis not in self.own])
-        if len(self.own) == len(aligned) and len(self.own) > 1:
-            flat = ops.transpose(flat, order)
-        return weights * ops.reshape(flat, sizes)
+        if any(size != 1 for size in scale.shape):
+            aligned = self.aligned or ()
+            ahead = [axis for axis in range(len(scale.shape)) if axis not in self.own]
+            places = self.own
+            if len(places) == len(aligned):
+                pairs = sorted(zip(aligned, places, strict=True))
+                places = tuple(place for _, place in pairs)
+                sizes_of = {axis: scale.shape[place] for axis, place in pairs}
+            else:  # one axis of channels that several of the weights make
+                sizes_of = {axis: weights.shape[axis] for axis in aligned}
+            sizes = [sizes_of.get(axis, 1) for axis in range(len(sizes))]
+            scale = ops.transpose(scale, (*ahead, *places))
+        return weights * ops.reshape(scale, sizes)
 
 
 def _negative(value: Any, one: bool = False) -> Any:
@@ -148,18 +149,24 @@ def _inverse(order: Sequence[int]) -> list[int]:
     return [order.index(axis) for axis in range(len(order))]
 
 
-def _moved(link: Link, value: Any, back: bool = False) -> Any:
+def _moved(link: Link, value: Any, like: Callable[[Value], Any], back: bool = False) -> Any:
     """Return a scale or a shift after a change of shape, or before it."""
     operation = link.operation
     if value is None or not len(value.shape) or operation.kind not in _MOVES:
         return value
-    ranks = len(link.before.shape or ()), len(operation.outputs[0].shape or ())
+    if operation.kind == "reshape":
+        ends = [(link.before, link.own), (operation.outputs[0], link.axes)]
+        ends = ends[::-1] if back else ends
+        varies = {axis for axis, size in enumerate(value.shape) if size != 1}
+        if varies <= {*ends[0][1]}:  # along channels only
+            channels = [(end.shape or (), axes if varies else ()) for end, axes in ends]
+            sizes = [[n if axis in own else 1 for axis, n in enumerate(shape)] for shape, own in channels]
+        else:
+            sizes = [ops.shape(like(end)) for end, _ in ends]
+        return ops.reshape(ops.broadcast_to(value, sizes[0]), sizes[1])
     if operation.kind == "transpose":
         order = operation.attributes["permutation"]
         return ops.transpose(value, _inverse(order) if back else order)
-    if operation.kind == "reshape":
-        rank = ranks[0] if back else ranks[1]
-        return ops.reshape(value, (*(1,) * (rank - 1), value.shape[-1]))
     axes = operation.attributes["axes"]
     if (operation.kind == "expand_dims") is not back:
         return ops.expand_dims(value, tuple(axes))
@@ -201,7 +208,6 @@ def _links(graph: Graph, kernel: Kernel, active: Set[Value], kept: Set[Value]) -
     links: list[Link] = []
     length = 0
     value, axes = kernel.operation.outputs[0], kernel.own
-    is_simple = True  # whether all shifts so far vary along channels only
     while value not in kept:
         users = [user for user in graph.users(value) if active & {*user.outputs}]
         if len(users) != 1:
@@ -211,13 +217,13 @@ def _links(graph: Graph, kernel: Kernel, active: Set[Value], kept: Set[Value]) -
         if active & {*others} or user.outputs[0].shape is None or value.shape is None:
             break
         if user.kind in ("identity", "cast"):
-            links.append(Link(user, value, None, axes))
+            links.append(Link(user, value, None, axes, axes))
         elif user.kind in _MOVES:
-            moved = _axes_after(user, value, axes, is_simple)
+            moved = _axes_after(user, value, axes)
             if moved is None:
                 break
+            links.append(Link(user, value, None, axes, moved))
             axes = moved
-            links.append(Link(user, value, None, axes))
         elif user.kind in _SHIFTS | _SCALES and len(others) <= 1 and len(user.operands) <= 2:
             other = others[0] if others else None
             if len(user.operands) == 2 and other is None:
@@ -230,8 +236,7 @@ def _links(graph: Graph, kernel: Kernel, active: Set[Value], kept: Set[Value]) -
                 break
             if user.kind == "divide" and user.operands[0] is not value:
                 break
-            is_simple = is_simple and along_channels
-            links.append(Link(user, value, other, axes))
+            links.append(Link(user, value, other, axes, axes))
             length = len(links)
         else:
             break
@@ -247,9 +252,7 @@ def _varies(value: Value, rank: int) -> list[int] | None:
     return [axis + ahead for axis, size in enumerate(value.shape) if size != 1]
 
 
-def _axes_after(
-    user: Operation, value: Value, axes: Sequence[int], is_simple: bool
-) -> tuple[int, ...] | None:
+def _axes_after(user: Operation, value: Value, axes: Sequence[int]) -> tuple[int, ...] | None:
     """Return where axes are after a change of shape, or None if they cannot be followed."""
     before, after = value.shape or (), user.outputs[0].shape or ()
     if user.kind == "transpose":
@@ -262,6 +265,33 @@ def _axes_after(
     if user.kind == "squeeze":
         kept = [axis for axis in range(len(before)) if axis not in user.attributes["axes"]]
         return tuple(kept.index(axis) for axis in axes) if set(axes) <= set(kept) else None
-    last = len(before) - 1
-    whole = bool(before) and bool(after) and before[-1] is not None and before[-1] == after[-1]
-    return (len(after) - 1,) if is_simple and whole and tuple(axes) == (last,) else None
+    return _reshaped(before, after, axes)
+
+
+def _reshaped(
+    before: Sequence[int | None], after: Sequence[int | None], axes: Sequence[int]
+) -> tuple[int, ...] | None:
+    """Return the axes that hold, in another shape, the numbers along some axes; None if they are mixed."""
+    left, right = ([axis for axis, size in enumerate(shape) if size != 1] for shape in (before, after))
+    wanted, found = {*axes} & {*left}, []
+    while wanted and left and right:
+        # From the last axis on, as few of both sides as hold the same numbers.
+        own, others = [left.pop()], [right.pop()]
+        one, other = before[own[0]], after[others[0]]
+        while one != other:
+            if one is None or other is None or not (left if one < other else right):
+                return None
+            if one < other:
+                own.append(left.pop())
+                size = before[own[-1]]
+                one = None if size is None else one * size
+            else:
+                others.append(right.pop())
+                size = after[others[-1]]
+                other = None if size is None else other * size
+        if not wanted.isdisjoint(own):
+            if one is None or not wanted.issuperset(own):
+                return None
+            wanted -= {*own}
+            found += others
+    return None if wanted else tuple(sorted(found))

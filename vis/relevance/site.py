@@ -62,6 +62,12 @@ def widened(tensor: Any) -> Any:
     return ops.cast(tensor, _NARROWEST) if "float16" in str(getattr(tensor, "dtype", "")) else tensor
 
 
+def weighted(weights: Any, values: Any) -> Any:
+    """Return a product that is zero where the weight is, even if the value is infinite, as a masked score."""
+    product = weights * values
+    return ops.where(ops.equal(weights, 0), ops.zeros_like(product), product)
+
+
 class Site(TypedRepr):
     """A step of a computation on which relevance flows back, as a rule sees it."""
 
@@ -220,15 +226,17 @@ class Site(TypedRepr):
         """
         for name, part in (("bias", bias), ("epsilon", epsilon)) if self._tells else ():
             if part is not None:
-                self.taken[name] = self.taken.get(name, 0.0) + weight * self._at.summed(share * part)
+                self.taken[name] = self.taken.get(name, 0.0) + weight * self._at.summed(weighted(share, part))
 
     def bounds(self, low: float, high: float) -> tuple[Tensor, Tensor]:
         """Return bounds of the input of a site, for those of what relevance is wanted of."""
-        ends = [
+        one, other = (
             self._at.moved(
                 self._step.inputs[0],
                 {source: ops.full_like(self._at.tensor(source), bound) for source in self._at.sources},
             )
             for bound in (low, high)
-        ]
-        return ops.minimum(*ends), ops.maximum(*ends)
+        )
+        # By comparison: outside TensorFlow, Keras rounds the minimum of doubles to single precision.
+        is_less = one < other
+        return ops.where(is_less, one, other), ops.where(is_less, other, one)
