@@ -6,6 +6,7 @@ import fnmatch
 import functools
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import keras
@@ -89,10 +90,16 @@ class Composite(backend.Flow, TypedRepr):
         loss: Value | None = None,
         references: Sequence[Value] = (),
     ) -> Plan:
-        steps = [(step, self.rule(step)) for step in find_steps(graph, sources, ends)]
+        steps = [self._ruled(step) for step in find_steps(graph, sources, ends)]
         plan = Plan(steps, graph, sources, ends, loss, self.tells)
         self.sites = [(step.path, step.kind, repr(rule)) for step, rule in plan.steps]
         return plan
+
+    def _ruled(self, step: Step) -> tuple[Step, Rule]:
+        """Return a site with its rule. A shift within a sum takes a share unless scales pass relevance on."""
+        if step.is_shifted and not isinstance(self.rule(replace(step, kind="scale")), Pass):
+            step = replace(step, is_shifted=False)
+        return step, self.rule(step)
 
     def report(self, coverage: backend.Coverage, name: str, model: str) -> None:
         """Warn of operations that no rule is made for.
@@ -207,13 +214,17 @@ def excitation() -> Composite:
 
 
 def attn_lrp() -> Composite:
-    """Epsilon everywhere; products of attention share equally; a softmax is expanded at its input."""
-    return Composite([("attention", Half()), ("softmax", Zero())], "attn_lrp")
+    """Epsilon everywhere; products of attention share equally; a softmax is expanded at its input.
+
+    Also for elementwise scales and shifts: what passed the shift of a layer normalization unchanged would be
+    divided by numbers around zero before it.
+    """
+    return Composite([("attention", Half()), ("softmax", Zero()), ("scale", Epsilon())], "attn_lrp")
 
 
 def cp_lrp() -> Composite:
     """Epsilon everywhere; the weights of attention are gates, so that relevance is conserved."""
-    return Composite([("attention", Signal())], "cp_lrp")
+    return Composite([("attention", Signal()), ("scale", Epsilon())], "cp_lrp")
 
 
 _made: dict[str, Callable[[], Composite]] = {
