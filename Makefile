@@ -20,8 +20,8 @@ BENCH_tensorflow := $(PEERS)/peers.stamp
 BENCH_jax := $(VENV_JAX)/test.stamp
 BENCH_torch := $(PEERS_TORCH)/peers.stamp
 BENCH = $(BENCH_$(BACKEND))
-# What Captum, pytorch-grad-cam and zennit import. Themselves they go in without what they require: torchvision fits one
-# release of PyTorch only.
+# What Captum, pytorch-grad-cam, zennit and LXT import. Themselves they go in without what they require: torchvision fits
+# one release of PyTorch only, and LXT requires transformers, of which nothing is used.
 PEERS_TORCH_NEED := opencv-python-headless scikit-learn ttach==0.0.3
 # What Xplique imports, within its bounds. Itself it goes in without what it requires: on Linux that is TensorFlow
 # with the CUDA libraries, some gigabytes.
@@ -133,7 +133,7 @@ $(PEERS_TORCH)/peers.stamp: Makefile pyproject.toml setup.py | $(PEERS_TORCH)/bi
 	$(PEERS_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[zarr,torch]" \
 		$(PEERS_TORCH_NEED)
 	$(PEERS_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps captum==0.9.0 grad-cam==1.5.7 \
-		zennit==0.5.1
+		zennit==0.5.1 lxt==2.1
 	touch $@
 
 $(VENV)/bin/python $(VENV_JAX)/bin/python $(VENV_TORCH)/bin/python $(OLDEST)/bin/python $(RAY)/bin/python \
