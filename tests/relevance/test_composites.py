@@ -46,8 +46,8 @@ def shared(x: np.ndarray, kernel: np.ndarray, output: np.ndarray, relevance: np.
 def in_numpy(model: keras.Model, x: np.ndarray, mask: np.ndarray, of_softmax: bool) -> np.ndarray:
     """Return the relevance of one sample's tokens, each rule with an epsilon of zero.
 
-    Achtibat et al. 2024: equation 8 for linear maps, propositions 3.1 for a softmax, 3.3 for products, and 3.4
-    for normalizations.
+    Achtibat et al. 2024: equation 8 for linear maps, propositions 3.1 for a softmax, 3.3 for products, and
+    3.4 for normalizations.
     """
     gamma, beta, kernel, bias = (np.asarray(each, np.float64) for each in model.get_weights())
     centred = x - x.mean(-1, keepdims=True)
