@@ -95,6 +95,7 @@ endif
 agreement: $(BENCH)
 ifeq ($(BACKEND),torch)
 	$(<D)/bin/python benchmarks/relevance.py
+	$(<D)/bin/python benchmarks/class_activation.py
 else
 	$(PEERS)/bin/python benchmarks/agreement.py
 endif

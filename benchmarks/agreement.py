@@ -19,6 +19,7 @@ import tensorflow as tf
 from scipy.stats import spearmanr
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.saliency import Saliency as PeerSaliency
+from tf_keras_vis.scorecam import Scorecam
 from tf_keras_vis.utils.scores import CategoricalScore
 from xplique import attributions as xplique
 from xplique import metrics as peers
@@ -33,19 +34,22 @@ RESULTS = Path(__file__).with_name("results")
 XPLIQUE = f"Xplique {version('xplique')}"
 TF_KERAS_VIS = f"tf-keras-vis {version('tf-keras-vis')}"
 CONVOLUTION = "conv5"
+# Its positions are the pixels, so that it does not matter how masks and maps are enlarged.
+PIXELS = "relu1"
 
 Maps = npt.NDArray[Any]
 
 
-class PlacesCAM(vis.GradCAM):
-    """Grad-CAM that keeps the map at the resolution of the layer, before it is enlarged."""
+class UnsharedScoreCAM(vis.ScoreCAM):
+    """Score-CAM whose weights are the scores themselves."""
 
-    places: Maps
+    def shares(self, scores: Maps) -> Maps:
+        return scores
 
-    def heat(self, gradient: Maps, features: Maps) -> Maps:
-        heat = super().heat(gradient, features)
-        type(self).places = np.maximum(heat, 0)  # an explainer runs as a copy of itself
-        return heat
+
+def probability(model: Any, inputs: Any, targets: Any) -> Any:
+    """Return the probability of the target's class."""
+    return keras.ops.sum(keras.ops.softmax(model(inputs)) * targets, axis=-1)
 
 
 def difference(ours: Any, theirs: Any) -> float:
@@ -135,9 +139,9 @@ def explainers() -> list[str]:
         )
     )
 
-    cam = PlacesCAM(logits, conv_layer=CONVOLUTION)
-    ours = cam.explain(images, labels)
-    cubic = tf.image.resize(cam.places[..., None], images.shape[1:3], "bicubic").numpy()
+    ours = vis.GradCAM(logits, conv_layer=CONVOLUTION).explain(images, labels)
+    small = vis.GradCAM(logits, conv_layer=CONVOLUTION, upsample=False).explain(images, labels)
+    cubic = tf.image.resize(small, images.shape[1:3], "bicubic").numpy()
     corners = Gradcam(logits)
 
     def peer_cam() -> Any:
@@ -157,12 +161,47 @@ def explainers() -> list[str]:
         row(
             "GradCAM, before it is enlarged",
             TF_KERAS_VIS,
-            cam.places,
+            small,
             lambda: corners(
                 score, images, penultimate_layer=CONVOLUTION, normalize_cam=False, expand_cam=False
             ),
         )
     )
+    masks = Scorecam(logits)
+
+    def peer_score_cam(most: int | None) -> Any:
+        # One by one: together, each image gets the channels of all.
+        return [
+            masks(
+                CategoricalScore([int(label)]),
+                image[None],
+                penultimate_layer=PIXELS,
+                seek_penultimate_conv_layer=False,
+                max_N=most,
+                normalize_cam=False,
+            )
+            for image, label in zip(images, labels, strict=True)
+        ]
+
+    ours = vis.ScoreCAM(logits, conv_layer=PIXELS).explain(images, labels)
+    lines.append(
+        row(
+            "ScoreCAM, each map from 0 to 1",
+            TF_KERAS_VIS,
+            scaled(ours),
+            lambda: scaled(np.reshape(peer_score_cam(None), ours.shape)),
+        )
+    )
+    for most in (None, 8):
+        unshared = UnsharedScoreCAM(logits, operator=probability, conv_layer=PIXELS, max_channels=most)
+        lines.append(
+            row(
+                f"ScoreCAM, `max_channels={most}`, weights as in tf-keras-vis",
+                TF_KERAS_VIS,
+                unshared.explain(images, labels),
+                lambda most=most: peer_score_cam(most),
+            )
+        )
     ours = vis.Saliency(logits).explain(images, labels)
     lines.append(
         row(

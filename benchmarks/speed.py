@@ -122,6 +122,19 @@ def cams(name: str, network: keras.Model, batch: int) -> Iterator[Row]:
     yield f"Grad-CAM, {name}, batch {batch}", {**candidates, **theirs}, 1
 
 
+def score_cams(name: str, network: keras.Model, most: int) -> Iterator[Row]:
+    """Yield the row of Score-CAM of one image; the limit is Keras's prediction of as many images."""
+    x, many = images(network, 1), images(network, most)
+    ours = attributions.ScoreCAM(network, max_channels=most)
+    layer = ours.conv_layer.name
+    candidates: dict[str, Run] = {
+        LIMIT: lambda: network.predict(many, batch_size=64, verbose=0),
+        OURS: lambda: ours(x, INDEX),
+    }
+    theirs = peers.of("score_cam", network, x, INDEX, layer, most)
+    yield f"Score-CAM of {most} channels, {name}, one image", {**candidates, **theirs}, 1
+
+
 def written(name: str, network: keras.Model, batch: int = 16) -> Iterator[Row]:
     """Yield the row of a job that writes to disk; the limit stores nothing."""
     x = images(network, WRITTEN)
@@ -157,6 +170,8 @@ def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
             for name in few:
                 yield f"changing {name}", lambda n=name: changing(n, build(n), 1)
             yield f"write {SMALL}", lambda: written(SMALL, build(SMALL))
+    for name, most in ((SMALL, 48), ("MobileNetV2", 64)):
+        yield f"score-cam {name}", lambda n=name, m=most: score_cams(n, build(n), m)
     for name in (SMALL, "VGG16", "ResNet50"):
         yield f"relevance {name}", lambda n=name: flows(n, build(n), 8)
     for name in more:

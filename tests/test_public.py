@@ -21,6 +21,12 @@ from vis.attributions import operators
 # The public names of each module that users import from.
 PUBLIC = {
     "vis": [
+        "AblationCAM",
+        "EigenCAM",
+        "GuidedGradCAM",
+        "HiResCAM",
+        "ScoreCAM",
+        "XGradCAM",
         "ActivationMaximization",
         "AttnLRP",
         "AttentionRelevance",
@@ -62,6 +68,13 @@ PUBLIC = {
         "wrapped",
     ],
     "vis.attributions": [
+        "AblationCAM",
+        "ChannelActivation",
+        "EigenCAM",
+        "GuidedGradCAM",
+        "HiResCAM",
+        "ScoreCAM",
+        "XGradCAM",
         "AttnLRP",
         "AttentionMap",
         "AttentionRelevance",
@@ -435,6 +448,8 @@ SHARED = [
 LEFT_OUT = {
     "Perturbed": {"reducer", "backprop_modifier"},
     "ClassActivation": {"reducer", "wrt"},
+    "ChannelActivation": {"reducer", "backprop_modifier", "wrt"},
+    "GuidedGradCAM": {"backprop_modifier", "wrt"},
     "ModifiedGradient": {"backprop_modifier"},
     "LRP": {"backprop_modifier", "fold_layers"},
     "AttentionMap": {"reducer", "backprop_modifier", "fold_layers"},
@@ -463,6 +478,9 @@ POSITIONAL = {
     ],
     "IntegratedGradients": [*SHARED[:5], "steps", "baseline", "method", "backprop_modifier"],
     "Smoothed": [*SHARED[:5], "nb_samples", "noise", "seed", "backprop_modifier"],
+    "ChannelActivation": [*SHARED[:4], "conv_layer"],
+    "ScoreCAM": [*SHARED[:4], "conv_layer", "max_channels"],
+    "GuidedGradCAM": [*SHARED[:5], "conv_layer"],
     "ClassActivation": [*SHARED[:4], "conv_layer", "backprop_modifier", "output_layer_index", "fold_layers"],
     "Occlusion": [
         *SHARED[:4],
@@ -533,8 +551,8 @@ def test_the_top_is_light_and_complete() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:3] == ["set()", "[]", "True"]
     explainers = {kind.__name__ for kind in EXPLAINERS}
-    bases = {"AttentionMap", "ClassActivation", "Coalitions", "GradientExplainer", "ModifiedGradient"}
-    bases |= {"Perturbed", "Smoothed"}
+    bases = {"AttentionMap", "ChannelActivation", "ClassActivation", "Coalitions", "GradientExplainer"}
+    bases |= {"ModifiedGradient", "Perturbed", "Smoothed"}
     assert explainers - bases <= set(vis.__all__)
 
 
@@ -630,7 +648,7 @@ REVEALED = {
     "metrics.deletion(model, image, image, 3, 9, metrics.blurred, operator='regression')": "metrics.Curve",
     "metrics.insertion(model, image, [image], output_layer='logits').plot()": "plotting.Figure",
     "metrics.plot_curves({}, ax=axes)": "Axes",
-    "metrics.deletion(model, image, image, groups=16)": "metrics.Curve",
+    "metrics.deletion(model, image, image, features=16)": "metrics.Curve",
     "metrics.infidelity(model, image, image, 3, 'square', scaled=True)": "npt.NDArray[np.float64]",
     "metrics.mu_fidelity(model, image, image, groups=lambda one: one, correlation='spearman')": (
         "npt.NDArray[np.float64]"

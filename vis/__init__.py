@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vis import visualization as visualization
     from vis.attributions import (
         LRP,
+        AblationCAM,
         AttentionRelevance,
         AttentionRollout,
         AttnLRP,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         DeepLift,
         DeepLiftShap,
         DeepTaylor,
+        EigenCAM,
         ExcitationBackprop,
         Explainer,
         FeatureAblation,
@@ -45,14 +47,18 @@ if TYPE_CHECKING:
         GradientInput,
         GradientShap,
         GuidedBackprop,
+        GuidedGradCAM,
+        HiResCAM,
         IntegratedGradients,
         LayerCAM,
         Occlusion,
         Rise,
         Saliency,
+        ScoreCAM,
         SmoothGrad,
         SquareGrad,
         VarGrad,
+        XGradCAM,
     )
     from vis.backprop_modifiers import BackpropModifier
     from vis.engine import wrapped
@@ -72,6 +78,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LRP",
+    "AblationCAM",
     "ActivationMaximization",
     "AttentionRelevance",
     "AttentionRollout",
@@ -81,6 +88,7 @@ __all__ = [
     "DeepLift",
     "DeepLiftShap",
     "DeepTaylor",
+    "EigenCAM",
     "ExcitationBackprop",
     "Explainer",
     "FeatureAblation",
@@ -89,15 +97,19 @@ __all__ = [
     "GradientInput",
     "GradientShap",
     "GuidedBackprop",
+    "GuidedGradCAM",
+    "HiResCAM",
     "IntegratedGradients",
     "LayerCAM",
     "Loss",
     "Occlusion",
     "Rise",
     "Saliency",
+    "ScoreCAM",
     "SmoothGrad",
     "SquareGrad",
     "VarGrad",
+    "XGradCAM",
     "__version__",
     "get_num_filters",
     "linear_outputs",
@@ -114,10 +126,10 @@ __all__ = [
 
 _ROOMS = {
     "vis.attributions": (
-        "AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepLift DeepLiftShap DeepTaylor "
-        "ExcitationBackprop Explainer FeatureAblation GradCAM GradCAMPlusPlus GradientInput GradientShap "
-        "GuidedBackprop IntegratedGradients LRP LayerCAM Occlusion Rise Saliency SmoothGrad SquareGrad "
-        "VarGrad wrapped"
+        "AblationCAM AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepLift DeepLiftShap "
+        "DeepTaylor EigenCAM ExcitationBackprop Explainer FeatureAblation GradCAM GradCAMPlusPlus "
+        "GradientInput GradientShap GuidedBackprop GuidedGradCAM HiResCAM IntegratedGradients LRP "
+        "LayerCAM Occlusion Rise Saliency ScoreCAM SmoothGrad SquareGrad VarGrad XGradCAM wrapped"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",

@@ -123,11 +123,16 @@ class Laid:
 
     Args:
         arrays: the inputs in flat order, each `(batch, ...)`.
+        upsample: whether a map covers the input, or stays at the layer's own positions.
+
+    Attributes:
+        maps: by the index of the input, without an axis of channels.
     """
 
-    def __init__(self, arrays: Sequence[Array]) -> None:
+    def __init__(self, arrays: Sequence[Array], upsample: bool = True) -> None:
         self._arrays = arrays
-        self._maps: dict[int, Array] = {}
+        self._upsample = upsample
+        self.maps: dict[int, Array] = {}
 
     def add(self, layer: Weighted, gradient: Array, features: Array, heat: Heat) -> None:
         """Add the map of a layer.
@@ -150,14 +155,14 @@ class Laid:
             small: the map.
             found: the positions.
         """
-        if found.lost:
+        if found.lost and self._upsample:
             warn(
                 f"The positions of the layer {name!r} cannot be followed to the input of shape "
                 f"{self._arrays[index].shape[1:]}, because of {found.lost}. The map is stretched over the "
                 "whole input, which is wrong if the input was cropped or padded. Choose an earlier layer.",
                 StretchedMapWarning,
             )
-        self._add(index, placed(small, found, self._sizes(index, found)))
+        self._add(index, placed(small, found, self._sizes(index, found)) if self._upsample else small)
 
     def add_empty(self, layer: Weighted) -> None:
         """Add the map of a layer for an empty batch."""
@@ -166,13 +171,13 @@ class Laid:
 
     def add_nothing(self, index: int, found: Positions) -> None:
         """Add the map of an empty batch over an input."""
-        self._add(index, np.zeros((0, *self._sizes(index, found))))
+        self._add(index, np.zeros((0, *(self._sizes(index, found) if self._upsample else found.sizes))))
 
     def _sizes(self, index: int, found: Positions) -> tuple[int, ...]:
         return tuple(self._arrays[index].shape[axis] for axis in found.sources)
 
     def _add(self, index: int, large: Array) -> None:
-        self._maps[index] = self._maps[index] + large if index in self._maps else large
+        self.maps[index] = self.maps[index] + large if index in self.maps else large
 
     def result(self, trailing: bool) -> list[Array]:
         """Return one map if the layers see one input, else one for each input, zeros for those not seen.
@@ -180,7 +185,7 @@ class Laid:
         Args:
             trailing: whether the maps end with an axis of one channel.
         """
-        made = {index: array[..., None] if trailing else array for index, array in self._maps.items()}
+        made = {index: array[..., None] if trailing else array for index, array in self.maps.items()}
         if len(made) == 1:
             return list(made.values())
         return [made.get(index, np.zeros(array.shape)) for index, array in enumerate(self._arrays)]
@@ -209,6 +214,17 @@ def placed(small: Array, found: Positions, sizes: tuple[int, ...]) -> Array:
         weights = _weights(small.shape[axis], size, row.stride, row.offset, row.reach, row.bounds)
         small = np.moveaxis(np.tensordot(weights, small, (1, axis)), 0, axis)
     return small
+
+
+def spread(large: Array, found: Positions, rank: int) -> Array:
+    """Return a map over an input, `(batch, *sizes)`, with axes of size 1 for the others of the input.
+
+    Args:
+        large: the map.
+        found: the positions, which tell the axes of the input that it covers.
+        rank: the number of axes of the input.
+    """
+    return np.expand_dims(large, [axis for axis in range(1, rank) if axis not in found.sources])
 
 
 @functools.lru_cache(64)

@@ -36,13 +36,16 @@ def unmasked(values: npt.NDArray[Any], steps: npt.NDArray[np.bool_]) -> npt.NDAr
     """Return values that are zero where a model masks its input.
 
     Args:
-        values: `(batch, ...)`.
+        values: `(batch, ...)`, unchanged if they are of other positions than the input's.
         steps: True where nothing is masked, with the same first axes, or sizes of 1 there.
     """
     if steps.all():
         return values
     of_positions = steps.any(axis=tuple(range(values.ndim, steps.ndim)))
-    return np.where(of_positions.reshape(of_positions.shape + (1,) * (values.ndim - steps.ndim)), values, 0)
+    sizes = of_positions.shape + (1,) * (values.ndim - steps.ndim)
+    if any(size not in (1, own) for size, own in zip(sizes, values.shape, strict=True)):
+        return values
+    return np.where(of_positions.reshape(sizes), values, 0)
 
 
 def reduce_channels(

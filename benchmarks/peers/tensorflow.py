@@ -22,6 +22,7 @@ if not hasattr(tf.keras.layers, "ThresholdedReLU"):
 from tf_explain import core as tf_explain
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.saliency import Saliency
+from tf_keras_vis.scorecam import Scorecam
 from tf_keras_vis.utils.scores import CategoricalScore
 from xplique import attributions as xplique
 
@@ -121,6 +122,25 @@ def grad_cam(network: keras.Model, images: npt.NDArray[Any], index: int, layer: 
         XPLIQUE: lambda: theirs(images, rows),
         TF_KERAS_VIS: lambda: other(score, images, penultimate_layer=layer, normalize_cam=False),
         TF_EXPLAIN: tf_explains,
+    }
+
+
+def score_cam(
+    network: keras.Model, images: npt.NDArray[Any], index: int, layer: str, most: int
+) -> dict[str, Run]:
+    """Return Score-CAM of the channels of a layer that vary most."""
+    other = Scorecam(network, clone=False)
+    score = CategoricalScore([index] * len(images))
+    return {
+        TF_KERAS_VIS: lambda: other(
+            score,
+            images,
+            penultimate_layer=layer,
+            seek_penultimate_conv_layer=False,
+            batch_size=64,
+            max_N=most,
+            normalize_cam=False,
+        )
     }
 
 

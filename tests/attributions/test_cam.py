@@ -1,4 +1,4 @@
-"""Grad-CAM, Grad-CAM++ and LayerCAM in batches against loops over their equations, and by hand."""
+"""Class activation maps by a gradient, in batches, against loops over their equations, and by hand."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from tests import native
 from tests.laying import laid
-from vis.attributions import GradCAM, GradCAMPlusPlus, LayerCAM
+from vis.attributions import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
 from vis.attributions.cam import ClassActivation
 from vis.errors import GradientError, LayerError
 from vis.visualization import visualize_cam
@@ -49,11 +49,14 @@ def heat_of(kind: Any, features: np.ndarray, gradient: np.ndarray) -> np.ndarray
                 g = float(gradient[i, j, k])
                 if kind is GradCAM:
                     weight += g / (height * width)
+                elif kind is XGradCAM:
+                    weight += g * float(features[i, j, k]) / total if total else 0
                 elif kind is GradCAMPlusPlus and g != 0:
                     weight += g**2 / (2 * g**2 + total * g**3) * max(g, 0)
         for i in range(height):
             for j in range(width):
-                factor = max(float(gradient[i, j, k]), 0) if kind is LayerCAM else weight
+                g = float(gradient[i, j, k])
+                factor = {LayerCAM: max(g, 0), HiResCAM: g}.get(kind, weight)
                 heat[i, j] += factor * float(features[i, j, k])
     return np.where(heat > 0, heat, 0)
 
@@ -78,7 +81,7 @@ def oracle(kind: Any, network: keras.Model, cut: int, x: np.ndarray, label: int)
     return laid(heat_of(kind, features, gradient), x.shape[:2], *CENTRES[cut])
 
 
-KINDS = [GradCAM, GradCAMPlusPlus, LayerCAM]
+KINDS = [GradCAM, GradCAMPlusPlus, LayerCAM, HiResCAM, XGradCAM]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,13 +97,24 @@ def test_agrees_with_the_oracle(network: keras.Model, kind: Any, conv_layer: Any
     np.testing.assert_allclose(found[..., 0], expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
-def test_the_three_differ(network: keras.Model) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_map_at_the_positions_of_the_layer(network: keras.Model, kind: Any) -> None:
+    x, labels = random(3, 12, 10, 3), [0, 2, 1]
+    small = kind(network, conv_layer="first", upsample=False).explain(x, labels)
+    assert small.shape == (3, 10, 8, 1) and small.dtype == np.float32
+    expected = [laid(heat[..., 0], (12, 10), *CENTRES[0]) for heat in small]
+    large = kind(network, conv_layer="first").explain(x, labels)[..., 0]
+    np.testing.assert_allclose(large, expected, rtol=1e-4, atol=1e-6 * large.max())
+    assert kind(network, conv_layer="first", upsample=False).explain(x[:0], []).shape == (0, 10, 8, 1)
+
+
+def test_the_five_differ(network: keras.Model) -> None:
     x = random(1, 12, 10, 3)
     found = ([kind(network, conv_layer="first").explain(x, label) for kind in KINDS] for label in range(3))
     maps = next(each for each in found if all(part.any() for part in each))
     shares = [part / part.max() for part in maps]
-    for i in range(3):
-        assert np.abs(shares[i] - shares[i - 1]).max() > 0.01
+    for i, share in enumerate(shares):
+        assert np.abs(share - shares[i - 1]).max() > 0.01
 
 
 def test_heat_by_hand() -> None:
@@ -111,6 +125,9 @@ def test_heat_by_hand() -> None:
     # Only the first place of the first channel rises: 4 / (8 + 8 * 4) * 2 = 1 / 5.
     np.testing.assert_allclose(heat[GradCAMPlusPlus], [1 / 5, 3 / 5])
     assert heat[LayerCAM] == [2, 0]
+    assert heat[HiResCAM] == [2 - 2, -12]
+    # The weights are 2 / 4 and -14 / 6.
+    np.testing.assert_allclose(heat[XGradCAM], [1 / 2 - 14 / 3, 3 / 2 - 28 / 3])
 
 
 @pytest.mark.parametrize("scale", [1e-120, 1e-30])
@@ -125,6 +142,9 @@ def test_no_division_by_zero() -> None:
     # 2 + g sum A is zero for g = 1.
     found = GradCAMPlusPlus.heat(None, np.ones((1, 2, 1)), -np.ones((1, 2, 1)))
     assert np.isfinite(found).all()
+    # A channel that adds up to zero has no weight.
+    features = np.array([[[1.0, 2.0], [-1.0, 2.0]]])
+    assert XGradCAM.heat(None, np.ones((1, 2, 2)), features).tolist() == [[2, 2]]
 
 
 def test_shape_is_that_of_visualize_cam(network: keras.Model) -> None:

@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {
     "grid_size": 3,
     "high": 3.0,
     "low": -3.0,
+    "max_channels": 2,
     "method": "trapezoid",
     "nb_samples": 3,
     "noise": 0.1,
@@ -40,7 +41,15 @@ VALUES: dict[str, Any] = {
     "wrt": "conv",
 }
 # What a base class takes is refused, or left out, by some of those made of it; and a second name.
-NO_OPTIONS = {"progress", "model", "output_layer", "output_layer_index", "batch_size", "baseline_value"}
+NO_OPTIONS = {
+    "model",
+    "output_layer",
+    "output_layer_index",
+    "batch_size",
+    "baseline_value",
+    "progress",
+    "upsample",  # what is drawn covers the picture
+}
 
 
 @pytest.fixture(scope="module")

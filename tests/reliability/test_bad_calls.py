@@ -879,11 +879,19 @@ EXPLAINERS: dict[str, Callable[..., Any]] = {
     "GradCAM": attributions.GradCAM,
     "GradCAMPlusPlus": attributions.GradCAMPlusPlus,
     "LayerCAM": attributions.LayerCAM,
+    "HiResCAM": attributions.HiResCAM,
+    "XGradCAM": attributions.XGradCAM,
+    "GuidedGradCAM": attributions.GuidedGradCAM,
+    "ScoreCAM": attributions.ScoreCAM,
+    "AblationCAM": attributions.AblationCAM,
+    "EigenCAM": attributions.EigenCAM,
     "FeatureAblation": attributions.FeatureAblation,
     "Occlusion": attributions.Occlusion,
     "Rise": functools.partial(attributions.Rise, nb_samples=4),
 }
-WITHOUT_REDUCER = ("GradCAM", "GradCAMPlusPlus", "LayerCAM", "FeatureAblation", "Occlusion", "Rise")
+BY_GRADIENT = ("GradCAM", "GradCAMPlusPlus", "LayerCAM", "HiResCAM", "XGradCAM")
+BY_SCORES = ("ScoreCAM", "AblationCAM", "EigenCAM")
+WITHOUT_REDUCER = (*BY_GRADIENT, *BY_SCORES, "FeatureAblation", "Occlusion", "Rise")
 FORMS = (
     "The targets of 4 samples with outputs of shape (3,) are weights of shape (4, 3)",
     "a class from 0 to 2",
@@ -1046,6 +1054,7 @@ def rows_of_explainer(name: str, make: Callable[..., Any]) -> None:
             row(about, f"reducer is {reducer!r}", InputError,
                 ("reducer must be one of max, mean, min, sum, or None", f"Received: {reducer!r}"),
                 lambda d, reducer=reducer: make(net(), reducer=reducer))
+    if name not in (*WITHOUT_REDUCER, "GuidedGradCAM"):
         row(about, "wrt is unknown", LayerError, ("has no layer 'denze'", "Did you mean 'dense'"),
             lambda d: make(net(), wrt="denze"))
     row(about, "an unknown option", TypeError, "unexpected keyword argument",
@@ -1113,7 +1122,7 @@ row("vis.attributions.Saliency", "a subclassed model and strings", InputError, "
     lambda d: Saliency(subclassed()).explain("photos", 0))
 row("vis.attributions.Saliency", "a subclassed model and another shape", InputError,
     ("shape", "5, 5, 3"), lambda d: Saliency(subclassed()).explain(X[:, :5], 0))
-for name in ("GradCAM", "GradCAMPlusPlus", "LayerCAM"):
+for name in (*BY_GRADIENT, *BY_SCORES, "GuidedGradCAM"):
     about, make = f"vis.attributions.{name}", getattr(attributions, name)
     row(about, "an unknown conv_layer", LayerError, ("has no layer 'convv'", "Did you mean 'conv'"),
         lambda d, make=make: make(net(), conv_layer="convv"))
@@ -1123,11 +1132,18 @@ for name in ("GradCAM", "GradCAMPlusPlus", "LayerCAM"):
     row(about, "no convolution", LayerError,
         ("has more than one position", "'vector'", "conv_layer"),
         lambda d, make=make: make(vector()))
-    row(about, "a conv_layer behind the output", GradientError, ("No path leads", "'conv'"),
-        lambda d, make=make: make(behind(), "first", conv_layer="conv").explain(X, 0))
+    if name not in BY_SCORES:
+        row(about, "a conv_layer behind the output", GradientError, ("No path leads", "'conv'"),
+            lambda d, make=make: make(behind(), "first", conv_layer="conv").explain(X, 0))
     row(about, "no input with as many positions", LayerError,
         ("has more than one position", "the model 'folded'"),
         lambda d, make=make: make(folded()).explain(X.reshape(4, 90), 0))
+for number in (0, -1, 1.5, "a", True):
+    row("vis.attributions.ScoreCAM", f"max_channels is {number!r}", InputError,
+        ("max_channels must be an integer >= 1", f"Received: {number!r}"),
+        lambda d, number=number: attributions.ScoreCAM(net(), max_channels=number))
+row("vis.attributions.ScoreCAM", "tokens", InputError, ("Received: an input of type int", "AblationCAM"),
+    lambda d: attributions.ScoreCAM(tokens(), conv_layer="embedding").explain(np.zeros((2, 5), int), 0))
 for steps in (0, -1, 2.5, "a", True, None):
     row("vis.attributions.IntegratedGradients", f"steps is {steps!r}", InputError,
         ("steps must be an integer >= 1", f"Received: {steps!r}"),
@@ -1201,7 +1217,7 @@ row("vis.attributions.Occlusion", "sides for one of two inputs", InputError,
 row("vis.attributions.Saliency", "the model is a function", ModelError,
     ("has no layers and no gradient", "Received: the function 'sum'", "Occlusion"),
     lambda d: Saliency(np.sum))
-for name in ("Explainer", "ClassActivation", "AttentionMap"):
+for name in ("Explainer", "ClassActivation", "ChannelActivation", "AttentionMap"):
     row(f"vis.attributions.{name}", "itself", TypeError, "abstract",
         lambda d, name=name: getattr(attributions, name)(net()))
 for name in ("AttentionRollout", "AttentionRelevance"):

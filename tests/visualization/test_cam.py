@@ -163,6 +163,21 @@ def test_each_normalization_agrees_with_the_oracle(network: keras.Model, filters
     np.testing.assert_allclose(found, explained[0, ..., 0], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("normalize", [None, "minmax", "signed"])
+def test_the_map_at_the_positions_of_the_layer(network: keras.Model, normalize: Any) -> None:
+    features, gradient = oracle_features(network, 0, [0], IMAGE)
+    heat = np.maximum((gradient.mean(axis=(0, 1)) * features).sum(axis=-1), 0)
+    given = {"conv_layer": "first", "normalize": normalize, "upsample": False}
+    found = visualize_cam(network, -1, 0, IMAGE, **given)
+    assert found.shape == features.shape[:2] and found.dtype == np.float32
+    low = heat.min() if normalize == "minmax" else 0
+    expected = heat if normalize is None else (heat - low) / (heat.max() - low)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * expected.max())
+    loss = ActivationMaximization(network.layers[-1], 0)
+    again = visualize_cam_with_losses(network, [(loss, -1)], IMAGE, **given)
+    np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-6 * expected.max())
+
+
 def constant_model() -> keras.Model:
     """Return a model whose only feature map is the same everywhere for an input of ones."""
     return keras.Sequential(

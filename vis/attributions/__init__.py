@@ -9,7 +9,11 @@
 | `GradientShap` | points between references and the input | true | the same, averaged over random draws |
 | `DeepLift`, `DeepLiftShap` | the input and references | slopes between them | slope times the difference |
 | `SmoothGrad`, `SquareGrad`, `VarGrad` | noisy copies | any explainer's | mean, mean square, variance |
-| `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` | the input | by a layer | feature maps, weighted by the gradient |
+| `GradCAM`, `GradCAMPlusPlus`, `XGradCAM` | the input | by a layer | feature maps, weighted by the gradient |
+| `HiResCAM`, `LayerCAM` | the input | by a layer | the same, position by position |
+| `GuidedGradCAM` | the input | guided, and by a layer | `GuidedBackprop` times `GradCAM` |
+| `ScoreCAM`, `AblationCAM` | masked copies, changed features | none | feature maps, weighted by scores |
+| `EigenCAM` | the input | none | first principal direction of the features |
 | `LRP`, `DeepTaylor`, `ExcitationBackprop`, `AttnLRP` | the input | relevance, by rules | relevance |
 | `AttentionRollout`, `AttentionRelevance` | the input | by attention weights | attention of all layers |
 | `Occlusion`, `FeatureAblation` | copies without a part | none | drop of the score |
@@ -23,7 +27,15 @@ maps = explainer.explain(images, labels)  # (N, H, W, 1)
 
 from vis.attributions.attention import AttentionMap, AttentionRelevance, AttentionRollout
 from vis.attributions.base import Attribution, Explained, Explainer
-from vis.attributions.cam import ClassActivation, GradCAM, GradCAMPlusPlus, LayerCAM
+from vis.attributions.cam import (
+    ClassActivation,
+    GradCAM,
+    GradCAMPlusPlus,
+    HiResCAM,
+    LayerCAM,
+    XGradCAM,
+)
+from vis.attributions.channels import AblationCAM, ChannelActivation, EigenCAM, ScoreCAM
 from vis.attributions.coalitions import Coalitions, FeatureAblation
 from vis.attributions.conservation import Conservation
 from vis.attributions.deep_lift import DeepLift, DeepLiftShap
@@ -37,6 +49,7 @@ from vis.attributions.gradient import (
     Saliency,
 )
 from vis.attributions.gradient_shap import GradientShap
+from vis.attributions.guided_cam import GuidedGradCAM
 from vis.attributions.integrated_gradients import IntegratedGradients
 from vis.attributions.occlusion import Occlusion
 from vis.attributions.perturbed import Perturbed
@@ -49,11 +62,13 @@ from vis.engine import wrapped
 
 __all__ = [
     "LRP",
+    "AblationCAM",
     "AttentionMap",
     "AttentionRelevance",
     "AttentionRollout",
     "AttnLRP",
     "Attribution",
+    "ChannelActivation",
     "ClassActivation",
     "Coalitions",
     "Conservation",
@@ -61,6 +76,7 @@ __all__ = [
     "DeepLift",
     "DeepLiftShap",
     "DeepTaylor",
+    "EigenCAM",
     "ExcitationBackprop",
     "ExplainEpochs",
     "Explained",
@@ -72,6 +88,8 @@ __all__ = [
     "GradientInput",
     "GradientShap",
     "GuidedBackprop",
+    "GuidedGradCAM",
+    "HiResCAM",
     "IntegratedGradients",
     "LayerCAM",
     "ModifiedGradient",
@@ -79,10 +97,12 @@ __all__ = [
     "Perturbed",
     "Rise",
     "Saliency",
+    "ScoreCAM",
     "SmoothGrad",
     "Smoothed",
     "SquareGrad",
     "VarGrad",
+    "XGradCAM",
     "compute_saliency_maps",
     "superpixels",
     "wrapped",

@@ -18,7 +18,41 @@ from vis.models import Weighted
 from vis.typing import Layer
 
 
-class ClassActivation(Explainer):
+class LayerMap(Explainer):
+    """A map over the positions of a layer."""
+
+    has_channels = False
+    upsample = True
+
+    def _choose(self, conv_layer: Layer | None, grid: tuple[int, int] | None) -> None:
+        """Note the layer."""
+        self.grid = class_maps.checked_grid(grid)
+        self._named = None if conv_layer is None else models.find_layer(self.model, conv_layer)
+        self.conv_layer = self._named
+        if conv_layer is None and self.score.source.symbols is not None:
+            points = [layer.point for layer in self._weighted([])]
+            self.conv_layer = points[0] if len(points) == 1 else points
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**super()._arguments(), "conv_layer": path_in(self.model, self._named)}
+
+    def empty(self, arrays: Arrays) -> Arrays:
+        laid = class_maps.Laid(arrays, self.upsample)
+        for layer in self._weighted(arrays):
+            laid.add_empty(layer)
+        return laid.result(trailing=True)
+
+    def _weighted(self, arrays: Arrays) -> list[Weighted]:
+        """Return the layers for inputs of the sizes of `arrays`, or of those that the model tells."""
+        source = self.score.source
+        specs = source.sized(arrays) if arrays else source.specs([])
+        with source.tried(specs):
+            return class_maps.weighted_layers(
+                source.anchor(), specs, self._named, self.score.layer, self.grid
+            )
+
+
+class ClassActivation(LayerMap):
     """A map over the positions of a layer, laid over the input that it sees; no value is negative.
 
     Each spatial position of the layer lies at the centre of its receptive field. Between these the map is
@@ -33,20 +67,21 @@ class ClassActivation(Explainer):
             position, for each input that has positions.
         grid: `(height, width)` of the tokens of a transformer, for a model whose computation does not show
             it. These tokens come last, after class and register tokens.
+        upsample: whether the map is laid over the input; if False, it has a value for each of the layer's own
+            positions, in the order of the layer's axes.
 
     Returns from `explain`:
-        `(N, H, W, 1)`, `(N, T, 1)` or `(N, D, H, W, 1)`. If the layer sees several inputs, or several inputs
-        with positions have a layer each, a map per input in their structure, with zeros for an input without
-        positions.
+        `(N, H, W, 1)`, `(N, T, 1)` or `(N, D, H, W, 1)`; with `upsample=False`, `(N, h, w, 1)` and likewise,
+        for a layer of h x w positions. If the layer sees several inputs, or several inputs with positions
+        have a layer each, a map per input in their structure, with zeros for an input without positions.
 
     Raises:
         LayerError: if no layer has positions, or those of the named layer do not lie over an input.
+        InputError: if `grid` is invalid.
 
     Warns:
         StretchedMapWarning: if an operation between the input and the layer could not be followed.
     """
-
-    has_channels = False
 
     def __init__(
         self,
@@ -60,40 +95,19 @@ class ClassActivation(Explainer):
         fold_layers: bool = False,
         *,
         grid: tuple[int, int] | None = None,
+        upsample: bool = True,
     ) -> None:
         self._ask(model, output_layer, output_layer_index, operator, backprop_modifier, None, fold_layers)
         self._set_up(batch_size, None)
-        self.grid = class_maps.checked_grid(grid)
-        self._named = None if conv_layer is None else models.find_layer(model, conv_layer)
-        self.conv_layer = self._named
-        if conv_layer is None and self.score.source.symbols is not None:
-            points = [layer.point for layer in self._weighted([])]
-            self.conv_layer = points[0] if len(points) == 1 else points
-
-    def _arguments(self) -> dict[str, Any]:
-        return {**super()._arguments(), "conv_layer": path_in(self.model, self._named)}
+        self._choose(conv_layer, grid)
+        self.upsample = bool(upsample)
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
-        laid = class_maps.Laid(arrays)
+        laid = class_maps.Laid(arrays, self.upsample)
         found, evaluated = class_maps.weighted(self.score, self._weighted(arrays), arrays, targets)
         for layer, gradient, features in found:
             laid.add(layer, gradient, features, self.heat)
         return Attribution(laid.result(trailing=True), evaluated.scores, *evaluated.outputs)
-
-    def empty(self, arrays: Arrays) -> Arrays:
-        laid = class_maps.Laid(arrays)
-        for layer in self._weighted(arrays):
-            laid.add_empty(layer)
-        return laid.result(trailing=True)
-
-    def _weighted(self, arrays: Arrays) -> list[Weighted]:
-        """Return the layers for inputs of the sizes of `arrays`, or of those that the model tells."""
-        source = self.score.source
-        specs = source.sized(arrays) if arrays else source.specs([])
-        with source.tried(specs):
-            return class_maps.weighted_layers(
-                source.anchor(), specs, self._named, self.score.layer, self.grid
-            )
 
     @abstractmethod
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -150,3 +164,39 @@ class LayerCAM(ClassActivation):
 
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.asarray((np.maximum(gradient, 0) * features).sum(axis=-1))
+
+
+class HiResCAM(ClassActivation):
+    """HiResCAM: `max(sum_k dS / dA_k A_k, 0)`, position by position: where a layer raises the score.
+
+    Where the score is linear in the layer's output, as if flattening and one dense layer follow, a value is
+    what the position adds to it.
+
+    Args: see `ClassActivation`.
+
+    Reference:
+        Draelos, Carin: Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
+        networks, 2020.
+    """
+
+    def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray((gradient * features).sum(axis=-1))
+
+
+class XGradCAM(ClassActivation):
+    """XGrad-CAM: `max(sum_k a_k A_k, 0)`, `a_k = sum_p g_k(p) A_k(p) / sum_p A_k(p)`, with `g = dS / dA`.
+
+    A channel whose sum is 0 counts nothing.
+
+    Args: see `ClassActivation`.
+
+    Reference:
+        Fu et al.: Axiom-based Grad-CAM: Towards Accurate Visualization and Explanation of CNNs, 2020.
+    """
+
+    def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        positions = tuple(range(1, gradient.ndim - 1))
+        above = (gradient * features).sum(axis=positions, keepdims=True)
+        below = features.sum(axis=positions, keepdims=True)
+        weights = np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+        return np.asarray((weights * features).sum(axis=-1))

@@ -60,6 +60,7 @@ class Method:
 _ANY = ("operator", "fold_layers")
 _GRADIENT = ("reducer", "wrt", *_ANY)
 _NOISE = ("nb_samples", "noise", "noise_scale", "seed", "backprop_modifier", *_GRADIENT)
+_LAYER = ("conv_layer", "grid", *_ANY)
 _POSITIONS = ("conv_layer", "grid", "backprop_modifier", *_ANY)
 _ATTENTION = ("wrt", "grid", "operator")
 METHODS = {
@@ -83,12 +84,18 @@ METHODS = {
     "gradcam": Method("GradCAM", _POSITIONS),
     "gradcam++": Method("GradCAMPlusPlus", _POSITIONS),
     "layercam": Method("LayerCAM", _POSITIONS),
+    "hires-cam": Method("HiResCAM", _POSITIONS),
+    "xgrad-cam": Method("XGradCAM", _POSITIONS),
+    "guided-grad-cam": Method("GuidedGradCAM", ("reducer", *_LAYER)),
+    "score-cam": Method("ScoreCAM", ("max_channels", *_LAYER)),
+    "ablation-cam": Method("AblationCAM", _LAYER),
+    "eigen-cam": Method("EigenCAM", _LAYER),
+    "occlusion": Method("Occlusion", ("patch_size", "patch_stride", "occlusion_value", "wrt", *_ANY)),
+    "feature-ablation": Method("FeatureAblation", ("features", "baseline", "wrt", *_ANY)),
     "rise": Method(
         "Rise",
         ("nb_samples", "grid_size", "preservation_probability", "baseline", "seed", "wrt", *_ANY),
     ),
-    "feature-ablation": Method("FeatureAblation", ("features", "baseline", "wrt", *_ANY)),
-    "occlusion": Method("Occlusion", ("patch_size", "patch_stride", "occlusion_value", "wrt", *_ANY)),
 }
 # The arguments that have an option of their own, and those that the command gives itself.
 _OWN = "backprop_modifier baseline conv_layer grad_modifier nb_samples noise patch_size steps"

@@ -36,6 +36,7 @@ def visualize_cam(
     *,
     conv_layer: Layer | None = ...,
     grid: tuple[int, int] | None = ...,
+    upsample: bool = ...,
     normalize: Normalization | None = ...,
 ) -> Map: ...
 @overload
@@ -50,6 +51,7 @@ def visualize_cam(
     *,
     conv_layer: Layer | None = ...,
     grid: tuple[int, int] | None = ...,
+    upsample: bool = ...,
     normalize: Normalization | None = ...,
 ) -> Maps: ...
 def visualize_cam(
@@ -63,6 +65,7 @@ def visualize_cam(
     *,
     conv_layer: Layer | None = None,
     grid: tuple[int, int] | None = None,
+    upsample: bool = True,
     normalize: Normalization | None = "minmax",
 ) -> Maps:
     """Return the Grad-CAM map of where `seed_input` raises the activation of `filter_indices`.
@@ -94,10 +97,13 @@ def visualize_cam(
             has more than one position.
         grid: `(height, width)` of the tokens of a transformer, for a model whose computation does not show
             it; these tokens come last, after class and register tokens.
+        upsample: whether the map is laid over the input; if False, it has a value for each of the layer's own
+            positions, in the order of the layer's axes.
         normalize: how values are scaled, see above.
 
     Returns:
-        float32 values, `(height, width)`, `(length,)` or `(depth, height, width)`. If the layer sees several
+        float32 values, `(height, width)`, `(length,)` or `(depth, height, width)`, of the input, or of the
+        layer if `upsample` is False. If the layer sees several
         inputs, or several inputs with positions have a layer each, a map of each input in their structure,
         normalized by itself, zeros for an input without positions.
 
@@ -120,7 +126,8 @@ def visualize_cam(
     specs, sizes = source.sized(arrays), class_maps.checked_grid(grid)
     with source.tried(specs):
         layers = class_maps.weighted_layers(source.anchor(), specs, named, loss.layer, sizes)
-    return _cam(source, [(loss, -1.0)], seed_input, arrays, layers, modifier, grad_modifier, normalization)
+    losses = [(loss, -1.0)]
+    return _cam(source, losses, seed_input, arrays, layers, modifier, grad_modifier, upsample, normalization)
 
 
 @overload
@@ -133,6 +140,7 @@ def visualize_cam_with_losses(
     *,
     conv_layer: Layer | None = ...,
     grid: tuple[int, int] | None = ...,
+    upsample: bool = ...,
     normalize: Normalization | None = ...,
 ) -> Map: ...
 @overload
@@ -145,6 +153,7 @@ def visualize_cam_with_losses(
     *,
     conv_layer: Layer | None = ...,
     grid: tuple[int, int] | None = ...,
+    upsample: bool = ...,
     normalize: Normalization | None = ...,
 ) -> Maps: ...
 def visualize_cam_with_losses(
@@ -156,6 +165,7 @@ def visualize_cam_with_losses(
     *,
     conv_layer: Layer | None = None,
     grid: tuple[int, int] | None = None,
+    upsample: bool = True,
     normalize: Normalization | None = "minmax",
 ) -> Maps:
     """Return the Grad-CAM map of a weighted sum of losses.
@@ -166,7 +176,7 @@ def visualize_cam_with_losses(
     Args:
         input_tensor: the model's symbolic input, or the model itself.
         losses: pairs `(loss, weight)` of a `vis.losses.Loss` and a finite number.
-        seed_input, grad_modifier, grid, normalize: see `visualize_cam`.
+        seed_input, grad_modifier, grid, upsample, normalize: see `visualize_cam`.
         penultimate_layer: keras-vis's name of `conv_layer`.
         conv_layer: the layer whose feature maps are weighted, a layer or a symbolic tensor; where
             `input_tensor` is a model, also the name of one. It is required, since losses do not tell where to
@@ -192,7 +202,7 @@ def visualize_cam_with_losses(
     point = source.point(conv_layer, "conv_layer")
     arrays = arrays_of(source, seed_input)
     layers = [_named(source, losses, arrays, point, class_maps.checked_grid(grid))]
-    return _cam(source, losses, seed_input, arrays, layers, None, grad_modifier, normalization)
+    return _cam(source, losses, seed_input, arrays, layers, None, grad_modifier, upsample, normalization)
 
 
 def _named(
@@ -221,6 +231,7 @@ def _cam(
     layers: Sequence[Weighted],
     modifier: BackpropModifier | None,
     grad_modifier: GradModifierLike,
+    upsample: bool,
     normalization: Normalization | None,
 ) -> Maps:
     modify = grad_modifiers.get(grad_modifier)
@@ -230,7 +241,7 @@ def _cam(
     steps = objective.steps(objective.begin(arrays))
 
     def laid(modify: grad_modifiers.GradModifier) -> list[npt.NDArray[np.float32]]:
-        whole = class_maps.Laid(arrays)
+        whole = class_maps.Laid(arrays, upsample)
         for layer, gradient, features in found:
             modified = grad_modifiers.applied(modify, gradient[0])[None]
             whole.add(layer, modified, features, class_maps.grad_cam)
