@@ -26,8 +26,10 @@ ROOMS = [
     "attributions",
     "plotting",
     "optimizer",
+    "descent",
     "callbacks",
     "files",
+    "input_modifiers",
     "parameterizations",
     "class_maps",
     "engine",
@@ -38,7 +40,6 @@ ROOMS = [
     "losses",
     "grad_modifiers",
     "backprop_modifiers",
-    "input_modifiers",
     "relevance",
     "models",
     "backend",
@@ -57,7 +58,7 @@ ROOMS = [
 ]
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 BACKENDS = {"tensorflow", "jax", "torch"}
-APART = {"losses", "grad_modifiers", "backprop_modifiers", "input_modifiers"}
+APART = {"losses", "grad_modifiers", "backprop_modifiers"}
 # Those of the other backends are not for this one.
 NOT_IMPORTED = tuple(f"vis.backend.{name}" for name in BACKENDS - {keras.config.backend()})
 MODULES = sorted(

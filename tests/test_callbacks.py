@@ -10,6 +10,7 @@ from PIL import Image, ImageSequence
 
 from vis.callbacks import GifGenerator, OptimizerCallback, Print
 from vis.errors import InputError, VisWarning
+from vis.visualization import visualize_activation
 
 
 def frames(path: Path) -> list[np.ndarray]:
@@ -36,6 +37,46 @@ def test_a_callback_of_ones_own() -> None:
     assert count.heard == 10
     with pytest.raises(TypeError, match="callback"):
         OptimizerCallback()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("broken", [None, "on_begin", "callback", "on_end"])
+def test_every_callback_ends_whatever_another_one_raises(broken: str | None) -> None:
+    heard: list[tuple[str, str]] = []
+
+    class Noting(OptimizerCallback):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def note(self, when: str) -> None:
+            heard.append((when, self.name))
+            if self.name == "b" and when == broken:
+                raise KeyError(when)
+            if self.name == "c" and when == "on_end" and broken:
+                raise RuntimeError("a later error")
+
+        def on_begin(self) -> None:
+            self.note("on_begin")
+
+        def callback(self, *args: Any) -> None:
+            self.note("callback")
+
+        def on_end(self) -> None:
+            self.note("on_end")
+
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    given: dict[str, Any] = {"callbacks": [*map(Noting, "abc")], "max_iter": 1, "seed": 0}
+    if broken is None:
+        visualize_activation(model, -1, 0, **given)
+    else:
+        with pytest.raises(KeyError, match=broken):
+            visualize_activation(model, -1, 0, **given)
+    begun = "ab" if broken == "on_begin" else "abc"
+    told = {"on_begin": "", "callback": "ab"}.get(broken or "", "abc")
+    assert heard == [
+        *(("on_begin", name) for name in begun),
+        *(("callback", name) for name in told),
+        *(("on_end", name) for name in begun),
+    ]
 
 
 def test_print_writes_a_line_per_step(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,9 @@ PUBLIC = {
         "GradientShap",
         "GuidedBackprop",
         "IntegratedGradients",
+        "InternalInfluence",
+        "LayerConductance",
+        "NeuronGradient",
         "LRP",
         "LayerCAM",
         "Loss",
@@ -99,6 +102,9 @@ PUBLIC = {
         "GradientShap",
         "GuidedBackprop",
         "IntegratedGradients",
+        "InternalInfluence",
+        "LayerConductance",
+        "NeuronGradient",
         "LRP",
         "LayerCAM",
         "ModifiedGradient",
@@ -117,7 +123,9 @@ PUBLIC = {
     "vis.attributions.operators": [
         "Operator",
         "OperatorLike",
+        "contrastive",
         "detection",
+        "detection_of",
         "get",
         "names",
         "register",
@@ -169,7 +177,7 @@ PUBLIC = {
         "relu",
         "small_values",
     ],
-    "vis.input_modifiers": ["InputModifier", "Jitter"],
+    "vis.input_modifiers": ["InputModifier", "Jitter", "Rotate", "Scale"],
     "vis.losses": ["ActivationMaximization", "LPNorm", "Loss", "TotalVariation"],
     "vis.maps": [
         "as_picture",
@@ -214,6 +222,7 @@ PUBLIC = {
     ],
     "vis.optimizer": ["Optimizer"],
     "vis.parameterizations": [
+        "MACO",
         "Canvas",
         "Fourier",
         "Parameterization",
@@ -454,6 +463,8 @@ LEFT_OUT = {
     "LRP": {"backprop_modifier", "fold_layers"},
     "AttentionMap": {"reducer", "backprop_modifier", "fold_layers"},
     "DeepLift": {"backprop_modifier", "fold_layers"},
+    "LayerPath": {"reducer", "backprop_modifier", "output_layer_index", "wrt", "fold_layers"},
+    "NeuronGradient": {"output_layer", "operator", "output_layer_index", "fold_layers"},
     "DeepLiftShap": {"backprop_modifier", "fold_layers"},
 }
 # keras-vis and Xplique users pass these by position.
@@ -477,6 +488,8 @@ POSITIONAL = {
         "backprop_modifier",
     ],
     "IntegratedGradients": [*SHARED[:5], "steps", "baseline", "method", "backprop_modifier"],
+    "LayerPath": ["model", "layer", *SHARED[1:4], "steps", "baseline", "method"],
+    "NeuronGradient": ["model", "layer", "batch_size", "reducer"],
     "Smoothed": [*SHARED[:5], "nb_samples", "noise", "seed", "backprop_modifier"],
     "ChannelActivation": [*SHARED[:4], "conv_layer"],
     "ScoreCAM": [*SHARED[:4], "conv_layer", "max_channels"],
@@ -494,7 +507,7 @@ POSITIONAL = {
     "Coalitions": [*SHARED[:4], "features", "baseline"],
     "Rise": [*SHARED[:4], "nb_samples", "grid_size", "preservation_probability", "baseline", "seed"],
 }
-BATCH_SIZES = {"IntegratedGradients": 16, "GradientShap": 16, "Smoothed": 16}
+BATCH_SIZES = {"IntegratedGradients": 16, "LayerPath": 16, "GradientShap": 16, "Smoothed": 16}
 REDUCERS = {"Saliency": "max", "LRP": "sum", "DeepLift": "sum", "DeepLiftShap": "sum", "Smoothed": ...}
 
 
@@ -650,7 +663,7 @@ REVEALED = {
     "metrics.plot_curves({}, ax=axes)": "Axes",
     "metrics.deletion(model, image, image, features=16)": "metrics.Curve",
     "metrics.infidelity(model, image, image, 3, 'square', scaled=True)": "npt.NDArray[np.float64]",
-    "metrics.mu_fidelity(model, image, image, groups=lambda one: one, correlation='spearman')": (
+    "metrics.mu_fidelity(model, image, image, features=lambda one: one, correlation='spearman')": (
         "npt.NDArray[np.float64]"
     ),
     "metrics.increase_in_confidence(model, image, image)": "npt.NDArray[np.bool_]",

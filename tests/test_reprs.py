@@ -107,6 +107,9 @@ def test_every_public_explainer_is_shown(network: keras.Model) -> None:
                 references = np.zeros((2, *network.input_shape[1:]))
                 shown = repr(kind(network, references))
                 assert shown == f"{name}(small_net_1_0, baselines={typed(references)})"
+            elif name in ("InternalInfluence", "LayerConductance", "NeuronGradient"):
+                layer = network.layers[1].name
+                assert repr(kind(network, layer)) == f"{name}(small_net_1_0, layer={layer!r})"
             elif name not in names:
                 assert repr(kind(network)) == f"{name}(small_net_1_0)"
             assert kind.__repr__ is TypedRepr.__repr__
@@ -129,6 +132,8 @@ PLAIN = {
     "Fourier(transformation=RandomAffine(jitter=0.1), decorrelate=False)": parameterizations.Fourier(
         parameterizations.RandomAffine(0.1), False
     ),
+    "MACO()": parameterizations.MACO(),
+    "MACO(transformation=None)": parameterizations.MACO(None),
     "Pixels()": parameterizations.Pixels(),
     "Canvas((1, 4, 4, 3), channels=3, input_range=(0, 255))": parameterizations.Canvas(
         (1, 4, 4, 3), 3, (0, 255)

@@ -50,7 +50,10 @@ if TYPE_CHECKING:
         GuidedGradCAM,
         HiResCAM,
         IntegratedGradients,
+        InternalInfluence,
         LayerCAM,
+        LayerConductance,
+        NeuronGradient,
         Occlusion,
         Rise,
         Saliency,
@@ -100,8 +103,11 @@ __all__ = [
     "GuidedGradCAM",
     "HiResCAM",
     "IntegratedGradients",
+    "InternalInfluence",
     "LayerCAM",
+    "LayerConductance",
     "Loss",
+    "NeuronGradient",
     "Occlusion",
     "Rise",
     "Saliency",
@@ -128,8 +134,9 @@ _ROOMS = {
     "vis.attributions": (
         "AblationCAM AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepLift DeepLiftShap "
         "DeepTaylor EigenCAM ExcitationBackprop Explainer FeatureAblation GradCAM GradCAMPlusPlus "
-        "GradientInput GradientShap GuidedBackprop GuidedGradCAM HiResCAM IntegratedGradients LRP "
-        "LayerCAM Occlusion Rise Saliency ScoreCAM SmoothGrad SquareGrad VarGrad XGradCAM wrapped"
+        "GradientInput GradientShap GuidedBackprop GuidedGradCAM HiResCAM IntegratedGradients "
+        "InternalInfluence LRP LayerCAM LayerConductance NeuronGradient Occlusion Rise Saliency ScoreCAM "
+        "SmoothGrad SquareGrad VarGrad XGradCAM wrapped"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",

@@ -1,4 +1,4 @@
-"""Callbacks: objects that the optimizer calls at each step."""
+"""Callbacks: objects that the optimizer calls before the first step, at each step, and at the end."""
 
 from __future__ import annotations
 
@@ -43,11 +43,15 @@ class OptimizerCallback(ABC):
             overall_loss: the weighted sum of the losses.
             grads: the gradient of the overall loss with respect to the optimized values: `wrt_value`, or,
                 with a parameterization other than pixels, its parameters.
-            wrt_value: the image, or the value of `wrt`, with its batch axis.
+            wrt_value: the image, or the value of `wrt`, with its batch axis. For a model of several inputs,
+                this and `grads` are structures of all of them.
         """
 
+    def on_begin(self) -> None:  # noqa: B027 - few callbacks have anything to begin
+        """Called once, before the first step."""
+
     def on_end(self) -> None:  # noqa: B027 - few callbacks have anything to end
-        """Called once, when the optimization has ended."""
+        """Called once, when the optimization has ended, also if it or a callback has raised an error."""
 
 
 class Print(OptimizerCallback):

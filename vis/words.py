@@ -25,8 +25,10 @@ IntegrationMethod = Literal["gauss-legendre", "trapezoid"]
 Measured = Literal["maps", "score", "probability", "explainer"]
 NoiseScale = Literal["range", "absolute"]
 Normalization = Literal["minmax", "signed"]
-OperatorName = Literal["classification", "regression", "semantic segmentation", "object detection"]
-ParameterizationName = Literal["pixels", "fourier"]
+OperatorName = Literal[
+    "classification", "contrastive", "regression", "semantic segmentation", "object detection"
+]
+ParameterizationName = Literal["pixels", "fourier", "maco"]
 PerturbationName = Literal["gaussian", "square"]
 Reducer = Literal["max", "mean", "min", "sum"]
 SanityOrder = Literal["cascading", "independent"]

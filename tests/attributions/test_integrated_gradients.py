@@ -75,6 +75,10 @@ def test_agrees_with_the_oracle(
     found = explainer.explain(x, labels)
     assert found.dtype == np.float32 and found.shape == x.shape
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    bare = IntegratedGradients(
+        network, reducer=None, steps=steps, baseline=x0, method=method, multiply_by_inputs=False
+    )
+    np.testing.assert_allclose(bare(x, labels) * (x - x0), expected, rtol=1e-4, atol=1e-5)
     explainer.reducer = "mean"
     mean = expected.mean(axis=-1, keepdims=True)
     np.testing.assert_allclose(explainer.explain(x, labels), mean, rtol=1e-4, atol=1e-5)
@@ -235,3 +239,36 @@ def test_a_baseline_is_checked_as_soon_as_the_shape_is_known() -> None:
 def test_a_baseline_that_is_no_number_is_named(network: keras.Model, baseline: Any) -> None:
     with pytest.raises(InputError, match="baseline"):
         IntegratedGradients(network, baseline=baseline)
+
+
+def test_a_baseline_of_each_sample_and_the_mean_over_several(network: keras.Model) -> None:
+    x, labels = random(3, 5, 4, 2), [0, 2, 1]
+    seen: list[tuple[int, ...]] = []
+
+    def half(sample: Any) -> Any:
+        seen.append(sample.shape)
+        return sample / 2 + sample.mean()
+
+    own = IntegratedGradients(network, reducer=None, steps=5, baseline=half)
+    found = own.explain(x, labels)
+    for i, label in enumerate(labels):
+        expected = slow(network, x[i], x[i] / 2 + x[i].mean(), label, 5, "gauss-legendre")
+        np.testing.assert_allclose(found[i], expected, rtol=1e-4, atol=1e-5)
+    assert set(seen) == {(5, 4, 2)}
+    np.testing.assert_allclose(own.explain(x[1:2], 2), found[1:2], rtol=1e-4, atol=1e-6)
+    assert np.abs(own.residuals(x, labels)).max() < 1e-2
+    several = random(4, 5, 4, 2, seed=9)
+    mean = IntegratedGradients(network, reducer=None, steps=5, baselines=several)
+    each = [IntegratedGradients(network, reducer=None, steps=5, baseline=one)(x, labels) for one in several]
+    np.testing.assert_allclose(mean(x, labels), np.mean(each, axis=0), rtol=1e-4, atol=1e-5)
+    assert np.abs(mean.residuals(x, labels)).max() < 1e-2
+
+
+def test_a_baseline_of_each_sample_of_two_inputs() -> None:
+    a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
+    model = keras.Model([a, b], layers.Dense(1, use_bias=False)(layers.Concatenate()([a * a, b])))
+    x = [random(2, 2), random(2, 3)]
+    explainer = IntegratedGradients(model, baseline=lambda sample: [sample[0] / 2, 0 * sample[1]])
+    found, kernel = explainer.explain(x), model.layers[-1].get_weights()[0][:, 0]
+    np.testing.assert_allclose(found[0], kernel[:2] * x[0] ** 2 * 0.75, rtol=1e-4)
+    np.testing.assert_allclose(found[1], kernel[2:] * x[1], rtol=1e-4)

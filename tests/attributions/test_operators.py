@@ -388,6 +388,7 @@ def test_the_operator_acts_in_each_explainer(segmenter: keras.Model, explainer: 
 def test_names() -> None:
     assert set(operators.names()) == {
         "classification",
+        "contrastive",
         "regression",
         "semantic segmentation",
         "object detection",
@@ -414,3 +415,70 @@ def test_wrong_operators(network: keras.Model) -> None:
             Saliency(network, operator=wrong).explain(random(2, 4), 0)
     with pytest.raises(GradientError, match=r"No path leads"):
         Saliency(network, operator=lambda m, x, y: ops.sum(y, axis=-1)).explain(random(2, 4), 0)
+
+
+def test_contrastive_agrees_with_loops() -> None:
+    outputs = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    weights = np.zeros((4, 5), np.float32)
+    weights[0, 2] = 1  # against the rest
+    weights[1, 0], weights[1, 3] = 1, -1  # against another one
+    weights[2, :2], weights[2, 2:4] = 0.5, -0.5  # some against others
+    weights[3, [0, 1]] = 1
+    found = values(lambda tensor: tensor, "contrastive", outputs, weights)
+    rest = [np.delete(outputs[0], 2).mean(), 2 * outputs[3, 2:].mean()]
+    expected = [
+        outputs[0, 2] - rest[0],
+        outputs[1, 0] - outputs[1, 3],
+        outputs[2, :2].mean() - outputs[2, 2:4].mean(),
+        outputs[3, :2].sum() - rest[1],
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_contrastive_takes_labels() -> None:
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(3, use_bias=False)])
+    kernel, x = model.get_weights()[0], np.ones((2, 3), np.float32)
+    found = Saliency(model, operator="contrastive", grad_modifier=None).explain(x, [0, 2])
+    for row, label in zip(found, (0, 2), strict=True):
+        expected = kernel[:, label] - np.delete(kernel, label, axis=1).mean(axis=1)
+        np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["xyxy", "yxyx"])
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_a_detector_with_a_dict_as_its_output(order: str, from_logits: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows, wanted = boxes(rng, 6, 5), boxes(rng, 6, 2)
+    logits = rng.normal(size=(6, 5, 3)).astype(np.float32)
+    shares = 1 / (1 + np.exp(-logits)) if from_logits else rows[..., 5:]
+    corners = rows[..., [1, 0, 3, 2]] if order == "yxyx" else rows[..., :4]
+    output = {"where": corners / 2, "what": logits if from_logits else rows[..., 5:]}
+    operator = operators.detection_of(
+        "where", "what", from_logits=from_logits, order=order, decode=lambda found, inputs: found * 2
+    )
+    tensors = {name: keras.ops.convert_to_tensor(value) for name, value in output.items()}
+    found = keras.ops.convert_to_numpy(operator(lambda _: tensors, None, keras.ops.convert_to_tensor(wanted)))
+    whole = np.concatenate([rows[..., :4], shares.max(axis=-1, keepdims=True), shares], axis=-1)
+    expected = [slow_detection(*pair) for pair in zip(whole, wanted, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_detector_is_explained_by_gradients_and_by_covering() -> None:
+    x = keras.Input((4, 4, 1), name="image")
+    flat = layers.Flatten()(x)
+    where = layers.Reshape((2, 4), name="where")(layers.Dense(8, name="offsets")(flat))
+    what = layers.Reshape((2, 3), name="what")(layers.Dense(6)(flat))
+    model = keras.Model(x, {"where": where, "what": what})
+    model.get_layer("offsets").set_weights([0.01 * np.ones((16, 8)), np.array([0, 0, 2, 2, 1, 1, 3, 3.0])])
+    images, wanted = np.random.default_rng(0).random((2, 4, 4, 1)), np.array([[0, 0, 2, 2, 1, 1, 0, 0.0]] * 2)
+    operator = operators.detection_of("where", "what")
+    for explainer in (Saliency(model, operator=operator), Occlusion(model, operator=operator, patch_size=2)):
+        maps = explainer.explain(images, wanted)
+        assert maps.shape == (2, 4, 4, 1) and np.isfinite(maps).all() and maps.any()
+
+
+def test_wrong_calls_of_detectors() -> None:
+    with pytest.raises(InputError, match=r'order must be "xyxy" or "yxyx"'):
+        operators.detection_of("boxes", "classes", order="xywh")
+    with pytest.raises(InputError, match=r"keys 'boxes' and 'classes'. Received: \['other'\]"):
+        operators.detection_of("boxes", "classes")(lambda _: {"other": 1}, None, None)

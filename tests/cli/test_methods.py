@@ -27,6 +27,7 @@ VALUES: dict[str, Any] = {
     "low": -3.0,
     "max_channels": 2,
     "method": "trapezoid",
+    "multiply_by_inputs": False,
     "nb_samples": 3,
     "noise": 0.1,
     "noise_scale": "absolute",
@@ -47,6 +48,7 @@ NO_OPTIONS = {
     "output_layer_index",
     "batch_size",
     "baseline_value",
+    "baselines",
     "progress",
     "upsample",  # what is drawn covers the picture
 }
@@ -81,6 +83,7 @@ def test_every_explainer_is_a_method() -> None:
         "Smoothed",
     }  # those that others are made of
     found -= {"DeepLiftShap", "GradientShap"}  # a set of references is no option
+    found -= {"InternalInfluence", "LayerConductance", "NeuronGradient"}  # a layer is required
     assert {method.explainer for method in METHODS.values()} == found
 
 

@@ -105,7 +105,7 @@ def test_one_of_ones_own_agrees_with_the_oracle(model: keras.Model, seeded: bool
 
 
 def test_the_names() -> None:
-    assert sorted(parameterizations.names()) == ["fourier", "pixels"]
+    assert sorted(parameterizations.names()) == ["fourier", "maco", "pixels"]
     assert parameterizations.get("pixels") == Pixels()
     assert parameterizations.get("fourier") == Fourier()
     own = Grey()
@@ -122,7 +122,7 @@ def test_an_unknown_name_shows_the_nearest_and_all(model: keras.Model) -> None:
     ):
         with pytest.raises(
             ModifierError,
-            match=r"Unknown parameterization: 'furier'\. Did you mean 'fourier'\?.*names: fourier, pixels",
+            match=r"Unknown parameterization: 'furier'\. Did you mean 'fourier'\?.*names: fourier, maco",
         ):
             get("furier")
 
@@ -221,4 +221,5 @@ def test_a_canvas() -> None:
     assert Canvas((2, 3, 4, 5), 3, (0, 255)).image_axes == [1, 2]
     assert Canvas((2, 3), 1, (0, 255)).image_axes == []
     assert (canvas.low, canvas.high) == (0.0, 255.0) and isinstance(canvas.low, float)
+    assert (Canvas((2, 3), 1, None).low, Canvas((2, 3), 1, None).high) == (-1.0, 1.0)
     assert canvas == Canvas((2, 3, 4, 5), 1, (0, 255)) != Canvas((2, 3, 4, 5), 1, (0, 1))

@@ -598,7 +598,7 @@ for value in (0, -1, 1.5, "10", True, None):
     words = ("max_iter must be an integer >= 1", f"Received: {value!r}")
     row("vis.visualize_activation", f"max_iter is {value!r}", InputError, words,
         lambda d, value=value: vis.visualize_activation(net(), -1, 1, max_iter=value))
-for limits in ((1, 0), (0, 0), (0, np.inf), (np.nan, 1), None, 255, "ab", (0, 1, 2), ("low", "high")):
+for limits in ((1, 0), (0, 0), (0, np.inf), (np.nan, 1), 255, "ab", (0, 1, 2), ("low", "high")):
     words = ("input_range must be a pair (low, high) of finite", f"Received: {limits!r}", "Pass (0, 255)")
     row("vis.visualize_activation", f"input_range is {limits!r}", InputError, words,
         lambda d, limits=limits: vis.visualize_activation(net(), -1, 1, input_range=limits, max_iter=1))
@@ -644,8 +644,38 @@ row("vis.visualize_activation", "a subclassed model", ModelError,
 row("vis.visualize_activation", "an unbuilt model", ModelError,
     ("'unbuilt' has no symbolic input", "not built", "Wrap it"),
     lambda d: vis.visualize_activation(unbuilt(), -1, 1))
-row("vis.visualize_activation", "two inputs", InputError, ("one symbolic input", "Received: 2 inputs"),
-    lambda d: vis.visualize_activation(two(), -1, 1))
+row("vis.visualize_activation", "an input that stays without a value", InputError,
+    ("'table' do not change", "Received: none", "Pass seed_input"),
+    lambda d: vis.visualize_activation(two(), -1, 1, inputs=["image"], max_iter=1))
+for given in ("image", [], ["picture"], ["image", "image"]):
+    row("vis.visualize_activation", f"inputs is {given!r}", InputError,
+        ("inputs must be a list of some of 'image', 'table'", f"Received: {given!r}"),
+        lambda d, given=given: vis.visualize_activation(two(), -1, 1, inputs=given, max_iter=1))
+row("vis.visualize_activation", "a range of an unknown input", InputError,
+    ("keys of input_range", "'image', 'table'", "Received: 'picture'"),
+    lambda d: vis.visualize_activation(two(), -1, 1, input_range={"picture": (0, 1)}, max_iter=1))
+for starts in (0, 1.5):
+    row("vis.visualize_activation", f"starts is {starts!r}", InputError,
+        ("starts must be an integer >= 1", f"Received: {starts!r}"),
+        lambda d, starts=starts: vis.visualize_activation(net(), -1, 1, max_iter=1, starts=starts))
+row("vis.visualize_activation", "starts and samples", InputError,
+    ("samples=2 and starts=3", "Pass one of them"),
+    lambda d: vis.visualize_activation(net(), -1, 1, max_iter=1, samples=2, starts=3))
+row("vis.input_modifiers.Rotate", "an angle too large", InputError,
+    ("rotation must be a number from 0 to 180", "Received: 181"), lambda d: input_modifiers.Rotate(181))
+row("vis.input_modifiers.Rotate", "a wrong seed", InputError, ("seed", "'a'"),
+    lambda d: input_modifiers.Rotate(seed="a"))
+row("vis.input_modifiers.Scale", "a change too large", InputError,
+    ("scale must be a number from 0 to below 1", "Received: 1"), lambda d: input_modifiers.Scale(1))
+row("vis.input_modifiers.Scale", "a sequence", InputError, ("height and width", "leave out"),
+    lambda d: vis.visualize_activation(vector(), -1, input_modifiers=[input_modifiers.Scale()], max_iter=1))
+row("vis.parameterizations.MACO", "images of another shape", InputError,
+    ("shape of the input", "Crop or resize"),
+    lambda d: made_of(parameterizations.MACO(images=X[:, 1:])))
+row("vis.parameterizations.MACO", "flat images", InputError, ("must have waves", "same value everywhere"),
+    lambda d: made_of(parameterizations.MACO(images=0 * X)))
+row("vis.parameterizations.MACO", "NaN", InputError, ("must be finite", "Leave out"),
+    lambda d: parameterizations.MACO(images=np.full((2, 2), np.nan)))
 row("vis.visualize_activation", "tokens", InputError,
     ("takes int32", "no gradient with respect to an integer", "takes floats"),
     lambda d: vis.visualize_activation(tokens(), -1, 1))
@@ -1079,6 +1109,10 @@ for about in ("vis.attributions.Saliency", "vis.attributions.Occlusion", "vis.at
             lambda d, make=make, operator=operator: make(net(), operator=operator).explain(X, Y))
     row(about, "two outputs", LayerError, ("has 2 outputs; one is explained at a time", "output_layer"),
         lambda d, make=make: make(forked()).explain(X, Y % 2))
+row("vis.attributions.operators.detection_of", "an unknown order", InputError, ("order must be", "'xywh'"),
+    lambda d: attributions.operators.detection_of("boxes", "classes", order="xywh"))
+row("vis.attributions.operators.contrastive", "two outputs", LayerError, ("has 2 outputs", "output_layer"),
+    lambda d: Saliency(forked(), operator="contrastive").explain(X, Y % 2))
 row("vis.attributions.Saliency", "object detection with targets of a class", InputError, "object detection",
     lambda d: Saliency(net(), operator="object detection").explain(X, Y))
 row("vis.attributions.Saliency", "an unknown backprop_modifier", ModifierError,
@@ -1243,6 +1277,19 @@ row("vis.attributions.Conservation", "a sample that is not there", InputError,
 row("vis.attributions.DeepLift", "a baseline of NaN", InputError,
     ("The baseline must be a finite number", "Received: nan"),
     lambda d: attributions.DeepLift(net(), np.nan))
+for name in ("InternalInfluence", "LayerConductance", "NeuronGradient"):
+    row(f"vis.attributions.{name}", "an unknown layer", LayerError, "'nowhere'",
+        lambda d, name=name: getattr(attributions, name)(net(), "nowhere"))
+row("vis.attributions.InternalInfluence", "what adds up", InputError, ("do not add up", "LayerConductance"),
+    lambda d: attributions.InternalInfluence(net(), -2).residuals(X))
+row("vis.attributions.LayerConductance", "an unknown method", InputError,
+    ("method must be one of", "'simpson'"),
+    lambda d: attributions.LayerConductance(net(), -2, method="simpson"))
+row("vis.attributions.IntegratedGradients", "both baselines", InputError, ("baseline", "baselines"),
+    lambda d: attributions.IntegratedGradients(net(), baseline=0.5, baselines=X))
+row("vis.attributions.IntegratedGradients", "a function that returns another shape", InputError,
+    ("must return finite numbers in the shape of the sample", "(6, 5, 3)"),
+    lambda d: attributions.IntegratedGradients(net(), baseline=lambda x: x[:1]).explain(X, Y))
 for name in ("DeepLiftShap", "GradientShap"):
     row(f"vis.attributions.{name}", "baselines of another shape", InputError, "baselines",
         lambda d, name=name: getattr(attributions, name)(net(), np.zeros((2, 3))))

@@ -16,6 +16,9 @@
 | `EigenCAM` | the input | none | first principal direction of the features |
 | `LRP`, `DeepTaylor`, `ExcitationBackprop`, `AttnLRP` | the input | relevance, by rules | relevance |
 | `AttentionRollout`, `AttentionRelevance` | the input | by attention weights | attention of all layers |
+| `LayerConductance` | a path of the inputs | by a layer | gradient times the step of the layer |
+| `InternalInfluence` | a path of the inputs | by a layer | mean gradient |
+| `NeuronGradient` | the input | of a value inside | the gradient |
 | `Occlusion`, `FeatureAblation` | copies without a part | none | drop of the score |
 | `Rise` | copies of which random masks keep a part | none | mean score where a position is kept |
 
@@ -51,6 +54,7 @@ from vis.attributions.gradient import (
 from vis.attributions.gradient_shap import GradientShap
 from vis.attributions.guided_cam import GuidedGradCAM
 from vis.attributions.integrated_gradients import IntegratedGradients
+from vis.attributions.layers import InternalInfluence, LayerConductance, NeuronGradient
 from vis.attributions.occlusion import Occlusion
 from vis.attributions.perturbed import Perturbed
 from vis.attributions.relevance import LRP, AttnLRP, DeepTaylor, ExcitationBackprop
@@ -91,8 +95,11 @@ __all__ = [
     "GuidedGradCAM",
     "HiResCAM",
     "IntegratedGradients",
+    "InternalInfluence",
     "LayerCAM",
+    "LayerConductance",
     "ModifiedGradient",
+    "NeuronGradient",
     "Occlusion",
     "Perturbed",
     "Rise",

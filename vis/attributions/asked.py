@@ -75,7 +75,7 @@ def warn_of_lost_signs(asked: Differentiation[Any], modify: grad_modifiers.GradM
 
 def weighs(score: Differentiation[Score]) -> bool:
     """Tell whether the targets of a score are weights of the outputs, and so may come as labels."""
-    return score.objective.operator in (operators.weighted_sum, operators.segmentation)
+    return score.objective.operator in (operators.weighted_sum, operators.contrastive, operators.segmentation)
 
 
 def pick_of(score: Differentiation[Score]) -> Pick:

@@ -96,6 +96,8 @@ class Explainer(TypedRepr, ABC):
     multiplies = False
     # Whether it needs no more than scores, so that a function takes the place of a model.
     takes_functions = False
+    # Whether the maps lie over the inputs, and not over the output of a layer.
+    over_inputs = True
 
     def __init__(
         self,
@@ -259,7 +261,7 @@ class Explainer(TypedRepr, ABC):
         tells = scores and given is not None
         found = (self._with(replace(self.score, tells=True)) if tells else self).attribute(arrays, weights)
         steps = self.score.steps(arrays)
-        if len(found.maps) == len(steps):
+        if self.over_inputs and len(found.maps) == len(steps):
             found = replace(found, maps=[*map(maps.unmasked, found.maps, steps)])
         reduced = [self._reduced(part, i) for i, part in enumerate(found.maps)]
         if not scores:

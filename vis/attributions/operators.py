@@ -3,6 +3,7 @@
 | name | score |
 |---|---|
 | `classification`, `regression` | the sum of the outputs weighted by the targets |
+| `contrastive` | that sum, less the mean of the outputs without a target times the sum of the targets |
 | `semantic segmentation` | the same, divided by the number of targets that are not zero |
 | `object detection` | how well detections cover the target boxes: overlap x confidence x class similarity |
 
@@ -30,7 +31,9 @@ from vis.words import OperatorName
 __all__ = [
     "Operator",
     "OperatorLike",
+    "contrastive",
     "detection",
+    "detection_of",
     "get",
     "names",
     "register",
@@ -42,6 +45,7 @@ __all__ = [
 OperatorLike: TypeAlias = OperatorName | str | Operator | None
 F = TypeVar("F", bound=Operator)
 _Model = Callable[[Any], Tensor]
+Decode: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 _EPSILON = 1e-7
 
 
@@ -95,6 +99,28 @@ def weighted_sum(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
     )
 
 
+@register("contrastive")
+def contrastive(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Return what tells some classes from others: `sum_c t_c y_c - (sum_c t_c) mean_{c: t_c = 0} y_c`.
+
+    A class as the target is compared with all others. To compare it with one other, or with some, pass
+    weights that add up to 0, such as 1 and -1: then the mean of the rest does not count.
+
+    Args:
+        model: gives outputs `(batch, ..., classes)`; at each position, the classes are compared there.
+        inputs: what the model is called with.
+        targets: of the outputs' shape.
+
+    Reference:
+        Prabhushankar et al.: Contrastive Explanations in Neural Networks, 2020, for "why this, and not that".
+    """
+    outputs = single_output(model(inputs))
+    weights = ops.cast(targets, outputs.dtype)
+    rest = ops.cast(ops.equal(weights, 0), outputs.dtype)
+    share = ops.sum(weights, axis=-1, keepdims=True) / ops.maximum(ops.sum(rest, axis=-1, keepdims=True), 1)
+    return weighted_sum(lambda _: outputs, inputs, weights - share * rest)
+
+
 @register("semantic segmentation")
 def segmentation(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the mean of the outputs over a region.
@@ -145,6 +171,61 @@ def detection(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
     # A row of zeros has no confidence, and scores 0.
     best = ops.max(scores, axis=-1)
     return ops.sum(best * is_wanted, axis=-1) / ops.maximum(ops.sum(is_wanted, axis=-1), 1)
+
+
+def detection_of(
+    boxes: str, classes: str, *, from_logits: bool = True, order: str = "xyxy", decode: Decode | None = None
+) -> Operator:
+    """Return the operator `detection` for a detector whose output is a dict of boxes and class scores.
+
+    Each class score is a probability `p_c`, the sigmoid of a logit, and the confidence of a detection is the
+    largest of them: `IoU x max_c p_c x cosine(p, target classes)`.
+
+    ```python
+    operator = detection_of("bbox_regression", "cls_logits", order="yxyx", decode=to_boxes)
+    maps = Occlusion(detector, operator=operator).explain(images, wanted)
+    ```
+
+    Args:
+        boxes: the key of the boxes, `(batch, objects, 4)`.
+        classes: the key of the scores of the classes, `(batch, objects, classes)`.
+        from_logits: whether these are logits, and not probabilities.
+        order: the order of the corners of a box: `"xyxy"` (left, top, right, bottom) or `"yxyx"`.
+        decode: `decode(boxes, inputs)` returns the corners, in `keras.ops`, for a model that returns boxes in
+            another form, such as offsets from anchors; None if they are corners.
+
+    Returns:
+        an operator whose targets are `(batch, boxes, 5 + classes)` or `(batch, 5 + classes)`: a box
+        `(left, top, right, bottom)`, any number but 0, and the weights of the classes.
+
+    Raises:
+        InputError: if `order` is unknown; when it is called, if the output has no such keys.
+
+    Reference:
+        Petsiuk et al.: Black-box Explanation of Object Detectors via Saliency Maps (D-RISE), 2021.
+    """
+    if order not in ("xyxy", "yxyx"):
+        raise InputError(f'order must be "xyxy" or "yxyx". Received: {order!r}.')
+
+    def detection_in_dict(model: Callable[[Any], Any], inputs: Tensor, targets: Tensor) -> Tensor:
+        found = model(inputs)
+        if not isinstance(found, dict) or boxes not in found or classes not in found:
+            keys = list(found) if isinstance(found, dict) else type(found).__name__
+            raise InputError(
+                f"The output of the model must be a dict with the keys {boxes!r} and {classes!r}. "
+                f"Received: {keys}. Pass its keys to detection_of."
+            )
+        corners = found[boxes] if decode is None else decode(found[boxes], inputs)
+        corners = ops.cast(corners, "float32")
+        if order == "yxyx":
+            corners = ops.stack([corners[..., i] for i in (1, 0, 3, 2)], axis=-1)
+        shares = ops.cast(found[classes], "float32")
+        shares = ops.sigmoid(shares) if from_logits else shares
+        confidence = ops.max(shares, axis=-1, keepdims=True)
+        rows = ops.concatenate([corners, confidence, shares], axis=-1)
+        return detection(lambda _: rows, inputs, targets)
+
+    return detection_in_dict
 
 
 def _overlap(a: Any, b: Any) -> Any:

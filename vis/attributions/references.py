@@ -29,10 +29,14 @@ class FromReferences(GradientExplainer):
 
     # How many references there are, and what the argument is called that gives them.
     count = 1
+    # Whether the attributions add up to the rise of the score.
+    adds_up = True
     argument = "baseline"
 
-    def _take(self, given: Inputs) -> Any:
+    def _take(self, given: Any) -> Any:
         """Return the references as given, checked, with arrays in place of lists of numbers."""
+        if callable(given):
+            return given
         given = keras.tree.map_structure(lambda part: checks.array(part) if np.ndim(part) else part, given)
         for part in keras.tree.flatten(given):
             array = checks.array(part)
@@ -48,7 +52,7 @@ class FromReferences(GradientExplainer):
     def _check_known(self) -> None:
         """Raise `InputError` if the references do not have the shape of the inputs, if that is known."""
         known = self._known_shapes()
-        if known is not None:
+        if known is not None and not callable(self._given()):
             self._references(known)
 
     def _known_shapes(self) -> list[Shape] | None:
@@ -95,6 +99,16 @@ class FromReferences(GradientExplainer):
     def _starts(self, arrays: Arrays) -> list[Arrays]:
         """Return what each sample is compared with, for each reference: it, but for masked time steps."""
         explained, steps = self.score.explained(arrays), self.score.steps(arrays)
+        if callable(self._given()):
+            own = zip(
+                *[self._own([array[i] for array in explained]) for i in range(len(arrays[0]))], strict=True
+            )
+            return [
+                [
+                    array if array.dtype.kind == "O" else np.where(free, np.stack(part), array)
+                    for free, part, array in zip(steps, own, explained, strict=True)
+                ]
+            ]
         references = self._references([array.shape[1:] for array in explained])
         return [
             [
@@ -104,13 +118,36 @@ class FromReferences(GradientExplainer):
             for number in range(self.count)
         ]
 
+    def _own(self, sample: Arrays) -> Arrays:
+        """Return the reference of one sample, which a function makes of it alone."""
+        symbols = None if self.score.wrt is not None else self.score.source.symbols
+        single = symbols is None or len(sample) == 1
+        made = self._given()(sample[0] if single else inputs.packed(symbols, list(sample), None))
+        parts = [made] if single else inputs.in_order(symbols, made)
+        found = [checks.real(part, "What a baseline returns").astype(np.float64) for part in parts]
+        shapes = [array.shape for array in sample]
+        if [part.shape for part in found] != shapes or not all(np.isfinite(part).all() for part in found):
+            raise InputError(
+                f"A function as the {self.argument} must return finite numbers in the shape of the sample it "
+                f"takes, {shapes}. Received: {[part.shape for part in found]}."
+            )
+        return found
+
     def residuals(self, inputs: Data, targets: Targets = None) -> npt.NDArray[np.float64]:
         """Return how far the attributions are from adding up: `S(x) - mean_k S(x_k) - sum`, `(N,)`.
 
         Args:
             inputs: as `explain`.
             targets: as `explain`.
+
+        Raises:
+            InputError: if the attributions are mean gradients, which do not add up to it.
         """
+        if not self.adds_up:
+            raise InputError(
+                f"Mean gradients do not add up to the rise of the score. Received: {self!r}. Take "
+                "IntegratedGradients with multiply_by_inputs=True, or LayerConductance."
+            )
         found = []
         pick = pick_of(self.score)
         for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
@@ -152,9 +189,13 @@ class FromSet(FromReferences):
         self._check_known()
 
     def _wanted(self, finite: str) -> str:
+        if self.argument != "baselines":
+            return super()._wanted(finite)
         return f"one or several inputs of {finite}numbers, (n, ...)"
 
     def _references(self, shapes: Sequence[Shape]) -> Arrays:
+        if self.argument != "baselines":
+            return super()._references(shapes)
         parts = self._parts()
         if not all(map(_fits, [part.shape[1:] for part in parts], shapes)):
             raise InputError(

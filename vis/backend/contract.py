@@ -193,8 +193,9 @@ class Steps:
         normalize: divide the gradient of each sample by its Euclidean norm.
         modified: whether `advance` will receive a function that modifies the gradient, on arrays.
         drawn: what differs in each step, such as random numbers.
-        prepare: makes the first input of the forward pass, given what is changed and drawn, in a list; the
+        prepare: makes the first inputs of the forward pass, given what is changed and drawn, in a list; the
             rule does not reach it. None if what is changed is the first input.
+        made: how many inputs it makes.
     """
 
     start: Spec
@@ -203,7 +204,12 @@ class Steps:
     normalize: bool = False
     modified: bool = False
     drawn: Sequence[Spec] = ()
-    prepare: Callable[[list[Any]], Any] | None = None
+    prepare: Callable[[list[Any]], list[Any]] | None = None
+    made: int = 1
+
+    def first(self, x: Any, own: Sequence[Any]) -> list[Any]:
+        """Return the first inputs of the forward pass, given what is changed and drawn."""
+        return [x] if self.prepare is None else self.prepare([x, *own])
 
 
 @dataclass(frozen=True)
@@ -245,8 +251,8 @@ class CompiledDescent(Protocol):
     ) -> DescentState:
         """Return the state some steps later.
 
-        `arrays` match the specs of the forward pass after the first; `drawn` holds what differs in each step,
-        with the steps as the first axis.
+        `arrays` match the specs of the forward pass after those that are made; `drawn` holds what
+        differs in each step, with the steps as the first axis.
         """
 
 

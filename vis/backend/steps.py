@@ -59,7 +59,7 @@ class Descent(ABC):
         # Read once: the state before the first step.
         self._initial = [ops.convert_to_numpy(held) for held in steps.optimizer.variables]
         self._dtype = np.dtype(steps.start.dtype)
-        self._dtypes = [np.dtype(spec.dtype) for spec in (*specs[1:], *steps.drawn)]
+        self._dtypes = [np.dtype(spec.dtype) for spec in (*specs[steps.made :], *steps.drawn)]
 
     @abstractmethod
     def _run(

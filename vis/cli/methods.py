@@ -32,7 +32,7 @@ COMPOSITES = (
     "cp_lrp",
 )
 BACKPROP_MODIFIERS = ("guided", "rectified", "relu", "deconv", *COMPOSITES)
-PARAMETERIZATIONS = ("fourier", "pixels")
+PARAMETERIZATIONS = ("fourier", "maco", "pixels")
 MEASURES = (
     "deletion",
     "insertion",
@@ -67,7 +67,8 @@ METHODS = {
     "saliency": Method("Saliency", ("grad_modifier", "backprop_modifier", *_GRADIENT)),
     "gradient-input": Method("GradientInput", ("backprop_modifier", *_GRADIENT)),
     "integrated-gradients": Method(
-        "IntegratedGradients", ("steps", "baseline", "method", "backprop_modifier", *_GRADIENT)
+        "IntegratedGradients",
+        ("steps", "baseline", "method", "multiply_by_inputs", "backprop_modifier", *_GRADIENT),
     ),
     "smoothgrad": Method("SmoothGrad", _NOISE),
     "squaregrad": Method("SquareGrad", _NOISE),

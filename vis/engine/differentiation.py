@@ -8,8 +8,8 @@ the backprop modifier.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, cast
 
 import keras
 import numpy as np
@@ -58,12 +58,14 @@ class Descent:
     Args:
         compiled: takes the steps.
         forward: the forward pass.
+        fixed: the inputs that do not change.
         parameters: of the losses.
         weights: of the losses, `(losses,)`.
     """
 
     compiled: backend.CompiledDescent
     forward: backend.Forward
+    fixed: list[Array]
     parameters: list[Array]
     weights: Array
 
@@ -75,7 +77,7 @@ class Descent:
         modify: Callable[[Array], Array] | None,
     ) -> backend.DescentState:
         """Return the state some steps later, see `vis.backend.CompiledDescent`."""
-        arrays = [np.asarray(1.0), *self.parameters, self.weights]
+        arrays = [*self.fixed, np.asarray(1.0), *self.parameters, self.weights]
         return self.compiled.advance(state, steps, arrays, drawn, modify, forward=self.forward)
 
 
@@ -162,21 +164,40 @@ class Differentiation(Run, Generic[Asked]):
             check_numbers(self.explained(arrays), self.source.model)
         return self._evaluated("gradient", arrays, targets, watch, references)
 
-    def descent(self, array: Array, kind: Hashable, compile_: Compile) -> Descent:
-        """Return a compiled gradient descent on the only input.
+    def descent(self, arrays: Arrays, changed: Sequence[int], kind: Hashable, compile_: Compile) -> Descent:
+        """Return a compiled gradient descent on some of the inputs.
 
         Args:
-            array: the input, with its batch axis.
+            arrays: the inputs in flat order, with their batch axis.
+            changed: which of them it changes; the others stay as they are.
             kind: what distinguishes this descent from others on the same objective.
-            compile_: compiles it.
+            compile_: compiles it, given a forward pass that takes the changed inputs first.
 
         Raises:
             GradientError, FilterError, LayerError, ModifierError: as `gradients`.
         """
-        specs = [backend.Spec(array.shape, str(array.dtype), array.shape)]
-        trace = self._trace(("descent", kind), specs, None, None, compile_)
-        *parameters, weights = self.objective.parameters(trace, None, len(array))
-        return Descent(trace.compiled, self._lazily(trace, "descent", 1, None), parameters, weights)
+        specs = [backend.Spec(array.shape, str(array.dtype), array.shape) for array in arrays]
+        fixed = [i for i in range(len(arrays)) if i not in changed]
+        order = [*changed, *fixed]
+
+        def first(forward: backend.Forward) -> backend.Forward:
+            def run(tensors: list[Any]) -> backend.Traced:
+                given = [tensors[order.index(i)] for i in range(len(order))]
+                traced = forward([*given, *tensors[len(order) :]])
+                return replace(traced, watched=[traced.watched[i] for i in changed])
+
+            return run
+
+        def compile_first(
+            forward: backend.Forward, taken: list[backend.Spec], rule: backend.Way | None
+        ) -> backend.CompiledDescent:
+            taken = [*(taken[i] for i in order), *taken[len(order) :]]
+            return cast("backend.CompiledDescent", compile_(first(forward), taken, rule))
+
+        trace = self._trace(("descent", kind, tuple(changed)), specs, None, None, compile_first)
+        *parameters, weights = self.objective.parameters(trace, None, len(arrays[0]))
+        forward = first(self._lazily(trace, "descent", len(arrays), None))
+        return Descent(trace.compiled, forward, [arrays[i] for i in fixed], parameters, weights)
 
     def _evaluated(
         self,

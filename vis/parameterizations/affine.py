@@ -111,7 +111,8 @@ def _check_axes(count: int, received: tuple[int | None, ...]) -> None:
     if count != 2:
         raise InputError(
             f"RandomAffine needs images with two axes, height and width. Received: {received}. Pass a "
-            "parameterization without it: vis.parameterizations.Fourier(transformation=None)."
+            "parameterization without it: vis.parameterizations.Fourier(transformation=None); and leave out "
+            "the input modifiers Rotate and Scale."
         )
 
 

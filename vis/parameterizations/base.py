@@ -20,21 +20,24 @@ from vis.words import ParameterizationName
 
 @dataclass(frozen=True, repr=False)
 class Canvas(TypedRepr):
-    """The images to make: their shape `(samples, ...)`, their channel axis, and the range of their values."""
+    """The images to make: their shape `(samples, ...)`, their channel axis, and the range of their values.
+
+    The range is None where any value may be; then black and white are -1 and 1.
+    """
 
     shape: tuple[int, ...]
     channels: int
-    input_range: tuple[float, float]
+    input_range: tuple[float, float] | None
 
     @property
     def low(self) -> float:
         """The value of black."""
-        return float(self.input_range[0])
+        return -1.0 if self.input_range is None else float(self.input_range[0])
 
     @property
     def high(self) -> float:
         """The value of white."""
-        return float(self.input_range[1])
+        return 1.0 if self.input_range is None else float(self.input_range[1])
 
     @property
     def image_axes(self) -> list[int]:
@@ -84,7 +87,7 @@ class Parameterization(TypedRepr, ABC):
 
         Returns:
             uint8 if both ends of the range are integers from 0 to 255, the higher one above 1; float32
-            otherwise.
+            otherwise, also without a range.
         """
 
 

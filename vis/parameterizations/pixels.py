@@ -21,7 +21,8 @@ class Pixels(Parameterization):
 
     Their values are unbounded; `vis.utils.utils.deprocess_input` turns them into a picture. The start is
     normal noise around the middle of the range with a standard deviation of a twentieth of it; the optimizer
-    is RMSprop with a learning rate of 1 and a decay of 0.95.
+    is RMSprop with a learning rate of 1 and a decay of 0.95. Without a range, the start is noise around 0
+    with a standard deviation of 0.1, and the pixels are returned as they are.
 
     Args:
         transformation: a `RandomAffine` that transforms the image at each step before the model sees it, or
@@ -45,6 +46,8 @@ class Pixels(Parameterization):
         return parameters
 
     def picture(self, canvas: Canvas, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if canvas.input_range is None:
+            return np.asarray(image, np.float32)
         return maps.deprocess_input(image, canvas.input_range)
 
 

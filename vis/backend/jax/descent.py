@@ -37,16 +37,15 @@ class _Descent(Descent):
         trace = with_sizes(functools.partial(traced_forward, forward), specs)
         made = Differentiated(trace, rule)
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
-        self._shapes = [each.shape for each in trace.types[1:]]
+        self._shapes = [each.shape for each in trace.types[steps.made :]]
         self._variables = made.variables
-
-        gradient_of, prepare = compiled(made, trace.types), steps.prepare
+        gradient_of = compiled(made, trace.types)
 
         def slope(values: list[Any], x: Any, rest: list[Any], own: list[Any]) -> Slope:
-            seen, back = jax.vjp(lambda x: x if prepare is None else prepare([x, *own]), x)
-            found = gradient_of(values, [seen, *rest])
-            (gradient,) = found.gradients
-            (gradient,) = back(jnp.zeros_like(seen) if gradient is None else gradient)
+            seen, back = jax.vjp(lambda x: steps.first(x, own), x)
+            found = gradient_of(values, [*seen, *rest])
+            pairs = zip(found.gradients, seen, strict=True)
+            (gradient,) = back([jnp.zeros_like(part) if g is None else g for g, part in pairs])
             return plain._slope(found.of_samples, found.terms, gradient)
 
         def loop(values: list[Any], point: Point, count: Any, rest: list[Any], drawn: list[Any]) -> Point:

@@ -29,16 +29,16 @@ class _Descent(Descent):
         self._lock = threading.Lock()
         self._modify: Modify = np.asarray
         self._failure: Exception | None = None
-        variable, optimizer, prepare = self._variable, steps.optimizer, steps.prepare
+        variable, optimizer = self._variable, steps.optimizer
 
         def slope(x: Any, rest: list[Any], own: list[Any]) -> Slope:
             # Before the model sees the input: the rule concerns only the activations of the model.
-            seen = [x if prepare is None else prepare([x, *own]), *rest]
+            seen = [*steps.first(x, own), *rest]
             with keras.StatelessScope():
                 traced = forward(seen)
             self.reading = asked(traced, seen)
             self.draws = fix_draws([traced.loss])
-            self.coverage = override(rule, seen[:1], [traced.loss])
+            self.coverage = override(rule, seen[: steps.made], [traced.loss])
             (gradient,) = tf.gradients(traced.loss, [x], unconnected_gradients="zero")
             found = self._slope(traced.of_samples, traced.terms, gradient)
             if steps.modified:
@@ -68,7 +68,7 @@ class _Descent(Descent):
         self._function = tf.function(trace, autograph=False).get_concrete_function(
             keras.tree.map_structure(spec, self._point(self.start(variable))),
             tf.TensorSpec((), tf.int32),
-            [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs[1:]],
+            [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs[steps.made :]],
             [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in steps.drawn],
         )
 

@@ -42,11 +42,14 @@ class _Descent(Descent):
 
     def _slope_at(self, forward: Forward, x: Any, rest: list[Any], own: list[Any]) -> Slope:
         x = x.detach().requires_grad_()
-        prepare = self._steps.prepare
-        seen = x if prepare is None else prepare([x, *own])
-        traced, (gradient,), _ = self._differentiation([seen, *rest], forward)
-        if gradient is not None and seen.requires_grad:
-            (gradient,) = torch.autograd.grad(seen, x, gradient)
+        seen = self._steps.first(x, own)
+        traced, gradients, _ = self._differentiation([*seen, *rest], forward)
+        pairs = zip(seen, gradients, strict=True)
+        used = [(part, g) for part, g in pairs if g is not None and part.requires_grad]
+        gradient = None
+        if used:
+            ends, slopes = zip(*used, strict=True)
+            (gradient,) = torch.autograd.grad(ends, x, slopes, allow_unused=True)
         with torch.no_grad():
             gradient = torch.zeros_like(x) if gradient is None else gradient
             return self._slope(traced.of_samples, traced.terms, gradient)
