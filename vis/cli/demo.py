@@ -30,7 +30,7 @@ def demo(output: Path, scenes: int) -> None:
     from tqdm import tqdm
 
     from vis import files
-    from vis.demo import report, sanity
+    from vis.demo import comparison, report, sanity
 
     bar = partial(tqdm, disable=not on_terminal(), leave=False, unit="method")
     try:
@@ -47,6 +47,12 @@ def demo(output: Path, scenes: int) -> None:
     with files.written(output / "digits.png") as temporary:
         report.digits().savefig(temporary, format="png", dpi=110)
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
+    click.echo("\nWhat other measures tell, as medians with their intervals of 95 %:\n")
+    found = comparison.compared(progress=on_terminal())
+    click.echo(found.table())
+    with files.written(output / "comparison.png") as temporary:
+        found.plot().savefig(temporary, format="png", dpi=110)
+    click.echo(f"\nThe comparison is drawn in {output / 'comparison.png'}.")
     click.echo("\nHow similar maps stay when the weights become random, layer by layer:")
     for name, checked in (("sanity", sanity.of_scenes), ("sanity-digits", sanity.of_digits)):
         checks = checked(steps=partial(bar, desc="Making weights random, layer by layer"))

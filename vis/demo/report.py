@@ -76,12 +76,18 @@ COMPOSITES = {
     ),
     "deep Taylor": Method(partial(attributions.DeepTaylor, low=0.0, high=1.0), "contribution"),
 }
-ALL = METHODS | EXPLAINERS | COMPOSITES
+# Other class activation maps, likewise.
+ACTIVATIONS = {
+    "HiResCAM": Method(attributions.HiResCAM, "positive part"),
+    "Score-CAM": Method(partial(attributions.ScoreCAM, max_channels=16), "positive part"),
+    "guided Grad-CAM": Method(attributions.GuidedGradCAM, "guided, signed"),
+}
+ALL = METHODS | EXPLAINERS | COMPOSITES | ACTIVATIONS
 # The methods of one picture, by its name.
 FAMILIES = {
     "gradient": ("vanilla", "gradient x input", "guided", "rectified"),
     "path-and-noise": ("vanilla", "integrated grad.", "SmoothGrad", "SquareGrad", "VarGrad"),
-    "class-activation": ("Grad-CAM", "Grad-CAM++", "LayerCAM"),
+    "class-activation": ("Grad-CAM", "Grad-CAM++", "LayerCAM", *ACTIVATIONS),
     "occlusion": ("vanilla", "occlusion"),
     "relevance": ("gradient x input", "LRP", *COMPOSITES),
 }
