@@ -30,6 +30,7 @@ NOT_RUN = ["make demo", "make test"]
 # What the reader has, besides files.
 YOURS = """
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
 from vis.demo.scenes import make_scenes
 
 scenes = make_scenes(4, "test", 1)
@@ -38,6 +39,8 @@ words = ["the", "worst", "of", "films"]
 tokens = np.array([[1, 2, 3, 4]])
 series = np.random.default_rng(0).normal(size=(1, 40, 2)).astype("float32")
 rows = np.array([[0.3, 0.5, 0.1]], "float32")
+features = np.random.default_rng(0).normal(size=(40, 3))
+forest = RandomForestClassifier(10, random_state=0).fit(features, features[:, 0] > 0)
 """
 DRIVER = """
 import json, sys, warnings

@@ -85,6 +85,14 @@ EXPLAINERS: dict[str, Callable[[Any], Any]] = {
     "Occlusion(small_net_1_0, patch_size=(2, 3))": lambda m: vis.Occlusion(m, patch_size=(2, 3)),
     "FeatureAblation(small_net_1_0, features=2)": lambda m: vis.FeatureAblation(m, features=2),
     "Rise(small_net_1_0, nb_samples=5, seed=2)": lambda m: vis.Rise(m, nb_samples=5, seed=2),
+    "Lime(small_net_1_0, distance='euclidean', kernel_width=2.0)": (
+        lambda m: vis.Lime(m, distance="euclidean", kernel_width=2)
+    ),
+    "KernelShap(small_net_1_0, features=2, nb_samples=50)": (
+        lambda m: vis.KernelShap(m, features=2, nb_samples=50)
+    ),
+    "SobolAttribution(small_net_1_0, nb_design=8)": lambda m: vis.SobolAttribution(m, nb_design=8),
+    "HsicAttribution(small_net_1_0, binary=False)": lambda m: vis.HsicAttribution(m, binary=False),
     "Occlusion(small_net_1_0, patch_stride=1)": lambda m: vis.Occlusion(m, patch_stride=1),
 }
 

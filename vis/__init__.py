@@ -49,16 +49,20 @@ if TYPE_CHECKING:
         GuidedBackprop,
         GuidedGradCAM,
         HiResCAM,
+        HsicAttribution,
         IntegratedGradients,
         InternalInfluence,
+        KernelShap,
         LayerCAM,
         LayerConductance,
+        Lime,
         NeuronGradient,
         Occlusion,
         Rise,
         Saliency,
         ScoreCAM,
         SmoothGrad,
+        SobolAttribution,
         SquareGrad,
         VarGrad,
         XGradCAM,
@@ -102,10 +106,13 @@ __all__ = [
     "GuidedBackprop",
     "GuidedGradCAM",
     "HiResCAM",
+    "HsicAttribution",
     "IntegratedGradients",
     "InternalInfluence",
+    "KernelShap",
     "LayerCAM",
     "LayerConductance",
+    "Lime",
     "Loss",
     "NeuronGradient",
     "Occlusion",
@@ -113,6 +120,7 @@ __all__ = [
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
+    "SobolAttribution",
     "SquareGrad",
     "VarGrad",
     "XGradCAM",
@@ -134,9 +142,10 @@ _ROOMS = {
     "vis.attributions": (
         "AblationCAM AttentionRelevance AttentionRollout AttnLRP DeconvNet DeepLift DeepLiftShap "
         "DeepTaylor EigenCAM ExcitationBackprop Explainer FeatureAblation GradCAM GradCAMPlusPlus "
-        "GradientInput GradientShap GuidedBackprop GuidedGradCAM HiResCAM IntegratedGradients "
-        "InternalInfluence LRP LayerCAM LayerConductance NeuronGradient Occlusion Rise Saliency ScoreCAM "
-        "SmoothGrad SquareGrad VarGrad XGradCAM wrapped"
+        "GradientInput GradientShap GuidedBackprop GuidedGradCAM HiResCAM HsicAttribution "
+        "IntegratedGradients InternalInfluence KernelShap LRP LayerCAM LayerConductance Lime "
+        "NeuronGradient Occlusion Rise Saliency ScoreCAM SmoothGrad SobolAttribution SquareGrad VarGrad "
+        "XGradCAM wrapped"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.losses": "ActivationMaximization Loss",

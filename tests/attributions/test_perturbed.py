@@ -11,7 +11,17 @@ import pytest
 from keras import layers, ops
 
 from tests import native
-from vis.attributions import FeatureAblation, Occlusion, Rise, Saliency, wrapped
+from vis.attributions import (
+    FeatureAblation,
+    HsicAttribution,
+    KernelShap,
+    Lime,
+    Occlusion,
+    Rise,
+    Saliency,
+    SobolAttribution,
+    wrapped,
+)
 from vis.errors import InputError, ModelError
 from vis.metrics import deletion
 
@@ -23,6 +33,10 @@ KINDS: dict[str, Any] = {
         model, patch_size=2, occlusion_value=baseline, **options
     ),
     "Rise": lambda model, **options: Rise(model, nb_samples=7, grid_size=3, **options),
+    "Lime": lambda model, **options: Lime(model, nb_samples=9, **options),
+    "KernelShap": lambda model, **options: KernelShap(model, nb_samples=150, **options),
+    "SobolAttribution": lambda model, **options: SobolAttribution(model, nb_design=4, **options),
+    "HsicAttribution": lambda model, **options: HsicAttribution(model, nb_design=9, **options),
 }
 
 
@@ -110,6 +124,22 @@ def test_tokens_are_explained_by_what_embeds_them() -> None:
     np.testing.assert_allclose(
         replaced[0], expected - (table[1] * kernel.reshape(3, 2)).sum(axis=1), rtol=1e-4, atol=1e-6
     )
+
+
+def test_only_whole_tokens_are_taken_out() -> None:
+    """The embedding of 4, 0, 2 is all that a linear model sees: Shapley values are those of its parts."""
+    model = keras.Sequential(
+        [layers.Input((3,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(1)]
+    )
+    given = np.array([[4, 0, 2]])
+    expected = FeatureAblation(model, baseline=1)(given, 0)
+    np.testing.assert_allclose(KernelShap(model, baseline=1)(given, 0), expected, rtol=1e-4, atol=1e-6)
+    near = Lime(model, baseline=1, alpha=1e-9)(given, 0)
+    np.testing.assert_allclose(near, expected, rtol=1e-4, atol=1e-6)
+    assert HsicAttribution(model, baseline=1)(given, 0).argmax() == np.abs(expected).argmax()
+    for kind in (SobolAttribution, lambda model: HsicAttribution(model, binary=False)):
+        with pytest.raises(InputError, match=r"need inputs of real numbers.*wrt="):
+            kind(model)(given, 0)
 
 
 def test_strings_may_be_taken_out() -> None:

@@ -14,20 +14,25 @@ from vis.cli.methods import METHODS
 
 # A value for each argument of an explainer.
 VALUES: dict[str, Any] = {
+    "alpha": 2.0,
     "backprop_modifier": "guided",
     "baseline": 0.5,
+    "binary": False,
     "composite": "z_plus",
     "conv_layer": "conv",
+    "distance": "euclidean",
     "features": 2,
     "fold_layers": True,
     "grad_modifier": "relu",
     "grid": None,  # of tokens alone
     "grid_size": 3,
     "high": 3.0,
+    "kernel_width": 0.5,
     "low": -3.0,
     "max_channels": 2,
     "method": "trapezoid",
     "multiply_by_inputs": False,
+    "nb_design": 4,
     "nb_samples": 3,
     "noise": 0.1,
     "noise_scale": "absolute",
@@ -41,7 +46,7 @@ VALUES: dict[str, Any] = {
     "steps": 5,
     "wrt": "conv",
 }
-# What a base class takes is refused, or left out, by some of those made of it; and a second name.
+# What a base class takes is refused, or left out, by some of those made of it; a second name; an object.
 NO_OPTIONS = {
     "model",
     "output_layer",
@@ -50,6 +55,7 @@ NO_OPTIONS = {
     "baseline_value",
     "baselines",
     "progress",
+    "regressor",
     "upsample",  # what is drawn covers the picture
 }
 

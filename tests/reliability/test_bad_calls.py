@@ -256,6 +256,15 @@ class Bad:
     """An object without anything that an array has."""
 
 
+class Fitted:
+    """A regressor with some coefficients."""
+
+    def __init__(self, coefficients: Any) -> None:
+        self.coef_ = coefficients
+
+    def fit(self, x: Any, y: Any, sample_weight: Any) -> None: ...
+
+
 # Of each file its size and when it was written.
 Contents = dict[str, tuple[int, int]]
 
@@ -918,10 +927,16 @@ EXPLAINERS: dict[str, Callable[..., Any]] = {
     "FeatureAblation": attributions.FeatureAblation,
     "Occlusion": attributions.Occlusion,
     "Rise": functools.partial(attributions.Rise, nb_samples=4),
+    "Lime": functools.partial(attributions.Lime, nb_samples=4),
+    "KernelShap": functools.partial(attributions.KernelShap, nb_samples=120),
+    "SobolAttribution": functools.partial(attributions.SobolAttribution, nb_design=2),
+    "HsicAttribution": functools.partial(attributions.HsicAttribution, nb_design=4),
 }
 BY_GRADIENT = ("GradCAM", "GradCAMPlusPlus", "LayerCAM", "HiResCAM", "XGradCAM")
-BY_SCORES = ("ScoreCAM", "AblationCAM", "EigenCAM")
-WITHOUT_REDUCER = (*BY_GRADIENT, *BY_SCORES, "FeatureAblation", "Occlusion", "Rise")
+BY_CHANNELS = ("ScoreCAM", "AblationCAM", "EigenCAM")
+BY_SCORES = ("FeatureAblation", "Occlusion", "Rise", "Lime", "KernelShap")
+BY_INDICES = ("SobolAttribution", "HsicAttribution")
+WITHOUT_REDUCER = (*BY_GRADIENT, *BY_CHANNELS, *BY_SCORES, *BY_INDICES)
 FORMS = (
     "The targets of 4 samples with outputs of shape (3,) are weights of shape (4, 3)",
     "a class from 0 to 2",
@@ -1156,7 +1171,7 @@ row("vis.attributions.Saliency", "a subclassed model and strings", InputError, "
     lambda d: Saliency(subclassed()).explain("photos", 0))
 row("vis.attributions.Saliency", "a subclassed model and another shape", InputError,
     ("shape", "5, 5, 3"), lambda d: Saliency(subclassed()).explain(X[:, :5], 0))
-for name in (*BY_GRADIENT, *BY_SCORES, "GuidedGradCAM"):
+for name in (*BY_GRADIENT, *BY_CHANNELS, "GuidedGradCAM"):
     about, make = f"vis.attributions.{name}", getattr(attributions, name)
     row(about, "an unknown conv_layer", LayerError, ("has no layer 'convv'", "Did you mean 'conv'"),
         lambda d, make=make: make(net(), conv_layer="convv"))
@@ -1166,7 +1181,7 @@ for name in (*BY_GRADIENT, *BY_SCORES, "GuidedGradCAM"):
     row(about, "no convolution", LayerError,
         ("has more than one position", "'vector'", "conv_layer"),
         lambda d, make=make: make(vector()))
-    if name not in BY_SCORES:
+    if name not in BY_CHANNELS:
         row(about, "a conv_layer behind the output", GradientError, ("No path leads", "'conv'"),
             lambda d, make=make: make(behind(), "first", conv_layer="conv").explain(X, 0))
     row(about, "no input with as many positions", LayerError,
@@ -1248,10 +1263,69 @@ for value in (np.nan, np.inf, "grey", None, True):
         lambda d, value=value: attributions.Occlusion(net(), occlusion_value=value))
 row("vis.attributions.Occlusion", "sides for one of two inputs", InputError,
     ("takes the inputs", "Received a dict"), lambda d: attributions.Occlusion(two(), patch_size={"image": 2}))
+for name, option, least in (
+    ("Lime", "nb_samples", 2),
+    ("KernelShap", "nb_samples", 2),
+    ("SobolAttribution", "nb_design", 2),
+    ("HsicAttribution", "nb_design", 2),
+    ("Lime", "seed", 0),
+    ("KernelShap", "seed", 0),
+    ("SobolAttribution", "seed", 0),
+    ("HsicAttribution", "seed", 0),
+):
+    for value in (least - 1, 2.5, "a", True):
+        row(f"vis.attributions.{name}", f"{option} is {value!r}", InputError,
+            (f"{option} must be an integer >= {least}", f"Received: {value!r}"),
+            lambda d, name=name, option=option, value=value: getattr(attributions, name)(
+                net(), **{option: value}))
+for option in ("kernel_width", "alpha"):
+    for value in (0, -1, np.inf, np.nan, "a", True):
+        row("vis.attributions.Lime", f"{option} is {value!r}", InputError,
+            (f"{option} must be a number > 0", f"Received: {value!r}"),
+            lambda d, option=option, value=value: attributions.Lime(net(), **{option: value}))
+row("vis.attributions.Lime", "an unknown distance", InputError,
+    ('distance must be "cosine" or "euclidean"', "Received: 'cosin'"),
+    lambda d: attributions.Lime(net(), distance="cosin"))
+row("vis.attributions.Lime", "a narrow kernel", InputError,
+    ("all weights are zero", "Received: 0.001"),
+    lambda d: attributions.Lime(net(), kernel_width=1e-3).explain(X, Y))
+row("vis.attributions.Lime", "a regressor that is none", InputError,
+    ("regressor must have fit(X, y, sample_weight=) and coef_", "Received: 'ridge'"),
+    lambda d: attributions.Lime(net(), regressor="ridge"))
+row("vis.attributions.Lime", "a regressor without coefficients", InputError,
+    ("The coefficients coef_ of regressor must be an array", "NoneType"),
+    lambda d: attributions.Lime(net(), regressor=Fitted(None)).explain(X, Y))
+row("vis.attributions.Lime", "a regressor with two coefficients", InputError,
+    ("one for each of 30 features", "Received: 2"),
+    lambda d: attributions.Lime(net(), regressor=Fitted([1, 2])).explain(X, Y))
+row("vis.attributions.KernelShap", "few coalitions", InputError,
+    ("The contributions of 30 features", "Received: nb_samples=20", "fewer features by features="),
+    lambda d: attributions.KernelShap(net(), nb_samples=20).explain(X, Y))
+row("vis.attributions.SobolAttribution", "no power of two", InputError,
+    ("nb_design must be a power of two", "Received: 12"),
+    lambda d: attributions.SobolAttribution(net(), nb_design=12))
+row("vis.attributions.SobolAttribution", "many features", InputError,
+    ("at most 10600 features", "Received: 10800", "features="),
+    lambda d: attributions.SobolAttribution(lambda x: x.sum(axis=1, keepdims=True)).explain(
+        np.ones((1, 10800)), 0))
+for name in ("SobolAttribution", "HsicAttribution"):
+    options = {"binary": False} if name == "HsicAttribution" else {}
+    row(f"vis.attributions.{name}", "shares of tokens", InputError, ("need inputs of real numbers", "wrt="),
+        lambda d, name=name, options=options: getattr(attributions, name)(tokens(), **options).explain(
+            np.zeros((2, 5), int), 0))
 row("vis.attributions.Saliency", "the model is a function", ModelError,
     ("has no layers and no gradient", "Received: the function 'sum'", "Occlusion"),
     lambda d: Saliency(np.sum))
-for name in ("Explainer", "ClassActivation", "ChannelActivation", "AttentionMap"):
+row("vis.attributions.wrapped", "a model", ModelError,
+    ("Expected a function on arrays", "A Keras model is passed as it is"),
+    lambda d: attributions.wrapped(net()))
+row("vis.attributions.wrapped", "words in return", InputError,
+    ("What the function 'lambda' returns must be an array of real numbers", "list"),
+    lambda d: attributions.Rise(attributions.wrapped(lambda x: ["a"] * len(x))).explain(X, 0))
+row("vis.attributions.superpixels", "a table", InputError,
+    ("Superpixels are of pictures and volumes", "Received: shape (4,)"),
+    lambda d: attributions.superpixels(Y))
+for name in ("Explainer", "ClassActivation", "ChannelActivation", "AttentionMap", "Perturbed", "Coalitions"):
     row(f"vis.attributions.{name}", "itself", TypeError, "abstract",
         lambda d, name=name: getattr(attributions, name)(net()))
 for name in ("AttentionRollout", "AttentionRelevance"):

@@ -21,6 +21,8 @@
 | `NeuronGradient` | the input | of a value inside | the gradient |
 | `Occlusion`, `FeatureAblation` | copies without a part | none | drop of the score |
 | `Rise` | copies of which random masks keep a part | none | mean score where a position is kept |
+| `Lime`, `KernelShap` | copies without some features | none | coefficients of a regression, Shapley values |
+| `SobolAttribution`, `HsicAttribution` | copies with shares of features | none | dependence of the score |
 
 ```python
 explainer = Saliency(vis.linear_outputs(model))
@@ -53,14 +55,18 @@ from vis.attributions.gradient import (
 )
 from vis.attributions.gradient_shap import GradientShap
 from vis.attributions.guided_cam import GuidedGradCAM
+from vis.attributions.hsic import HsicAttribution
 from vis.attributions.integrated_gradients import IntegratedGradients
+from vis.attributions.kernel_shap import KernelShap
 from vis.attributions.layers import InternalInfluence, LayerConductance, NeuronGradient
+from vis.attributions.lime import Lime
 from vis.attributions.occlusion import Occlusion
 from vis.attributions.perturbed import Perturbed
 from vis.attributions.relevance import LRP, AttnLRP, DeepTaylor, ExcitationBackprop
 from vis.attributions.rise import Rise
 from vis.attributions.saliency_maps import compute_saliency_maps
 from vis.attributions.smoothing import Smoothed, SmoothGrad, SquareGrad, VarGrad
+from vis.attributions.sobol import SobolAttribution
 from vis.attributions.training import ExplainEpochs
 from vis.engine import wrapped
 
@@ -94,10 +100,13 @@ __all__ = [
     "GuidedBackprop",
     "GuidedGradCAM",
     "HiResCAM",
+    "HsicAttribution",
     "IntegratedGradients",
     "InternalInfluence",
+    "KernelShap",
     "LayerCAM",
     "LayerConductance",
+    "Lime",
     "ModifiedGradient",
     "NeuronGradient",
     "Occlusion",
@@ -107,6 +116,7 @@ __all__ = [
     "ScoreCAM",
     "SmoothGrad",
     "Smoothed",
+    "SobolAttribution",
     "SquareGrad",
     "VarGrad",
     "XGradCAM",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,36 @@ class Table(Protocol):
     def __getitem__(self, part: slice, /) -> npt.NDArray[Any]: ...
 
 
-class Coalitions(Perturbed):
+T = TypeVar("T", bound=Table)
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """Coalitions that are held in memory, with what a linear regression makes of their scores.
+
+    Args:
+        kept: `(coalitions, features)`.
+        weights: of each in the regression, `(coalitions,)`.
+        solution: `(features, coalitions)`; times scores, it is the coefficients.
+    """
+
+    kept: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float64]
+    solution: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, part: slice) -> npt.NDArray[np.bool_]:
+        return self.kept[part]
+
+
+def is_constant(scores: npt.NDArray[np.float64]) -> bool:
+    """Tell whether scores are all the same, up to the rounding of a model."""
+    return bool(np.ptp(scores) <= 1e-6 * np.abs(scores).max())
+
+
+class Coalitions(Perturbed, Generic[T]):
     """What each feature contributes to the score, from the scores of coalitions of features.
 
     Subclass it and implement `table` and `shares`.
@@ -73,15 +103,15 @@ class Coalitions(Perturbed):
         self.features = features
 
     @abstractmethod
-    def table(self, count: int) -> Table:
+    def table(self, count: int) -> T:
         """Return the coalitions of some features whose scores are asked for, the same for each sample."""
 
     @abstractmethod
-    def shares(self, table: Table, scores: npt.NDArray[np.float64], whole: float) -> npt.NDArray[np.float64]:
+    def shares(self, table: T, scores: npt.NDArray[np.float64], whole: float) -> npt.NDArray[np.float64]:
         """Return the contribution of each feature, `(features,)`.
 
         Args:
-            table: the coalitions.
+            table: the coalitions, as `table` returned them.
             scores: of each, `(coalitions,)`.
             whole: the score of the sample itself.
         """
@@ -126,7 +156,7 @@ class _AllButOne:
         return np.asarray(np.arange(self.count)[part, None] != np.arange(self.count))
 
 
-class FeatureAblation(Coalitions):
+class FeatureAblation(Coalitions[Table]):
     """How much the score falls when a feature is taken out: `S(x) - S(x without the feature)`.
 
     Each value of the feature gets the whole fall. One score is needed for each feature.

@@ -48,8 +48,9 @@ _METHOD_OPTIONS = (
     number_option(
         "--samples",
         "nb_samples",
-        help="Noisy copies, for smoothgrad, squaregrad and vargrad  [default: 50], and masks, for rise.  "
-        "[default: 4000]",
+        help="Noisy copies, for smoothgrad, squaregrad and vargrad  [default: 50]; masks, for rise  "
+        "[default: 4000]; coalitions, for lime  [default: 1000] and kernel-shap.  [default: 2 per feature, "
+        "and 2048]",
     ),
     click.option(
         "--noise",

@@ -62,6 +62,7 @@ _GRADIENT = ("reducer", "wrt", *_ANY)
 _NOISE = ("nb_samples", "noise", "noise_scale", "seed", "backprop_modifier", *_GRADIENT)
 _LAYER = ("conv_layer", "grid", *_ANY)
 _POSITIONS = ("conv_layer", "grid", "backprop_modifier", *_ANY)
+_FEATURES = ("features", "baseline", "wrt", *_ANY)
 _ATTENTION = ("wrt", "grid", "operator")
 METHODS = {
     "saliency": Method("Saliency", ("grad_modifier", "backprop_modifier", *_GRADIENT)),
@@ -92,11 +93,15 @@ METHODS = {
     "ablation-cam": Method("AblationCAM", _LAYER),
     "eigen-cam": Method("EigenCAM", _LAYER),
     "occlusion": Method("Occlusion", ("patch_size", "patch_stride", "occlusion_value", "wrt", *_ANY)),
-    "feature-ablation": Method("FeatureAblation", ("features", "baseline", "wrt", *_ANY)),
+    "feature-ablation": Method("FeatureAblation", _FEATURES),
     "rise": Method(
         "Rise",
         ("nb_samples", "grid_size", "preservation_probability", "baseline", "seed", "wrt", *_ANY),
     ),
+    "lime": Method("Lime", ("nb_samples", "distance", "kernel_width", "alpha", "seed", *_FEATURES)),
+    "kernel-shap": Method("KernelShap", ("nb_samples", "seed", *_FEATURES)),
+    "sobol": Method("SobolAttribution", ("nb_design", "seed", *_FEATURES)),
+    "hsic": Method("HsicAttribution", ("nb_design", "binary", "seed", *_FEATURES)),
 }
 # The arguments that have an option of their own, and those that the command gives itself.
 _OWN = "backprop_modifier baseline conv_layer grad_modifier nb_samples noise patch_size steps"
