@@ -40,7 +40,7 @@ tokens = np.array([[1, 2, 3, 4]])
 series = np.random.default_rng(0).normal(size=(1, 40, 2)).astype("float32")
 rows = np.array([[0.3, 0.5, 0.1]], "float32")
 features = np.random.default_rng(0).normal(size=(40, 3))
-forest = RandomForestClassifier(10, random_state=0).fit(features, features[:, 0] > 0)
+forest = RandomForestClassifier(10, random_state=0).fit(features, features.sum(axis=1) > 0.5)
 """
 DRIVER = """
 import json, sys, warnings
