@@ -242,9 +242,9 @@ def _mixed(
             f"Masks with values between 0 and 1 need inputs of real numbers. Received: {sample.dtype}. "
             "Explain tokens by wrt= the layer that embeds them."
         )
-    wide = np.float64 if sample.dtype == np.float64 else np.float32
-    share = np.where(free, kept, 1).astype(wide)
-    mixed = share * sample.astype(wide)
+    real = np.result_type(sample.dtype, np.float32)
+    share = np.where(free, kept, 1).astype(real)
+    mixed = share * sample.astype(real)
     if baseline.any():
-        mixed += (1 - share) * baseline.astype(wide)
-    return mixed.astype(sample.dtype, copy=False)
+        mixed += (1 - share) * baseline.astype(real)
+    return np.asarray(mixed, sample.dtype)
