@@ -11,21 +11,25 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from scipy.stats import spearmanr
+from sklearn.linear_model import Ridge
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.saliency import Saliency as PeerSaliency
 from tf_keras_vis.scorecam import Scorecam
 from tf_keras_vis.utils.scores import CategoricalScore
 from xplique import attributions as xplique
 from xplique import metrics as peers
+from xplique.attributions import global_sensitivity_analysis as gsa
 
 from vis import attributions as vis
 from vis import linear_outputs, metrics
+from vis.attributions.rise import _Field
 from vis.demo.network import load_network
 from vis.demo.scenes import make_scenes
 from vis.errors import EmptyMapWarning
@@ -288,6 +292,83 @@ def measures() -> list[str]:
     return lines
 
 
+def by_scores() -> list[str]:
+    """Return a row per explainer without gradients; Xplique is given our masks and coalitions."""
+    scenes = make_scenes(4, "test", 1)
+    logits = linear_outputs(load_network())
+    images, labels = scenes.images, scenes.labels
+    rows = np.eye(10, dtype=np.float32)[labels]
+    side = images.shape[1] // 8
+    count, channels = 64, images.shape[-1]
+    patches = np.arange(count).reshape(8, 8).repeat(side, 0).repeat(side, 1).astype(np.int32)
+    lines = ["| method | peer | difference | rank correlation |", "|---|---|---|---|"]
+
+    occlusion = vis.Occlusion(logits, patch_size=8).explain(images, labels)
+    peer = xplique.Occlusion(logits, patch_size=8, patch_stride=8, occlusion_value=0.0)
+    lines.append(row("Occlusion, patches side by side", XPLIQUE, occlusion, lambda: peer(images, rows)))
+
+    rise = vis.Rise(logits, nb_samples=400)
+    field = _Field([7, 7, 1], [*images.shape[1:3], 1], 400, 0.5, np.random.default_rng(0))
+
+    def applied(x: Any, part: Any, value: float) -> Any:
+        masks = tf.constant(field[int(part[0]) : int(part[-1]) + 1], tf.float32)
+        return masks * x + (1 - masks) * value, masks
+
+    def peer_rise() -> Any:
+        given = {"_get_masks": lambda *_: tf.range(400), "_apply_masks": applied}
+        with mock.patch.multiple(xplique.Rise, **{name: staticmethod(each) for name, each in given.items()}):
+            return xplique.Rise(logits)(images, rows)
+
+    lines.append(row("Rise, the same masks", XPLIQUE, rise.explain(images, labels), peer_rise))
+
+    def regression(explainer: Any, coalitions: Maps, kind: Any, **options: Any) -> str:
+        peer = kind(logits, map_to_interpret_space=lambda _: patches, ref_value=np.zeros(channels), **options)
+        peer.pertub_func = lambda *_: tf.constant(coalitions, tf.int32)
+        name = f"{type(explainer).__name__}, the same coalitions"
+        return row(name, XPLIQUE, explainer.explain(images, labels), lambda: peer(images, rows))
+
+    def near(_: Any, coalitions: Any, __: Any) -> Any:
+        away = 1 - tf.sqrt(tf.reduce_mean(tf.cast(coalitions, tf.float32), axis=1))
+        return tf.exp(-((away / 0.25) ** 2))
+
+    lime, shap = vis.Lime(logits), vis.KernelShap(logits, nb_samples=2000)
+    options = {"interpretable_model": Ridge(1), "similarity_kernel": near, "batch_size": 64}
+    lines.append(regression(lime, lime.table(count)[:], xplique.Lime, **options))
+    lines.append(regression(shap, shap.table(count)[:][1:], xplique.KernelShap, nb_samples=2000))
+
+    def enlarged(maps: Maps) -> Maps:
+        return np.asarray(tf.image.resize(maps[:, ::side, ::side], images.shape[1:3], "bicubic"))
+
+    class Design(gsa.ScipySobolSequenceRS):
+        def __call__(self, dimension: int, nb_design: int) -> Any:
+            made = vis.SobolAttribution(logits).table(dimension)
+            return tf.constant(np.concatenate([made.a, made.b, made[nb_design : len(made)]]), tf.float32)
+
+    class Masks(gsa.LatinHypercube):
+        def __call__(self, dimension: int, nb_design: int) -> Any:
+            return tf.constant(vis.HsicAttribution(logits).table(dimension), tf.float32)
+
+    class Widths(gsa.BinaryEstimator):
+        def output_kernel_func(self, x: Any, y: Any) -> Any:
+            apart = np.abs(x - y)
+            return tf.constant(np.exp(-((apart / np.median(apart[apart > 0])) ** 2) / 2), tf.float32)
+
+    sobol = enlarged(vis.SobolAttribution(logits).explain(images, labels))
+    peer_sobol = xplique.SobolAttributionMethod(logits, sampler=Design())
+    title = "SobolAttribution, the same masks, ours enlarged bicubically"
+    lines.append(row(title, XPLIQUE, sobol, lambda: peer_sobol(images, rows)))
+    hsic = enlarged(vis.HsicAttribution(logits).explain(images, labels))
+    for title, estimator in (
+        ("HsicAttribution, the same masks, ours enlarged, theirs scaled", gsa.BinaryEstimator()),
+        ("the same, Xplique with our width", Widths()),
+    ):
+        peer = xplique.HsicAttributionMethod(logits, sampler=Masks(binary=True), estimator=estimator)
+        lines.append(
+            row(title, XPLIQUE, hsic, lambda peer=peer: peer(images, rows).numpy() * 500 / 499**2 / 2)
+        )
+    return lines
+
+
 def activations() -> list[str]:
     """Return a row per activation f: how far `GuidedBackprop` is from `f'(x W) max(v, 0) W^T` in NumPy.
 
@@ -351,6 +432,10 @@ def main() -> None:
             "Measures of maps, in the mean over the scenes, with Xplique's random draws.",
             "",
             *measures(),
+            "",
+            "Explainers without gradients, on four scenes.",
+            "",
+            *by_scores(),
             "",
             "`GuidedBackprop` through one activation: the difference from the formula in NumPy.",
             "",
