@@ -48,7 +48,7 @@ demo: $(DEMO)/demo.stamp
 # Draws all pictures in docs/ again.
 pictures: $(VENV)/test.stamp demo
 	cp demo/gallery.png demo/digits.png demo/sanity.png demo/sanity-digits.png docs
-	cd demo && cp explainers.png gradient.png path-and-noise.png class-activation.png occlusion.png relevance.png \
+	cd demo && cp explainers.png gradient.png path-and-noise.png class-activation.png relevance.png \
 		../docs/explainers
 	$(VENV)/bin/python examples/portraits.py --output docs
 	$(VENV)/bin/python docs/pictures/draw.py

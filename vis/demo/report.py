@@ -88,7 +88,6 @@ FAMILIES = {
     "gradient": ("vanilla", "gradient x input", "guided", "rectified"),
     "path-and-noise": ("vanilla", "integrated grad.", "SmoothGrad", "SquareGrad", "VarGrad"),
     "class-activation": ("Grad-CAM", "Grad-CAM++", "LayerCAM", *ACTIVATIONS),
-    "occlusion": ("vanilla", "occlusion"),
     "relevance": ("gradient x input", "LRP", *COMPOSITES),
 }
 GALLERY_ROWS = 6
