@@ -19,7 +19,7 @@ import click
 import keras
 import numpy as np
 import peers
-from limits import BACKEND, device, grad_cam, gradient, largest, variants
+from limits import BACKEND, device, forward, grad_cam, gradient, largest, variants
 from measure import ROUNDS, interleave, named, read, row, write
 from networks import NETWORKS, SMALL, build, images
 
@@ -135,6 +135,28 @@ def score_cams(name: str, network: keras.Model, most: int) -> Iterator[Row]:
     yield f"Score-CAM of {most} channels, {name}, one image", {**candidates, **theirs}, 1
 
 
+def by_scores(name: str, network: keras.Model) -> Iterator[Row]:
+    """Yield the rows of explainers without gradients; the limit is the forward pass of as many images."""
+    x = images(network, 1)
+    side = x.shape[1] // 8
+    limit = forward(network, (64, *x.shape[1:]))
+    many = images(network, 64)
+    passes = {"Occlusion": 64, "Rise": 512, "Lime": 512, "KernelShap": 512}
+    made = {
+        "Occlusion": attributions.Occlusion(network, patch_size=side),
+        "Rise": attributions.Rise(network, nb_samples=512),
+        "Lime": attributions.Lime(network, features=side, nb_samples=512),
+        "KernelShap": attributions.KernelShap(network, features=side, nb_samples=512),
+    }
+    theirs: dict[str, Any] = peers.of("by_scores", network, x, INDEX, passes)
+    for title, explainer in made.items():
+        candidates: dict[str, Run] = {
+            LIMIT: lambda count=passes[title]: [limit(many) for _ in range(count // 64)],
+            OURS: lambda explainer=explainer: explainer(x, INDEX),
+        }
+        yield f"{title}, {passes[title]} passes, {name}", {**candidates, **theirs.get(title, {})}, 1
+
+
 def written(name: str, network: keras.Model, batch: int = 16) -> Iterator[Row]:
     """Yield the row of a job that writes to disk; the limit stores nothing."""
     x = images(network, WRITTEN)
@@ -176,6 +198,9 @@ def rows() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
         yield f"relevance {name}", lambda n=name: flows(n, build(n), 8)
     for name in more:
         yield f"gathered {name}", lambda n=name: gathered(n, build(n))
+    for name, side in (SMALL, 64), ("MobileNetV2", 96):
+        title = f"{name}, {side} x {side}"
+        yield f"scores {title}", lambda t=title, n=name, s=side: by_scores(t, build(n, s))
     yield "write MobileNetV2", lambda: written("MobileNetV2, 96 x 96", build("MobileNetV2", 96))
 
 

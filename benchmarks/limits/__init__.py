@@ -3,6 +3,7 @@
     gradient(network, shape, index)         the gradient of the scores of a class by a batch of one shape
     variants(network, shape, index)         other ways to write the same gradient, by their names
     grad_cam(network, layer, shape, index)  the weighted sum of the feature maps of a layer, not enlarged
+    forward(network, shape)                 the outputs for a batch of one shape
     device()                                the name of the device that the backend computes on
     peak()                                  the most bytes of a GPU that were in use, 0 without one
 
@@ -27,6 +28,7 @@ Run = Callable[[Array], Array]
 gradient: Callable[[keras.Model, tuple[int, ...], int], Run] = _chosen.gradient
 variants: Callable[[keras.Model, tuple[int, ...], int], dict[str, Run]] = _chosen.variants
 grad_cam: Callable[[keras.Model, str, tuple[int, ...], int], Run] = _chosen.grad_cam
+forward: Callable[[keras.Model, tuple[int, ...]], Run] = _chosen.forward
 device: Callable[[], str] = _chosen.device
 peak: Callable[[], int] = _chosen.peak
 

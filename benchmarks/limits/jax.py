@@ -60,6 +60,12 @@ def grad_cam(
     return lambda x: np.asarray(run(x))
 
 
+def forward(network: keras.Model, shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    """Return the outputs for a batch of one shape."""
+    run = jax.jit(_pure(network))
+    return lambda x: np.asarray(run(x))
+
+
 def _pure(network: keras.Model) -> Callable[[Any], Any]:
     """Return a network as a function with the weights that it has now."""
     trainable, others = ([each.value for each in some] for some in _weights(network))

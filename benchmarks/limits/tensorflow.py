@@ -47,6 +47,16 @@ def grad_cam(
     return lambda x: run(tf.constant(x)).numpy()
 
 
+def forward(network: keras.Model, shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    """Return the outputs for a batch of one shape."""
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def run(x: Any) -> Any:
+        return network(x, training=False)
+
+    return lambda x: run(tf.constant(x)).numpy()
+
+
 def device() -> str:
     """Return the name of the device that the backend computes on."""
     found = tf.config.list_physical_devices("GPU")

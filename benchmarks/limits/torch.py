@@ -48,6 +48,16 @@ def grad_cam(
     return run
 
 
+def forward(network: keras.Model, shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    """Return the outputs for a batch."""
+
+    def run(x: Array) -> Array:
+        with torch.no_grad():
+            return network(keras.ops.convert_to_tensor(x), training=False).cpu().numpy()
+
+    return run
+
+
 def device() -> str:
     """Return the name of the device that the backend computes on."""
     kind = keras.ops.zeros(()).device.type

@@ -144,6 +144,23 @@ def score_cam(
     }
 
 
+def by_scores(
+    network: keras.Model, images: npt.NDArray[Any], index: int, passes: dict[str, int]
+) -> dict[str, dict[str, Run]]:
+    """Return the methods without a gradient: with a number of passes, of 8 x 8 patches of a picture."""
+    rows = _rows(network, images, index)
+    side = images.shape[1] // 8
+    patches = np.arange(64).reshape(8, 8).repeat(side, 0).repeat(side, 1).astype(np.int32)
+    groups = {"map_to_interpret_space": lambda _: patches, "ref_value": np.zeros(images.shape[-1])}
+    made = {
+        "Occlusion": xplique.Occlusion(network, 64, patch_size=side, patch_stride=side, occlusion_value=0.0),
+        "Rise": xplique.Rise(network, 64, nb_samples=passes["Rise"]),
+        "Lime": xplique.Lime(network, 64, nb_samples=passes["Lime"], **groups),
+        "KernelShap": xplique.KernelShap(network, 64, nb_samples=passes["KernelShap"], **groups),
+    }
+    return {name: {XPLIQUE: lambda theirs=theirs: theirs(images, rows)} for name, theirs in made.items()}
+
+
 def _rows(network: keras.Model, images: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
     rows = np.zeros((len(images), network.outputs[0].shape[-1]), np.float32)
     rows[:, index] = 1

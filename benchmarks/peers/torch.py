@@ -116,6 +116,31 @@ def grad_cam(network: keras.Model, images: Array, index: int, layer: str) -> dic
     return found
 
 
+def by_scores(
+    network: keras.Model, images: Array, index: int, passes: dict[str, int]
+) -> dict[str, dict[str, Run]]:
+    """Return the methods without a gradient: with a number of passes, of 8 x 8 patches of a picture."""
+    side = images.shape[1] // 8
+    patches = torch.arange(64).reshape(1, 8, 8, 1)
+    patches = patches.repeat_interleave(side, 1).repeat_interleave(side, 2).to(_tensor(images).device)
+    several = {"target": index, "perturbations_per_eval": 64}
+
+    def of_patches(kind: Any, name: str) -> dict[str, Run]:
+        theirs = kind(network)
+        options = {**several, "feature_mask": patches, "n_samples": passes[name]}
+        return {CAPTUM: lambda: theirs.attribute(_tensor(images), **options).cpu().numpy()}
+
+    occlusion = attr.Occlusion(network)
+    window = (side, side, images.shape[-1])
+    return {
+        "Occlusion": {
+            CAPTUM: lambda: occlusion.attribute(_tensor(images), window, window, **several).cpu().numpy()
+        },
+        "Lime": of_patches(attr.Lime, "Lime"),
+        "KernelShap": of_patches(attr.KernelShap, "KernelShap"),
+    }
+
+
 class _ChannelsFirst(nn.Module):
     """A Keras model that takes images as PyTorch has them."""
 

@@ -32,7 +32,6 @@ def numbers(given: Any, shape: tuple[int, ...], axis: int | None = None) -> tupl
         (lambda x: 1, (2,), None, [0, 1]),
         (np.array([[5, 5], [5, 6]]), (2, 2, 3), 3, [[[0], [0]], [[0], [1]]]),
     ],
-    ids=str,
 )
 def test_numbers(given: Any, shape: tuple[int, ...], axis: int | None, expected: list[Any]) -> None:
     found, count = numbers(given, shape, axis)

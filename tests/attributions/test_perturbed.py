@@ -182,7 +182,6 @@ def test_baselines() -> None:
         (np.zeros(3), r"the shape of one input, \(6,\)\. Received: \(3,\)"),
         (lambda batch: batch[:1], r"must return an array like its inputs, \(2, 6\)"),
     ],
-    ids=str,
 )
 def test_a_wrong_baseline_is_named(baseline: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
