@@ -12,12 +12,16 @@ from keras import layers, ops
 
 from tests import native
 from vis.attributions import (
+    AblationCAM,
+    FeatureAblation,
     GradCAM,
     GradientInput,
     GuidedBackprop,
     IntegratedGradients,
     Occlusion,
+    Rise,
     Saliency,
+    ScoreCAM,
     SmoothGrad,
     SquareGrad,
     VarGrad,
@@ -143,6 +147,8 @@ EXPLAINERS: dict[str, Callable[..., Any]] = {
     "Occlusion": lambda model: Occlusion(model, patch_size=2, patch_stride=1, occlusion_value=0.3),
     "both": lambda model: SmoothGrad(IntegratedGradients(model, steps=3), nb_samples=3),
     "of patches": lambda model: SmoothGrad(Occlusion(model, patch_size=3), nb_samples=3),
+    "FeatureAblation": lambda model: FeatureAblation(model, features=2, baseline=0.3),
+    "Rise": lambda model: Rise(model, nb_samples=20, grid_size=(4, 2), baseline=0.3),
 }
 
 
@@ -256,7 +262,7 @@ def test_tokens(steps: int | None, last: str) -> None:
     given = np.random.default_rng(0).integers(1, 20, (3, 8))
     given[padding()] = 0
     for name, explainer in EXPLAINERS.items():
-        if name not in ("Occlusion", "of patches"):
+        if name not in ("Occlusion", "of patches", "FeatureAblation", "Rise"):
             maps = _of_embedding(explainer, model)(given, CLASSES)
             assert not maps[padding()].any() and np.abs(maps[~padding()]).max() > 0
     # The map of a text does not know how far it is padded.
@@ -357,3 +363,23 @@ def _of_embedding(explainer: Any, model: keras.Model) -> Any:
 
 def _short(given: np.ndarray, steps: int | None) -> np.ndarray:
     return given[:1] if steps else given[:1, :4]
+
+
+@pytest.mark.filterwarnings("ignore::vis.errors.StretchedMapWarning")
+@pytest.mark.parametrize("kind", [ScoreCAM, AblationCAM])
+def test_weights_of_channels_keep_the_masks(kind: Any) -> None:
+    """They are those of a model that is given the mask, whatever is changed to find them."""
+    keras.utils.set_random_seed(0)
+    first = layers.SimpleRNN(4, return_sequences=True, name="seen")
+    second, end = layers.SimpleRNN(3), layers.Dense(2)
+    model = keras.Sequential([layers.Input((8, 2)), layers.Masking(-1.0), first, second, end])
+    entry, mask = keras.Input((8, 2)), keras.Input((8,), dtype="bool")
+    other = keras.Model([entry, mask], end(second(first(entry, mask=mask), mask=mask)))
+    x = series(-1.0)
+    found = kind(model, conv_layer="seen")(x, CLASSES)
+    expected = kind(other, conv_layer="seen")([x, ~padding()], CLASSES)
+    np.testing.assert_allclose(found, expected * ~padding()[..., None], rtol=1e-4, atol=1e-6)
+    alone = np.concatenate(
+        [kind(model, conv_layer="seen")(x[i : i + 1], CLASSES[i : i + 1]) for i in range(3)]
+    )
+    np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-6)

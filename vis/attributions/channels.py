@@ -112,8 +112,7 @@ class ChannelActivation(LayerMap):
             total: the number of changes.
             change: returns copies of the array with some changes, `(changes, batch, ...)`.
         """
-        arrays, count = [*score.given(arrays)], len(targets)
-        scores = []
+        count, scores = len(targets), []
         for numbers in turns(total, count, self.batch_size):
             copies = [np.concatenate([array] * len(numbers)) for array in arrays]
             copies[which] = change(numbers).astype(arrays[which].dtype).reshape(copies[which].shape)
