@@ -14,6 +14,7 @@ from tests import native
 from vis.attributions import (
     FeatureAblation,
     HsicAttribution,
+    IntegratedGradients,
     KernelShap,
     Lime,
     Occlusion,
@@ -23,7 +24,7 @@ from vis.attributions import (
     wrapped,
 )
 from vis.errors import InputError, ModelError
-from vis.metrics import deletion
+from vis.metrics import deletion, infidelity
 
 # Where zeros are right, a warning about them is beside the point.
 pytestmark = pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")
@@ -246,3 +247,32 @@ def test_masked_steps_stay() -> None:
     alone = FeatureAblation(model, baseline=0.7)(x[:1, :2], 1)
     found = FeatureAblation(model, baseline=0.7)(x, 1)
     np.testing.assert_allclose(found[0, :2], alone[0], rtol=1e-4, atol=1e-6)
+
+
+def doubled(x: np.ndarray) -> np.ndarray:
+    """Changes what it gets."""
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_functions_may_change_what_they_get(kind: str) -> None:
+    """Neither the caller's arrays nor later scores change with it."""
+    x = random(3, 6)
+    given, expected = x.copy(), KINDS[kind](lambda x: 2 * x)(x, 1)
+    for _ in range(2):
+        np.testing.assert_allclose(KINDS[kind](doubled)(given, 1), expected, rtol=1e-5, atol=1e-6)
+    found = KINDS[kind](lambda x: 2 * x, baseline=doubled)(given, 1)
+    wanted = KINDS[kind](lambda x: 2 * x, baseline=lambda x: 2 * x)(x, 1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(given, x)
+
+
+def test_functions_of_options_may_change_what_they_get() -> None:
+    x, model = random(3, 6), MODELS[(6,)]
+    given = x.copy()
+    FeatureAblation(model, features=lambda x: np.round(doubled(x)).astype(int))(given, 1)
+    IntegratedGradients(model, baseline=doubled, steps=2)(given, 1)
+    deletion(model, given, x, baseline=doubled, steps=2)
+    infidelity(model, given, x, perturbation=lambda x, random: doubled(x), nb_samples=2)
+    np.testing.assert_array_equal(given, x)

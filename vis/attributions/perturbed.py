@@ -158,7 +158,7 @@ class Perturbed(Explainer):
                     "A baseline that is a function is for one input. Received: a model with "
                     f"{len(explained)} inputs. Pass numbers or arrays in their structure."
                 )
-            found = checks.array(self.baseline(explained[0]))
+            found = checks.array(self.baseline(explained[0].copy()))
             if found.shape != explained[0].shape:
                 raise InputError(
                     f"A baseline function must return an array like its inputs, {explained[0].shape}. "

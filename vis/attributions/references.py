@@ -122,7 +122,8 @@ class FromReferences(GradientExplainer):
         """Return the reference of one sample, which a function makes of it alone."""
         symbols = None if self.score.wrt is not None else self.score.source.symbols
         single = symbols is None or len(sample) == 1
-        made = self._given()(sample[0] if single else inputs.packed(symbols, list(sample), None))
+        copies = [part.copy() for part in sample]
+        made = self._given()(copies[0] if single else inputs.packed(symbols, copies, None))
         parts = [made] if single else inputs.in_order(symbols, made)
         found = [checks.real(part, "What a baseline returns").astype(np.float64) for part in parts]
         shapes = [array.shape for array in sample]

@@ -62,7 +62,8 @@ class Wrapped(keras.Model):  # type: ignore[misc]
         Raises:
             InputError: if it is not an array of real numbers with a row for each sample.
         """
-        given = keras.tree.map_structure(checks.array, given)
+        # A copy, which the function may change.
+        given = keras.tree.map_structure(lambda part: np.array(checks.array(part)), given)
         count = len(keras.tree.flatten(given)[0])
         found = checks.real(self.function(given), f"What the function {self.name!r} returns")
         if found.shape[:1] != (count,):

@@ -171,7 +171,7 @@ def replaced_by(baseline: Any, array: Array, rows: slice) -> Array:
         array: the inputs, `(n, ...)`.
         rows: which of all samples these are.
     """
-    other = checks.array(baseline(array) if callable(baseline) else baseline)
+    other = checks.array(baseline(array.copy()) if callable(baseline) else baseline)
     if other.ndim == array.ndim and len(other) > 1 and not callable(baseline):
         other = other[rows]
     known = other.dtype.kind in "fiub" and np.isfinite(other).all()
