@@ -49,7 +49,7 @@ def _numbers(given: FeaturesLike, array: npt.NDArray[Any], axis: int | None) -> 
     """Return numbers that tell which values of an array are of the same feature; they broadcast to it."""
     sizes = [size for at, size in enumerate(array.shape) if at != axis]
     if callable(given):
-        given = given(array)
+        given = given(array.copy())  # it may change what it gets
     if given is None:
         sides = [-(-size // _PATCHES) if len(sizes) > 1 and axis is not None else 1 for size in sizes]
         return _with_axis(_patches(sizes, sides), axis)
@@ -60,8 +60,10 @@ def _numbers(given: FeaturesLike, array: npt.NDArray[Any], axis: int | None) -> 
     own = checks.real(given, "features")
     if own.dtype.kind not in "iu":
         raise InputError(f"features must be integers. Received: numbers of type {own.dtype}.")
-    if own.ndim == array.ndim and all(n in (1, size) for n, size in zip(own.shape, array.shape, strict=True)):
-        return own
+    alone = own.shape == (1,) and array.shape != (1,)  # the side along the only axis
+    if own.ndim == array.ndim and not alone:
+        if all(n in (1, size) for n, size in zip(own.shape, array.shape, strict=True)):
+            return own
     if own.shape == tuple(sizes) and axis is not None:
         return _with_axis(own, axis)
     if own.shape in ((), (len(sizes),)) and (own > 0).all():
