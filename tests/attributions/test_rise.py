@@ -100,7 +100,7 @@ def test_what_the_score_needs_stands_out() -> None:
         ({"grid_size": (2, 2, 2)}, r"one per axis of \[6, 5\]"),
         ({"preservation_probability": 0}, "a number between 0 and 1. Received: 0"),
         ({"preservation_probability": "half"}, "a number between 0 and 1"),
-        ({"seed": -1}, "seed must be"),
+        *(({"seed": seed}, "seed must be") for seed in (-1, None, np.random.default_rng(0))),
     ],
     ids=str,
 )

@@ -83,14 +83,13 @@ class Rise(Perturbed):
                 f"{preservation_probability!r}."
             )
         self.preservation_probability = float(preservation_probability)
-        checks.generator(seed)
-        self.seed = seed
+        self.seed = checks.whole("seed", seed, 0)
 
     def attribute(self, arrays: Arrays, targets: npt.NDArray[Any]) -> Attribution:
         explained = self.score.explained(arrays)
         axes = self.channels(explained)
         shapes = [self.positions(*each) for each in zip(explained, axes, strict=True)]
-        random = checks.generator(self.seed)
+        random = np.random.default_rng(self.seed)
         fields = [
             _Field(self._cells(shape, axis), shape, self.nb_samples, self.preservation_probability, random)
             for shape, axis in zip(shapes, axes, strict=True)
