@@ -1,15 +1,17 @@
 """Explanations on disk: the same as in memory, whatever interrupts the run."""
 
 import errno
+import functools
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,20 @@ from keras import layers
 
 from tests import native
 from vis import models
-from vis.attributions import GradCAM, IntegratedGradients, Occlusion, Saliency, SmoothGrad, groups, store
+from vis.attributions import (
+    GradCAM,
+    IntegratedGradients,
+    Occlusion,
+    Rise,
+    Saliency,
+    SmoothGrad,
+    groups,
+    store,
+)
+from vis.attributions.operators import detection_of
 from vis.engine import Differentiation
 from vis.errors import InputError, SkippedWarning
+from vis.metrics import blurred
 
 N, CHUNK = 22, 5
 X = np.random.default_rng(0).random((N, 6, 7, 3)).astype(np.float32)
@@ -270,6 +283,31 @@ def test_baselines_tell_configurations_apart(model: keras.Model) -> None:
     assert all(a != b for i, a in enumerate(settings) for b in settings[:i])
     smoothed = [SmoothGrad(GradCAM(model), seed=seed).settings() for seed in (0, 1)]
     assert smoothed[0] != smoothed[1] and smoothed[0]["method"] == "SmoothGrad"
+
+
+def test_options_of_functions_tell_configurations_apart(model: keras.Model) -> None:
+    def some(model: Any, inputs: Any, targets: Any, column: int) -> Any:
+        return model(inputs)[:, column]
+
+    operators: list[Any] = [
+        *(functools.partial(some, column=column) for column in (0, 1)),
+        detection_of("boxes", "classes"),
+        detection_of("boxes", "scores"),
+        detection_of("boxes", "classes", order="yxyx"),
+        detection_of("boxes", "classes", decode=lambda boxes, inputs: boxes),
+    ]
+    made: list[Callable[[], Any]] = [
+        *(functools.partial(Rise, model, operator=operator) for operator in operators),
+        *(
+            functools.partial(Occlusion, model, occlusion_value=functools.partial(blurred, sigma=sigma))
+            for sigma in (1, 2)
+        ),
+    ]
+    settings = [json.dumps(each().settings()) for each in made]
+    assert len(set(settings)) == len(settings)
+    # Another process says the same: no address in memory.
+    assert not any(re.search(r"0x[0-9a-f]{6}", each) for each in settings)
+    assert "baseline" not in Occlusion(model).settings()
 
 
 def test_the_method_of_integration_is_not_that_of_the_run(model: keras.Model) -> None:

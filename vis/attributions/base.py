@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import os
 from abc import ABC, abstractmethod
@@ -295,7 +296,7 @@ class Explainer(TypedRepr, ABC):
             "method": type(self).__name__,
             "model": self.model.name,
             "output_layer": None if score.layer is None else score.layer.name,
-            "operator": getattr(score.objective.operator, "__qualname__", repr(score.objective.operator)),
+            "operator": _plain(score.objective.operator),
             "backprop_modifier": None if score.modifier is None else score.modifier.name,
             "wrt": None if score.wrt is None else score.wrt.name,
             "fold_layers": score.fold,
@@ -404,6 +405,12 @@ def _plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, functools.partial):
+        return {
+            "function": _plain(value.func),
+            "args": _plain(value.args),
+            "keywords": _plain(value.keywords),
+        }
     return getattr(value, "__qualname__", type(value).__name__)
 
 

@@ -110,7 +110,8 @@ class Occlusion(Perturbed):
 
     def settings(self) -> dict[str, Any]:
         said = super().settings()
-        return {**said, "occlusion_value": said.pop("baseline")}
+        value = said.pop("baseline")
+        return {**said, "occlusion_value": value}
 
     def _patches(self, shapes: Sequence[Any]) -> list[list[tuple[slice, ...]]]:
         """Return the patches of each input, for batches of some shapes, of which one may be unknown."""
