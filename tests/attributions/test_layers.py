@@ -11,7 +11,7 @@ from keras import layers
 from tests import native
 from vis.attributions import IntegratedGradients, InternalInfluence, LayerConductance, NeuronGradient
 from vis.attributions.integrated_gradients import nodes
-from vis.errors import GradientError
+from vis.errors import GradientError, InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")
 X = np.random.default_rng(0).normal(size=(3, 5, 4, 2)).astype(np.float32)
@@ -106,3 +106,36 @@ def test_nothing_to_explain_and_what_is_written(network: keras.Model) -> None:
     assert explainer.settings()["layer"] == "conv"
     alone = np.concatenate([explainer(x[None], label) for x, label in zip(X, LABELS, strict=True)])
     np.testing.assert_allclose(explainer(X, LABELS), alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [LayerConductance, InternalInfluence])
+def test_tokens_have_no_path(kind: Any) -> None:
+    model = keras.Sequential(
+        [layers.Input((4,), dtype="int32"), layers.Embedding(5, 3), layers.Flatten(), layers.Dense(2)]
+    )
+    with pytest.raises(InputError, match=r"nothing between tokens .* takes int32"):
+        kind(model, 1)
+    above = keras.Sequential([layers.Input((4, 3)), *model.layers[1:]])
+    assert kind(above, 0, steps=3)(np.ones((2, 4, 3)), 0).any()
+
+
+class ByHand(keras.Model):
+    """A model that tells no shapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.end = layers.Conv1D(3, 2, name="inner"), layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.end(keras.ops.mean(self.inner(x), axis=1))
+
+
+def test_nothing_to_explain_where_shapes_are_not_told() -> None:
+    entry = keras.Input((None, 2))
+    pooled = layers.GlobalAveragePooling1D()(layers.Conv1D(3, 2, name="inner")(entry))
+    by_hand, x = ByHand(), np.ones((2, 5, 2), np.float32)
+    by_hand(x)
+    for model in (keras.Model(entry, layers.Dense(2)(pooled)), by_hand):
+        explainer = LayerConductance(model, "inner", steps=2)
+        assert explainer(x, 0).shape == (2, 4, 3)
+        assert explainer(x[:0], 0).shape == (0, 4, 3)

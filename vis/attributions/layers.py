@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -39,7 +40,7 @@ class LayerPath(FromReferences):
     Raises:
         LayerError: if there is no such layer.
         GradientError: if the score does not depend on it.
-        InputError: if `steps`, `baseline` or `method` is invalid.
+        InputError: if `steps`, `baseline` or `method` is invalid, or no input takes floats.
     """
 
     has_channels = False
@@ -65,13 +66,23 @@ class LayerPath(FromReferences):
         self.method = method
         self.baseline = self._take(baseline)
         self._check_known()
+        symbols = self.score.source.symbols
+        known = [] if symbols is None else keras.tree.flatten(symbols)
+        if known and not any(keras.backend.is_float_dtype(symbol.dtype) for symbol in known):
+            raise InputError(
+                f"{type(self).__name__} moves the inputs along a path, and there is nothing between tokens "
+                f"or categories. Received: a model that takes {known[0].dtype}. Pass the part of the model "
+                "above its embedding."
+            )
 
     def _arguments(self) -> dict[str, Any]:
         return {**super()._arguments(), "layer": path_in(self.model, self.layer)}
 
     def empty(self, arrays: Arrays) -> Arrays:
-        shape = models.output_shape(self.layer) or (0,)
-        return [np.zeros((0, *(size or 0 for size in shape[1:])))]
+        # Of one sample of zeros, as the model may not tell the shape.
+        one = [np.zeros((1, *array.shape[1:]), array.dtype) for array in arrays[: self.score.inputs]]
+        score = replace(self.score, wrt=self.layer)
+        return [array[:0] for array in score.explained(score.begin(one))]
 
     def by_layer(self, arrays: Arrays, targets: npt.NDArray[Any]) -> tuple[Any, Any]:
         """Return the gradient of the score by the output of the layer, and that output, `(batch, ...)`."""
