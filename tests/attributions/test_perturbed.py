@@ -177,7 +177,7 @@ def test_baselines() -> None:
 @pytest.mark.parametrize(
     ("baseline", "words"),
     [
-        ("grey", "must be a number for an input of numbers"),
+        ("grey", "must be a finite number"),
         (None, "must be a finite number"),
         (float("inf"), "must be a finite number"),
         (np.zeros(3), r"the shape of one input, \(6,\)\. Received: \(3,\)"),

@@ -13,6 +13,7 @@ from vis import checks, inputs, models
 from vis.attributions.base import Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
+from vis.engine import FunctionScore
 from vis.errors import InputError
 from vis.typing import Explainable, Inputs, Layer
 
@@ -60,7 +61,8 @@ class Perturbed(Explainer):
 
     def _perturb(self, argument: str, baseline: Any, progress: bool) -> None:
         """Note how inputs are perturbed."""
-        self.baseline = baseline if callable(baseline) else _checked_baseline(argument, baseline)
+        of_text = isinstance(self.score, FunctionScore)
+        self.baseline = baseline if callable(baseline) else _checked_baseline(argument, baseline, of_text)
         self._named = argument
         self._progress = bool(progress)
 
@@ -170,16 +172,17 @@ class Perturbed(Explainer):
         return [_like(part, array, self._named) for part, array in zip(parts, explained, strict=True)]
 
 
-def _checked_baseline(argument: str, given: Any) -> Any:
+def _checked_baseline(argument: str, given: Any, of_text: bool) -> Any:
     """Return a baseline.
 
     Raises:
-        InputError: if it is something else than finite numbers, or text.
+        InputError: if it is something else than finite numbers, or text, where that may be explained.
     """
     for part in keras.tree.flatten(given):
         array = checks.array(part)
         text = array.dtype.kind in "US" or all(isinstance(item, str | bytes) for item in array.flat)
-        if not text and (array.dtype.kind not in "fiub" or not np.isfinite(array).all()):
+        known = array.dtype.kind in ("fiub" if array.ndim else "fiu") and np.isfinite(array).all()
+        if not (of_text if text else known):
             raise InputError(
                 f"{argument} must be a finite number, an input, or a function of inputs. Received: {given!r}."
             )
