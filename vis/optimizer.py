@@ -367,7 +367,11 @@ def _changes(
             f"Input modifiers change pixels. Received: input_modifiers with {made_of!r}. "
             "Give the parameterization a transformation: vis.parameterizations.RandomAffine."
         )
-    inside = [(each.transformation, each.random or random) for each in modifiers if each.transformation]
+    inside = [
+        (each.transformation, random if each.random is None else checks.generator(each.random))
+        for each in modifiers
+        if each.transformation
+    ]
     if made_of.transformation is not None:
         inside.append((made_of.transformation, random))
     return around, inside

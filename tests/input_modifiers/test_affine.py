@@ -120,3 +120,8 @@ def test_they_leave_what_they_are_given(model: keras.Model) -> None:
     assert Rotate().pre(START) is START and Scale().post(START) is START
     still = run(model, [Rotate(0), Scale(0)])
     np.testing.assert_allclose(still.losses, -float(KERNEL[:, 0] @ START.ravel()), rtol=1e-4)
+
+
+def test_a_seed_makes_the_same_steps_each_time(model: keras.Model) -> None:
+    modifiers = [Rotate(40, seed=0), Scale(0.5, seed=2)]
+    assert run(model, modifiers).losses == run(model, modifiers).losses

@@ -101,3 +101,13 @@ def test_steps_raise_a_filter_and_keep_the_spectrum() -> None:
     best = (np.abs(spectrum) * amplitudes).sum()
     assert kernel[:, 0] @ long.ravel() > 0.9 * best
     np.testing.assert_allclose(np.abs(np.fft.fft2(long[..., 0])) / 96, amplitudes, atol=1e-5)
+
+
+def test_it_keeps_the_images_that_it_was_given() -> None:
+    """Equal ones share what is compiled, whatever becomes of the caller's array."""
+    canvas, photos = Canvas((1, 4, 5, 3), 3, (0, 1)), PHOTOS.copy()
+    made_of = MACO(None, False, photos)
+    before = made_of._amplitudes(canvas)
+    photos *= np.linspace(0, 1, 4)[:, None, None]
+    np.testing.assert_array_equal(made_of._amplitudes(canvas), before)
+    assert made_of == MACO(None, False, PHOTOS)

@@ -19,8 +19,8 @@ class Rotate(InputModifier):
 
     Args:
         rotation: the largest angle, in degrees, 0 to 180.
-        seed: a seed, or a NumPy generator, for the same angles each time; None for those of the optimizer's
-            `seed`.
+        seed: a seed, for the same angles each time, or a NumPy generator, which goes on; None for those of
+            the optimizer's `seed`.
 
     Raises:
         InputError: if `rotation` is outside its range, or the seed is invalid; in the first step, if the
@@ -33,7 +33,8 @@ class Rotate(InputModifier):
     def __init__(self, rotation: float = 10.0, seed: int | np.random.Generator | None = None) -> None:
         self.transformation = RandomAffine(0.0, rotation, 0.0)
         self.rotation, self.seed = self.transformation.rotation, seed
-        self.random = None if seed is None else checks.generator(seed)
+        checks.generator(seed)
+        self.random = seed
 
 
 class Scale(InputModifier):
@@ -44,8 +45,8 @@ class Scale(InputModifier):
 
     Args:
         scale: the largest change, 0 to below 1: 0.1 scales by 0.9 to 1.1.
-        seed: a seed, or a NumPy generator, for the same factors each time; None for those of the optimizer's
-            `seed`.
+        seed: a seed, for the same factors each time, or a NumPy generator, which goes on; None for those of
+            the optimizer's `seed`.
 
     Raises:
         InputError: if `scale` is outside its range, or the seed is invalid; in the first step, if the input
@@ -58,4 +59,5 @@ class Scale(InputModifier):
     def __init__(self, scale: float = 0.1, seed: int | np.random.Generator | None = None) -> None:
         self.transformation = RandomAffine(0.0, 0.0, scale)
         self.scale, self.seed = self.transformation.scale, seed
-        self.random = None if seed is None else checks.generator(seed)
+        checks.generator(seed)
+        self.random = seed

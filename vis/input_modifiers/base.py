@@ -28,11 +28,12 @@ class InputModifier(TypedRepr):
 
     Attributes:
         transformation: a `vis.parameterizations.RandomAffine`, or None.
-        random: the generator that it draws from; None for that of the optimizer's `seed`.
+        random: the generator that it draws from, or a seed, for the same numbers in each descent; None for
+            the generator of the optimizer's `seed`.
     """
 
     transformation: RandomAffine | None = None
-    random: np.random.Generator | None = None
+    random: int | np.random.Generator | None = None
 
     def pre(self, inp: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the input that the step starts from; `inp` itself by default.

@@ -63,6 +63,7 @@ class MACO(Waves):
                     "The images for MACO must be finite numbers, (n, ...) with n at least 1. Received: "
                     f"shape {images.shape}. Leave out images with NaN or infinite values."
                 )
+            object.__setattr__(self, "images", images)  # a copy, as what is compiled is compared by it
             # What is compared: equal parameterizations share their compiled descent.
             object.__setattr__(self, "_held", (images.shape, images.tobytes()))
 
