@@ -189,6 +189,11 @@ def test_a_wrong_baseline_is_named(baseline: Any, words: str) -> None:
         FeatureAblation(MODELS[(6,)], baseline=baseline)(random(2, 6), 0)
 
 
+def test_text_for_a_function_of_numbers() -> None:
+    with pytest.raises(InputError, match="must be a number for an input of numbers"):
+        FeatureAblation(lambda x: x, baseline="grey")(random(2, 6), 0)
+
+
 def test_a_function_must_fit() -> None:
     with pytest.raises(InputError, match=r"must return a row for each sample, \(1, \.\.\.\).*\(6,\)"):
         FeatureAblation(lambda x: x[0])(random(2, 6), 0)

@@ -13,7 +13,6 @@ from vis import checks, inputs, models
 from vis.attributions.base import Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
-from vis.engine import FunctionScore
 from vis.errors import InputError
 from vis.typing import Explainable, Inputs, Layer
 
@@ -61,8 +60,9 @@ class Perturbed(Explainer):
 
     def _perturb(self, argument: str, baseline: Any, progress: bool) -> None:
         """Note how inputs are perturbed."""
-        of_text = isinstance(self.score, FunctionScore)
-        self.baseline = baseline if callable(baseline) else _checked_baseline(argument, baseline, of_text)
+        symbols = self.score.source.symbols
+        known = None if symbols is None else [symbol.dtype for symbol in keras.tree.flatten(symbols)]
+        self.baseline = baseline if callable(baseline) else _checked_baseline(argument, baseline, known)
         self._named = argument
         self._progress = bool(progress)
 
@@ -172,17 +172,24 @@ class Perturbed(Explainer):
         return [_like(part, array, self._named) for part, array in zip(parts, explained, strict=True)]
 
 
-def _checked_baseline(argument: str, given: Any, of_text: bool) -> Any:
+def _checked_baseline(argument: str, given: Any, known: list[str] | None) -> Any:
     """Return a baseline.
 
+    Args:
+        argument: its name.
+        given: the baseline.
+        known: the types of the inputs, if they are known.
+
     Raises:
-        InputError: if it is something else than finite numbers, or text, where that may be explained.
+        InputError: if it is something else than finite numbers, or than text or a boolean for such inputs.
     """
     for part in keras.tree.flatten(given):
         array = checks.array(part)
         text = array.dtype.kind in "US" or all(isinstance(item, str | bytes) for item in array.flat)
-        known = array.dtype.kind in ("fiub" if array.ndim else "fiu") and np.isfinite(array).all()
-        if not (of_text if text else known):
+        number = array.dtype.kind in "fiub" and bool(np.isfinite(array).all())
+        special = "string" if text else "bool" if array.dtype == bool and not array.ndim else None
+        fits = special is None or known is None or special in known
+        if not (number or text) or not fits:
             raise InputError(
                 f"{argument} must be a finite number, an input, or a function of inputs. Received: {given!r}."
             )
