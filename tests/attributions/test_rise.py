@@ -102,7 +102,6 @@ def test_what_the_score_needs_stands_out() -> None:
         ({"preservation_probability": "half"}, "a number between 0 and 1"),
         *(({"seed": seed}, "seed must be") for seed in (-1, None, np.random.default_rng(0))),
     ],
-    ids=str,
 )
 def test_wrong_options_are_named(options: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
