@@ -1,6 +1,7 @@
 """What the command line says: in its own options, or with a word that it is of Python."""
 
 import ast
+import functools
 import inspect
 import re
 from collections.abc import Iterator
@@ -141,6 +142,7 @@ def messages() -> Iterator[tuple[str, str]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", "".join(said)
 
 
+@functools.cache
 def arguments() -> set[str]:
     """Return the names of all arguments of functions and explainers that are no words of English."""
     functions = [getattr(module, name) for module in (visualization, attributions) for name in module.__all__]
