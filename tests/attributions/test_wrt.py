@@ -26,8 +26,7 @@ TOKENS = np.random.default_rng(0).integers(1, 20, (4, 6))
 CLASSES = np.array([0, 2, 1, 1])
 
 
-@pytest.fixture
-def layers() -> dict[str, Any]:
+def fresh_layers() -> dict[str, Any]:
     keras.utils.set_random_seed(0)
     return {
         "embedding": keras.layers.Embedding(20, 5, name="embedding", mask_zero=True),
@@ -37,8 +36,7 @@ def layers() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def model(layers: dict[str, Any]) -> keras.Model:
+def chained(layers: dict[str, Any]) -> keras.Model:
     tokens = keras.Input((None,), dtype="int32")
     x = tokens
     for layer in layers.values():
@@ -46,7 +44,17 @@ def model(layers: dict[str, Any]) -> keras.Model:
     return keras.Model(tokens, x)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def layers() -> dict[str, Any]:
+    return fresh_layers()
+
+
+@pytest.fixture(scope="module")
+def model(layers: dict[str, Any]) -> keras.Model:
+    return chained(layers)
+
+
+@pytest.fixture(scope="module")
 def after(model: keras.Model, layers: dict[str, Any]) -> keras.Model:
     """What follows the embedding, as a model of its own."""
     vectors = keras.Input((None, 5))
@@ -133,7 +141,8 @@ def test_a_batch_is_its_samples_one_by_one(model: keras.Model) -> None:
     assert explainer(TOKENS[:0], CLASSES[:0]).shape == (0, 6, 1)
 
 
-def test_the_other_input_stays_as_it_is(layers: dict[str, Any]) -> None:
+def test_the_other_input_stays_as_it_is() -> None:
+    layers = fresh_layers()
     tokens, table = keras.Input((6,), dtype="int32", name="tokens"), keras.Input((3,), name="table")
     x = layers["lstm"](layers["embedding"](tokens))
     model = keras.Model([tokens, table], keras.layers.Dense(2)(keras.layers.concatenate([x, table**2])))
@@ -223,7 +232,9 @@ def _in_float32(config: Any) -> Any:
     return config
 
 
-def test_what_cannot_be_read(model: keras.Model, layers: dict[str, Any]) -> None:
+def test_what_cannot_be_read() -> None:
+    layers = fresh_layers()
+    model = chained(layers)
     with pytest.raises(LayerError, match="embeddings"):
         Saliency(model, wrt="embeddings")
     with pytest.raises(InputError, match="Pass wrt to Saliency"):
@@ -237,7 +248,8 @@ def test_what_cannot_be_read(model: keras.Model, layers: dict[str, Any]) -> None
         Saliency(shared, wrt="embedding")([TOKENS, TOKENS])
 
 
-def test_one_trace_and_modifiers(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_trace_and_modifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = chained(fresh_layers())
     explainer = GuidedBackprop(model, wrt="embedding")
     explainer(TOKENS, CLASSES)
     monkeypatch.setattr("vis.backend.compile_gradient", _no_trace)
