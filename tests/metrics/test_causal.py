@@ -76,12 +76,10 @@ def slowly(model: Any, image: Any, heat: Any, baseline: Any, target: int, steps:
     return scores
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64])
-@pytest.mark.parametrize("channels", ["none", "one", "each"])
-@pytest.mark.parametrize("inserted", [False, True])
-def test_images_by_loops(batch_size: int, channels: str, inserted: bool) -> None:
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
     keras.utils.set_random_seed(1)
-    model = keras.Sequential(
+    return keras.Sequential(
         [
             layers.Input((5, 6, 3)),
             layers.Conv2D(4, 3, activation="relu"),
@@ -89,16 +87,22 @@ def test_images_by_loops(batch_size: int, channels: str, inserted: bool) -> None
             layers.Dense(3, activation="softmax"),
         ]
     )
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+@pytest.mark.parametrize("channels", ["none", "one", "each"])
+@pytest.mark.parametrize("inserted", [False, True])
+def test_images_by_loops(network: keras.Model, batch_size: int, channels: str, inserted: bool) -> None:
     noise = np.random.default_rng(0)
     images = noise.random((4, 5, 6, 3), np.float32)
     heat = noise.normal(size=(4, 5, 6, 3) if channels == "each" else (4, 5, 6))
     targets = np.array([0, 2, 1, 2])
     given = heat[..., None] if channels == "one" else heat
     call = insertion if inserted else deletion
-    found = call(model, images, given, targets, steps=7, batch_size=batch_size)
+    found = call(network, images, given, targets, steps=7, batch_size=batch_size)
     baselines = blurred(images).astype(np.float32) if inserted else 0 * images
     wanted = [
-        slowly(model, *parts, 7, inserted) for parts in zip(images, heat, baselines, targets, strict=True)
+        slowly(network, *parts, 7, inserted) for parts in zip(images, heat, baselines, targets, strict=True)
     ]
     np.testing.assert_allclose(found.scores, wanted, atol=1e-6)
     assert found.area.shape == (4,)
