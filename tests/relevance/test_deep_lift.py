@@ -161,7 +161,7 @@ def largest_residual(model: keras.Model, x: Any, x0: Any, output_layer: str | No
 
 
 @settings(
-    max_examples=count(12, 150), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=count(6, 150), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 @given(architectures())
 @pytest.mark.in_64_bits
