@@ -20,18 +20,24 @@ from vis.attributions import (
     DeconvNet,
     EigenCAM,
     Explainer,
+    FeatureAblation,
     GradCAM,
     GradCAMPlusPlus,
     GradientInput,
     GuidedBackprop,
     GuidedGradCAM,
     HiResCAM,
+    HsicAttribution,
     IntegratedGradients,
+    KernelShap,
     LayerCAM,
+    Lime,
     Occlusion,
+    Rise,
     Saliency,
     ScoreCAM,
     SmoothGrad,
+    SobolAttribution,
     SquareGrad,
     VarGrad,
     XGradCAM,
@@ -71,8 +77,16 @@ EXPLAINERS: dict[str, Callable[..., Any]] = {
     "ablation cam": AblationCAM,
     "eigen cam": EigenCAM,
     "occlusion": Occlusion,
+    "feature ablation": lambda model, **given: FeatureAblation(model, features=2, **given),
+    "rise": lambda model, **given: Rise(model, nb_samples=9, grid_size=2, **given),
+    "lime": lambda model, **given: Lime(model, features=2, nb_samples=12, **given),
+    "kernel shap": lambda model, **given: KernelShap(model, features=3, **given),
+    "sobol": lambda model, **given: SobolAttribution(model, features=3, nb_design=4, **given),
+    "hsic": lambda model, **given: HsicAttribution(model, features=3, nb_design=8, **given),
 }
-WITHOUT_GRADIENT = ("occlusion", "score cam", "faster score cam", "ablation cam", "eigen cam")
+BY_CHANNELS = ("score cam", "faster score cam", "ablation cam", "eigen cam")
+BY_SCORES = ("occlusion", "feature ablation", "rise", "lime", "kernel shap", "sobol", "hsic")
+WITHOUT_GRADIENT = (*BY_SCORES, *BY_CHANNELS)
 # Subtracting the mean of the squares from that of the mean loses digits.
 NEAR = {"variance": 1e-4}
 
