@@ -554,13 +554,18 @@ _NEEDED = {
     "saliency": ["model.keras", "a.png"],
     "cam": ["model.keras", "a.png"],
     "activation": ["model.keras", "--target", "1"],
+    "compare": ["model.keras", "a.png", "--methods", "saliency,gradcam"],
     "explain": ["model.keras", "photos", "-o", "new.zarr"],
     "show": ["maps.zarr"],
     "report": ["maps.zarr"],
     "demo": [],
 }
 # Last words, which keep a command short, or keep it from running at all.
-_LAST = {"activation": ["--steps", "2"], "demo": ["--scenes", "0"]}
+_LAST = {
+    "activation": ["--steps", "2"],
+    "compare": ["--measures", "complexity,sparseness"],
+    "demo": ["--scenes", "0"],
+}
 
 
 def random_arguments(seed: int) -> list[str]:
