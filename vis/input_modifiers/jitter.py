@@ -27,7 +27,8 @@ class Jitter(InputModifier):
         jitter: one number for all image axes, or one per image axis. Below 1 it is a fraction of the
             axis, `n_i = floor(jitter_i * length_i)` (0.05 of 224 pixels are 11, of 16 pixels none);
             from 1 on it is a number of pixels, `n_i = floor(jitter_i)`.
-        seed: a seed, or a NumPy generator, for the same moves each time; None for new ones.
+        seed: a seed, for the same moves whenever a `Jitter` is made, or a NumPy generator; None for new ones.
+            The moves go on from one run of the optimizer to the next.
         data_format: `"channels_last"`, `"channels_first"`, or None: that of `keras.config` (channels last
             unless set otherwise), and channels last for sequences.
 
