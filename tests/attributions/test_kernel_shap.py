@@ -128,5 +128,5 @@ def test_a_constant_has_no_contributions() -> None:
 
 
 def test_too_few_coalitions_are_refused() -> None:
-    with pytest.raises(InputError, match=r"of 40 features do not follow.*nb_samples=60"):
+    with pytest.raises(InputError, match=r"of 40 features do not follow.*Received: 60. Pass at least 160"):
         KernelShap(lambda x: x[:, :1], nb_samples=60)(np.ones((1, 40)), 0)

@@ -98,7 +98,7 @@ class KernelShap(Coalitions[Regression]):
         if rank < count - 1:
             raise InputError(
                 f"The contributions of {count} features do not follow from so few coalitions. Received: "
-                f"nb_samples={most}. Pass at least 4 per feature, or fewer features by features=."
+                f"{most}. Pass at least {4 * count} as nb_samples, or larger features."
             )
         return Regression(np.concatenate([np.zeros_like(kept[:1]), kept]), weights, inverse @ weighted)
 
