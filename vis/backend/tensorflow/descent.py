@@ -94,9 +94,12 @@ class _Descent(Descent):
             try:
                 found: Point = self._function(*tensors)
             except tf.errors.OpError:
-                if self._failure is None:
+                failure, self._failure = self._failure, None
+                if failure is None:
                     raise
-                raise self._failure from None
+                raise failure from None
+            finally:
+                self._modify = np.asarray  # TensorFlow keeps this object, and so what it holds
         return found
 
 
