@@ -75,7 +75,7 @@ def test_hidden_layers_and_fewer_pictures(capfd: Any, folder: Path, pictures: Pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--methods", "saliency,grad-cam"], "Unknown method: 'grad-cam'. Did you mean 'gradcam'"),
+        (["--methods", "saliency,salincy"], "Unknown method: 'salincy'. Did you mean 'saliency'"),
         (["--measures", "deletion,fidelity"], "Unknown measure: 'fidelity'"),
         (["-o", "table.txt"], "ends in .csv"),
         (["--target", 1, "--target", 2], "One target is explained at a time. Received: 1, 2"),

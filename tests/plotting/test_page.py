@@ -11,12 +11,13 @@ from PIL import Image
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_script_draws_what_the_page_shows(tmp_path: Path) -> None:
+def test_the_script_draws_what_the_pages_show(tmp_path: Path) -> None:
     main = runpy.run_path(str(DOCS / "pictures" / "draw.py"))["main"]
     result = CliRunner().invoke(main, ["--output", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 0
     page = (DOCS / "pictures.md").read_text().partition("\n## Text, series, volumes, tables")[0]
-    shown = re.findall(r"!\[.+\]\(pictures/(\w+\.png)\)", page)
+    page += (DOCS / "explainers" / "without-gradients.md").read_text()
+    shown = re.findall(r"!\[.+\]\((?:\.\./)?pictures/([\w-]+\.png)\)", page)
     assert sorted(shown) == sorted(path.name for path in tmp_path.iterdir())
     for name in shown:
         with Image.open(tmp_path / name) as drawn, Image.open(DOCS / "pictures" / name) as kept:
