@@ -81,7 +81,7 @@ if TYPE_CHECKING:
         visualize_saliency,
         visualize_saliency_with_losses,
     )
-    from vis.visualization.overlay import overlay
+    from vis.visualization.blending import overlay
 
 __all__ = [
     "LRP",

@@ -9,23 +9,24 @@ import numpy.typing as npt
 
 __all__ = ["Data", "Explainable", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"]
 
-# A layer of a model: its index, its name or path, the layer itself, another operation of the graph, or its
-# output.
+#: A layer of a model: its index, its name or path, the layer itself, another operation of the graph, or its
+#: output.
 Layer: TypeAlias = int | str | keras.Layer | keras.Operation | keras.KerasTensor
-# What is explained by its scores alone: a model, or a function from a batch of arrays to outputs.
+#: What is explained by its scores alone: a model, or a function from a batch of arrays to outputs.
 Explainable: TypeAlias = keras.Model | Callable[..., Any]
-# One filter or class, several, or None for all.
+#: One filter or class, several, or None for all.
 Filters: TypeAlias = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None
-# Pictures, sequences, volumes or features: anything that NumPy can turn into one array.
+#: Pictures, sequences, volumes or features: anything that NumPy can turn into one array.
 Images: TypeAlias = npt.ArrayLike
-# The inputs of a model: an array, or a list or dict of arrays.
+#: The inputs of a model: an array, or a list or dict of arrays.
 Inputs: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
-# The same, or a data set of TensorFlow, Keras, PyTorch or grain, or another iterable of it.
+#: The same, or a data set of TensorFlow, Keras, PyTorch or grain, or another iterable of it.
 Data: TypeAlias = Inputs | Iterable[Any]
-# Classes, labels, positions or weights; in a dict, by the names of the outputs.
+#: Classes, labels, positions or weights; in a dict, by the names of the outputs.
 Targets: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
-# A map, or one for each of several inputs in their structure.
+#: A map.
 Map: TypeAlias = npt.NDArray[np.float32]
+#: A map, or one for each of several inputs in their structure.
 Maps: TypeAlias = Map | list[Map] | dict[str, Map]
-# A tensor of the framework that Keras runs on.
+#: A tensor of the framework that Keras runs on.
 Tensor: TypeAlias = Any
