@@ -30,7 +30,7 @@ from vis.visualization import (
     visualize_saliency_with_losses,
 )
 
-PAGE = Path(__file__).parents[1] / "docs" / "migrating-from-keras-vis.md"
+PAGE = Path(__file__).parents[1] / "docs" / "coming-from" / "keras-vis.md"
 
 # Every public name of keras-vis 0.5 that has the same path here, with its parameters there.
 _WITH_LOSSES = "input_tensor, losses, seed_input, wrt_tensor=None, grad_modifier='absolute', keepdims=False"
@@ -225,7 +225,7 @@ def test_the_code_of_the_page_runs_and_says_the_truth() -> None:
     names: dict[str, Any] = {"model": classifier(), "image": IMAGE}
     exec(code, names)
     expected = visualize_saliency(
-        linear_outputs(classifier()), "predictions", 20, IMAGE, backprop_modifier="guided"
+        linear_outputs(classifier()), "predictions", 3, IMAGE, backprop_modifier="guided"
     )
     assert np.array_equal(names["heatmap"], expected) and expected.shape == (9, 8)
     assert names["energy"].shape == (9, 8)
