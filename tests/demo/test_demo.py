@@ -9,7 +9,7 @@ import pytest
 from vis import metrics
 from vis.demo import network, report, scenes
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "demo.md").read_text()
 
 
 def test_scenes_hold_their_digit_in_the_box() -> None:
@@ -53,7 +53,7 @@ def test_the_shipped_network_reads_digits_it_has_not_seen() -> None:
 
 @pytest.fixture(scope="module")
 def measured() -> report.Result:
-    """What the command measures by default, and the README quotes."""
+    """What the command measures by default, and docs/demo.md quotes."""
     return report.measure(200)
 
 
@@ -74,12 +74,12 @@ def test_what_the_demo_measures(measured: report.Result) -> None:
     assert rows["small_values"].deletion > rows["vanilla"].deletion + 0.2
 
 
-def test_the_readme_quotes_what_the_demo_measures(measured: report.Result) -> None:
-    text = " ".join(README.split())
+def test_the_page_quotes_what_the_demo_measures(measured: report.Result) -> None:
+    text = " ".join(PAGE.split())
     assert f"names {100 * measured.accuracy:.1f} % of 200 scenes" in text
     assert f"which covers {measured.area:.2f} of the scene" in text
     quoted = re.findall(
-        r"^\| (.+?) \| (\d\.\d\d) \| (\d+) of 200 \| (\d\.\d\d) \| (\d\.\d\d) \| \d+ \|$", README, re.M
+        r"^\| (.+?) \| (\d\.\d\d) \| (\d+) of 200 \| (\d\.\d\d) \| (\d\.\d\d) \| \d+ \|$", PAGE, re.M
     )
     assert [name for name, *_ in quoted] == [row.method for row in measured.rows]
     for (name, energy, hits, *areas), row in zip(quoted, measured.rows, strict=True):
@@ -113,7 +113,7 @@ def test_the_galleries_say_what_they_show(measured: report.Result, methods: tupl
 
 
 def test_a_random_order_of_pixels_is_worse(measured: report.Result) -> None:
-    # What the README sets beside the areas of the methods.
+    # What the page sets beside the areas of the methods.
 
     rng = np.random.default_rng(0)
     images, labels = measured.scenes.images[:50], measured.scenes.labels[:50]
@@ -122,7 +122,7 @@ def test_a_random_order_of_pixels_is_worse(measured: report.Result) -> None:
         float(change(model, images, heat, labels).area.mean())
         for change in (metrics.deletion, metrics.insertion)
     ]
-    (quoted,) = re.findall(r"random order has (\d\.\d\d) and (\d\.\d\d)", " ".join(README.split()))
+    (quoted,) = re.findall(r"random order has (\d\.\d\d) and (\d\.\d\d)", " ".join(PAGE.split()))
     assert [float(area) for area in quoted] == pytest.approx(found, abs=0.011)
 
 

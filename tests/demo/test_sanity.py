@@ -14,7 +14,7 @@ from vis.demo import network, sanity, scenes
 from vis.models import linear_outputs
 
 ROOT = Path(__file__).parents[2]
-README, METRICS = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "docs/metrics.md"))
+TRUST, METRICS = (" ".join((ROOT / "docs" / name).read_text().split()) for name in ("trust.md", "metrics.md"))
 N = 64
 
 
@@ -132,9 +132,9 @@ def test_the_numbers_in_the_documentation(of_scenes: sanity.Checks, of_digits: s
     signed, absolute = ends["rank correlation signed"], ends["rank correlation absolute"]
     similar = ends["similarity absolute"]
     assert quoted(
-        README, "vanilla maps keep a rank correlation of #, guided ones #, rectified ones # and LRP's #."
+        TRUST, "vanilla maps keep a rank correlation of #, guided ones #, rectified ones # and LRP's #."
     ) == (pytest.approx([signed[name] for name in sanity.METHODS], abs=0.03))
-    assert quoted(README, "keep # to # with any of the four") == pytest.approx(
+    assert quoted(TRUST, "keep # to # with any of the four") == pytest.approx(
         [min(absolute.values()), max(absolute.values())], abs=0.03
     )
     assert quoted(
