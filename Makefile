@@ -52,8 +52,9 @@ pictures: $(VENV)/test.stamp demo
 		../docs/explainers
 	$(VENV)/bin/python examples/portraits.py --output docs
 	$(VENV)/bin/python docs/pictures/draw.py
-	$(VENV)/bin/python examples/text_series_volumes.py --output docs/pictures
-	rm docs/pictures/text_series_volumes.png
+	for name in text table ecg scan video; do $(VENV)/bin/python examples/$$name.py --output docs/pictures || exit 1; done
+	mv docs/pictures/ecg.png docs/pictures/series.png
+	mv docs/pictures/scan.png docs/pictures/volume.png
 
 test: lint
 	$(VENV)/bin/python -m pytest $(PARALLEL)

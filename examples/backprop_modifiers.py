@@ -1,66 +1,67 @@
-"""Backprop modifiers: vanilla, guided and rectified maps of the same class and scene.
+"""
+Guided backpropagation, and what it does not tell
+=================================================
 
-Guided backpropagation passes a gradient through a ReLU only where the gradient and the ReLU's input are
-both positive, rectified backpropagation wherever the gradient is positive. Both put more of the map on
-the digit than the plain gradient. They also depend less on the class: for the runner-up, the wrong
-class with the highest score, they draw nearly the same map. So a clean map of a class tells where the
-network finds a digit rather than why it names this one.
+Guided and rectified maps are cleaner than the plain gradient. You learn how to make them, and why a clean
+map of a class may only show where the network finds something, and not why it names this class.
 """
 
-from pathlib import Path
+# %%
+# ``backprop_modifier`` changes what a ReLU passes back: ``"guided"`` passes a gradient only where the
+# gradient and the input of the ReLU are both positive, ``"rectified"`` wherever the gradient is positive.
+# The model itself is not changed.
 
-import click
 import numpy as np
 
-from vis import linear_outputs, metrics, plotting, visualize_saliency
+from vis import linear_outputs, metrics, plotting
+from vis.attributions import Saliency
 from vis.demo.network import load_network
 from vis.demo.scenes import make_scenes
 
-MODIFIERS = {"vanilla": None, "guided": "guided", "rectified": "rectified"}
-SHOWN = 4
+# sphinx_gallery_start_ignore
+# isort: split
+from vis.demo.script import Script
 
+script = Script(globals())
+# sphinx_gallery_end_ignore
+logits = linear_outputs(load_network())
+scenes = make_scenes(50, "test", 17)
+explainers = {
+    "vanilla": Saliency(logits),
+    "guided": Saliency(logits, backprop_modifier="guided"),
+    "rectified": Saliency(logits, backprop_modifier="rectified"),
+}
+maps = {name: explainer(scenes.images, scenes.labels) for name, explainer in explainers.items()}
+figure = plotting.plot_maps(
+    scenes.images[:4],
+    {name: found[:4] for name, found in maps.items()},
+    row_names=[f"digit {label}" for label in scenes.labels[:4]],
+    title="|gradient| of the digit's logit. Box: the digit",
+    boxes=scenes.masks[:4],
+)
+# sphinx_gallery_start_ignore
+script.save(figure, dpi=150)
+# sphinx_gallery_end_ignore
+figure
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the linear correlation of two maps, -1 to 1."""
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+# %%
+# Now explain the runner-up, too: the wrong class with the highest score. A map that tells why the network
+# names *this* class should look different for another one.
 
-
-@click.command()
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default="pictures")
-def main(output: Path) -> None:
-    """Draw the maps of the true class with each modifier."""
-    logits = linear_outputs(load_network())
-    scenes = make_scenes(50, "test", 17)
-    scores = logits.predict(scenes.images, verbose=0)
-    scores[np.arange(len(scores)), scenes.labels] = -np.inf
-    rivals = scores.argmax(axis=1)
-    columns = {}
-    click.echo(f"the box of a digit covers {scenes.masks.mean():.2f} of a scene")
-    for name, modifier in MODIFIERS.items():
-        maps, others = (
-            [
-                visualize_saliency(logits, -1, index, image, backprop_modifier=modifier)
-                for index, image in zip(classes, scenes.images, strict=True)
-            ]
-            for classes in (scenes.labels, rivals)
-        )
-        inside = metrics.energy_in_mask(maps, scenes.masks)
-        alike = [correlation(*pair) for pair in zip(maps, others, strict=True)]
-        click.echo(
-            f"{name}: {np.mean(inside):.2f} of the energy in the box, "
-            f"correlation with the map of the runner-up {np.mean(alike):.2f}"
-        )
-        columns[name] = maps[:SHOWN]
-    figure = plotting.plot_grid(
-        scenes.images[:SHOWN],
-        columns,
-        [f"digit {label}" for label in scenes.labels[:SHOWN]],
-        "|gradient| of the digit's logit. Box: the digit",
-        scenes.masks[:SHOWN],
+scores = logits.predict(scenes.images, verbose=0)
+scores[np.arange(len(scores)), scenes.labels] = -np.inf
+others = {name: explainer(scenes.images, scores.argmax(axis=1)) for name, explainer in explainers.items()}
+print(f"the box of a digit covers {scenes.masks.mean():.2f} of a scene")
+for name, found in maps.items():
+    inside = metrics.energy_in_mask(found, scenes.masks).mean()
+    pairs = zip(found, others[name], strict=True)
+    alike = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs])
+    print(
+        f"{name}: {inside:.2f} of the energy in the box, "
+        f"correlation with the map of the runner-up {alike:.2f}"
     )
-    output.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output / "backprop_modifiers.png", dpi=150)
 
-
-if __name__ == "__main__":
-    main()
+# %%
+# Guided and rectified maps put more of their sum on the digit, and depend less on the class. They change
+# little even when the weights of the upper layers are random: see ``metrics.sanity_check`` and `Adebayo et
+# al. 2018 <https://arxiv.org/abs/1810.03292>`_. Judge a model by vanilla maps.

@@ -1,25 +1,28 @@
-"""Regression: what raises, lowers and leaves alone the steering angle that a small network reads off a road.
+"""
+What raises and lowers a steering angle
+=======================================
 
-The roads are rendered: two lane lines in perspective, coloured blocks and noise that say nothing about the
-angle. The network is trained here. More brightness increases the angle (to the right) where the gradient is
-positive and decreases it (to the left) where it is negative: the signed map, with zero in the middle of its
-colours, shows both. They lie on the lane lines and right beside them, where a line would stand if the road
-turned a little more or less. `small_values`, the map of what "maintains" the angle, is large where the
-gradient is nearly zero: it shows single pixels that the angle does not depend on, not what keeps the angle
-as it is.
+A regression has a direction: more brightness in some pixels steers to the right, in others to the left. You
+learn how to draw both in one signed map, and why a map of what "maintains" the answer is not what keeps it.
 """
 
-from pathlib import Path
+# %%
+# The roads are rendered: two lane lines in perspective, and coloured blocks and noise that say nothing
+# about the angle.
 
-import click
 import keras
 import numpy as np
 
-from vis import metrics, plotting, visualize_saliency
+from vis import metrics, plotting
+from vis.attributions import Saliency
 
+# sphinx_gallery_start_ignore
+# isort: split
+from vis.demo.script import Script
+
+script = Script(globals())
+# sphinx_gallery_end_ignore
 HEIGHT, WIDTH, HORIZON = 40, 80, 12
-ROADS = 20
-CURVES = {"left": -0.8, "straight": 0.0, "right": 0.8}
 
 
 def draw_road(angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -40,62 +43,61 @@ def draw_road(angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     return noisy.astype(np.float32), ground & (to_line <= 1)
 
 
-def train_network(rng: np.random.Generator) -> keras.Model:
-    """Return a network from a picture to its angle in [-1, 1]: -1 steers left, 1 right."""
-    keras.utils.set_random_seed(0)
-    angles = rng.uniform(-1, 1, 2500)
-    images = np.stack([draw_road(angle, rng)[0] for angle in angles])
-    layers = [keras.Input((HEIGHT, WIDTH, 3))]
-    for filters in (8, 16, 32, 32):
-        layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
-        # Average pooling spreads the gradient evenly over a stroke; max pooling picks single pixels.
-        layers.append(keras.layers.AveragePooling2D(2))
-        # Without it the network relies on few filters, and more of the gradient strays from the lane.
-        layers.append(keras.layers.SpatialDropout2D(0.1))
-    layers += [keras.layers.Flatten(), keras.layers.Dropout(0.3)]
-    layers += [keras.layers.Dense(32, activation="relu"), keras.layers.Dense(1)]
-    network = keras.Sequential(layers)
-    network.compile(keras.optimizers.Adam(2e-3), "mse", jit_compile=False)
-    network.fit(images, angles, epochs=5, verbose=0)
-    return network
+# %%
+# A small network learns the angle, from -1 (left) to 1 (right).
 
+rng = np.random.default_rng(0)
+keras.utils.set_random_seed(0)
+angles = rng.uniform(-1, 1, 1800)
+images = np.stack([draw_road(angle, rng)[0] for angle in angles])
+layers = [keras.Input((HEIGHT, WIDTH, 3))]
+for filters in (8, 16, 32, 32):
+    layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
+    # Average pooling spreads the gradient evenly over a stroke; max pooling picks single pixels.
+    layers.append(keras.layers.AveragePooling2D(2))
+    # Without it the network relies on few filters, and more of the gradient strays from the lane.
+    layers.append(keras.layers.SpatialDropout2D(0.1))
+layers += [keras.layers.Flatten(), keras.layers.Dropout(0.3)]
+layers += [keras.layers.Dense(32, activation="relu"), keras.layers.Dense(1)]
+network = keras.Sequential(layers)
+network.compile(keras.optimizers.Adam(2e-3), "mse", jit_compile=False)
+network.fit(images, angles, epochs=5, verbose=0)
 
-@click.command()
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default="pictures")
-def main(output: Path) -> None:
-    """Train the network, and draw the maps of a left curve, a straight road and a right curve."""
-    rng = np.random.default_rng(0)
-    network = train_network(rng)
-    images, names, signed, small = [], [], [], []
-    click.echo(f"means of {ROADS} roads; shares of the lane lines and the pixels beside them in:")
-    for curve, angle in CURVES.items():
-        roads, lanes = map(np.stack, zip(*(draw_road(angle, rng) for _ in range(ROADS)), strict=True))
-        answers = network.predict(roads, verbose=0)[:, 0]
-        images.append(roads[0])
-        names.append(f"{curve}, {angle:+.1f}\nread as {answers[0]:+.2f}")
-        gradients, idle = (
-            np.stack([visualize_saliency(network, -1, 0, road, **options) for road in roads])
-            for options in ({"grad_modifier": None, "normalize": "signed"}, {"grad_modifier": "small_values"})
-        )
-        signed.append(gradients[0])
-        small.append(idle[0])
-        parts = {
-            "increases": np.maximum(gradients, 0),
-            "decreases": np.maximum(-gradients, 0),
-            "maintains": idle,
-        }
-        shares = {name: metrics.energy_in_mask(part, lanes).mean() for name, part in parts.items()}
-        figures = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
-        click.echo(f"{curve} {angle:+.1f} (answer {answers.mean():+.2f}): area {lanes.mean():.2f}, {figures}")
-    columns = {
-        "raises (red), lowers (blue)\ngradient": signed,
-        "maintains\n1 / (|gradient| + e)": small,
-    }
-    figure = plotting.plot_grid(images, columns, names, "What more brightness does to the steering angle")
-    figure.set_size_inches(8.6, 4.6)
-    output.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output / "regression_steering.png", dpi=110)
+# %%
+# ``grad_modifier=None`` keeps the sign of the gradient, ``reducer="mean"`` takes the mean over the colours.
+# Where it is positive, more brightness increases the angle (to the right), where it is negative, it
+# decreases it. ``"small_values"`` is large where the gradient is nearly zero.
 
+gradient = Saliency(network, grad_modifier=None, reducer="mean")
+small = Saliency(network, grad_modifier="small_values")
+shown, names, columns = (
+    [],
+    [],
+    {"raises (red), lowers (blue)\ngradient": [], "maintains\n1 / (|gradient| + e)": []},
+)
+print("means of 20 roads; shares of the lane lines and the pixels beside them in:")
+for curve, angle in {"left": -0.8, "straight": 0.0, "right": 0.8}.items():
+    roads, lanes = map(np.stack, zip(*(draw_road(angle, rng) for _ in range(20)), strict=True))
+    answers = network.predict(roads, verbose=0)[:, 0]
+    signed, idle = gradient(roads, 0), small(roads, 0)
+    parts = {"increases": np.maximum(signed, 0), "decreases": np.maximum(-signed, 0), "maintains": idle}
+    shares = ", ".join(
+        f"{name} {metrics.energy_in_mask(part, lanes).mean():.2f}" for name, part in parts.items()
+    )
+    print(f"{curve} {angle:+.1f} (answer {answers.mean():+.2f}): area {lanes.mean():.2f}, {shares}")
+    shown.append(roads[0])
+    names.append(f"{curve}, {angle:+.1f}\nread as {answers[0]:+.2f}")
+    for maps, found in zip(columns.values(), (signed, idle), strict=True):
+        maps.append(found[0])
+figure = plotting.plot_maps(
+    shown, columns, row_names=names, title="What more brightness does to the steering angle", size=(8.6, 4.6)
+)
+# sphinx_gallery_start_ignore
+script.save(figure, dpi=110)
+# sphinx_gallery_end_ignore
+figure
 
-if __name__ == "__main__":
-    main()
+# %%
+# What raises and what lowers the angle lies on the lane lines and right beside them, where a line would be
+# if the road turned a little more or less. The map of what "maintains" the angle shows single pixels that
+# the angle does not depend on, and not what keeps the angle as it is.
