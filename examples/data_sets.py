@@ -26,7 +26,7 @@ from vis.demo.script import Script
 script = Script(globals())
 # sphinx_gallery_end_ignore
 logits = linear_outputs(load_network())
-scenes = make_scenes(64, "test", 1)
+scenes = make_scenes(32, "test", 1)
 maps = Saliency(logits)(scenes.images, scenes.labels)
 print(f"images {scenes.images.shape}, maps {maps.shape}")
 
@@ -63,7 +63,7 @@ class Batches(keras.utils.PyDataset):
         return 4
 
     def __getitem__(self, index):
-        part = slice(16 * index, 16 * index + 16)
+        part = slice(8 * index, 8 * index + 8)
         return scenes.images[part], scenes.labels[part]
 
 

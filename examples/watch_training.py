@@ -30,7 +30,7 @@ folder = script.output or folder
 keras.utils.set_random_seed(0)
 network = build_network()
 network.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-training, test = make_scenes(800, "train", 0), make_scenes(64, "test", 1)
+training, test = make_scenes(500, "train", 0), make_scenes(64, "test", 1)
 
 # %%
 # The logits share the variables of the network that is trained, so one explainer serves all epochs.
@@ -54,7 +54,7 @@ class Measure(keras.callbacks.Callback):
 
 
 measure = Measure()
-history = network.fit(training.images, training.labels, epochs=5, verbose=0, callbacks=[watch, measure])
+history = network.fit(training.images, training.labels, batch_size=16, epochs=5, verbose=0, callbacks=[watch, measure])
 
 # %%
 # The maps of the same scenes, epoch by epoch:

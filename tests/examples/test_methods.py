@@ -9,7 +9,7 @@ from tests.examples.test_form import blocks, shown
 
 def test_data_sets(tmp_path: Path) -> None:
     printed = run("data_sets", tmp_path)
-    assert "images (64, 64, 64, 3), maps (64, 64, 64, 1)" in printed
+    assert "images (32, 64, 64, 3), maps (32, 64, 64, 1)" in printed
     (area,) = shares(printed, "the box")
     for name in ("saliency", "integrated gradients", "Grad-CAM", "SmoothGrad"):
         assert shares(printed, name)[0] > 3 * area

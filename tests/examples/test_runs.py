@@ -26,4 +26,4 @@ def test_watch_training(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == files
     shares = [float(share) for share in re.findall(r"named, (\d\.\d\d) of the maps", printed)]
     right = [float(share) for share in re.findall(r": (\d\.\d\d) of the training", printed)]
-    assert len(shares) == 5 and shares[-1] > 1.5 * shares[0] and right[-1] > 0.7
+    assert len(shares) == 5 and shares[-1] > shares[0] + 0.1 and right[-1] > 0.7
