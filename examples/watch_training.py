@@ -54,7 +54,9 @@ class Measure(keras.callbacks.Callback):
 
 
 measure = Measure()
-history = network.fit(training.images, training.labels, batch_size=16, epochs=5, verbose=0, callbacks=[watch, measure])
+history = network.fit(
+    training.images, training.labels, batch_size=16, epochs=5, verbose=0, callbacks=[watch, measure]
+)
 
 # %%
 # The maps of the same scenes, epoch by epoch:

@@ -50,6 +50,10 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
             if not is_code:
                 yield number, re.sub(r"`[^`]*`", "``", line)
         return
+    if path.parent.name == "examples":  # the comments of its cells are the text of a page
+        for number, line in enumerate(source.splitlines(), start=1):
+            if line.startswith("# "):
+                yield number, re.sub(r"``[^`]*``", "``", line)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
             yield node.lineno, node.value
@@ -84,4 +88,8 @@ def test_what_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "code.py:1: 'places' -> position",
         "code.py:1: 'weighed' -> weighted, weights, used",
     ]
+    cells = tmp_path / "examples" / "cells.py"
+    cells.parent.mkdir()
+    cells.write_text("# %%\n# The places, ``anew``.\nx = 1  # anew\n")
+    assert found(cells) == ["examples/cells.py:2: 'places' -> position"]
     assert found(page) == ["page.md:1: 'anew' -> again", "page.md:5: 'is no l' -> is not a"]

@@ -73,6 +73,15 @@ def test_pages_and_notebooks_need_nothing_that_they_leave_out(path: Path) -> Non
     assert not (left_out - stored) & used
 
 
+@pytest.mark.skipif(importlib.util.find_spec("docutils") is None, reason="docutils is not installed")
+@by_name
+def test_texts_are_restructured_text(path: Path) -> None:
+    from docutils.core import publish_doctree
+
+    for text, _ in blocks(path.read_text()):
+        publish_doctree(text, settings_overrides={"halt_level": 2, "report_level": 5})
+
+
 @by_name
 def test_command_writes_its_picture_before_it_is_shown(path: Path) -> None:
     """The figure is the last expression of its cell, after the lines that save it."""
