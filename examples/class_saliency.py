@@ -57,6 +57,6 @@ for name, maps in columns.items():
     print(f"{name.splitlines()[0]}: {first:.2f} of the energy on the first digit, {second:.2f} on the second")
 
 # %%
-# More of a map lies on the digit of its class than on the other one, but not much more: a brighter stroke
-# of the other digit changes the logit, too, it lowers it. `Which of two digits supports a class
-# <grad_cam.html>`_ keeps what raises the logit.
+# More of a map lies on the digit of its class than on the other one, but not much more: a change of the
+# other digit changes the logit, too. `Which of two digits supports a class <grad_cam.html>`_ keeps what
+# raises the logit.

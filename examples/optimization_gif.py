@@ -83,4 +83,5 @@ script.save(figure, dpi=110)
 figure
 
 # %%
-# The probability is high before a person sees a digit: what raises a class most need not look natural.
+# The probability rises early, while the picture is still nearly grey: what raises a class most need not
+# look natural.

@@ -3,7 +3,7 @@ Write your own modifiers
 ========================
 
 Two functions of a few lines, registered under a name, change the gradient after or during backpropagation.
-From then on every function, explainer and command takes the name.
+From then on every function and explainer takes the name.
 """
 
 # %%

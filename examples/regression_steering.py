@@ -98,6 +98,6 @@ script.save(figure, dpi=110)
 figure
 
 # %%
-# What raises and what lowers the angle lies on the lane lines and right beside them, where a line would be
-# if the road turned a little more or less. The map of what "maintains" the angle shows single pixels that
-# the angle does not depend on, and not what keeps the angle as it is.
+# What raises and what lowers the angle gathers on the lane lines and right beside them, where a line would
+# be if the road turned a little more or less. The map of what "maintains" the angle shows single pixels
+# that the angle does not depend on, and not what keeps the angle as it is.

@@ -75,5 +75,5 @@ share = metrics.energy_in_mask(np.abs(maps), where)
 print(f"volume: {right:.2f} right; ball: {where.mean():.2f} of the volume, {np.median(share):.2f} of the map")
 
 # %%
-# The ball stands out, and still half of the map is elsewhere. ``choose="most"`` draws the slices with the
-# largest sum of magnitudes, ``slices=[7, 8, 9]`` those that you name.
+# The ball stands out, and still a large part of the map is elsewhere. ``choose="most"`` draws the slices
+# with the largest sum of magnitudes, ``slices=[7, 8, 9]`` those that you name.

@@ -89,4 +89,4 @@ share = metrics.energy_in_mask(np.abs(maps), where)
 print(f"video: {right:.2f} right; digit: {where.mean():.2f} of the frames, {np.median(share):.2f} of the map")
 
 # %%
-# In the first and in the last frame the map is weaker than in the middle.
+# ``video.gif`` shows the same frames one after the other.

@@ -54,3 +54,4 @@ def test_grad_cam(tmp_path: Path) -> None:
     saliency, cam = shares(printed, "saliency"), shares(printed, "Grad-CAM")
     assert min(saliency[0], cam[0]) > 2 * area
     assert cam[0] / cam[1] > 1.3 * saliency[0] / saliency[1]
+    assert sum(cam) < sum(saliency)

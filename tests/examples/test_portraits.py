@@ -29,7 +29,8 @@ def test_portraits(tmp_path: Path) -> None:
         share = {key: float(value) for key, value in re.findall(r"([\w-]+) (\d\.\d\d)", more.split(":")[1])}
         found[name] = (feeling, chance, mouth, anywhere, share)
         assert float(mouth) > 2 * float(anywhere)
-        assert share["guided"] > share["vanilla"]
+        assert share["guided"] == max(share.values())
+        assert min(share.values()) > 0.06
     collins, hopper = found.values()
     assert (collins[0], hopper[0]) == ("happy", "neutral")
     readme = " ".join((EXAMPLES.parent / "README.md").read_text().split())
