@@ -34,7 +34,7 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 
-.PHONY: demo pictures test lint test-jax test-torch test-oldest test-nightly test-ray benchmark agreement clean
+.PHONY: demo docs pictures test lint test-jax test-torch test-oldest test-nightly test-ray benchmark agreement clean
 
 # make demo, make demo BACKEND=jax, make demo BACKEND=torch: each in an environment with that framework alone.
 BACKEND := tensorflow
@@ -44,6 +44,11 @@ endif
 DEMO := $(VENV)$(patsubst %,-%,$(filter-out tensorflow,$(BACKEND)))
 demo: $(DEMO)/demo.stamp
 	$(DEMO)/bin/vis demo --backend $(BACKEND) --output demo
+
+# The site, docs/_build/index.html. Any warning fails, such as a link to a page that is not there.
+docs: $(VENV)/test.stamp $(VENV)/docs.stamp
+	$(VENV)/bin/python -m sphinx -W --keep-going -b html docs docs/_build
+	$(VENV)/bin/python -m pytest tests/docs/test_site.py
 
 # Draws all pictures in docs/ again.
 pictures: $(VENV)/test.stamp demo
@@ -143,4 +148,5 @@ $(PEERS)/bin/python $(PEERS_TORCH)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(VENV_JAX) $(VENV_TORCH) $(OLDEST) $(RAY) $(PEERS) $(PEERS_TORCH) demo build *.egg-info
+	rm -rf $(VENV) $(VENV_JAX) $(VENV_TORCH) $(OLDEST) $(RAY) $(PEERS) $(PEERS_TORCH) demo build *.egg-info \
+		docs/_build docs/api docs/gallery docs/repository

@@ -15,14 +15,13 @@ Without Chromium or playwright it says so and ends.
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from browsing import axe_core, chromium, expect, violations
 
 COUNT, SIDE, CLASSES = 1000, 224, 10
 EVIL = "<script>alert(1)<_script>.jpg"
@@ -116,15 +115,7 @@ def check(browser: Any, page: Path, axe: str | None, width: int, scheme: str) ->
     expect([url for url in asked if not url.startswith(("data:", "file:"))] == [], f"requests: {asked[:5]}")
     expect([url for url in asked if url.startswith("file:")] == [page.as_uri()], "the page alone is read")
     expect(said == [], f"the console: {said}")
-    found: list[str] = []
-    if axe is not None:
-        tab.evaluate(axe)
-        results = tab.evaluate("axe.run(document)")
-        expect(len(results["passes"]) > 20, "axe-core has looked at the page")
-        for violation in results["violations"]:
-            found.append(f"{violation['impact']}: {violation['id']}, {len(violation['nodes'])} elements")
-        serious = [line for line in found if line.startswith(("serious", "critical"))]
-        expect(not serious, f"axe-core: {serious}")
+    found = violations(tab, axe) if axe is not None else []
     context.close()
     return {"width": width, "scheme": scheme, "seconds_to_open": round(seconds, 2), "axe": found}
 
@@ -139,22 +130,8 @@ def check_without_script(browser: Any, page: Path) -> None:
     context.close()
 
 
-def expect(condition: Any, words: str) -> None:
-    if not condition:
-        raise AssertionError(words)
-
-
 def main() -> None:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        sys.exit("This needs playwright: pip install playwright.")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        sys.exit("This needs Chromium, found as chromium on the path.")
-    axe = Path(sys.argv[1]).read_text() if len(sys.argv) > 1 else None
-    if axe is None:
-        print("axe-core is left out: pass the path of axe.min.js.")
+    axe = axe_core()
     import vis
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -168,8 +145,7 @@ def main() -> None:
             "megabytes": round(page.stat().st_size / 1e6, 1),
             "seconds_to_write": round(seconds, 1),
         }
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        with chromium() as browser:
             figures["chromium"] = browser.version
             figures["opened"] = [
                 check(browser, page, axe, width, scheme)
@@ -177,7 +153,6 @@ def main() -> None:
                 for scheme in ("light", "dark")
             ]
             check_without_script(browser, page)
-            browser.close()
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "report_in_browser.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))

