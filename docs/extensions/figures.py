@@ -52,13 +52,18 @@ class Order:
 class Scraper:
     """Saves the figure that the last expression of a cell has as its value."""
 
+    def __init__(self) -> None:
+        # The value stays there after the cells that follow.
+        self.last: Any = None
+
     def __repr__(self) -> str:
         return "Scraper()"
 
     def __call__(self, block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
         figure = block_vars["example_globals"].get("___")
-        if not isinstance(figure, Figure):
+        if not isinstance(figure, Figure) or figure is self.last:
             return ""
+        self.last = figure
         path = next(block_vars["image_path_iterator"])
         figure.savefig(path, dpi=110)
         return figure_rst(
