@@ -156,6 +156,7 @@ PUBLIC = {
     ],
     "vis.callbacks": ["GifGenerator", "NamedLosses", "OptimizerCallback", "Print"],
     "vis.errors": [
+        "ChannelAxisWarning",
         "EmptyMapWarning",
         "FilterError",
         "GradientError",

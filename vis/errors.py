@@ -12,6 +12,7 @@
     ├── RandomWarning        a model draws random numbers
     ├── SharedInputWarning   a symbolic input belongs to a model and to a modified copy
     ├── PartialOverrideWarning   a backprop modifier reaches only some of the activations
+    ├── ChannelAxisWarning   the computation does not show which axis of an output holds the classes
     ├── EmptyMapWarning      a map shows nothing
     ├── SignWarning          the sign of relevance is dropped
     ├── StretchedMapWarning  a class activation map is stretched, because its layer's
@@ -29,6 +30,7 @@ import warnings
 from collections.abc import Iterable
 
 __all__ = [
+    "ChannelAxisWarning",
     "EmptyMapWarning",
     "FilterError",
     "GradientError",
@@ -94,6 +96,10 @@ class SharedInputWarning(VisWarning):
 
 class PartialOverrideWarning(VisWarning):
     """A backprop modifier could not reach every activation of the model."""
+
+
+class ChannelAxisWarning(VisWarning):
+    """The computation does not show which axis of an output holds its filters or classes."""
 
 
 class EmptyMapWarning(VisWarning):

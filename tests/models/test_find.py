@@ -192,7 +192,6 @@ def test_output_shape(model: keras.Model) -> None:
     assert models.output_shape(layers.Dense(2)) is None
 
 
-# channels_first convolution does not run on every CPU, but it can be built, and so it tells its axis.
 def first(shape: tuple[int, ...], *stack: Any) -> keras.Model:
     return keras.Sequential([layers.Input(shape), *stack])
 
@@ -222,7 +221,7 @@ def test_filter_axis_of_a_layer_and_of_what_follows_it() -> None:
     assert models.filter_axis(dense, 2) == -1
     pool, act = layers.AveragePooling2D(2), layers.ReLU()
     first((8, 9, 3), pool, act)
-    assert models.filter_axis(act, 4) == -1
+    assert models.filter_axis(act, 4) % 4 == 3
 
 
 def test_filter_axis_of_a_nested_model_is_that_of_its_last_layer() -> None:
@@ -233,4 +232,4 @@ def test_filter_axis_of_a_nested_model_is_that_of_its_last_layer() -> None:
 def test_sequence_has_its_features_last() -> None:
     lstm = layers.LSTM(4, return_sequences=True)
     first((5, 3), lstm)
-    assert models.filter_axis(lstm, 3) == -1
+    assert models.filter_axis(lstm, 3) % 3 == 2

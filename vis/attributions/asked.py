@@ -13,7 +13,7 @@ from vis import backend, backprop_modifiers, checks, grad_modifiers, models
 from vis.attributions import operators
 from vis.attributions.batches import Arrays, Pick
 from vis.attributions.operators import OperatorLike
-from vis.attributions.targets import as_weights, predicted
+from vis.attributions.targets import as_weights, classes_of, predicted
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.engine import (
     Differentiation,
@@ -49,7 +49,12 @@ def asked(
         layer = None
     modifier = None if backprop_modifier is None else backprop_modifiers.get(backprop_modifier)
     start = None if wrt is None else models.find_layer(model, wrt)
-    objective = Score(operators.get(operator), layer)
+    end = model if layer is None else layer
+    shape, asks = models.output_shape(end), operators.get(operator)
+    if shape is not None and len(shape) > 2 and asks is operators.contrastive:
+        axis = models.filter_axis(end, len(shape)) % len(shape)
+        asks = asks if axis == len(shape) - 1 else operators.along(asks, axis)
+    objective = Score(asks, layer)
     if isinstance(model, Wrapped):
         if modifier is not None:
             raise without_gradient(model)
@@ -75,7 +80,8 @@ def warn_of_lost_signs(asked: Differentiation[Any], modify: grad_modifiers.GradM
 
 def weighs(score: Differentiation[Score]) -> bool:
     """Tell whether the targets of a score are weights of the outputs, and so may come as labels."""
-    return score.objective.operator in (operators.weighted_sum, operators.contrastive, operators.segmentation)
+    asks = operators.registered(score.objective.operator)
+    return asks in (operators.weighted_sum, operators.contrastive, operators.segmentation)
 
 
 def pick_of(score: Differentiation[Score]) -> Pick:
@@ -154,7 +160,8 @@ def targets_of(score: Differentiation[Score], arrays: Arrays, given: Any) -> npt
     count, weighted = len(arrays[0]), weighs(score)
     try:
         if given is None:
-            return predicted(score.outputs(arrays))
+            outputs = score.outputs(arrays)
+            return predicted(outputs, class_axis(score, outputs.ndim))
         shape = _output_shape(score, arrays)
     except LayerError:
         # An operator of the user's own may make one score of several outputs, and need no targets.
@@ -162,8 +169,9 @@ def targets_of(score: Differentiation[Score], arrays: Arrays, given: Any) -> npt
             raise
         shape = None
     array = np.zeros((count, 1)) if given is None else checks.array(given)
-    if weighted or (shape is not None and _names_outputs(array, count, shape)):
-        weights: npt.NDArray[Any] = as_weights(given, count, shape or ())
+    axis = -1 if shape is None else class_axis(score, len(shape) + 1)
+    if weighted or (shape is not None and _names_outputs(array, count, shape, axis)):
+        weights: npt.NDArray[Any] = as_weights(given, count, shape or (), axis)
     else:
         rows = np.full(count, array) if array.ndim == 0 else array
         if rows.dtype.kind not in "fiub" or len(rows) != count:
@@ -176,6 +184,19 @@ def targets_of(score: Differentiation[Score], arrays: Arrays, given: Any) -> npt
         bad = int(np.count_nonzero(~np.isfinite(weights)))
         raise InputError(f"Targets must be finite. Received: {bad} of {weights.size} NaN or infinite.")
     return weights
+
+
+def class_axis(score: Differentiation[Score], rank: int) -> int:
+    """Return the axis of the classes in the explained output.
+
+    Args:
+        score: what is asked.
+        rank: the number of axes of the output, the batch axis included.
+    """
+    model = models.unmodified(score.source.model)[0]
+    if rank < 3 or isinstance(model, Wrapped):
+        return rank - 1
+    return models.filter_axis(model if score.layer is None else score.layer, rank) % rank
 
 
 def predictions_of(
@@ -198,16 +219,15 @@ def predictions_of(
         outputs = score.outputs(arrays) if outputs is None else outputs
     except (LayerError, GradientError):
         return none
-    if outputs.ndim < 2 or outputs.shape[-1] < 2 or not np.isfinite(outputs).all():
+    axis = class_axis(score, outputs.ndim)
+    if outputs.ndim < 2 or outputs.shape[axis] < 2 or not np.isfinite(outputs).all():
         return none
-    weights = predicted(outputs)
-    of_first_position = weights.reshape(len(weights), -1, weights.shape[-1])[:, 0]
-    return np.asarray(of_first_position.argmax(axis=-1), np.int64)
+    return classes_of(predicted(outputs, axis), axis)
 
 
-def _names_outputs(array: npt.NDArray[Any], count: int, shape: tuple[int, ...]) -> bool:
+def _names_outputs(array: npt.NDArray[Any], count: int, shape: tuple[int, ...], axis: int) -> bool:
     """Tell whether the targets of a custom operator are classes of outputs, or positions in them."""
-    forms = ((count,), (count, 1)) if shape and shape[-1] > 1 else ()
+    forms = ((count,), (count, 1)) if shape and (1, *shape)[axis] > 1 else ()
     positions = ((count, len(shape)),) if len(shape) > 1 else ()
     return array.dtype.kind in "iu" and (array.ndim == 0 or array.shape in (*forms, *positions))
 

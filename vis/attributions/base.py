@@ -17,7 +17,15 @@ import numpy.typing as npt
 
 from vis import advice, backprop_modifiers, checks, inputs, maps, models
 from vis.attributions import operators
-from vis.attributions.asked import asked, is_relevance, pick_of, predictions_of, targets_of, weighs
+from vis.attributions.asked import (
+    asked,
+    class_axis,
+    is_relevance,
+    pick_of,
+    predictions_of,
+    targets_of,
+    weighs,
+)
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifierLike
@@ -301,6 +309,9 @@ class Explainer(TypedRepr, ABC):
             "wrt": None if score.wrt is None else score.wrt.name,
             "fold_layers": score.fold,
         }
+        shape = models.output_shape(self.model if score.layer is None else score.layer)
+        if weighs(score) and shape is not None and (axis := class_axis(score, len(shape))) != len(shape) - 1:
+            said["class_axis"] = axis
         for name, value in vars(self).items():
             if name not in ("model", "score", "batch_size") and name[0] != "_":
                 said[f"own_{name}" if name in said else name] = _plain(value)

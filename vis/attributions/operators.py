@@ -62,7 +62,11 @@ def _wrap(thing: Any, name: str) -> Operator:
 
 _registry: Registry[Operator] = Registry("operator", _wrap)
 names = _registry.names
-name_of = _registry.name_of
+
+
+def name_of(operator: Operator) -> str | None:
+    """Return the name of a registered operator, or None."""
+    return _registry.name_of(registered(operator))
 
 
 def register(*names: str) -> Callable[[F], F]:
@@ -114,11 +118,40 @@ def contrastive(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
     Reference:
         Prabhushankar et al.: Contrastive Explanations in Neural Networks, 2020, for "why this, and not that".
     """
+    return _contrastive(model, inputs, targets, -1)
+
+
+def _contrastive(model: _Model, inputs: Tensor, targets: Tensor, axis: int) -> Tensor:
     outputs = single_output(model(inputs))
     weights = ops.cast(targets, outputs.dtype)
     rest = ops.cast(ops.equal(weights, 0), outputs.dtype)
-    share = ops.sum(weights, axis=-1, keepdims=True) / ops.maximum(ops.sum(rest, axis=-1, keepdims=True), 1)
+    total = ops.sum(weights, axis=axis, keepdims=True)
+    share = total / ops.maximum(ops.sum(rest, axis=axis, keepdims=True), 1)
     return weighted_sum(lambda _: outputs, inputs, weights - share * rest)
+
+
+# `contrastive` by the axis of the classes.
+_along: dict[int, Operator] = {}
+
+
+def along(operator: Operator, axis: int) -> Operator:
+    """Return an operator for outputs whose classes lie along another axis than the last one.
+
+    The same object for the same axis, so that it is compiled once.
+    """
+    if operator is not contrastive:
+        return operator
+
+    def turned(model: _Model, inputs: Tensor, targets: Tensor) -> Tensor:
+        return _contrastive(model, inputs, targets, axis)
+
+    turned.__name__ = turned.__qualname__ = "contrastive"
+    return _along.setdefault(axis, turned)
+
+
+def registered(operator: Operator) -> Operator:
+    """Return the operator that `along` was given."""
+    return contrastive if any(operator is made for made in _along.values()) else operator
 
 
 @register("semantic segmentation")

@@ -13,7 +13,9 @@ from vis.errors import FilterError, InputError
 __all__ = ["as_weights"]
 
 
-def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def as_weights(
+    targets: npt.ArrayLike, count: int, shape: tuple[int, ...], axis: int = -1
+) -> npt.NDArray[np.float32]:
     """Return the weight of each output of each sample, `(count, *shape)`.
 
     Labels count from 0 and are integers or whole floats, as Keras's losses take them; nothing is broadcast.
@@ -21,7 +23,7 @@ def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> np
     Args:
         targets: one of: weights, `(count, *shape)`, such as one-hot rows; an int, the class for all samples,
             counted from the last if it is negative; a label per sample, `(count,)` or `(count, 1)`; a label
-            per position, `(count, *shape[:-1])`, with or without a last axis of 1, which stands for its
+            per position, `(count, *positions)`, with or without a last axis of 1, which stands for its
             one-hot rows; a position per sample, `(count, axes)`, an index per axis of the outputs. A class of
             outputs with positions is its mean over the positions. If there is a single output, 0 and 1 both
             ask for it, and other numbers are its weight: -1 asks for less of it. If there is one channel with
@@ -29,19 +31,21 @@ def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> np
         count: the number of samples.
         shape: the outputs of one sample: `(classes,)`, `(steps, classes)`, `(height, width, classes)`, or
             `()`.
+        axis: the axis of the classes in `(count, *shape)`.
 
     Raises:
         InputError: if the targets have another form, or an ambiguous one.
         FilterError: if a class or an index is outside the outputs.
     """
     array = _numbers(targets)
-    positions, classes = shape[:-1], shape[-1] if shape else 1
+    axis = axis % (len(shape) + 1) - 1  # in the shape of a sample
+    positions, classes = _without(shape, axis), shape[axis] if shape else 1
     integer = array.dtype.kind in "iu"
     # True and false are labels of two classes, or weights.
     labels = integer or (array.dtype.kind == "b" and classes <= 2) or _whole(array)
     if integer and array.ndim == 0 and (shape or array == 0):
         _check(array[None], classes)
-        return _of_classes(np.full(count, array), shape)
+        return _of_classes(np.full(count, array), shape, axis)
     numbers = array.dtype.kind in "fiub"
     per_sample = numbers and array.shape in ((count,), (count, 1))
     if per_sample and len(shape) < 2 and classes == 1 and (labels or array.ndim > 1) and (shape or integer):
@@ -52,7 +56,7 @@ def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> np
     if per_sample and labels:
         array = array.reshape(count)
         _check_labels(array, max(classes, 2))
-        return _of_classes(array * (classes > 1), shape)
+        return _of_classes(array * (classes > 1), shape, axis)
     per_position = (
         numbers and bool(positions) and array.shape in ((count, *positions), (count, *positions, 1))
     )
@@ -66,27 +70,42 @@ def as_weights(targets: npt.ArrayLike, count: int, shape: tuple[int, ...]) -> np
     if per_position and not indices and (labels or classes == 1):
         array = array.reshape(count, *positions)
         if classes == 1:
-            return _weights(array, integer)[..., None]
+            return np.expand_dims(_weights(array, integer), axis + 1)
         _check_labels(array, classes)
-        return np.asarray(array[..., None] == np.arange(classes), np.float32)
+        rows = np.asarray(array[..., None] == np.arange(classes), np.float32)
+        return np.moveaxis(rows, -1, axis + 1)
     raise InputError(
-        f"The targets of {count} samples with outputs of shape {shape} are {_forms(count, shape)}. Received: "
-        f"{type(targets).__name__} of type {array.dtype} and shape {array.shape}"
+        f"The targets of {count} samples with outputs of shape {shape} are {_forms(count, shape, axis)}. "
+        f"Received: {type(targets).__name__} of type {array.dtype} and shape {array.shape}"
         f"{', a position of each sample or a label per step' if indices and per_position else ''}."
     )
 
 
-def predicted(outputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def predicted(outputs: npt.NDArray[Any], axis: int = -1) -> npt.NDArray[np.float32]:
     """Return the weights of the predicted class of each sample: the largest output, or mean over positions.
 
     Args:
         outputs: `(batch, ..., classes)`, or `(batch,)`.
+        axis: the axis of the classes.
     """
     if outputs.ndim == 1:
         return np.ones(outputs.shape, np.float32)
-    positions = tuple(range(1, outputs.ndim - 1))
+    axis = axis % outputs.ndim
+    positions = tuple(at for at in range(1, outputs.ndim) if at != axis)
     means = outputs.astype(np.float64).mean(axis=positions) if positions else outputs
-    return _of_classes(means.argmax(axis=-1), outputs.shape[1:])
+    return _of_classes(means.argmax(axis=-1), outputs.shape[1:], axis - 1)
+
+
+def classes_of(weights: npt.NDArray[Any], axis: int = -1) -> npt.NDArray[np.int64]:
+    """Return the class of each sample whose weights `predicted` has returned, `(batch,)`.
+
+    Args:
+        weights: `(batch, ..., classes)`.
+        axis: the axis of the classes.
+    """
+    last = np.moveaxis(weights, axis, -1)
+    of_first_position = last.reshape(len(last), -1, last.shape[-1])[:, 0]
+    return np.asarray(of_first_position.argmax(axis=-1), np.int64)
 
 
 def _numbers(targets: Any) -> npt.NDArray[Any]:
@@ -113,15 +132,20 @@ def _weights(array: npt.NDArray[Any], of_one: bool) -> npt.NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _of_classes(classes: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def _of_classes(classes: npt.NDArray[Any], shape: tuple[int, ...], axis: int) -> npt.NDArray[np.float32]:
     weights = np.zeros((len(classes), *shape), np.float32)
     if not shape:
         return weights + 1
+    last = np.moveaxis(weights, axis % len(shape) + 1, -1)
     # A class of outputs with positions is their mean.
-    weights[np.arange(len(classes)), ..., classes.astype(np.int64)] = 1 / np.prod(
-        shape[:-1], dtype=np.float32
+    last[np.arange(len(classes)), ..., classes.astype(np.int64)] = 1 / np.prod(
+        last.shape[1:-1], dtype=np.float32
     )
     return weights
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return tuple(size for at, size in enumerate(shape) if at != axis % len(shape))
 
 
 def _check(indices: npt.NDArray[Any], size: int) -> None:
@@ -145,10 +169,12 @@ def _check_labels(labels: npt.NDArray[Any], size: int) -> None:
         )
 
 
-def _forms(count: int, shape: tuple[int, ...]) -> str:
+def _forms(count: int, shape: tuple[int, ...], axis: int) -> str:
     forms = f"weights of shape {(count, *shape)}"
     if shape:
-        forms += f", a class from 0 to {shape[-1] - 1} as an int or as {count} ints"
+        forms += f", a class from 0 to {shape[axis] - 1} as an int or as {count} ints"
     if len(shape) > 1:
-        forms += f", labels of shape {(count, *shape[:-1])}, positions of shape {(count, len(shape))}"
+        forms += (
+            f", labels of shape {(count, *_without(shape, axis))}, positions of shape {(count, len(shape))}"
+        )
     return forms

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vis import checks
 from vis.attributions import Explainer
-from vis.attributions.asked import weighs
+from vis.attributions.asked import class_axis, weighs
 from vis.errors import InputError
 from vis.metrics.samples import explained, known, only
 from vis.metrics.similarity import rank_correlation, structural_similarity
@@ -57,14 +57,15 @@ def random_logit(
     found = []
     for run, array, batch in explained(explainer, inputs, targets):
         first, weights = only(batch.maps), batch.targets
-        classes = weights.shape[-1] if weighs(run.score) and weights.ndim > 1 else 1
+        axis = class_axis(run.score, weights.ndim)
+        classes = weights.shape[axis] if weighs(run.score) and weights.ndim > 1 else 1
         if classes <= nb_samples:
             raise InputError(
                 f"The targets must be classes, of which {nb_samples} others are drawn. Received: targets of "
                 f"shape {weights.shape}."
             )
         steps = np.random.default_rng(seed).permutation(np.arange(1, classes))[:nb_samples]
-        others = [only(run.explain_arrays([array], np.roll(weights, step, axis=-1)).maps) for step in steps]
+        others = [only(run.explain_arrays([array], np.roll(weights, step, axis)).maps) for step in steps]
         found.append(np.mean([_alike(run, first, other, similarity) for other in others], axis=0))
     return known(np.concatenate(found), "random_logit", "Their maps are constant, and have no ranks.")
 

@@ -2,16 +2,15 @@
 
 from vis.models.addresses import find_layer, runs
 from vis.models.calls import POINTS, Call, lasting, operation_of, spec_of
+from vis.models.channels import filter_axis, input_channel_axis
 from vis.models.ends import squashings, warn_of_softmax
 from vis.models.find import (
     check_built,
     check_data_format,
     check_model,
     child_layers,
-    filter_axis,
     first_float_layer,
     held_operations,
-    input_channel_axis,
     input_structure,
     input_tensors,
     output_shape,

@@ -1,4 +1,4 @@
-"""Finding layers in a model, including nested ones, and their filter axis."""
+"""Finding layers in a model, including nested ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from vis.errors import InputError, ModelError
 from vis.models.attributes import attributes_of
 from vis.models.calls import Call, first_node, node_of, operation_of
 from vis.models.containers import is_foreign, operations_in, parts
-from vis.weak import WeakTable
 
-# By symbolic input and rank, the layer that shows where the channels are.
-_formats: WeakTable[weakref.ref[Any]] = WeakTable()
 _own_by_class: weakref.WeakKeyDictionary[type, list[int]] = weakref.WeakKeyDictionary()
 
 
@@ -242,88 +239,3 @@ def check_data_format(data_format: Any, default: str) -> None:
             f"Unknown data_format. Received: {data_format!r}. "
             f"Pass 'channels_last', 'channels_first', or None to follow {default}."
         )
-
-
-def input_channel_axis(source: Any, rank: int) -> int:
-    """Return the axis of the channels in an input.
-
-    It follows the first layer after the input that works on arrays of this rank and has a `data_format`.
-
-    Args:
-        source: the symbolic input, or a model without any.
-        rank: the input's number of axes, its batch axis included.
-    """
-    if not isinstance(source, keras.KerasTensor):
-        layer = _first_with_format(_inside(source), rank)
-    else:
-        # The graph after an input only grows, at its ends.
-        known = _formats.get([source], rank)
-        layer = None if known is None else known()
-        if layer is None and (layer := _first_with_format(_after(source), rank)) is not None:
-            _formats.put([source], weakref.ref(layer), rank)
-    return _default_axis(rank) if layer is None else _axis(layer.data_format)
-
-
-def _first_with_format(layers: Iterator[Any], rank: int) -> Any:
-    """Return the first layer that works on arrays of some rank and has a `data_format`, or None."""
-    for layer in layers:
-        spec = getattr(layer, "input_spec", None)
-        if isinstance(spec, list | tuple):
-            continue
-        works_on = getattr(spec, "ndim", None) or getattr(spec, "min_ndim", None)
-        if works_on == rank and hasattr(layer, "data_format"):
-            return layer
-    return None
-
-
-def _inside(model: Any) -> Iterator[Any]:
-    return (layer for _, layer in walk(model))
-
-
-def _after(tensor: Any) -> Iterator[Any]:
-    """Yield the operations that use a symbolic tensor, nearest first, and those inside nested models."""
-    pending = [tensor._keras_history.operation]
-    seen = set()
-    while pending:
-        operation = pending.pop(0)
-        for node in operation._outbound_nodes:
-            if id(node.operation) not in seen:
-                seen.add(id(node.operation))
-                yield node.operation
-                yield from _inside(node.operation)
-                pending.append(node.operation)
-
-
-def filter_axis(layer: Any, rank: int) -> int:
-    """Return the axis of the filters in the output of `layer`.
-
-    It follows the layer's own `data_format`, or that of the nearest layer before it whose output has the same
-    rank (for an activation after a convolution).
-
-    Args:
-        layer: a layer or another operation of a Keras graph, a call of it, or a symbolic tensor.
-        rank: the number of axes of its output, the batch axis included.
-    """
-    layer = operation_of(layer)
-    for _ in range(100):  # a chain of element-wise layers is shorter
-        if isinstance(layer, keras.Model) and output_structure(layer) is not None:
-            layer = layer.outputs[0]._keras_history.operation
-        if rank < 3:
-            return -1
-        if hasattr(layer, "data_format"):
-            return _axis(layer.data_format)
-        node = first_node(layer)
-        tensors = [] if node is None else node.input_tensors
-        if not tensors or len(tensors[0].shape) != rank or tensors[0]._keras_history.operation is layer:
-            break
-        layer = tensors[0]._keras_history.operation
-    return _default_axis(rank)
-
-
-def _axis(data_format: str) -> int:
-    return 1 if data_format == "channels_first" else -1
-
-
-def _default_axis(rank: int) -> int:
-    # Sequences have their features last, whatever the image format.
-    return _axis(keras.config.image_data_format()) if rank > 3 else -1

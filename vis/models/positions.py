@@ -14,7 +14,8 @@ from vis.graph import Geometry, Graph, Positions, Value, find_cuts, is_seen, pos
 from vis.graph.positions import Grid
 from vis.models.addresses import addresses, call_of
 from vis.models.calls import Call, operation_of
-from vis.models.find import filter_axis, held_operations, input_channel_axis, input_tensors
+from vis.models.channels import input_channel_axis, located
+from vis.models.find import held_operations, input_tensors
 from vis.models.probe import paths_of
 
 
@@ -131,7 +132,7 @@ class Reading:
         """Return the channel axis of a value that is attributed, if the computation does not show it."""
         rank = len(self.sources(wrt)[index].shape or ())
         if wrt is not None:
-            return filter_axis(wrt, rank)
+            return located(wrt, rank)[0]
         symbols = input_tensors(self._model)
         return input_channel_axis(symbols[index] if symbols else self._model, rank)
 
@@ -151,7 +152,7 @@ class Reading:
 
     def _positions(self, index: int, value: Value, point: Any, named: bool = False) -> Positions | None:
         rank = len(value.shape or ())
-        channels = self.channels(index, None), filter_axis(point, rank)
+        channels = self.channels(index, None), located(point, rank)[0]
         return positions_of(self._geometry(index), value, channels, self._grid, named)
 
     def _geometry(self, index: int) -> Geometry:

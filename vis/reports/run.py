@@ -203,7 +203,7 @@ class Run:
         classes = self._numbers("targets", part)
         if classes is not None:
             return [int(number) for number in classes]
-        values = self._read("targets", part)
+        values = np.moveaxis(self._read("targets", part), self.settings.get("class_axis", -1), -1)
         if values.ndim < 2 or values.shape[-1] == 1:
             single = values.reshape(len(values), -1)
             # The output itself is explained with a weight of one.
