@@ -46,7 +46,7 @@ def attempts(model: Any, end: Any, others: Sequence[str], another: str = "anothe
     """
     saturated = has_logits(model, end)
     shape = None if end is None else models.output_shape(end)
-    several = shape is None or (len(shape) > 1 and shape[models.filter_axis(end, len(shape))] != 1)
+    several = shape is None or (len(shape) > 1 and shape[models.located(end, len(shape))[0]] != 1)
     ways = [
         *(["the logits (vis.linear_outputs)"] if saturated else []),
         *([another] if several else []),

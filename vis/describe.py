@@ -46,7 +46,7 @@ def _size(point: Any) -> tuple[str, str]:
     shape = models.output_shape(point)
     if shape is None:
         return "?", "-"
-    filters = None if len(shape) < 2 else shape[models.filter_axis(point, len(shape))]
+    filters = None if len(shape) < 2 else shape[models.located(point, len(shape))[0]]
     sizes = "x".join("?" if size is None else str(size) for size in shape[1:])
     return sizes or "scalar", "-" if filters is None else str(filters)
 

@@ -2,7 +2,7 @@
 
 from vis.models.addresses import find_layer, runs
 from vis.models.calls import POINTS, Call, lasting, operation_of, spec_of
-from vis.models.channels import filter_axis, input_channel_axis
+from vis.models.channels import filter_axis, input_channel_axis, located
 from vis.models.ends import squashings, warn_of_softmax
 from vis.models.find import (
     check_built,
@@ -56,6 +56,7 @@ __all__ = [
     "lasting",
     "layer_coverage",
     "linear_outputs",
+    "located",
     "makes_masks",
     "mask_makers",
     "modified",

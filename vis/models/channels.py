@@ -31,7 +31,7 @@ _Bound: TypeAlias = Mapping[int, Any]
 
 
 def filter_axis(layer: Any, rank: int) -> int:
-    """Return the axis of the filters (channels, classes) in the output of `layer`.
+    """Return the axis of the filters (channels, classes) in the output of `layer`, -1 for the last one.
 
     Args:
         layer: a layer or another operation of a Keras graph, a call of it, a model, or a symbolic tensor.
@@ -77,7 +77,7 @@ def located(layer: Any, rank: int) -> tuple[int, bool]:
 
 
 def input_channel_axis(source: Any, rank: int) -> int:
-    """Return the axis of the channels in an input.
+    """Return the axis of the channels in an input, -1 for the last one.
 
     If the computation shows nothing, the first layer after the input that works on arrays of this rank and
     has a `data_format` decides, and then the convention, see `located`.
@@ -97,7 +97,7 @@ def input_channel_axis(source: Any, rank: int) -> int:
         read = _Walk().used(source, {})
         found = None if read is None else _told.put([source], read)
     if found is not None and len(found) == 1:
-        return next(iter(found))
+        return _from_end(next(iter(found)), rank)
     known = _formats.get([source], rank)
     layer = None if known is None else known()
     if layer is None and (layer := _first_with_format(_after(source), rank)) is not None:
@@ -112,8 +112,8 @@ def _chosen(found: Set[int], shape: tuple[int | None, ...]) -> tuple[int, bool]:
     rank = len(shape)
     for axis in (_usual_axis(rank) % rank, rank - 1):
         if axis in several:
-            return axis, True
-    return (next(iter(several)), True) if len(several) == 1 else (-1, False)
+            return _from_end(axis, rank), True
+    return (_from_end(next(iter(several)), rank), True) if len(several) == 1 else (-1, False)
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,12 @@ class _Walk:
         key = id(tensor)
         if key not in self._features:
             self._features[key] = None
-            found = self._made(tensor, outside)
+            found = _told.get([tensor]) or self._made(tensor, outside)
             declared = getattr(tensor._keras_history.operation, "data_format", None)
             if declared is not None and (found is None or len(found) > 1):
                 found = frozenset({_axis(declared) % len(tensor.shape)})
+            if found is not None and len(found) == 1:
+                _told.put([tensor], found)
             self._features[key] = found
         return self._features[key]
 
@@ -295,6 +297,11 @@ def _after(tensor: Any) -> Iterator[Any]:
 
 def _axis(data_format: str) -> int:
     return 1 if data_format == "channels_first" else -1
+
+
+def _from_end(axis: int, rank: int) -> int:
+    """Return -1 for the last axis."""
+    return -1 if axis == rank - 1 else axis
 
 
 def _usual_axis(rank: int) -> int:
