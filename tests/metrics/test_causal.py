@@ -172,6 +172,14 @@ def test_data_sets_are_those_of_arrays() -> None:
         deletion(model, x, maps, labels, baseline=None)
 
 
+def test_tokens_are_replaced_by_tokens() -> None:
+    model = keras.Sequential([layers.Input((3,), dtype="int32"), layers.Embedding(9, 2), layers.Flatten()])
+    tokens, maps = np.array([[4, 0, 2]]), np.ones((1, 3))
+    assert deletion(model, tokens, maps, 0, 3, baseline=1).scores.shape == (1, 4)
+    with pytest.raises(InputError, match="The baseline must be integers for an input of integers"):
+        deletion(model, tokens, maps, 0, 3, baseline=0.5)
+
+
 CURVE = Curve(np.array([0, 0.5, 1]), np.array([[1.0, 0.5, 0], [1, 0, 0], [1, 1, 1]]), "removed")
 
 

@@ -160,16 +160,10 @@ class Perturbed(Explainer):
                     "A baseline that is a function is for one input. Received: a model with "
                     f"{len(explained)} inputs. Pass numbers or arrays in their structure."
                 )
-            found = checks.array(self.baseline(explained[0].copy()))
-            if found.shape != explained[0].shape:
-                raise InputError(
-                    f"A baseline function must return an array like its inputs, {explained[0].shape}. "
-                    f"Received: {found.shape}."
-                )
-            parts = [found]
+            parts = [self.baseline]
         else:
-            parts = [checks.array(part) for part in self.per_input(self.baseline, len(explained))]
-        return [_like(part, array, self._named) for part, array in zip(parts, explained, strict=True)]
+            parts = self.per_input(self.baseline, len(explained))
+        return [replacement(part, array, self._named) for part, array in zip(parts, explained, strict=True)]
 
 
 def _checked_baseline(argument: str, given: Any, known: list[str] | None) -> Any:
@@ -196,25 +190,37 @@ def _checked_baseline(argument: str, given: Any, known: list[str] | None) -> Any
     return given
 
 
-def _like(part: npt.NDArray[Any], array: npt.NDArray[Any], argument: str) -> npt.NDArray[Any]:
-    """Return a baseline with a row for each sample of an array, in its type.
+def replacement(baseline: Any, array: npt.NDArray[Any], argument: str) -> npt.NDArray[Any]:
+    """Return what replaces the values of inputs, with a row for each sample, in their type.
+
+    Args:
+        baseline: a number or text, one input, an input for each sample, or a function of a batch of inputs
+            that returns one of these.
+        array: the inputs, `(batch, ...)`.
+        argument: what messages call the baseline.
 
     Raises:
-        InputError: if it has another shape, or the type cannot hold it.
+        InputError: if it has another shape, is not finite, or the type of the inputs cannot hold it.
     """
+    part = checks.array(baseline(array.copy()) if callable(baseline) else baseline)
     if part.shape not in ((), array.shape[1:], (1, *array.shape[1:]), array.shape):
         raise InputError(
-            f"{argument} must be a number, or have the shape of one input, {array.shape[1:]}. Received: "
-            f"{part.shape}."
+            f"{argument} must be a number, or have the shape of one input, {array.shape[1:]}, or of the "
+            f"inputs, {array.shape}, as what a function returns. Received: the shape {part.shape}."
+        )
+    if array.dtype.kind != "O" and not (part.dtype.kind in "fiub" and np.isfinite(part).all()):
+        raise InputError(
+            f"{argument} must be a finite number, one input, or a function that returns one of these, for "
+            f"inputs of type {array.dtype}. Received: {baseline!r}."
         )
     if array.dtype.kind in "iub" and not np.array_equal(part, part.astype(array.dtype)):
         raise InputError(
             f"{argument} must be integers for an input of integers ({array.dtype}). Received: {part!r}."
         )
-    if (array.dtype.kind == "O") != (part.dtype.kind in "USO"):
+    if array.dtype.kind == "O" and part.dtype.kind not in "USO":
         raise InputError(
-            f"{argument} must be a number for an input of numbers, and text, such as '', for text. Received: "
-            f"{part.dtype} for inputs of type {array.dtype}."
+            f"{argument} must be text, such as '', for inputs of text. Received: {part.dtype} for inputs of "
+            f"type {array.dtype}."
         )
     return np.broadcast_to(part.astype(array.dtype), array.shape)
 

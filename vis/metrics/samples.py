@@ -17,6 +17,7 @@ from vis.attributions.asked import asked, pick_of, targets_of
 from vis.attributions.base import Explained, checked
 from vis.attributions.batches import batches, in_memory, sized
 from vis.attributions.operators import OperatorLike
+from vis.attributions.perturbed import replacement
 from vis.attributions.sampled import turns
 from vis.engine import Differentiation, Score
 from vis.errors import EmptyMapWarning, InputError, warn
@@ -170,18 +171,15 @@ def replaced_by(baseline: Any, array: Array, rows: slice) -> Array:
         baseline: a number, one input, one for each sample, or a function of the inputs.
         array: the inputs, `(n, ...)`.
         rows: which of all samples these are.
+
+    Raises:
+        InputError: see `vis.attributions.perturbed.replacement`.
     """
-    other = checks.array(baseline(array.copy()) if callable(baseline) else baseline)
-    if other.ndim == array.ndim and len(other) > 1 and not callable(baseline):
-        other = other[rows]
-    known = other.dtype.kind in "fiub" and np.isfinite(other).all()
-    if not known or other.shape not in ((), array.shape[1:], (1, *array.shape[1:]), array.shape):
-        raise InputError(
-            "The baseline must be a finite number, one input, one for each sample, or a function that "
-            f"returns one of these. Received: type {other.dtype}, shape {other.shape}, for inputs of shape "
-            f"{array.shape}."
-        )
-    return np.broadcast_to(other, array.shape)
+    if not callable(baseline):
+        baseline = checks.array(baseline)
+        if baseline.ndim == array.ndim and len(baseline) > 1:
+            baseline = baseline[rows]
+    return replacement(baseline, array, "The baseline")
 
 
 def amount(name: str, value: Any) -> float:
