@@ -34,6 +34,7 @@ ROOMS = [
     "class_maps",
     "engine",
     "advice",
+    "fingerprints",
     "inputs",
     "maps",
     "regularizers",

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import keyword
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -39,18 +40,22 @@ class Shown(str):
 
 def call_of(made: TypedRepr) -> str:
     """Return the call that makes an object."""
-    given = made._arguments()
     written: list[str] = []
-    for parameter in inspect.signature(type(made)).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        value = given.get(parameter.name, getattr(made, parameter.name, Shown("...")))
+    for parameter, value in arguments_of(made):
         required = parameter.default is parameter.empty
         if required and not written:
             written.append(typed(value))
         elif required or not _is(value, _default(made, parameter)):
             written.append(f"{parameter.name}={typed(value)}")
     return f"{type(made).__name__}({', '.join(written)})"
+
+
+def arguments_of(made: TypedRepr) -> Iterator[tuple[inspect.Parameter, Any]]:
+    """Yield each argument that an object was made with, and its value."""
+    given = made._arguments()
+    for parameter in inspect.signature(type(made)).parameters.values():
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            yield parameter, given.get(parameter.name, getattr(made, parameter.name, Shown("...")))
 
 
 def typed(value: Any) -> str:

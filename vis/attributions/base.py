@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import advice, backprop_modifiers, checks, inputs, maps, models
+from vis import advice, backend, backprop_modifiers, checks, fingerprints, inputs, maps, models
 from vis.attributions import operators
 from vis.attributions.asked import (
     asked,
@@ -28,8 +28,8 @@ from vis.attributions.asked import (
 )
 from vis.attributions.batches import Arrays, batches
 from vis.attributions.operators import OperatorLike
-from vis.backprop_modifiers.base import BackpropModifierLike
-from vis.engine import Differentiation, FunctionScore, Score, without_gradient
+from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
+from vis.engine import Differentiation, FunctionScore, Score, Wrapped, without_gradient
 from vis.errors import EmptyMapWarning, InputError, ModifierError, warn
 from vis.reprs import TypedRepr
 from vis.typing import Data, Layer, Map, Maps, Targets
@@ -303,9 +303,10 @@ class Explainer(TypedRepr, ABC):
         said = {
             "method": type(self).__name__,
             "model": self.model.name,
+            **({"function": _plain(self.model.function)} if isinstance(self.model, Wrapped) else {}),
             "output_layer": None if score.layer is None else score.layer.name,
             "operator": _plain(score.objective.operator),
-            "backprop_modifier": None if score.modifier is None else score.modifier.name,
+            "backprop_modifier": None if score.modifier is None else _rule(score.modifier),
             "wrt": None if score.wrt is None else score.wrt.name,
             "fold_layers": score.fold,
         }
@@ -399,6 +400,16 @@ def path_in(model: keras.Model, point: Any) -> str | None:
     return f"{path}{point.name.removeprefix(operation.name)}"
 
 
+def _rule(modifier: BackpropModifier) -> str:
+    """Return the name of a backprop modifier, with a digest of its rule unless the library has it."""
+    rule = modifier.rule
+    # Those of the explainers follow from their own settings.
+    known = fingerprints.is_known(rule) or (
+        isinstance(rule, backend.Flow) and not isinstance(rule, TypedRepr)
+    )
+    return modifier.name if known else f"{modifier.name} {fingerprints.fingerprint(rule)}"
+
+
 def _plain(value: Any) -> Any:
     """Return a setting as a value that JSON can hold."""
     if isinstance(value, Explainer):
@@ -422,7 +433,7 @@ def _plain(value: Any) -> Any:
             "args": _plain(value.args),
             "keywords": _plain(value.keywords),
         }
-    return getattr(value, "__qualname__", type(value).__name__)
+    return fingerprints.named(value)
 
 
 def checked(explainer: Any) -> Explainer:
