@@ -27,8 +27,9 @@ _INSTALLED = ("site-packages", "dist-packages")
 def named(value: Any) -> str:
     """Return the name of a function or an object, with a digest unless an installed library has it.
 
-    Equal digests mean equal code, with equal constants, defaults, global variables and values of the
-    functions around it; the same in each process. What cannot be described, such as a lock, has another one each time.
+    Equal digests mean equal code, with equal constants, defaults, global variables and values of enclosing
+    functions; they are the same in each process. What cannot be described, such as a lock, has another one
+    each time.
     """
     name = getattr(value, "__qualname__", type(value).__name__)
     return name if is_known(value) else f"{name} {fingerprint(value)}"

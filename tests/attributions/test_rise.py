@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 from skimage.transform import resize
 
 from vis.attributions import Rise
@@ -66,6 +66,38 @@ def test_agrees_with_a_loop(shape: tuple[int, ...]) -> None:
         model, nb_samples=6, grid_size=2, preservation_probability=0.4, baseline=0.2, seed=9, batch_size=4
     )
     np.testing.assert_allclose(explainer(x, 1), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cells", [[(3, 2), 4], {"series": [4], "image": (3, 2)}, 2], ids=str)
+def test_two_inputs_have_grids_of_their_own(cells: Any) -> None:
+    image, series = keras.Input((6, 5, 1), name="image"), keras.Input((8,), name="series")
+    score = ops.sum(image, axis=(1, 2)) + ops.sum(series * series, axis=1, keepdims=True)
+    rng = np.random.default_rng(4)
+    x = [rng.normal(size=(1, 6, 5, 1)).astype(np.float32), rng.normal(size=(1, 8)).astype(np.float32)]
+    given: Any = x if isinstance(cells, list | int) else dict(zip(("image", "series"), x, strict=True))
+    model = keras.Model([image, series] if given is x else {"image": image, "series": series}, score)
+    found = Rise(model, nb_samples=9, grid_size=cells, seed=3)(given, 0)
+    found = found if given is x else [found["image"], found["series"]]
+    # Drawn one after the other, from one generator.
+    random = np.random.default_rng(3)
+    of_image, of_series = ([3, 2, 1], [4]) if cells != 2 else ([2, 2, 1], [2])
+    one = _Field(of_image, [6, 5, 1], 9, 0.5, random)[0:9]
+    other = _Field(of_series, [8], 9, 0.5, random)[0:9]
+    scores = (one * x[0]).sum(axis=(1, 2, 3)) + ((other * x[1]) ** 2).sum(axis=1)
+    for part, masks in zip(found, (one, other), strict=True):
+        np.testing.assert_allclose(part[0], np.tensordot(scores, masks, 1) / masks.sum(axis=0), rtol=1e-4)
+
+
+def test_grids_that_do_not_fit_their_inputs_are_named() -> None:
+    image, series = keras.Input((6, 5, 1), name="image"), keras.Input((8,), name="series")
+    model = keras.Model([image, series], ops.sum(image, axis=(1, 2)) + ops.sum(series, axis=1, keepdims=True))
+    for cells, words in (
+        ([2, (2, 2)], r"one per axis of \[8\]"),
+        ([2, 0], "grid_size must be an integer >= 1"),
+        ([2, 2, 2], "2"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Rise(model, grid_size=cells)
 
 
 def test_a_constant_score_is_its_map() -> None:

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import checks, models
+from vis import models
 from vis.attributions.base import Attribution
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
-from vis.attributions.perturbed import BaselineLike, Perturbed
+from vis.attributions.perturbed import BaselineLike, Perturbed, of_each
 from vis.errors import InputError, LayerError
 from vis.typing import Explainable, Layer
 
@@ -121,7 +121,7 @@ class Occlusion(Perturbed):
         found = []
         for shape, axis, side, stride in zip(shapes, axes, sides, strides, strict=True):
             sizes = None if shape is None else [size for at, size in enumerate(shape) if at not in (0, axis)]
-            pair = _of_each("patch_size", side, sizes), _of_each("patch_stride", stride, sizes)
+            pair = of_each("patch_size", side, sizes), of_each("patch_stride", stride, sizes)
             alone = 1 in map(len, pair)
             if any(far > near for near, far in (itertools.product if alone else zip)(*pair)):
                 raise InputError(
@@ -156,16 +156,6 @@ class Occlusion(Perturbed):
             for (which, patch), score in zip(patches[part], scores, strict=True):
                 falls[which][sample][patch] += whole[sample] - score
         return Attribution([fall / cover for fall, cover in zip(falls, covers, strict=True)], whole)
-
-
-def _of_each(name: str, given: Any, sizes: list[int] | None) -> list[int]:
-    """Return the value for each axis, or the single one where the number of axes is not known."""
-    several = (
-        list(given) if isinstance(given, list | tuple) else [given] * (1 if sizes is None else len(sizes))
-    )
-    if sizes is not None and len(several) != len(sizes):
-        raise InputError(f"{name} must be a number, or one per axis of {sizes}. Received: {given!r}.")
-    return [checks.whole(name, side) for side in several]
 
 
 def _tiles(sizes: list[int], sides: list[int], strides: list[int]) -> list[tuple[slice, ...]]:

@@ -225,6 +225,16 @@ def replacement(baseline: Any, array: npt.NDArray[Any], argument: str) -> npt.ND
     return np.broadcast_to(part.astype(array.dtype), array.shape)
 
 
+def of_each(name: str, given: Any, sizes: list[int] | None) -> list[int]:
+    """Return the value for each axis, or the single one where the number of axes is not known."""
+    several = (
+        list(given) if isinstance(given, list | tuple) else [given] * (1 if sizes is None else len(sizes))
+    )
+    if sizes is not None and len(several) != len(sizes):
+        raise InputError(f"{name} must be a number, or one per axis of {sizes}. Received: {given!r}.")
+    return [checks.whole(name, side) for side in several]
+
+
 def _jobs(counts: Sequence[int], at_once: int) -> Iterator[list[tuple[int, slice]]]:
     """Yield which masks of which samples come together, at most `at_once`."""
     jobs: list[tuple[int, slice]] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +13,7 @@ from vis import checks
 from vis.attributions.base import Attribution
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
-from vis.attributions.perturbed import BaselineLike, Perturbed
+from vis.attributions.perturbed import BaselineLike, Perturbed, of_each
 from vis.errors import InputError
 from vis.typing import Explainable, Layer
 
@@ -25,7 +27,8 @@ class Rise(Perturbed):
     Args:
         nb_samples: the number of masks.
         grid_size: the number of cells along each axis, at most the size of the axis; one int, or one per
-            axis of `(H, W)`, `(D, H, W)`, `(T, W)` or `(W,)`.
+            axis of `(H, W)`, `(D, H, W)`, `(T, W)` or `(W,)`. For several inputs, one int, or a list or dict
+            of numbers of cells.
         preservation_probability: p, between 0 and 1.
         seed: of the masks, which are the same for each sample.
         model, output_layer, batch_size, operator, baseline, output_layer_index, wrt, fold_layers: see
@@ -51,7 +54,7 @@ class Rise(Perturbed):
         batch_size: int | None = 64,
         operator: OperatorLike = None,
         nb_samples: int = 4000,
-        grid_size: int | tuple[int, ...] = 7,
+        grid_size: int | Sequence[Any] | Mapping[str, Any] = 7,
         preservation_probability: float = 0.5,
         baseline: BaselineLike = 0.0,
         seed: int = 0,
@@ -73,10 +76,13 @@ class Rise(Perturbed):
             progress=progress,
         )
         self.nb_samples = checks.whole("nb_samples", nb_samples)
-        cells = grid_size if isinstance(grid_size, list | tuple) else (grid_size,)
         self.grid_size = grid_size
-        for each in cells:
+        for each in keras.tree.flatten(grid_size):
             checks.whole("grid_size", each)
+        # How many axes there are is known where the model has a symbolic input.
+        symbols = None if wrt is not None else self.score.source.symbols
+        if symbols is not None:
+            self._cells([(1, *symbol.shape[1:]) for symbol in keras.tree.flatten(symbols)])
         if not checks.is_number(preservation_probability) or not 0 < preservation_probability < 1:
             raise InputError(
                 "preservation_probability must be a number between 0 and 1. Received: "
@@ -91,8 +97,8 @@ class Rise(Perturbed):
         shapes = [self.positions(*each) for each in zip(explained, axes, strict=True)]
         random = np.random.default_rng(self.seed)
         fields = [
-            _Field(self._cells(shape, axis), shape, self.nb_samples, self.preservation_probability, random)
-            for shape, axis in zip(shapes, axes, strict=True)
+            _Field(cells, shape, self.nb_samples, self.preservation_probability, random)
+            for cells, shape in zip(self._cells([each.shape for each in explained]), shapes, strict=True)
         ]
         sums = [np.zeros((len(targets), *shape)) for shape in shapes]
         kept = [np.zeros((len(targets), *shape)) for shape in shapes]
@@ -108,18 +114,23 @@ class Rise(Perturbed):
         ]
         return Attribution(found)
 
-    def _cells(self, shape: list[int], axis: int | None) -> list[int]:
-        """Return the number of cells along each axis of a sample, 1 for its channels."""
-        sizes = [size for at, size in enumerate(shape, 1) if at != axis]
-        given = self.grid_size if isinstance(self.grid_size, list | tuple) else [self.grid_size] * len(sizes)
-        if len(given) != len(sizes):
-            raise InputError(
-                f"grid_size must be a number, or one per axis of {sizes}. Received: {self.grid_size!r}."
-            )
-        cells = [min(each, size) for each, size in zip(given, sizes, strict=True)]
-        if axis is not None:
-            cells.insert(axis - 1, 1)
-        return cells
+    def _cells(self, shapes: Sequence[Any]) -> list[list[int]]:
+        """Return the number of cells along each axis of a sample of each input, 1 for its channels.
+
+        Args:
+            shapes: of batches of each input.
+        """
+        found = []
+        for shape, axis, given in zip(
+            shapes, self.channels(shapes), self.per_input(self.grid_size, len(shapes)), strict=True
+        ):
+            sizes = [size for at, size in enumerate(shape) if at not in (0, axis)]
+            counts = of_each("grid_size", given, sizes)
+            cells = [
+                each if size is None else min(each, size) for each, size in zip(counts, sizes, strict=True)
+            ]
+            found.append(cells if axis is None else [*cells[: axis - 1], 1, *cells[axis - 1 :]])
+        return found
 
 
 class _Field:
