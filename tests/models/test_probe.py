@@ -264,3 +264,81 @@ def test_dict_inputs() -> None:
     difference, b = (np.asarray(value) for value in Probe(model, [layer, entry["b"]])(inputs))
     np.testing.assert_array_equal(difference, X - 1)
     np.testing.assert_array_equal(b, np.ones((2, 3)))
+
+
+class Noted(Scale):
+    """Notes when it runs."""
+
+    def __init__(self, factor: float, log: list[str], **kwargs: Any) -> None:
+        super().__init__(factor, **kwargs)
+        self.note = log.append  # Keras would copy a list
+
+    def call(self, x: Any) -> Any:
+        self.note(self.name)
+        return super().call(x)
+
+
+def given(model: Any, start: Any, points: list[Any], value: Any) -> tuple[Any, list[Any]]:
+    """Run a model from the given output of a layer."""
+    outputs, values = Probe(model, points, start).run(ops.convert_to_tensor(X), ops.convert_to_tensor(value))
+    return np.asarray(outputs), [np.asarray(each) for each in values]
+
+
+def noted(kind: str) -> tuple[Any, Any, list[str]]:
+    """Return a model of layers that note when they run, what is given in it, and the notes."""
+    log: list[str] = []
+    a, b, c = (Noted(number, log, name=name) for number, name in ((2.0, "a"), (3.0, "b"), (5.0, "c")))
+    entry = keras.Input((3,))
+    if kind == "chain":
+        model = keras.Model(entry, c(b(a(entry))))
+    elif kind == "sequential":
+        model = keras.Sequential([entry, a, b, c])
+    elif kind == "nested":
+        inner = keras.Input((3,))
+        model = keras.Model(entry, c(keras.Model(inner, b(a(inner)), name="inner")(entry)))
+    elif kind == "around":
+        hidden = a(entry)
+        model = keras.Model(entry, c(b(hidden)) + hidden)
+    else:  # a layer that the rest calls, too
+        model = keras.Model(entry, a(c(b(a(entry)))))
+    log.clear()
+    return model, b, log
+
+
+@pytest.mark.parametrize(
+    ("kind", "runs", "expected"),
+    [
+        ("chain", ["c"], 5 * X),
+        ("sequential", ["c"], 5 * X),
+        ("nested", ["c"], 5 * X),
+        ("around", ["a", "c"], 7 * X),
+        ("shared", ["a", "c", "a"], 10 * X),
+    ],
+)
+def test_what_only_a_given_output_needs_does_not_run(kind: str, runs: list[str], expected: Any) -> None:
+    model, start, log = noted(kind)
+    found, _ = given(model, start, [], X)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert log == runs
+
+
+def test_what_is_read_runs_before_a_given_output_too() -> None:
+    model, start, log = noted("chain")
+    first, last = model.get_layer("a"), model.get_layer("c")
+    found, values = given(model, start, [first, last], 10 * X)
+    np.testing.assert_allclose(found, 50 * X, rtol=1e-6)
+    np.testing.assert_allclose(values[0], 2 * X, rtol=1e-6)
+    np.testing.assert_allclose(values[1], 50 * X, rtol=1e-6)
+    assert log == ["a", "c"]
+    np.testing.assert_allclose(given(model, start, [start], 10 * X)[1][0], 10 * X, rtol=1e-6)
+
+
+def test_masks_reach_what_follows_a_given_output() -> None:
+    entry = keras.Input((3,), dtype="int32")
+    hidden = layers.Embedding(9, 2, mask_zero=True, name="embedding")(entry)
+    middle = layers.Activation("linear", name="middle")(hidden)
+    model = keras.Model(entry, layers.GlobalAveragePooling1D()(middle))
+    value = np.arange(6, dtype=np.float32).reshape(1, 3, 2)
+    tokens = ops.convert_to_tensor(np.array([[4, 5, 0]], np.int32))
+    found, _ = Probe(model, [], model.get_layer("middle")).run(tokens, ops.convert_to_tensor(value))
+    np.testing.assert_allclose(np.asarray(found), value[:, :2].mean(axis=1), rtol=1e-6)

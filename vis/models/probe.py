@@ -19,10 +19,10 @@ from vis import backend
 from vis.errors import LayerError
 from vis.models.addresses import addresses, call_of
 from vis.models.attributes import attributes_of
-from vis.models.calls import Call, operation_of
-from vis.models.find import held_operations, input_tensors, sublayers
+from vis.models.calls import Call, node_of, operation_of
+from vis.models.find import held_operations, input_tensors, runs_graph, sublayers, upstream
 from vis.models.folding import folded
-from vis.models.masks import MaskMakers, Masks, mask_makers
+from vis.models.masks import MaskMakers, Masks, makes_masks, mask_makers
 from vis.models.settings import Written
 from vis.models.twins import derived, exchanged, exchanged_methods, twin
 
@@ -37,10 +37,12 @@ class Known:
     Attributes:
         doubled: the ids of the operations that have twins, from the first run on.
         direct: see `vis.backend.direct`; none by default, and None if they are to be found out.
+        skipped: what each graph need not run, see `_skipped`, by the id of its model.
     """
 
     doubled: frozenset[int] | None = None
     direct: backend.Direct | None = field(default_factory=dict)
+    skipped: dict[int, Mapping[int, Any]] = field(default_factory=dict)
 
 
 class Probe:
@@ -192,6 +194,16 @@ def _recording(
         return root
 
     before, direct = known.doubled, known.direct
+    # A mask would be lost with the layers that make it or pass it on.
+    skips = bool(told) and not paths and masks is None and not makes_masks(root)
+
+    def skipped(operation: Any) -> Mapping[int, Any]:
+        if not skips or not runs_graph(operation):
+            return {}
+        ((key, (_, value)),) = told.items()
+        if id(operation) not in known.skipped:
+            known.skipped[id(operation)] = _skipped(operation, key, records)
+        return {each: ops.cast(value, dtype) for each, dtype in known.skipped[id(operation)].items()}
 
     def visit(operation: Any) -> Any:
         if before is not None and id(operation) not in before:
@@ -206,7 +218,10 @@ def _recording(
                 if masks is not None and key in own:
                     cls = masks.twin_class(cls, key in made)
                 record, value, path = records.get(key), told.get(key), paths.get(key)
-                done[key] = _recorder(operation, cls, twins, record, value, masks, written, path, direct)
+                known_values = skipped(operation)
+                done[key] = _recorder(
+                    operation, cls, twins, record, value, masks, written, path, direct, known_values
+                )
         return done[id(operation)]
 
     double = visit(root)
@@ -228,6 +243,7 @@ def _recorder(
     written: Written,
     path: str | None,
     direct: backend.Direct,
+    known_values: Mapping[int, Any],
 ) -> Any:
     key, numbers = id(operation), itertools.count()
 
@@ -259,6 +275,8 @@ def _recorder(
         self: Any, inputs: Any, operation_fn: Callable[[Any], Any], *args: Any, **kwargs: Any
     ) -> Any:
         def called(op: Any) -> Any:
+            if id(op) in known_values:
+                return lambda *args, **kwargs: known_values[id(op)]
             own = twins.get(id(op), op)
             run = operation_fn(own)
             return direct[id(own)](own, run) if id(own) in direct else run
@@ -270,6 +288,42 @@ def _recorder(
         methods[_GRAPH] = run_graph
     methods |= exchanged_methods(operation, twins)
     return twin(operation, exchanged(operation, twins), derived(cls, methods))
+
+
+def _skipped(model: Any, start: int, records: Mapping[int, Any]) -> dict[int, str]:
+    """Return which operations of a graph need not run if the output of one of them is given.
+
+    These are the operation itself, and those whose outputs nothing else needs; none if it has several calls
+    or outputs, or is read. What stands for their outputs is the given value, which nothing reads.
+
+    Args:
+        model: runs the graph.
+        start: the id of the operation.
+        records: the operations that are read, by their ids.
+
+    Returns:
+        the type of the given output, by the ids of the operations.
+    """
+    nodes = upstream(list(model.outputs))
+    given = [tensor for node in nodes if id(node.operation) == start for tensor in node.output_tensors]
+    if len(given) != 1 or start in records:
+        return {}
+    by_operation: dict[int, list[Any]] = {}
+    for node in nodes:
+        by_operation.setdefault(id(node.operation), []).append(node)
+    read = [node.output_tensors[0] for node in nodes if id(node.operation) in records]
+    pending = [node_of(tensor) for tensor in (*model.outputs, *read)]
+    needed = {start}
+    while pending:
+        operation = pending.pop().operation
+        if id(operation) not in needed:
+            needed.add(id(operation))
+            # Whatever calls it, it runs: its other calls need their inputs, too.
+            calls = by_operation[id(operation)]
+            pending += [node_of(tensor) for call in calls for tensor in call.input_tensors]
+    dtype = keras.backend.standardize_dtype(given[0].dtype)
+    entries = {id(tensor._keras_history.operation) for tensor in model.inputs}
+    return {key: dtype for key in (by_operation.keys() - needed - entries) | {start}}
 
 
 def _in_place_of(output: Any, start: Any, value: Any) -> Any:
