@@ -11,6 +11,7 @@ from tests import native
 from tests.precision import precision
 from vis import models
 from vis.attributions import (
+    LRP,
     Attribution,
     DeconvNet,
     GradientExplainer,
@@ -293,3 +294,23 @@ def test_wrong_calls() -> None:
     rounded = keras.Model(entry, keras.ops.cast(keras.ops.cast(entry, "int32"), "float32"))
     with pytest.raises(GradientError, match=r"No path leads"):
         Saliency(rounded).explain(np.ones((1, 3)), 0)
+
+
+class ClassToken(keras.layers.Layer):
+    """Puts a token before the others, as often as there are samples."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.first = self.add_weight(shape=(1, 1, shape[2]), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        first = keras.ops.repeat(self.first, keras.ops.shape(x)[0], axis=0)
+        return keras.ops.concatenate([first, x], axis=1)
+
+
+def test_a_weight_that_is_repeated_for_each_sample() -> None:
+    inputs = keras.Input((3, 2))
+    model = keras.Model(inputs, keras.ops.sum(keras.ops.square(ClassToken()(inputs)), axis=(1, 2))[:, None])
+    x = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
+    maps = Saliency(model, grad_modifier=None, reducer=None).explain(x, 0)
+    np.testing.assert_allclose(maps, 2 * x, rtol=1e-5)
+    assert LRP(model, "epsilon").explain(x, 0).shape == x.shape

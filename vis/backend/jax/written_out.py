@@ -175,8 +175,10 @@ class WrittenOut:
         if len(added) != 1 or not added[0] or x.aval.shape != (*shape[: added[0]], *shape[added[0] + 1 :]):
             return None
         axis, times = added[0] - 1, size(shape[added[0]])
+        if times in (None, 1):  # None: as often as there are samples
+            return None
         longer = [length * times if at == axis else length for at, length in enumerate(x.aval.shape)]
-        if times in (None, 1) or equation.outvars[0].aval.shape != tuple(longer):
+        if equation.outvars[0].aval.shape != tuple(longer):
             return None
         return Told("repeat", (x,), {"axis": axis, "times": times}), [wide]
 
