@@ -102,6 +102,7 @@ agreement: $(BENCH)
 ifeq ($(BACKEND),torch)
 	$(<D)/bin/python benchmarks/relevance.py
 	$(<D)/bin/python benchmarks/class_activation.py
+	$(<D)/bin/python benchmarks/layers.py
 else
 	$(PEERS)/bin/python benchmarks/agreement.py
 endif

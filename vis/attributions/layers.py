@@ -150,9 +150,8 @@ class NeuronGradient(GradientExplainer):
     """The gradient of one value inside a model by the inputs, `dA_i / dx`.
 
     The value is chosen by the targets of `explain`: an index for a layer without positions, `(N, 3)` indices
-    `(row, column, channel)` for a convolution. An index alone counts along the last axis: of channels, it
-    means the mean of that channel over its positions. Where the channels come first, pass `(channel, row,
-    column)`.
+    `(row, column, channel)` for a convolution, in the order of its axes. An index alone means the mean of
+    that channel over its positions, wherever the channels are.
 
     Args:
         model, batch_size, reducer, backprop_modifier, wrt: see `Explainer`.
