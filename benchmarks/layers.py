@@ -1,4 +1,4 @@
-"""Compare attributions to the values inside a layer with Captum's on the demo's network, with the same weights.
+"""Compare attributions to layers with Captum's on the demo's network, with the same weights.
 
 `make agreement BACKEND=torch` runs this. docs/agreement.md explains the rows.
 """
