@@ -103,7 +103,12 @@ class ChannelAxisWarning(VisWarning):
 
 
 class EmptyMapWarning(VisWarning):
-    """A map is zero everywhere."""
+    """A map is zero everywhere.
+
+    The score does not depend on the input there (a filter whose ReLU is dead, a saturated softmax), or the
+    positive part that the method keeps is empty: Grad-CAM on a layer before `Flatten` and `Dense` is a common
+    case, for which `HiResCAM` is made.
+    """
 
 
 class SignWarning(VisWarning):

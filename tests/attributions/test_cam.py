@@ -11,7 +11,7 @@ from tests import native
 from tests.laying import laid
 from vis.attributions import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
 from vis.attributions.cam import ClassActivation
-from vis.errors import GradientError, LayerError
+from vis.errors import EmptyMapWarning, GradientError, LayerError
 from vis.visualization import visualize_cam
 
 # Where zeros are right, a warning about them is beside the point.
@@ -303,3 +303,15 @@ def test_a_missing_convolution_is_asked_for_by_the_name_of_its_argument() -> Non
     table = keras.Sequential([layers.Input((3,)), layers.Dense(1, name="end")])
     with pytest.raises(LayerError, match=r"conv_layer"):
         GradCAM(table)
+
+
+def test_an_empty_map_before_a_dense_layer_names_hirescam() -> None:
+    """The gradients 2 and -3 of two positions, with features 1 and 0: their mean is negative."""
+    model = keras.Sequential(
+        [layers.Input((1, 2, 1)), layers.Conv2D(1, 1), layers.Flatten(), layers.Dense(1, use_bias=False)]
+    )
+    model.set_weights([np.ones((1, 1, 1, 1)), np.zeros(1), np.array([[2.0], [-3.0]])])
+    image = np.array([[[[1.0], [0.0]]]], np.float32)
+    with pytest.warns(EmptyMapWarning, match=r"negative everywhere\. Try HiResCAM, .* or another conv_layer"):
+        np.testing.assert_array_equal(GradCAM(model).explain(image, 0), np.zeros((1, 1, 2, 1)))
+    np.testing.assert_allclose(HiResCAM(model).explain(image, 0)[0, 0, :, 0], [2, 0])

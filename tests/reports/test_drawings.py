@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from tests.reports.conftest import SHAPE
 from vis import plotting
+from vis.attributions import Saliency
 from vis.errors import InputError
 from vis.plotting.colors import Look
 from vis.reports.drawings import Inputs, drawing, flat
@@ -131,3 +134,13 @@ def test_several_inputs_have_a_map_each(run: Callable[..., Path]) -> None:
     row = Row(0, "a", {"maps_image": values(4, 4, 1), "maps_table": values(3)})
     found = drawing(row, Inputs(Run(run())), Look(clip_percentile=1))
     assert list(found.panels) == ["map of image", "map of table"] and not found.problem
+
+
+def test_a_folder_needs_names_for_its_maps(network: keras.Model, pictures: Path, tmp_path: Path) -> None:
+    """A run from Python names no files, so no picture of a folder would be found."""
+    Saliency(network).write(values(3, *SHAPE), tmp_path / "maps.zarr", progress=False)
+    with pytest.raises(InputError, match=r"lists no files.*Received: the folder.*Pass names"):
+        Inputs(Run(tmp_path / "maps.zarr"), pictures)
+    names = ["a.png", "inside/b.png", "ü.png"]
+    named = Run(tmp_path / "maps.zarr", names)
+    assert all(Inputs(named, pictures).picture(row, SHAPE[:2]) is not None for row in named.rows(range(3)))

@@ -8,8 +8,8 @@ import pytest
 from keras import layers, ops
 
 from tests import native
-from vis import backprop_modifiers, errors
-from vis.losses import ActivationMaximization
+from vis import backprop_modifiers, errors, linear_outputs
+from vis.losses import ActivationMaximization, Loss
 from vis.visualization import visualize_saliency, visualize_saliency_with_losses
 
 IMAGE = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
@@ -381,3 +381,26 @@ def test_warnings_point_to_the_call(model: keras.Model) -> None:
     with pytest.warns(errors.EmptyMapWarning) as also:
         visualize_saliency(model, -1, 0, IMAGE, grad_modifier=np.zeros_like)
     assert {caught[0].filename, also[0].filename} == {__file__}
+
+
+class Margin(Loss):
+    """One output of a layer over another."""
+
+    name = "margin"
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def build_loss(self) -> Any:
+        return self.layer.output[:, 0] - self.layer.output[:, 1]
+
+
+@pytest.mark.parametrize("end", ["softmax", lambda x: ops.exp(x) / ops.sum(ops.exp(x), -1, keepdims=True)])
+def test_a_loss_of_a_softmax_that_the_model_leaves_out(end: Any) -> None:
+    """The loss computes the softmax itself, whatever layers the model has."""
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(3, activation=end, name="classes")])
+    logits = linear_outputs(model)
+    row = np.ones(3, np.float32)
+    with pytest.warns(errors.SoftmaxWarning, match="'classes' ends in a softmax.*linear_outputs"):
+        visualize_saliency_with_losses(logits, [(Margin(model.layers[-1]), 1)], row)
+    visualize_saliency_with_losses(logits, [(Margin(logits.layers[-1]), 1)], row)

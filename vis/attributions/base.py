@@ -107,6 +107,9 @@ class Explainer(TypedRepr, ABC):
     takes_functions = False
     # Whether the maps lie over the inputs, and not over the output of a layer.
     over_inputs = True
+    # Why a map may be zero although its score depends on the input, and what to try then.
+    empty_because = "nothing raises it"
+    empty_attempts: tuple[str, ...] = ("an output_layer before it",)
 
     def __init__(
         self,
@@ -369,15 +372,15 @@ class Explainer(TypedRepr, ABC):
             return
         asked = empty & ~idle if weighs(self.score) else empty
         end = self.model if self.score.layer is None else self.score.layer
-        why, attempts = advice.attempts(self.model, end, ["an output_layer before it"], "another target")
+        why, attempts = advice.attempts(self.model, end, self.empty_attempts, "another target")
         unasked = "Their targets are zero, so there is nothing to explain. Pass a class or other weights."
-        unmoved = f"Perhaps their score does not depend on the input here ({why}), or nothing raises it."
+        unmoved = f"Perhaps their score does not depend on the input here ({why}), or {self.empty_because}."
         for which, reason in ((empty & ~asked, unasked), (asked, f"{unmoved} {attempts}")):
             if which.any():
                 rows = np.flatnonzero(which)
-                named = f"{', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}"
+                named = f"{', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else '.'}"
                 warn(
-                    f"The maps of {len(rows)} of {len(which)} samples are zero everywhere: {named}. {reason}",
+                    f"The maps of {len(rows)} of {len(which)} samples are zero everywhere: {named} {reason}",
                     EmptyMapWarning,
                 )
 

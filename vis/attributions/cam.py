@@ -83,6 +83,9 @@ class ClassActivation(LayerMap):
         StretchedMapWarning: if an operation between the input and the layer could not be followed.
     """
 
+    empty_because = "the weighted sum of the features is negative everywhere"
+    empty_attempts = ("another conv_layer",)
+
     def __init__(
         self,
         model: keras.Model,
@@ -122,11 +125,16 @@ class ClassActivation(LayerMap):
 class GradCAM(ClassActivation):
     """Grad-CAM: `max(sum_k a_k A_k, 0)`, `a_k = mean_p dS / dA_k(p)`.
 
+    Where a `Dense` follows the flattened positions, the mean over them says little, and the map may be zero
+    everywhere: take `HiResCAM` there.
+
     Args: see `ClassActivation`.
 
     Reference:
         Selvaraju et al.: Grad-CAM, 2017, equations (1) and (2).
     """
+
+    empty_attempts = ("HiResCAM, which gives each position weights of its own", "another conv_layer")
 
     def heat(self, gradient: npt.NDArray[Any], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return class_maps.grad_cam(gradient, features)

@@ -63,7 +63,9 @@ class WeightedLosses(Objective):
                 )
             layer = getattr(loss, "layer", None)
             if isinstance(layer, models.POINTS):
-                models.warn_of_softmax(layer.name, ends)
+                # A layer that the model does not run, such as the softmax that `linear_outputs` left out, is
+                # computed by the loss itself.
+                models.warn_of_softmax(layer.name, ends if any(ends) else models.own_squashings(layer))
             arrays += loss.parameters(shapes)
         return [*arrays, np.asarray([weight for _, weight in self.losses], np.float64)]
 

@@ -3,7 +3,7 @@
 from vis.models.addresses import find_layer, runs
 from vis.models.calls import POINTS, Call, lasting, operation_of, spec_of
 from vis.models.channels import filter_axis, input_channel_axis, located
-from vis.models.ends import squashings, warn_of_softmax
+from vis.models.ends import own_squashings, squashings, warn_of_softmax
 from vis.models.find import (
     check_built,
     check_data_format,
@@ -64,6 +64,7 @@ __all__ = [
     "output_shape",
     "output_structure",
     "output_tensors",
+    "own_squashings",
     "paths_of",
     "read",
     "report_coverage",

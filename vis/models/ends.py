@@ -106,6 +106,11 @@ def squashings(model: Any, layer: Any = None) -> list[Squashing]:
     return _known.get(original, make, [thing], which)
 
 
+def own_squashings(layer: Any) -> list[Squashing]:
+    """Return what the symbolic outputs of a layer, a call or a tensor end in, whatever model it is in."""
+    return [] if _outputs(layer) is None else squashings(layer)
+
+
 def _squashings(original: Any, target: Any, written: Written) -> list[Squashing | None]:
     outputs = output_structure(target) if isinstance(target, keras.Model) else _outputs(target)
     if outputs is not None:

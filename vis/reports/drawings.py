@@ -70,7 +70,7 @@ class Inputs:
         lost: whether the run names a folder that does not exist.
 
     Raises:
-        InputError: if `images` is not a folder, or has too few pictures.
+        InputError: if `images` is not a folder, or has too few pictures, or the run does not name its files.
     """
 
     def __init__(self, run: Run, images: Pictures = None) -> None:
@@ -98,6 +98,12 @@ class Inputs:
             self.problem = (
                 f"The folder {str(said)!r} of the pictures is not there any more, so the maps stand alone. "
                 "Pass images (--images FOLDER) to say where it is now."
+            )
+        elif not run.has_names:
+            raise InputError(
+                f"The run in {run.path.name!r} lists no files, so it does not say which picture of a folder "
+                f"belongs to which map. Received: the folder {str(said)!r}. Pass names, the file of each map "
+                "in that folder, or the pictures themselves."
             )
         else:
             self._folder = Path(said)

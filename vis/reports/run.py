@@ -134,6 +134,11 @@ class Run:
         return "" if number is None else str(number) if label is None else f"{label} ({number})"
 
     @property
+    def has_names(self) -> bool:
+        """Whether its inputs have names."""
+        return self._names is not None
+
+    @property
     def of_pictures(self) -> bool:
         """Whether there is one map for each input, of the shape of a picture."""
         return len(self.map_names) == 1 and len(self._arrays["maps"].shape) == 4

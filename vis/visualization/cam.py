@@ -258,7 +258,7 @@ def _cam(
         # Said only where it shows something.
         if modify is not negate and any(result.any() for result in laid(negate)):
             reason += "To see what lowers the output, use grad_modifier='negate'. "
-        reason += "Try another conv_layer."
+        reason += "Try another conv_layer, or vis.HiResCAM."
         gradients = np.concatenate([gradient.ravel() for _, gradient, _ in found])
         warn_if_empty(results[0], gradients, source, losses, reason)
     packed: Maps = results[0] if len(results) == 1 else inputs.packed(source.symbols, results, seed_input)
