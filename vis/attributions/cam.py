@@ -84,7 +84,7 @@ class ClassActivation(LayerMap):
     """
 
     empty_because = "the weighted sum of the features is negative everywhere"
-    empty_attempts = ("another conv_layer",)
+    empty_attempts: tuple[str, ...] = ("another conv_layer",)
 
     def __init__(
         self,

@@ -48,7 +48,8 @@ def report(
         output: the HTML file; an existing one is replaced. None for the name of the group with the ending
             `.html`. The table has the same name with the ending `.csv`.
         images: the folder of the pictures, whose files the run or `names` lists; or an array
-            `(N, height, width, channels)`, or a sequence, of the inputs. None for the folder that the run names.
+            `(N, height, width, channels)`, or a sequence, of the inputs. None for the folder that the run
+            names.
         labels: the names of the classes, see `vis.reports.read_labels`.
         names: the names of the inputs; None for those that the run lists.
         first: the first row that is drawn.
