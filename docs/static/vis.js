@@ -19,3 +19,7 @@ for (const list of document.querySelectorAll("dt.sig dl")) {
   list.setAttribute("role", "list");
   for (const item of list.children) item.setAttribute("role", "listitem");
 }
+// The captions of the navigation are headings, whose level the theme leaves out.
+for (const caption of document.querySelectorAll("p.caption[role=heading]")) caption.setAttribute("aria-level", "2");
+// The links over the pictures of the gallery have their text hidden.
+for (const link of document.querySelectorAll(".sphx-glr-thumbcontainer a")) link.setAttribute("aria-label", link.textContent);
