@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         XGradCAM,
     )
     from vis.backprop_modifiers import BackpropModifier
+    from vis.describe import LayerRow, list_layers
     from vis.engine import wrapped
     from vis.losses import ActivationMaximization, Loss
     from vis.models import linear_outputs
@@ -112,6 +113,7 @@ __all__ = [
     "KernelShap",
     "LayerCAM",
     "LayerConductance",
+    "LayerRow",
     "Lime",
     "Loss",
     "NeuronGradient",
@@ -127,6 +129,7 @@ __all__ = [
     "__version__",
     "get_num_filters",
     "linear_outputs",
+    "list_layers",
     "overlay",
     "report",
     "visualize_activation",
@@ -148,6 +151,7 @@ _ROOMS = {
         "XGradCAM wrapped"
     ),
     "vis.backprop_modifiers": "BackpropModifier",
+    "vis.describe": "LayerRow list_layers",
     "vis.losses": "ActivationMaximization Loss",
     "vis.models": "linear_outputs",
     "vis.reports": "report",

@@ -2,53 +2,127 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
-from vis import backprop_modifiers, graph, models
+import keras
+
+from vis import backend, backprop_modifiers, graph, models
 from vis.errors import ModelError
 
+Reach: TypeAlias = Literal["yes", "partly", "no", "none", "unknown"]
 
-def layer_table(model: Any) -> str:
-    """Return a table of all layers of a model and the other operations of its graph, nested ones too.
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer of a model, another operation of its graph, or one of several calls of a layer.
+
+    Attributes:
+        index: the index in `model.layers`; None for what is inside a nested model, and for operations.
+        path: the name, or the path into nested models, `"backbone/conv5"`.
+        call: which call of the layer, from 0; None if it is called once.
+        kind: the name of its class.
+        shape: the output shape with the batch axis, None for sizes that vary; None if it is not known.
+        filters: the size of the axis of the channels or units; None if there is no such axis or it varies.
+        activation: the name of its activation; None if it has no activation.
+        guided: whether the guided modifier reaches the activations: `"yes"`, `"partly"`, `"no"` (they keep
+            their true gradient), `"none"` (it has nothing to reach, or is a nested model) or `"unknown"`.
+    """
+
+    index: int | None
+    path: str
+    call: int | None
+    kind: str
+    shape: tuple[int | None, ...] | None
+    filters: int | None
+    activation: str | None
+    guided: Reach
+
+    @property
+    def name(self) -> str:
+        """What names it where a layer is asked for: its path, with the call if there are several."""
+        return self.path if self.call is None else f"{self.path}:{self.call}"
+
+
+def list_layers(model: keras.Model) -> list[LayerRow]:
+    """Return a row for each layer of a model and each other operation of its graph, nested ones too.
 
     A layer that the graph calls several times has a row for each call, in the order in which they run.
 
-    Columns: index, path, type, output shape, filters, activation, and whether the guided modifier
-    reaches the activation: yes, no (it keeps its true gradient), or - (there is none to reach).
+    Raises:
+        ModelError: if it is not a Keras model.
     """
+    models.check_model(model)
     rule = backprop_modifiers.get("guided").rule
-    rows = [("index", "path", "type", "output shape", "filters", "activation", "guided")]
-    top = {id(layer): str(index) for index, layer in enumerate(model.layers)}
+    top = {id(layer): index for index, layer in enumerate(model.layers)}
     calls: dict[int, list[Any]] = {}
     for node in models.runs(model):
         calls.setdefault(id(node.operation), []).append(node)
+    rows = []
     for path, layer in models.walk(model, operations=True):
-        coverage = models.layer_coverage(layer, rule)
-        reach = "?" if coverage is None else "-"
-        if coverage is not None and (coverage.reached or coverage.missed):
-            reach = "no" if not coverage.reached else "partly" if coverage.missed else "yes"
-        described = (models.activation_name(layer) or "-", reach)
-        index = top.get(id(layer), "") if "/" not in path else ""
+        index = top.get(id(layer)) if "/" not in path else None
+        described = (models.activation_name(layer), _reach(models.layer_coverage(layer, rule)))
         several = calls.get(id(layer), [])
-        if len(several) < 2:
-            rows.append((index, path, type(layer).__name__, *_size(layer), *described))
-        for number, node in enumerate(several if len(several) > 1 else []):
-            call = models.Call(layer, number, None, node.output_tensors[0])
-            rows.append((index, f"{path}:{number}", type(layer).__name__, *_size(call), *described))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        points: list[tuple[int | None, Any]] = [(None, layer)]
+        if len(several) > 1:
+            points = [
+                (number, models.Call(layer, number, None, node.output_tensors[0]))
+                for number, node in enumerate(several)
+            ]
+        for call, point in points:
+            rows.append(LayerRow(index, path, call, type(layer).__name__, *_size(point), *described))
+    return rows
+
+
+def layer_table(model: keras.Model) -> str:
+    """Return the rows of `list_layers` as a table.
+
+    Columns: index, path, type, output shape without the batch axis, filters, activation, and whether the
+    guided modifier reaches the activation: yes, partly, no, - (there is none to reach) or ? (unknown).
+    """
+    cells = [("index", "path", "type", "output shape", "filters", "activation", "guided")]
+    for row in list_layers(model):
+        shape = "?"
+        if row.shape is not None:
+            shape = "x".join(_text(size, "?") for size in row.shape[1:]) or "scalar"
+        guided = {"none": "-", "unknown": "?"}.get(row.guided, row.guided)
+        cells.append(
+            (
+                _text(row.index, ""),
+                row.name,
+                row.kind,
+                shape,
+                _text(row.filters),
+                _text(row.activation),
+                guided,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
     )
 
 
-def _size(point: Any) -> tuple[str, str]:
-    """Return the output shape and the number of filters as text."""
+def _text(value: int | str | None, missing: str = "-") -> str:
+    return missing if value is None else str(value)
+
+
+def _reach(coverage: backend.Coverage | None) -> Reach:
+    """Return whether a rule reaches the activations of a layer."""
+    if coverage is None:
+        return "unknown"
+    if not coverage.reached:
+        return "no" if coverage.missed else "none"
+    return "partly" if coverage.missed else "yes"
+
+
+def _size(point: Any) -> tuple[tuple[int | None, ...] | None, int | None]:
+    """Return the output shape and the number of filters."""
     shape = models.output_shape(point)
     if shape is None:
-        return "?", "-"
-    filters = None if len(shape) < 2 else shape[models.located(point, len(shape))[0]]
-    sizes = "x".join("?" if size is None else str(size) for size in shape[1:])
-    return sizes or "scalar", "-" if filters is None else str(filters)
+        return None, None
+    return tuple(shape), None if len(shape) < 2 else shape[models.located(point, len(shape))[0]]
 
 
 def image_shape(model: Any) -> tuple[int | None, ...]:
