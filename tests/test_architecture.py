@@ -47,6 +47,7 @@ ROOMS = [
     "graph",
     "registry",
     "reprs",
+    "progress",
     "typing",
     "words",
     "foreign",
@@ -112,6 +113,7 @@ def test_frameworks_stay_in_their_rooms(path: Path) -> None:
         framework = path.relative_to(ROOT / "backend").parts[0] if own_room(path) == "backend" else ""
         assert top not in ("tensorflow", "jax", "jaxlib", "torch") or top.removesuffix("lib") == framework
         assert top != "matplotlib" or own_room(path) == "plotting"
+        assert top != "tqdm" or own_room(path) == "progress"
         assert not module.startswith("keras.src")
 
 

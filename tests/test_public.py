@@ -74,6 +74,7 @@ PUBLIC = {
         "visualize_cam_with_losses",
         "visualize_saliency",
         "visualize_saliency_with_losses",
+        "watching",
         "wrapped",
     ],
     "vis.attributions": [
@@ -294,6 +295,7 @@ PUBLIC = {
         "Layer",
         "Map",
         "Maps",
+        "Progress",
         "Targets",
         "Tensor",
     ],

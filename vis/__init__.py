@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from vis.engine import wrapped
     from vis.losses import ActivationMaximization, Loss
     from vis.models import linear_outputs
+    from vis.progress import watching
     from vis.reports import report
     from vis.visualization import (
         get_num_filters,
@@ -138,6 +139,7 @@ __all__ = [
     "visualize_cam_with_losses",
     "visualize_saliency",
     "visualize_saliency_with_losses",
+    "watching",
     "wrapped",
 ]
 
@@ -154,6 +156,7 @@ _ROOMS = {
     "vis.describe": "LayerRow list_layers",
     "vis.losses": "ActivationMaximization Loss",
     "vis.models": "linear_outputs",
+    "vis.progress": "watching",
     "vis.reports": "report",
     "vis.visualization": (
         "get_num_filters overlay visualize_activation visualize_activation_with_losses visualize_cam "

@@ -22,6 +22,7 @@ from vis.engine import Descent, Differentiation, Losses, Source, WeightedLosses
 from vis.errors import EmptyMapWarning, GradientError, InputError, ModifierError, warn
 from vis.input_modifiers import InputModifier
 from vis.parameterizations import Canvas, Parameterization, RandomAffine
+from vis.progress import Work, is_watched
 
 Array: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -318,8 +319,6 @@ class Search:
             before: the number of steps before the first.
             off: samples whose filters are off; the descent ends when they are on, and there is their best.
         """
-        from tqdm import tqdm
-
         state = descent.compiled.start(start)
         best, best_loss, last = start, np.full(len(start), np.inf), start
         names = [loss.name for loss, _ in self.losses]
@@ -327,8 +326,8 @@ class Search:
         first: Array | None = None
         done = 0
         # In a notebook, stderr is not a terminal but is read.
-        quiet = None if "ipykernel" not in sys.modules else False
-        with tqdm(total=run.max_iter, unit="step", delay=2, leave=False, disable=quiet) as progress:
+        shown = None if "ipykernel" not in sys.modules else True
+        with Work(run.max_iter, "steps", bar=shown, delay=2) as work:
             while done < run.max_iter and (off is None or (off & same.any(axis=0)).any()):
                 # The first step stands alone, so that it is known what moves, and the last one, so that the
                 # value it started from is.
@@ -337,7 +336,13 @@ class Search:
                 state = replace(state, x=run.before(state.x))
                 last = state.x
                 modify = None if run.modify is None else run.modified
-                state = descent.advance(state, steps, run.draw(steps), modify)
+                # A watcher hears of each step, but what follows is decided after as many steps as ever.
+                drawn, at_once = run.draw(steps), 1 if is_watched() else steps
+                for begun in range(0, steps, at_once):
+                    now = [each[begun : begun + at_once] for each in drawn]
+                    state = descent.advance(state, at_once, now, modify)
+                    if begun + at_once < steps:
+                        work.advance(at_once)
                 named = [(name, run.of_samples(term)) for name, term in zip(names, state.terms, strict=True)]
                 if not np.isfinite(state.loss).all():
                     raise GradientError(
@@ -361,7 +366,7 @@ class Search:
                     best_loss = np.minimum(best_loss, state.best_loss)
                 state = replace(state, x=run.after(state.x))
                 done += steps
-                progress.update(steps)
+                work.advance(at_once)
         still = np.asarray(same.any(axis=0))
         return Found(best, best_loss, state.gradient, last, still, done, state.terms)
 

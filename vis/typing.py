@@ -7,7 +7,19 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Data", "Explainable", "Filters", "Images", "Inputs", "Layer", "Map", "Maps", "Targets", "Tensor"]
+__all__ = [
+    "Data",
+    "Explainable",
+    "Filters",
+    "Images",
+    "Inputs",
+    "Layer",
+    "Map",
+    "Maps",
+    "Progress",
+    "Targets",
+    "Tensor",
+]
 
 #: A layer of a model: its index, its name or path, the layer itself, another operation of the graph, or its
 #: output.
@@ -28,5 +40,7 @@ Targets: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
 Map: TypeAlias = npt.NDArray[np.float32]
 #: A map, or one for each of several inputs in their structure.
 Maps: TypeAlias = Map | list[Map] | dict[str, Map]
+#: What is told how far a computation is: `(done, total, what)`, see `vis.watching`.
+Progress: TypeAlias = Callable[[int, int | None, str], object]
 #: A tensor of the framework that Keras runs on.
 Tensor: TypeAlias = Any

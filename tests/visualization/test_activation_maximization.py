@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from vis import errors, linear_outputs
+from vis import errors, linear_outputs, watching
 from vis.callbacks import OptimizerCallback
 from vis.demo.network import load_network
 from vis.input_modifiers import Jitter
@@ -380,6 +380,16 @@ FOURIER: dict[str, Any] = {
     "max_iter": 60,
     "seed": 0,
 }
+
+
+def test_a_watcher_does_not_change_a_second_descent() -> None:
+    """The steps in which a filter that is off is looked for decide about where the next ones begin."""
+    model, heard = off_at_the_start("deep"), []
+    found = visualize_activation(model, -1, 2, **FOURIER)
+    with watching(lambda *now: heard.append(now)):
+        watched = visualize_activation(model, -1, 2, **FOURIER)
+    assert heard.count((0, 60, "steps")) == 3, "with fewer descents, this tests nothing"
+    assert np.array_equal(watched, found)
 
 
 @pytest.mark.parametrize("kind", ["fused", "layer", "ReLU6", "deep"])

@@ -26,7 +26,7 @@ from vis.attributions.asked import (
     targets_of,
     weighs,
 )
-from vis.attributions.batches import Arrays, batches
+from vis.attributions.batches import Arrays, watched
 from vis.attributions.operators import OperatorLike
 from vis.backprop_modifiers.base import BackpropModifier, BackpropModifierLike
 from vis.engine import Differentiation, FunctionScore, Score, Wrapped, without_gradient
@@ -253,7 +253,7 @@ class Explainer(TypedRepr, ABC):
             InputError, FilterError, LayerError, GradientError: as `explain`.
         """
         run, pick = self._with(self.score.batched()), pick_of(self.score)
-        for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
+        for arrays, given in watched(self.score.source, inputs, targets, self.at_once(), pick):
             yield run.explain_arrays(arrays, given, scores)
 
     def explain_arrays(self, arrays: Arrays, given: Targets, scores: bool = False) -> Explained:

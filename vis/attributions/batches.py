@@ -14,6 +14,7 @@ from vis import checks
 from vis import inputs as inputs_
 from vis.engine import Source
 from vis.errors import InputError
+from vis.progress import Work, is_watched
 
 Arrays = list[npt.NDArray[Any]]
 Batch = tuple[Arrays, Any]
@@ -64,6 +65,17 @@ def batches(
         yield arrays, targets if own is None else own
         done += count
     check_targets(targets, done)
+
+
+def watched(
+    source: Source, inputs: Any, targets: Any, batch_size: int | None, pick: Pick | None = None
+) -> Iterator[Batch]:
+    """Yield the same as `batches`, and tell how many samples are done."""
+    total = sized(source, inputs)[0] if is_watched() and not is_stream(inputs) else None
+    with Work(total, "samples") as work:
+        for arrays, own in batches(source, inputs, targets, batch_size, pick):
+            yield arrays, own
+            work.advance(len(arrays[0]))
 
 
 def in_memory(source: Source, inputs: Any, targets: Any, pick: Pick | None = None) -> tuple[Any, Any]:

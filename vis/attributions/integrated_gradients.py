@@ -17,6 +17,7 @@ from vis.attributions.references import FromSet, ways
 from vis.attributions.sampled import Change, average
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import InputError
+from vis.progress import each
 from vis.typing import Inputs, Layer
 from vis.words import IntegrationMethod, Reducer
 
@@ -116,7 +117,7 @@ class IntegratedGradients(FromSet):
         explained = self.score.explained(arrays)
         total: Arrays = [np.zeros(array.shape) for array in explained]
         starts = self._starts(arrays)
-        for start in starts:
+        for start in each(starts, "baselines"):
             change = on_the_way(start, self._points)
             found = average(
                 super().attribute, arrays, targets, change, self._weights, self.batch_size, self.score.which

@@ -19,6 +19,7 @@ from vis.attributions.references import FromReferences
 from vis.attributions.sampled import average
 from vis.backprop_modifiers.base import BackpropModifierLike
 from vis.errors import InputError
+from vis.progress import each
 from vis.typing import Inputs, Layer
 from vis.words import IntegrationMethod, Reducer
 
@@ -134,7 +135,7 @@ class LayerConductance(LayerPath):
         change, at = on_the_way(start, points), range(len(arrays))[self.score.which]
         total: Any = 0.0
         before: Any = None
-        for number in range(len(points)):
+        for number in each(range(len(points)), "inputs", len(arrays[0])):
             there = list(arrays)
             for which, i in enumerate(at):
                 if arrays[i].dtype.kind not in "iubO":

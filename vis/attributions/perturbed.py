@@ -14,6 +14,7 @@ from vis.attributions.base import Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.operators import OperatorLike
 from vis.errors import InputError
+from vis.progress import Work
 from vis.typing import Explainable, Inputs, Layer
 
 # What replaces the values that are taken out: numbers or inputs, or a function of a batch of inputs.
@@ -116,14 +117,11 @@ class Perturbed(Explainer):
             counts: the number of masks of each sample.
             masks: makes masks.
         """
-        from tqdm import tqdm
-
         explained, steps = self.score.explained(arrays), self.score.steps(arrays)
         baselines = self._baselines(explained)
         total = int(sum(counts))
         at_once = self.batch_size or total
-        bar = tqdm(total=total, unit="input", disable=not self._progress, leave=False)
-        with bar:
+        with Work(total, "inputs", bar=self._progress) as work:
             for jobs in _jobs(counts, at_once):
                 made = [(sample, part, masks(sample, part)) for sample, part in jobs]
                 changed = [
@@ -141,7 +139,7 @@ class Perturbed(Explainer):
                 given = [array[rows] for array in arrays]
                 given[self.score.which] = changed
                 scores = self.score.values(given, targets[rows]).astype(np.float64)
-                bar.update(len(rows))
+                work.advance(len(rows))
                 done = 0
                 for sample, part, kept in made:
                     many = part.stop - part.start

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vis import checks, inputs, models
 from vis.attributions.asked import pick_of, targets_of
-from vis.attributions.batches import Arrays, batches
+from vis.attributions.batches import Arrays, watched
 from vis.attributions.gradient import GradientExplainer
 from vis.errors import InputError
 from vis.typing import Data, Inputs, Targets
@@ -151,7 +151,7 @@ class FromReferences(GradientExplainer):
             )
         found = []
         pick = pick_of(self.score)
-        for arrays, given in batches(self.score.source, inputs, targets, self.at_once(), pick):
+        for arrays, given in watched(self.score.source, inputs, targets, self.at_once(), pick):
             weights = targets_of(self.score, arrays, given)
             arrays = self.score.begin(arrays)
             rise = self.score.values(arrays, weights).astype(np.float64)

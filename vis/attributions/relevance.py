@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from vis.attributions.asked import pick_of, targets_of
-from vis.attributions.batches import batches
+from vis.attributions.batches import watched
 from vis.attributions.conservation import Conservation, balanced
 from vis.attributions.gradient import GradientExplainer
 from vis.attributions.operators import OperatorLike
@@ -76,7 +76,7 @@ class LRP(GradientExplainer):
         flow = Composite(self.composite.entries, self.composite.name, tells=True).of(self.model)
         score = replace(self.score.batched(), modifier=BackpropModifier(flow.name, flow))
         rows = []
-        for arrays, given in batches(score.source, inputs, targets, 1, pick_of(score)):
+        for arrays, given in watched(score.source, inputs, targets, 1, pick_of(score)):
             weights = targets_of(score, arrays, given)
             found = score.gradients(score.begin(arrays), weights)
             total = sum(float(each.sum(dtype="float64")) for each in found.gradients if each is not None)

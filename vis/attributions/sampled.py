@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vis.attributions.base import Attribution
 from vis.attributions.batches import Arrays
 from vis.errors import InputError
+from vis.progress import Work
 from vis.words import NoiseScale
 
 # change(array of one of what is changed (batch, ...), its number, number of the change) -> the changed array
@@ -88,7 +89,7 @@ def average(
 
 
 def turns(total: int, count: int, batch_size: int | None) -> Iterator[range]:
-    """Yield the numbers of the changes that are made at once to a batch of `count` samples.
+    """Yield the numbers of the changes that are made at once to a batch of `count` samples, and tell of them.
 
     Args:
         total: the number of changes.
@@ -98,8 +99,11 @@ def turns(total: int, count: int, batch_size: int | None) -> Iterator[range]:
     most = total if batch_size is None else max(1, min(total, batch_size // count))
     # As few batches, but equal ones: where a size is compiled for, the last is filled up.
     at_once = math.ceil(total / math.ceil(total / most))
-    for start in range(0, total, at_once):
-        yield range(start, min(start + at_once, total))
+    with Work(total * count, "inputs") as work:
+        for start in range(0, total, at_once):
+            numbers = range(start, min(start + at_once, total))
+            yield numbers
+            work.advance(len(numbers) * count)
 
 
 def checked_scale(noise_scale: Any) -> NoiseScale:

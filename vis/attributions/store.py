@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 import keras
@@ -31,6 +30,7 @@ from vis.attributions.batches import (
 from vis.attributions.groups import Group, Part, digest, opened
 from vis.engine import Source
 from vis.errors import InputError, SkippedWarning, did_you_mean, warn
+from vis.progress import Work
 from vis.typing import Data, Inputs, Targets
 
 __all__ = ["explained", "gather", "read", "write"]
@@ -77,18 +77,16 @@ def write(
     Warns:
         SkippedWarning: for each item that is skipped.
     """
-    from tqdm import tqdm
-
     explainer = checked(explainer)
     group = Group(explainer, path, explainer.at_once() or _BATCH, resume, source)
     explainer = explainer.fixed()
     done = group.state.samples
-    shown = partial(tqdm, unit="sample", disable=not progress, delay=1, leave=False)
     items = is_stream(inputs) and has_items(inputs) and _of_samples(explainer.score.source, inputs)
     total = _length(inputs, items)
     first = group.state.first or done
     parts = contextlib.closing(_parts(explainer, inputs, targets, group.batch, done, items, first))
-    with group.kept(), shown(total=total, initial=done) as bar, parts as coming:
+    work = Work(total, "samples", done, bar=progress, delay=1)
+    with group.kept(), work, parts as coming:
         for part in coming:
             if part.start == 0:
                 group.check_inputs(digest(part.arrays), _digest_of_targets(part), part.rows)
@@ -97,7 +95,7 @@ def write(
                 if part.kept:
                     found = explainer.explain_arrays(part.arrays, part.given, scores=True)
                 group.put(part, None if found is None else _named(explainer, found, part.given))
-                bar.update(part.rows)
+                work.advance(part.rows)
     group.finish()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -27,19 +26,20 @@ def demo(output: Path, scenes: int) -> None:
     frameworks.check()
     _now(f"Loading {frameworks.NAMES[frameworks.configured()]}")
     start_keras()
-    from tqdm import tqdm
-
     from vis import files
     from vis.demo import comparison, report, sanity
+    from vis.progress import each
 
-    bar = partial(tqdm, disable=not on_terminal(), leave=False, unit="method")
+    bar = on_terminal()
+    _now(f"Explaining {scenes} scenes")
     try:
-        result = report.measure(scenes, steps=partial(bar, desc=f"Explaining {scenes} scenes"))
+        result = report.measure(scenes, progress=bar)
     except ImportError as error:
         raise InputError(str(error)) from error
     click.echo(result.table())
     sheets = {"gallery": tuple(report.METHODS), "explainers": tuple(report.EXPLAINERS), **report.FAMILIES}
-    for name, methods in bar(sheets.items(), desc="Drawing maps", unit="picture"):
+    _now("Drawing maps")
+    for name, methods in each([*sheets.items()], "pictures", bar=bar):
         with files.written(output / f"{name}.png") as temporary:
             report.gallery(result, methods).savefig(temporary, format="png", dpi=110)
     click.echo(f"\nThe maps are in {', '.join(str(output / f'{name}.png') for name in sheets)}.")
@@ -48,14 +48,14 @@ def demo(output: Path, scenes: int) -> None:
         report.digits().savefig(temporary, format="png", dpi=110)
     click.echo(f"The pictures that the network takes for 0 to 9 are in {output / 'digits.png'}.")
     click.echo("\nWhat other measures tell, as medians with their intervals of 95 %:\n")
-    found = comparison.compared(progress=on_terminal())
+    found = comparison.compared(progress=bar)
     click.echo(found.table())
     with files.written(output / "comparison.png") as temporary:
         found.plot().savefig(temporary, format="png", dpi=110)
     click.echo(f"\nThe comparison is drawn in {output / 'comparison.png'}.")
     click.echo("\nHow similar maps stay when the weights become random, layer by layer:")
     for name, checked in (("sanity", sanity.of_scenes), ("sanity-digits", sanity.of_digits)):
-        checks = checked(steps=partial(bar, desc="Making weights random, layer by layer"))
+        checks = checked(progress=bar)
         with files.written(output / f"{name}.png") as temporary:
             checks.figure().savefig(temporary, format="png", dpi=110)
         click.echo(f"\n{checks.table()}\n\nThe check is drawn in {output / f'{name}.png'}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vis import attributions, metrics, models, plotting, relevance
 from vis.demo.network import load_network
 from vis.demo.scenes import Scenes, make_pairs, make_scenes
+from vis.progress import each
 from vis.visualization import visualize_activation
 
 
@@ -173,20 +174,20 @@ def pairs_seen(
     return images[chosen], labels[chosen], boxes[chosen]
 
 
-def measure(count: int, seed: int = 1, *, steps: Callable[[tuple[str, ...]], Iterable[str]] = iter) -> Result:
+def measure(count: int, seed: int = 1, *, progress: bool = False) -> Result:
     """Explain the true class of `count` test scenes with every method.
 
     Args:
         count: the number of scenes.
         seed: makes the scenes.
-        steps: goes through the names of the methods, such as `tqdm.tqdm`, which shows how far it is.
+        progress: whether a bar is shown.
     """
     scenes = make_scenes(count, "test", seed)
     network = load_network()
     logits = models.linear_outputs(network)
     drawn: dict[str, Maps] = {}
     rows = []
-    for name in steps((*ALL,)):
+    for name in each([*ALL], "methods", bar=progress):
         drawn[name], seconds = _explained(ALL[name].make(logits), scenes)
         heat = np.abs(drawn[name])
         energy = metrics.energy_in_mask(heat, scenes.masks).mean()

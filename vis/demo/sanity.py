@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from vis import attributions, metrics, models, plotting
 from vis.demo.network import load_network
 from vis.demo.scenes import data_sets, make_scenes
+from vis.progress import each
 
 # The backprop modifier of each method. One explainer makes all three, so that like is compared with like.
 METHODS = {"vanilla": None, "guided": "guided", "rectified": "rectified", "LRP": "epsilon_plus"}
@@ -74,35 +74,32 @@ class Checks:
         )
 
 
-Steps = Callable[[tuple[str, ...]], Iterable[str]]
-
-
-def of_scenes(count: int = 64, *, steps: Steps = iter) -> Checks:
+def of_scenes(count: int = 64, *, progress: bool = False) -> Checks:
     """Return the checks of the network of the gallery and the table, on the same scenes.
 
     Args:
         count: the number of scenes.
-        steps: goes through the names of the methods, such as `tqdm.tqdm`, which shows how far it is.
+        progress: whether a bar is shown.
     """
     scenes = make_scenes(count, "test", 1)
-    return _checks("scenes", load_network(), scenes.images, scenes.labels, steps)
+    return _checks("scenes", load_network(), scenes.images, scenes.labels, progress)
 
 
-def of_digits(count: int = 64, *, steps: Steps = iter) -> Checks:
+def of_digits(count: int = 64, *, progress: bool = False) -> Checks:
     """Return the checks of a network with a dense head, on digits that it has not seen.
 
     Args: as `of_scenes`.
     """
     images, labels = (part[-count:] for part in digits())
-    return _checks("digits", train_network(), images, labels, steps)
+    return _checks("digits", train_network(), images, labels, progress)
 
 
-def _checks(name: str, network: keras.Model, images: Any, labels: Any, steps: Steps) -> Checks:
+def _checks(name: str, network: keras.Model, images: Any, labels: Any, progress: bool) -> Checks:
     def explainer(model: keras.Model, **options: Any) -> attributions.Explainer:
         return attributions.Saliency(models.linear_outputs(model), **options)
 
     found: dict[str, dict[str, metrics.SanityCheck]] = {sign: {} for sign in SIGNS}
-    for method in steps((*METHODS,)):
+    for method in each([*METHODS], "methods", bar=progress):
         for sign, options in SIGNS.items():
             make = partial(explainer, backprop_modifier=METHODS[method], **options)
             found[sign][method] = metrics.sanity_check(make, network, images, labels)

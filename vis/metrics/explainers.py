@@ -24,6 +24,7 @@ from vis.errors import InputError
 from vis.metrics.measures import Measure, measure_of
 from vis.metrics.samples import only
 from vis.metrics.tables import Table, numbers
+from vis.progress import Work
 from vis.typing import Data, Targets
 from vis.words import Direction
 
@@ -206,19 +207,17 @@ def compare(
     inputs, targets = _together(next(iter(explainers.values())), inputs, targets)
     values: dict[str, dict[str, npt.NDArray[Any]]] = {}
     seconds = {}
-    from tqdm import tqdm
-
     total = len(explainers) * (1 + len(chosen))
-    with tqdm(total=total, unit="measure", leave=False, disable=not progress) as bar:
+    with Work(total, "measures", bar=progress) as work:
         for name, explainer in explainers.items():
-            bar.set_description(f"{name}: maps")
+            work.describe(f"{name}: maps")
             maps, seconds[name] = _timed(explainer, inputs, targets)
-            bar.update()
+            work.advance()
             values[name] = {}
             for measure in chosen:
-                bar.set_description(f"{name}: {measure.name}")
+                work.describe(f"{name}: {measure.name}")
                 values[name][measure.name] = measure.of(explainer, inputs, maps, targets, model, options)
-                bar.update()
+                work.advance()
     return Comparison(values, better, seconds, float(confidence), options["seed"])
 
 

@@ -13,6 +13,7 @@ from vis.attributions.asked import class_axis, weighs
 from vis.errors import InputError
 from vis.metrics.samples import explained, known, only
 from vis.metrics.similarity import rank_correlation, structural_similarity
+from vis.progress import each
 from vis.typing import Data, Targets
 from vis.words import SimilarityName
 
@@ -65,7 +66,8 @@ def random_logit(
                 f"shape {weights.shape}."
             )
         steps = np.random.default_rng(seed).permutation(np.arange(1, classes))[:nb_samples]
-        others = [only(run.explain_arrays([array], np.roll(weights, step, axis)).maps) for step in steps]
+        turns = each(steps.tolist(), "inputs", len(array))
+        others = [only(run.explain_arrays([array], np.roll(weights, step, axis)).maps) for step in turns]
         found.append(np.mean([_alike(run, first, other, similarity) for other in others], axis=0))
     return known(np.concatenate(found), "random_logit", "Their maps are constant, and have no ranks.")
 

@@ -15,7 +15,7 @@ from vis import checks
 from vis.attributions import Explainer
 from vis.attributions.asked import asked, pick_of, targets_of
 from vis.attributions.base import Explained, checked
-from vis.attributions.batches import batches, in_memory, sized
+from vis.attributions.batches import in_memory, sized, watched
 from vis.attributions.operators import OperatorLike
 from vis.attributions.perturbed import replacement
 from vis.attributions.sampled import turns
@@ -94,7 +94,7 @@ def with_maps(
         given = len(heat) if heat.ndim else 0
         raise InputError(f"Pass one map for each sample. Received: {count} samples, {given} maps.")
     done = 0
-    for arrays, given in batches(score.source, inputs, targets, batch_size):
+    for arrays, given in watched(score.source, inputs, targets, batch_size):
         array = only(arrays)
         rows = slice(done, done + len(array))
         done = rows.stop
@@ -113,7 +113,7 @@ def explained(
     """Yield an explainer for this run, and the inputs of each batch with their maps and targets."""
     run = checked(explainer).fixed()
     count = 0
-    for arrays, given in batches(run.score.source, inputs, targets, run.at_once(), pick_of(run.score)):
+    for arrays, given in watched(run.score.source, inputs, targets, run.at_once(), pick_of(run.score)):
         array = only(arrays)
         if len(array):
             yield run, array, run.explain_arrays([array], given)

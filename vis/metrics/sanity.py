@@ -23,6 +23,7 @@ from vis.errors import InputError, ModelError
 from vis.files.reading import first_line
 from vis.metrics.similarity import rank_correlation, structural_similarity
 from vis.metrics.tables import Table, median, numbers, summary
+from vis.progress import each
 from vis.typing import Data, Targets
 from vis.words import SanityOrder
 
@@ -121,7 +122,8 @@ def sanity_check(
     wanted = _maps(original, inputs, weights)
     changed = explainer(clone)
     names, ranks, similarities = [], [], []
-    for (path, weights_of), (_, drawn) in reversed([*zip(_layers(clone), _layers(untrained), strict=True)]):
+    pairs = [*zip(_layers(clone), _layers(untrained), strict=True)]
+    for (path, weights_of), (_, drawn) in each(pairs[::-1], "layers"):
         trained = [variable.numpy() for variable in weights_of]
         for variable, new in zip(weights_of, drawn, strict=True):
             variable.assign(new)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vis import checks, files
 from vis.errors import SkippedWarning, warn
+from vis.progress import Work
 from vis.reports.drawings import Inputs, Pictures, look_of
 from vis.reports.labels import Labels
 from vis.reports.page import Page
@@ -68,8 +69,6 @@ def report(
     Warns:
         SkippedWarning: if the folder of the pictures no longer exists, so that only the maps are drawn.
     """
-    from tqdm import tqdm
-
     run = Run(path, names, labels)
     inputs, drawn = Inputs(run, images), run.part(first, count)
     size = checks.whole("size", size)
@@ -78,14 +77,13 @@ def report(
     table_path = checks.ending(output, "A report", ".html", ".htm").with_suffix(".csv")
     page = Page(run, inputs, look, drawn, table_path.name)
     before, after = page.frame()
-    bar = tqdm(total=run.count, unit="map", disable=not progress, delay=1, leave=False)
     with (
         files.written(table_path) as temporary_table,
         files.written(output) as temporary,
         ThreadPoolExecutor() as threads,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as html,
         temporary_table.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as csv,
-        bar,
+        Work(run.count, "maps", bar=progress, delay=1) as work,
     ):
         table = Table(csv, run)
         html.write(before)
@@ -95,7 +93,7 @@ def report(
                 table.write(row)
             shown = [row for row in batch if row.maps]
             html.writelines(threads.map(partial(page.card, size=size), shown))
-            bar.update(len(batch))
+            work.advance(len(batch))
         html.write(after)
     if inputs.lost:
         warn(inputs.problem, SkippedWarning)
