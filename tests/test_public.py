@@ -295,6 +295,7 @@ PUBLIC = {
         "Layer",
         "Map",
         "Maps",
+        "PictureFile",
         "Progress",
         "Targets",
         "Tensor",

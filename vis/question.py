@@ -16,6 +16,7 @@ from vis import describe, files, inputs, maps, models
 from vis.engine import Differentiation, Output, Source
 from vis.errors import InputError, LayerError
 from vis.files.pictures import image_size
+from vis.typing import PictureFile
 
 _FITTED = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}
 
@@ -92,9 +93,9 @@ class Question:
         self.layer = found if self._output is None else _end(self.explained, self._output)
         self.whole = self._network if self._output is not None and len(ends) == 1 else None
 
-    def picture(self, path: Path) -> npt.NDArray[np.float32]:
-        """Return a picture as the model sees it, in values from 0 to 255."""
-        return files.load_image(path, self.shape, self.fit)
+    def picture(self, path: PictureFile, name: str | None = None) -> npt.NDArray[np.float32]:
+        """Return a picture as the model sees it, in values from 0 to 255; `name` is what messages call it."""
+        return files.load_image(path, self.shape, self.fit, name=name)
 
     def source(self) -> dict[str, Any]:
         """Return how pictures become inputs and what is explained, in plain values, to be kept with maps."""
@@ -119,7 +120,7 @@ class Question:
         """Return the predicted class of an input, without its batch axis, if an output is explained."""
         return None if self._output is None else [int(_means(self.explained, self.layer, array).argmax())]
 
-    def assumed(self, path: Path | None = None, array: npt.NDArray[Any] | None = None) -> str:
+    def assumed(self, path: PictureFile | None = None, array: npt.NDArray[Any] | None = None) -> str:
         """Return in words how pictures become inputs, what of that was guessed, and what is predicted.
 
         Args:

@@ -1,7 +1,8 @@
 """The types of arguments and results of public functions; `vis.words` has the names that options accept."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = [
     "Layer",
     "Map",
     "Maps",
+    "PictureFile",
     "Progress",
     "Targets",
     "Tensor",
@@ -40,6 +42,8 @@ Targets: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
 Map: TypeAlias = npt.NDArray[np.float32]
 #: A map, or one for each of several inputs in their structure.
 Maps: TypeAlias = Map | list[Map] | dict[str, Map]
+#: A picture that is stored: the path of its file, the bytes of one, or a binary file object that can seek.
+PictureFile: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 #: What is told how far a computation is: `(done, total, what)`, see `vis.watching`.
 Progress: TypeAlias = Callable[[int, int | None, str], object]
 #: A tensor of the framework that Keras runs on.

@@ -1,8 +1,11 @@
 """Pictures on disk, whole and damaged."""
 
+import io
 import struct
 import tracemalloc
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image, ImageOps, ImageSequence, JpegImagePlugin
 
 from vis import files
 from vis.errors import InputError
+from vis.files.pictures import image_size
 
 GREYS = [np.full((3, 4), level, np.uint8) for level in (0, 100, 255)]
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -127,6 +131,10 @@ def test_no_image(tmp_path: Path) -> None:
         files.load_image(tmp_path / "txet.png", (4, 4, 3))
 
 
+SMALLER = r"\. Make it smaller, or pass its array\."
+BOMB = rf"(more than 67,108,864\. It is not decoded|is not decoded: Image size \(3600000000 .*){SMALLER}"
+
+
 @pytest.mark.parametrize("bits", [1, 8, 32])
 @pytest.mark.parametrize("side", [2**13 + 1, 12_000, 60_000])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -139,10 +147,93 @@ def test_a_decompression_bomb(tmp_path: Path, side: int, bits: int) -> None:
     path.write_bytes(content)
     assert path.stat().st_size < 2000
     tracemalloc.start()
-    with pytest.raises(InputError, match=r"67,108,864. It is not decoded|Image size \(3600000000 pixels"):
+    with pytest.raises(InputError, match=BOMB):
         files.load_image(path, (4, 4, 3))
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["error", "warning that is an error", "limit of the user"])
+def test_a_limit_of_pillow(picture: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", {"warning that is an error": 30}.get(kind, 20))
+    match = rf"The image '.*picture\.png' is not decoded: Image size \(48 pixels\) exceeds limit.*{SMALLER}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match=match):
+            files.load_image(picture, (4, 4, 3))
+
+
+# ---- bytes and file objects ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_bytes_are_read_as_their_file_is(tmp_path: Path, orientation: int, fit: str) -> None:
+    path = photo(tmp_path / "photo.jpg", (640, 480), orientation)
+    content = path.read_bytes()
+    wanted = files.load_image(path, (24, 30, 3), fit)
+    for given in (content, bytearray(content), memoryview(content), io.BytesIO(content)):
+        assert np.array_equal(files.load_image(given, (24, 30, 3), fit), wanted)
+        assert image_size(given) == image_size(path) == ((640, 480) if orientation == 6 else (480, 640))
+
+
+def test_a_file_object_stays_open(picture: Path) -> None:
+    with picture.open("rb") as file:
+        file.seek(7)
+        for _ in range(2):  # from its start, wherever it is
+            assert np.array_equal(files.load_image(file, (None, None, 3)), PIXELS)
+        assert not file.closed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("words", "{!r} is not a picture in a format that Pillow reads."),
+        ("nothing", "{!r} is not a picture in a format that Pillow reads."),
+        ("truncated", "The image {!r} could not be decoded: "),
+        ("bomb", "The image {!r} has 9000 x 9000 pixels, more than 67,108,864. It is not decoded. "),
+        ("larger bomb", "The image {!r} is not decoded: Image size (3600000000 pixels) "),
+        ("fractions", "The image {!r} has the pixel type 'F', whose range is not known. "),
+    ],
+)
+def test_messages_call_bytes_by_their_name(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "on disk"
+    bomb = io.BytesIO()
+    Image.new("L", (2, 2)).save(bomb, "BMP")
+    sides = {"bomb": 9000, "larger bomb": 60_000}
+    fractions = io.BytesIO()
+    Image.new("F", (2, 2)).save(fractions, "TIFF")
+    png = io.BytesIO()
+    Image.fromarray(PIXELS).save(png, "PNG")
+    side = struct.pack("<ii", *[sides.get(content, 0)] * 2)
+    given = {
+        "words": b"words",
+        "nothing": b"",
+        "truncated": png.getvalue()[:100],
+        "fractions": fractions.getvalue(),
+    }.get(content, bomb.getvalue()[:18] + side + bomb.getvalue()[26:])
+    path.write_bytes(given)
+    named = io.BytesIO(given)
+    named.name = "own.png"
+    said = {}
+    for key, (what, options) in {
+        str(path): (path, {}),
+        "cat.png": (given, {"name": "cat.png"}),
+        "dog.png": (io.BytesIO(given), {"name": "dog.png"}),
+        "own.png": (named, {}),
+        "<bytes>": (given, {}),
+    }.items():
+        with pytest.raises(InputError) as caught:
+            files.load_image(what, (4, 4, 3), **options)
+        said[key] = str(caught.value)
+    assert all(text.startswith(message.format(key)) for key, text in said.items())
+    assert len({text.replace(repr(key), "") for key, text in said.items()}) == 1, "the same words for all"
+
+
+@pytest.mark.parametrize("given", [None, 3, [b""], io.StringIO("words")])
+def test_other_things_than_files(given: Any) -> None:
+    with pytest.raises(InputError, match=r'must be the path of a file, its bytes, or.*open\(path, "rb"\)'):
+        files.load_image(given, (4, 4, 3))
 
 
 def test_preprocessing_by_name() -> None:

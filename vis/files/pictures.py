@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from vis import checks
 from vis.errors import InputError, did_you_mean
 from vis.files.reading import first_line
 from vis.files.writing import written
+from vis.typing import PictureFile
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -59,28 +61,32 @@ _RIGHT_TO_LEFT, _DOWN_TO_TOP, _TURNED = (2, 3, 6, 7), (3, 4, 7, 8), (5, 6, 7, 8)
 MAX_PIXELS = 2**26
 
 
-def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop") -> npt.NDArray[np.float32]:
+def load_image(
+    path: PictureFile, shape: tuple[int | None, ...], fit: str = "crop", *, name: str | None = None
+) -> npt.NDArray[np.float32]:
     """Return a picture from a file, upright, in the size that a model takes.
 
     Args:
-        path: a file in any format that Pillow reads.
+        path: a file in any format that Pillow reads: its path, its bytes, or a binary file object, which is
+            read from its start and stays open.
         shape: `(height, width, channels)`; a height or width of None is that of the picture, or follows from
             the other one.
         fit: how a picture of another shape is fitted: `"crop"` keeps its middle, `"pad"` adds black,
             `"stretch"` squeezes it.
+        name: what messages call the picture; None for its path, the name of the file object, or `"<bytes>"`.
 
     Returns:
         float32 values from 0 to 255.
 
     Raises:
-        InputError: if the file is missing, damaged or not a picture, or has more pixels than `MAX_PIXELS`; or
-            if `fit` is unknown.
+        InputError: if the file is missing, damaged or not a picture, or has more pixels than `MAX_PIXELS` or
+            Pillow's own limit; if `path` is something else; or if `fit` is unknown.
     """
     if fit not in FITS:
         raise InputError(
             f"fit must be one of {', '.join(FITS)}.{did_you_mean(str(fit), FITS)} Received: {fit!r}."
         )
-    path = checks.image_file(path)
+    file, called = _file(path, name)
     height, width, channels = shape
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels or 3)
     if mode is None:
@@ -89,15 +95,15 @@ def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop
             "Call vis.visualize_saliency with an array."
         )
     try:
-        with Image.open(path) as picture:
+        with Image.open(file) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise InputError(
-                    f"The image {str(path)!r} has {picture.width} x {picture.height} pixels, more than "
+                    f"The image {called!r} has {picture.width} x {picture.height} pixels, more than "
                     f"{MAX_PIXELS:,}. It is not decoded. Make it smaller, or pass its array."
                 )
             if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
                 raise InputError(
-                    f"The image {str(path)!r} has the pixel type {picture.mode!r}, whose range is not known. "
+                    f"The image {called!r} has the pixel type {picture.mode!r}, whose range is not known. "
                     "Save it with 8 or 16 bits per channel."
                 )
             orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
@@ -112,9 +118,13 @@ def load_image(path: str | Path, shape: tuple[int | None, ...], fit: str = "crop
     except InputError:
         raise
     except UnidentifiedImageError:
-        raise InputError(f"{str(path)!r} is not a picture in a format that Pillow reads.") from None
+        raise InputError(f"{called!r} is not a picture in a format that Pillow reads.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"The image {called!r} is not decoded: {first_line(error)}. Make it smaller, or pass its array."
+        ) from None
     except Exception as error:  # the decoders raise whatever the bytes provoke
-        raise InputError(f"The image {str(path)!r} could not be decoded: {first_line(error)}.") from error
+        raise InputError(f"The image {called!r} could not be decoded: {first_line(error)}.") from error
     if upright != size:
         converted = FITS[fit](converted, size, box)
     return np.asarray(converted, np.float32).reshape(size[1], size[0], -1)
@@ -144,9 +154,28 @@ def _drafted(picture: Image.Image, wanted: Size, orientation: int) -> Box:
     return left, top, turned[0] - x + left, turned[1] - y + top
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def _file(path: PictureFile, name: str | None = None) -> tuple[Path | BinaryIO, str]:
+    """Return what Pillow opens, and what messages call it.
+
+    Raises:
+        InputError: if there is no such file, or it is something else that cannot be read as bytes.
+    """
+    if isinstance(path, bytes | bytearray | memoryview):
+        return io.BytesIO(path), name or "<bytes>"
+    if isinstance(path, str | os.PathLike):
+        return checks.image_file(Path(path)), name or str(path)
+    if isinstance(path, io.TextIOBase) or not all(hasattr(path, each) for each in ("read", "seek", "tell")):
+        raise InputError(
+            "A picture must be the path of a file, its bytes, or a binary file object that can seek. "
+            f'Received: {path!r}. Open the file with open(path, "rb"), or pass the bytes.'
+        )
+    own = getattr(path, "name", None)
+    return path, name or (own if isinstance(own, str) else "<bytes>")
+
+
+def image_size(path: PictureFile) -> tuple[int, int]:
     """Return the height and width of the picture in a file, upright."""
-    with Image.open(path) as picture:
+    with Image.open(_file(path)[0]) as picture:
         turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
         return picture.size if turned else (picture.height, picture.width)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vis import checks, files
 from vis.errors import InputError, VisWarning, warn
+from vis.typing import PictureFile
 
 
 def get_img_shape(img: npt.ArrayLike | keras.KerasTensor) -> tuple[int | None, ...]:
@@ -43,14 +43,19 @@ def get_img_shape(img: npt.ArrayLike | keras.KerasTensor) -> tuple[int | None, .
 
 
 def load_img(
-    path: str | os.PathLike[str], grayscale: bool = False, target_size: tuple[int, int] | None = None
+    path: PictureFile,
+    grayscale: bool = False,
+    target_size: tuple[int, int] | None = None,
+    *,
+    name: str | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Return the picture in a file.
 
     Args:
-        path: a file in any format that Pillow reads.
+        path: a file in any format that Pillow reads: its path, its bytes, or a binary file object.
         grayscale: whether to return only the lightness.
         target_size: `(height, width)` in pixels, to resize to bilinearly; None keeps the picture's own.
+        name: what messages call the picture; None for its path, the name of the file object, or `"<bytes>"`.
 
     Returns:
         uint8 `(height, width, 3)`, RGB, or `(height, width)` with `grayscale`.
@@ -67,7 +72,7 @@ def load_img(
                 f"target_size must be (height, width) in pixels, each at least 1. Received: {target_size!r}."
             )
         size = found
-    picture = files.load_image(os.fspath(path), (*size, 1 if grayscale else 3)).astype(np.uint8)
+    picture = files.load_image(path, (*size, 1 if grayscale else 3), name=name).astype(np.uint8)
     return picture[..., 0] if grayscale else picture
 
 
