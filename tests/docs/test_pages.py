@@ -135,12 +135,15 @@ def folder(model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
-    """Forget what a page registers, so that another one can use the same name."""
+    """Forget what a page registers, so that another one can use the same name, and close its figures."""
+    import matplotlib.pyplot as plt
+
     kinds = [each for each in gc.get_objects() if isinstance(each, Registry)]
     before = [(dict(kind._objects), dict(kind._registered)) for kind in kinds]
     yield
     for kind, (objects, definitions) in zip(kinds, before, strict=True):
         kind._objects, kind._registered = objects, definitions
+    plt.close("all")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -1468,6 +1468,10 @@ for what, name in {
 }.items():
     row("vis.attributions.store.read", f"the path is {what}", InputError,
         (f"{name}'", "does not contain maps of this library"), lambda d, name=name: store.read(d / name))
+row("vis.list_layers", "the model is a string", ModelError, ("Expected a keras.Model. Received:", "Load or build"),
+    lambda d: vis.list_layers("model.keras"))
+row("vis.watching", "the function is a string", InputError, ("progress must be a function", "Received: 'bar'"),
+    lambda d: vis.watching("bar").__enter__())
 row("vis.report", "no run", InputError, ("'missing.zarr' does not contain maps", "Choose another path"),
     lambda d: vis.report("missing.zarr"))
 row("vis.attributions.store.read", "a row behind the end", InputError, ("has 4 maps", "the first is 99"),
@@ -2129,7 +2133,8 @@ def public_names() -> Iterator[str]:
     for module in [*rooms, parameterizations, utils, files, metrics]:
         yield from (f"{module.__name__}.{name}" for name in module.__all__)
     for module in (callbacks, plotting, optimizer, store, operators):
-        for name, value in vars(module).items():
+        for name in getattr(module, "__all__", vars(module)):
+            value = getattr(module, name)
             if getattr(value, "__module__", None) == module.__name__ and name[0] != "_" and callable(value):
                 yield f"{module.__name__}.{name}"
     yield from (f"vis {name}" for name in cli.cli.commands)
@@ -2138,6 +2143,7 @@ def public_names() -> Iterator[str]:
 # What has no wrong call, or none of its own.
 NO_WRONG_CALL = {
     "vis.__version__": "a string",
+    "vis.LayerRow": "a row that `vis.list_layers` makes",
     "vis.metrics.MEASURES": "a dict",
     "vis.metrics.DEFAULT_MEASURES": "a tuple of names",
     "vis.grad_modifiers.GradModifier": "a type",

@@ -7,6 +7,7 @@ tells, and forward from an input, and follows the axes through what lies between
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from vis.weak import WeakTable
 _told: WeakTable[frozenset[int]] = WeakTable()
 # By symbolic input and rank: the layer whose data format says where the channels are.
 _formats: WeakTable[weakref.ref[Any]] = WeakTable()
+# Two threads must not both read the same layers.
+_reading = threading.RLock()
 # The tensors of a call of a nested model, by the ids of those of its own graph.
 _Bound: TypeAlias = Mapping[int, Any]
 
@@ -67,12 +70,13 @@ def located(layer: Any, rank: int) -> tuple[int, bool]:
     if tensor is None or len(tensor.shape) != rank:
         declared = getattr(operation_of(layer), "data_format", None)
         return _usual_axis(rank) if declared is None else _axis(declared), True
-    found = _told.get([tensor])
-    if found is None:
-        read = _Walk().features(tensor, {})
-        if read is None:
-            return _usual_axis(rank), True
-        found = _told.put([tensor], read)
+    with _reading:
+        found = _told.get([tensor])
+        if found is None:
+            read = _Walk().features(tensor, {})
+            if read is None:
+                return _usual_axis(rank), True
+            found = _told.put([tensor], read)
     return _chosen(found, tensor.shape)
 
 
@@ -91,11 +95,12 @@ def input_channel_axis(source: Any, rank: int) -> int:
         return _usual_axis(rank) if layer is None else _axis(layer.data_format)
     if rank < 3:
         return -1
-    found = _told.get([source])
-    if found is None and len(source.shape) == rank:
-        # The graph after an input only grows, at its ends.
-        read = _Walk().used(source, {})
-        found = None if read is None else _told.put([source], read)
+    with _reading:
+        found = _told.get([source])
+        if found is None and len(source.shape) == rank:
+            # The graph after an input only grows, at its ends.
+            read = _Walk().used(source, {})
+            found = None if read is None else _told.put([source], read)
     if found is not None and len(found) == 1:
         return _from_end(next(iter(found)), rank)
     known = _formats.get([source], rank)
