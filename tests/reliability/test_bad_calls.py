@@ -1468,10 +1468,10 @@ for what, name in {
 }.items():
     row("vis.attributions.store.read", f"the path is {what}", InputError,
         (f"{name}'", "does not contain maps of this library"), lambda d, name=name: store.read(d / name))
-row("vis.list_layers", "the model is a string", ModelError, ("Expected a keras.Model. Received:", "Load or build"),
-    lambda d: vis.list_layers("model.keras"))
-row("vis.watching", "the function is a string", InputError, ("progress must be a function", "Received: 'bar'"),
-    lambda d: vis.watching("bar").__enter__())
+row("vis.list_layers", "the model is a string", ModelError,
+    ("Expected a keras.Model. Received:", "Load or build"), lambda d: vis.list_layers("model.keras"))
+row("vis.watching", "the function is a string", InputError,
+    ("progress must be a function", "Received: 'bar'"), lambda d: vis.watching("bar").__enter__())
 row("vis.report", "no run", InputError, ("'missing.zarr' does not contain maps", "Choose another path"),
     lambda d: vis.report("missing.zarr"))
 row("vis.attributions.store.read", "a row behind the end", InputError, ("has 4 maps", "the first is 99"),
