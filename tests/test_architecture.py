@@ -50,6 +50,7 @@ ROOMS = [
     "progress",
     "typing",
     "words",
+    "methods",
     "foreign",
     "weak",
     "listing",

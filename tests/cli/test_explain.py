@@ -14,7 +14,7 @@ import vis
 from tests.cli.running import run
 from vis import files
 from vis.attributions import groups
-from vis.cli.methods import METHODS
+from vis.methods import METHODS
 
 
 @pytest.mark.parametrize(

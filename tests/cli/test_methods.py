@@ -9,8 +9,9 @@ import pytest
 from keras import layers
 
 from vis import attributions, backprop_modifiers, grad_modifiers, metrics, parameterizations
+from vis import methods as tables
 from vis.cli import cli, methods
-from vis.cli.methods import METHODS
+from vis.methods import METHODS
 
 # A value for each argument of an explainer.
 VALUES: dict[str, Any] = {
@@ -68,10 +69,10 @@ def network() -> keras.Model:
 
 
 def test_the_names_are_those_of_the_registries() -> None:
-    assert set(methods.GRAD_MODIFIERS) == set(grad_modifiers.names())
-    assert set(methods.BACKPROP_MODIFIERS) == set(backprop_modifiers.names())
-    assert set(methods.PARAMETERIZATIONS) == set(parameterizations.names())
-    assert methods.MEASURES == tuple(metrics.MEASURES)
+    assert set(tables.GRAD_MODIFIERS) == set(grad_modifiers.names())
+    assert set(tables.BACKPROP_MODIFIERS) == set(backprop_modifiers.names())
+    assert set(tables.PARAMETERIZATIONS) == set(parameterizations.names())
+    assert tables.MEASURES == tuple(metrics.MEASURES)
 
 
 def test_every_explainer_is_a_method() -> None:

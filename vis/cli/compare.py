@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from vis.cli.app import on_terminal, say, start_keras
-from vis.cli.methods import MEASURES, METHODS
 from vis.cli.options import (
     ASKED_OPTIONS,
     IMAGES,
@@ -23,6 +22,7 @@ from vis.cli.options import (
     target_option,
 )
 from vis.errors import InputError, SkippedWarning, warn
+from vis.methods import MEASURES, METHODS
 
 _FIGURES = (".png", ".pdf", ".svg")
 _DEFAULT = "saliency,gradient-input,integrated-gradients,lrp,gradcam"

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from vis.cli.app import Stopped, say, start_keras
-from vis.cli.methods import PARAMETERIZATIONS
 from vis.cli.options import (
     ASKED_OPTIONS,
     CONV_LAYER_OPTION,
@@ -28,6 +27,7 @@ from vis.cli.options import (
     size_option,
 )
 from vis.errors import InputError
+from vis.methods import PARAMETERIZATIONS
 
 # Pictures optimized side by side: enough to keep the cores busy, few enough for any memory.
 _AT_ONCE = 8

@@ -14,7 +14,7 @@ import click
 
 from vis import listing, wording
 from vis.cli.app import Stopped, check_zarr, on_terminal, start_keras
-from vis.cli.methods import METHODS, OWN, converted, given_by, named_options
+from vis.cli.methods import OWN, converted, given_by, named_options
 from vis.cli.options import (
     ASKED_OPTIONS,
     BACKPROP_OPTION,
@@ -33,6 +33,7 @@ from vis.cli.options import (
     target_option,
 )
 from vis.errors import InputError
+from vis.methods import METHODS
 
 _METHOD_OPTIONS = (
     grad_option(None),

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from vis.cli import methods
+from vis import methods
 from vis.cli.app import Command, Option, cli
 from vis.errors import did_you_mean
 from vis.words import Normalization
@@ -141,6 +141,13 @@ def command(*options: Any, shown: str) -> Callable[[Any], Any]:
     return decorate
 
 
+INPUT_RANGE_OPTION = _option(
+    "--input-range",
+    type=float,
+    nargs=2,
+    metavar="LOW HIGH",
+    help="The model's values for black and white.  [default: read from the model]",
+)
 ASKED_OPTIONS = (
     _option(
         "--layer",
@@ -149,13 +156,7 @@ ASKED_OPTIONS = (
         "[default: the model's output]",
     ),
     _option("--probabilities", is_flag=True, help="Explain the softmax itself, not the logits before it."),
-    _option(
-        "--input-range",
-        type=float,
-        nargs=2,
-        metavar="LOW HIGH",
-        help="The model's values for black and white.  [default: read from the model]",
-    ),
+    INPUT_RANGE_OPTION,
     SAFE_OPTION,
 )
 
@@ -257,3 +258,5 @@ FILTER_OPTIONS = (
 )
 MODEL = path_argument("model", "model_file")
 IMAGES = path_argument("images", "pictures", nargs=-1, required=True, metavar="PICTURE...")
+MODEL_OR_NONE = path_argument("model", "model_file", required=False)
+IMAGES_OR_NONE = path_argument("images", "pictures", nargs=-1, metavar="PICTURE...")
