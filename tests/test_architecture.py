@@ -15,6 +15,7 @@ ROOT = Path(vis.__file__).parent
 # From the top of the house to its foundation: a room imports only rooms below it.
 ROOMS = [
     "cli",
+    "explorer",
     "wording",
     "question",
     "describe",

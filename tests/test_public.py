@@ -63,6 +63,7 @@ PUBLIC = {
         "SquareGrad",
         "VarGrad",
         "__version__",
+        "explore",
         "get_num_filters",
         "linear_outputs",
         "list_layers",
@@ -376,10 +377,12 @@ TYPED = [
     "vis.reports",
     "vis.visualization",
 ]
-# What modules import for their types alone: Ray need not be installed, and measures need no Matplotlib.
+# What modules import for their types alone: Ray and Starlette need not be installed, and measures need no
+# Matplotlib.
 ABSENT = {
     "ray": SimpleNamespace(data=SimpleNamespace(Dataset=object)),
     "Axes": Axes,
+    "Explorer": object,
     "Figure": plotting.Figure,
 }
 EXPLAINERS = [

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from vis.backprop_modifiers import BackpropModifier
     from vis.describe import LayerRow, list_layers
     from vis.engine import wrapped
+    from vis.explorer import explore
     from vis.losses import ActivationMaximization, Loss
     from vis.models import linear_outputs
     from vis.progress import watching
@@ -128,6 +129,7 @@ __all__ = [
     "VarGrad",
     "XGradCAM",
     "__version__",
+    "explore",
     "get_num_filters",
     "linear_outputs",
     "list_layers",
@@ -154,6 +156,7 @@ _ROOMS = {
     ),
     "vis.backprop_modifiers": "BackpropModifier",
     "vis.describe": "LayerRow list_layers",
+    "vis.explorer": "explore",
     "vis.losses": "ActivationMaximization Loss",
     "vis.models": "linear_outputs",
     "vis.progress": "watching",

@@ -22,10 +22,10 @@ _FITTED = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}
 
 
 class Question:
-    """A model file, the layer of it to explain, and how pictures become its inputs.
+    """A model, the layer of it to explain, and how pictures become its inputs.
 
     Args:
-        model: the file.
+        model: the file, or the model itself.
         layer: an index as text, a name or a path; None for the model's output.
         probabilities: explain the model itself, not its logits.
         input_range: the values of black and white; None to read them from the model.
@@ -50,7 +50,7 @@ class Question:
 
     def __init__(
         self,
-        model: Path,
+        model: Path | keras.Model,
         layer: str | None = None,
         probabilities: bool = False,
         input_range: tuple[float, float] | None = None,
@@ -64,8 +64,8 @@ class Question:
         self._range_is_known = input_range is not None
         if input_range is not None:
             input_range = maps.checked_range(input_range)
-        self._path, self._probabilities = model, probabilities
-        self._network = files.load_model(model, safe_mode)
+        self._path, self._probabilities = None if isinstance(model, keras.Model) else model, probabilities
+        self._network = model if isinstance(model, keras.Model) else files.load_model(model, safe_mode)
         height, width, channels = describe.image_shape(self._network)
         self.any_size = height is None or width is None
         self.shape: tuple[int | None, ...] = (height, width, channels or 3)
@@ -100,7 +100,7 @@ class Question:
     def source(self) -> dict[str, Any]:
         """Return how pictures become inputs and what is explained, in plain values, to be kept with maps."""
         return {
-            "model": os.path.abspath(self._path),
+            "model": None if self._path is None else os.path.abspath(self._path),
             "shape": list(self.shape),
             "fit": self.fit,
             "input_range": None if self._preprocess is not None else list(self.input_range),

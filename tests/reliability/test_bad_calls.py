@@ -1472,6 +1472,17 @@ row("vis.list_layers", "the model is a string", ModelError,
     ("Expected a keras.Model. Received:", "Load or build"), lambda d: vis.list_layers("model.keras"))
 row("vis.watching", "the function is a string", InputError,
     ("progress must be a function", "Received: 'bar'"), lambda d: vis.watching("bar").__enter__())
+row("vis.explore", "the model is a string", ModelError, ("must be a Keras model", "str", "Load a file"),
+    lambda d: vis.explore("model.keras"))
+row("vis.explore", "a model of vectors", ModelError, "needs a model with one picture",
+    lambda d: vis.explore(vector()))
+row("vis.explore", "images of another rank", InputError, ("images must be a folder", "shape (2, 3)"),
+    lambda d: vis.explore(net(), np.zeros((2, 3))))
+row("vis.explore", "images of another size", InputError, ("images must have the shape", "(2, 5, 5, 3)"),
+    lambda d: vis.explore(net(), np.zeros((2, 5, 5, 3))))
+row("vis.explore", "the port is -1", InputError, ("port", "-1"), lambda d: vis.explore(net(), port=-1))
+row("vis.explore", "the port is 70000", InputError, ("cannot be listened on", "another port"),
+    lambda d: vis.explore(net(), port=70000))
 row("vis.report", "no run", InputError, ("'missing.zarr' does not contain maps", "Choose another path"),
     lambda d: vis.report("missing.zarr"))
 row("vis.attributions.store.read", "a row behind the end", InputError, ("has 4 maps", "the first is 99"),
@@ -1992,6 +2003,18 @@ COMMANDS: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("--scenes", "many"), "'many' is not a valid integer"),
         (("model.keras",), "unexpected extra argument"),
         (("--nonsense",), "No such option"),
+    ],
+    "explore": [
+        ((), "Missing argument 'MODEL'"),
+        (("none.keras",), "There is no model file 'none.keras'"),
+        (("a.png",), "could not be read as a Keras model"),
+        (("model.keras", "none.png"), "There is no image file 'none.png'"),
+        (("model.keras", "plain"), "There is no picture in the folder 'plain'"),
+        (("model.keras", "--demo"), "--demo has a model of its own"),
+        (("model.keras", "--port", "65536"), "65536 is not in the range"),
+        (("model.keras", "--host", "256.0.0.1", "--no-browser"), "cannot be listened on"),
+        (("model.keras", "--preprocess", "resnet5"), "Did you mean"),
+        (("model.keras", "--nonsense"), "No such option"),
     ],
 }
 for _command, _wrong in COMMANDS.items():

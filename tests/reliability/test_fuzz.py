@@ -559,12 +559,14 @@ _NEEDED = {
     "show": ["maps.zarr"],
     "report": ["maps.zarr"],
     "demo": [],
+    "explore": ["model.keras", "photos", "--no-browser"],
 }
 # Last words, which keep a command short, or keep it from running at all.
 _LAST = {
     "activation": ["--steps", "2"],
     "compare": ["--measures", "complexity,sparseness"],
     "demo": ["--scenes", "0"],
+    "explore": ["--port", "65536"],
 }
 
 

@@ -1,0 +1,292 @@
+"""The page in a real browser; skipped where there is none."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("httpx")
+pytest.importorskip("uvicorn")
+
+from vis.explorer.server import Explorer  # noqa: E402
+from vis.explorer.session import Session, Setting  # noqa: E402
+
+PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
+AXE = os.environ.get("AXE_CORE", "")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium on the path")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def explorer(folder: Path) -> Iterator[Explorer]:
+    made = Explorer(
+        lambda: Session(folder / "model.keras", folder / "photos", input_range=(0.0, 1.0))
+    ).start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tab(browser: Any, explorer: Explorer) -> Iterator[Any]:
+    """Return an open page, which must not ask another host, nor write an error to its console."""
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    hosts: set[str] = set()
+    wrong: list[str] = []
+    page.on("request", lambda each: hosts.add(re.sub(r"(?<=\w)[/,].*", "", each.url.split("://")[-1])))
+    page.on("pageerror", lambda each: wrong.append(str(each)))
+    page.goto(explorer.url)
+    drawn(page)
+    yield page
+    own = explorer.url.split("/")[2]
+    assert {host for host in hosts if not host.startswith(("data:", "blob:"))} == {own}
+    assert not wrong
+    context.close()
+
+
+def drawn(page: Any, columns: int = 1) -> None:
+    """Wait until each column shows the map that was asked last."""
+    page.wait_for_function(
+        "n => document.querySelectorAll('article:not(.old) .scale:not([hidden])').length == n", arg=columns
+    )
+
+
+def map_in(page: Any, column: int = 0) -> bytes:
+    """Return the picture of a map that a page shows."""
+    source = page.locator("article").nth(column).locator("img").nth(1).get_attribute("src")
+    assert source.startswith("data:image/png;base64,")
+    return base64.b64decode(source.split(",")[1])
+
+
+def expected(folder: Path, **setting: Any) -> bytes:
+    about = Session(folder / "model.keras", folder / "photos", input_range=(0.0, 1.0))
+    return about.explain(Setting(**{"picture": 0, **setting})).picture
+
+
+def test_the_token_leaves_the_address(tab: Any, explorer: Explorer) -> None:
+    assert "token" not in tab.url
+    again = tab.context.new_page()  # another tab has the cookie
+    again.goto(tab.url)
+    drawn(again)
+    stranger = tab.context.browser.new_context().new_page()
+    stranger.goto(tab.url)
+    stranger.wait_for_selector("#failed:visible")
+    assert "token" in stranger.locator("#failed").inner_text()
+    assert stranger.locator("#work").is_hidden()
+
+
+def test_every_control(tab: Any, folder: Path) -> None:
+    assert map_in(tab) == expected(folder)
+    tab.locator("#predictions button").nth(1).click()
+    drawn(tab)
+    target = int(re.search(r"\d+", tab.locator("#predictions button").nth(1).inner_text())[0])  # type: ignore[index]
+    assert map_in(tab) == expected(folder, target=target)
+    assert tab.locator("#predictions button").nth(1).get_attribute("aria-pressed") == "true"
+    tab.locator("#strip button").nth(1).click()
+    drawn(tab)
+    assert map_in(tab) == expected(folder, picture=1, target=target)
+    tab.locator("#filter").fill("smo")
+    assert tab.locator("#layers li").count() == 1
+    tab.locator("#layers li").click()
+    tab.locator("#target").fill("2")
+    tab.locator("#backprop_modifier").select_option("guided")
+    tab.locator("#grad_modifier").select_option("none")
+    drawn(tab)
+    options = (("backprop_modifier", "guided"), ("grad_modifier", "none"))
+    assert map_in(tab) == expected(folder, picture=1, layer=2, target=2, options=options)
+    assert "sanity_check" in tab.locator("#backprop_modifier-why").inner_text()
+    assert "Signed" in tab.locator("article .scale").inner_text()
+    tab.locator("#method").select_option("gradcam")
+    assert tab.locator("#grad_modifier").is_disabled()
+    assert "takes none" in tab.locator("#grad_modifier-why").inner_text()
+    tab.locator("summary").click()
+    tab.locator("#option-conv_layer").fill("conv")
+    tab.locator("#option-conv_layer").press("Tab")
+    drawn(tab)
+    options = (("backprop_modifier", "guided"), ("conv_layer", "conv"))
+    assert map_in(tab) == expected(folder, picture=1, layer=2, target=2, method="gradcam", options=options)
+
+
+def test_the_opacity_makes_no_request(tab: Any) -> None:
+    sent: list[str] = []
+    tab.on("request", lambda each: sent.append(each.url))
+    tab.locator("#opacity").fill("0.2")
+    assert tab.evaluate("getComputedStyle(document.querySelector('.over')).opacity") == "0.2"
+    assert sent == []
+
+
+def test_a_burst_of_changes(tab: Any, folder: Path) -> None:
+    for number in range(20):
+        tab.locator("#target").fill(str(number % 5))
+    tab.locator("#target").fill("3")
+    drawn(tab)
+    tab.wait_for_timeout(500)
+    assert map_in(tab) == expected(folder, target=3)
+    assert "target=3" in tab.url
+
+
+def test_every_state_is_an_address(tab: Any, folder: Path) -> None:
+    tab.locator("#pin").click()
+    drawn(tab, 2)
+    tab.locator("#layers li", has_text="smooth").click()
+    drawn(tab, 2)
+    tab.locator("#backprop_modifier").select_option("guided")
+    drawn(tab, 2)
+    now, pinned = map_in(tab), map_in(tab, 1)
+    assert pinned == expected(folder) and now != pinned
+    other = tab.context.new_page()
+    other.goto(tab.url)
+    drawn(other, 2)
+    assert (map_in(other), map_in(other, 1)) == (now, pinned)
+    assert other.locator("#backprop_modifier").input_value() == "guided"
+    tab.go_back()
+    drawn(tab, 2)
+    assert tab.locator("#backprop_modifier").input_value() == "none"
+    assert map_in(tab) == expected(folder, layer=2, target=0)
+    tab.get_by_role("button", name="Unpin").click()
+    assert tab.locator("article").count() == 1
+
+
+def test_errors_are_alerts_and_grey_the_old_map(tab: Any) -> None:
+    before = map_in(tab)
+    tab.locator("#target").fill("77")
+    tab.wait_for_function("() => document.querySelector('article [role=alert]').textContent")
+    assert "77" in tab.locator("article [role=alert]").inner_text()
+    assert tab.locator("article.old").count() == 1 and map_in(tab) == before
+    assert tab.evaluate("getComputedStyle(document.querySelector('.old .views')).opacity") == "0.35"
+    tab.locator("#target").fill("1")
+    drawn(tab)
+    assert tab.locator("article [role=alert]").inner_text() == ""
+
+
+def test_warnings_are_text(tab: Any) -> None:
+    tab.locator("#backprop_modifier").select_option("epsilon_plus")
+    drawn(tab)
+    assert "drops the sign of relevance" in tab.locator("article .warnings li").inner_text()
+    tab.locator("#strip button").nth(1).click()
+    drawn(tab)
+    assert "drops the sign of relevance" in tab.locator("article .warnings li").inner_text()
+    tab.locator("#grad_modifier").select_option("none")
+    drawn(tab)
+    assert tab.locator("article .warnings li").count() == 0
+
+
+def test_escape_drops(tab: Any, explorer: Explorer) -> None:
+    explorer._pages.worker.ask("other", lambda: time.sleep(2))
+    tab.locator("#target").fill("4")
+    tab.locator("article.old").wait_for()
+    tab.wait_for_function("() => document.querySelector('article').innerText.includes('Esc drops it')")
+    tab.keyboard.press("Escape")
+    assert "Dropped" in tab.locator("article").inner_text()
+    assert tab.locator("article.old").count() == 1
+    tab.wait_for_timeout(2500)
+    assert "Dropped" in tab.locator("article").inner_text(), "what comes later is not drawn"
+
+
+def test_pictures_are_chosen_dropped_and_pasted(tab: Any) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(file, "PNG")
+    given = {"name": "<b>chosen</b>.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    tab.locator("#files").set_input_files(given)
+    tab.wait_for_function("() => document.querySelectorAll('#strip button').length == 4")
+    assert "b>.png" in tab.locator("#strip button").nth(3).inner_text()
+    assert tab.locator("#strip b").count() == 0, "names are text"
+    drawn(tab)
+    for kind, count in (("drop", 5), ("paste", 6)):
+        tab.evaluate(
+            """([kind, bytes]) => {
+                const data = new DataTransfer();
+                data.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, { type: "image/png" }));
+                const event = kind == "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true })
+                    : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+                document.body.dispatchEvent(event);
+            }""",
+            [kind, [*file.getvalue()]],
+        )
+        tab.wait_for_function("n => document.querySelectorAll('#strip button').length == n", arg=count)
+    tab.locator("#files").set_input_files({"name": "words.png", "mimeType": "image/png", "buffer": b"words"})
+    tab.wait_for_selector("#failed:visible")
+    assert "is not a picture" in tab.locator("#failed").inner_text()
+
+
+def test_by_keyboard_alone(tab: Any, folder: Path) -> None:
+    tab.locator("#filter").focus()
+    tab.keyboard.type("conv")
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("ArrowUp")
+    tab.keyboard.press("Enter")
+    drawn(tab)
+    assert map_in(tab) == expected(folder, layer=1, target=0)
+    for _ in range(2):
+        tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.closest('#strip') !== null")
+    tab.keyboard.press("Enter")
+    drawn(tab)
+    assert "picture=1" in tab.url
+    reached = set()
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("document.activeElement.id"))
+    assert {"files", "target", "method", "grad_modifier", "backprop_modifier", "opacity", "pin"} <= reached
+
+
+def test_the_copied_script_makes_the_picture(tab: Any, tmp_path: Path) -> None:
+    tab.locator("#layers li", has_text="smooth").click()
+    drawn(tab)
+    tab.locator("#script").click()
+    tab.get_by_text("Copied.", exact=True).wait_for()
+    script = tab.evaluate("navigator.clipboard.readText()")
+    assert script == tab.locator("#text").input_value()
+    tab.keyboard.press("Escape")
+    assert tab.locator("#code").is_hidden()
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "map.png").read_bytes() == map_in(tab)
+
+
+def test_the_report_opens_from_a_file(tab: Any, tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    with tab.expect_download() as saved:
+        tab.locator("#report").click()
+    saved.value.save_as(tmp_path / "report.html")
+    page = tab.context.browser.new_context().new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.get_by_text("c.jpg").count() > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 320], ids=["wide", "400 %"])
+def test_every_width_and_scheme(tab: Any, scheme: str, width: int) -> None:
+    tab.emulate_media(color_scheme=scheme)
+    tab.set_viewport_size({"width": width, "height": 720})
+    tab.locator("#pin").click()
+    drawn(tab, 2)
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
+    if not AXE:
+        pytest.skip("AXE_CORE does not name a file of axe-core")
+    tab.evaluate(Path(AXE).read_text())
+    found = tab.evaluate("axe.run(document)")
+    assert len(found["passes"]) > 15
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []

@@ -1,0 +1,299 @@
+"""What the server answers, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.explorer.conftest import ORIGIN, PORT, Client, network
+from vis.explorer.guard import HEADER, Guard, is_loopback
+from vis.explorer.pictures import MOST_ADDED, MOST_BYTES
+from vis.explorer.session import Session, Setting
+
+
+def png(*size: int) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def bomb(side: int) -> bytes:
+    """Return a small PNG file that claims many pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    data = zlib.compress(b"\0" * 10**6)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def test_the_page_and_its_parts(client: Client) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy and "http" not in policy
+    for name in ("page.css", "page.js"):
+        assert client.get(f"/page/{name}").status_code == 200
+        assert f"/page/{name}" in page.text
+    assert client.guard.token not in page.text
+
+
+def test_the_session(client: Client, about: Session) -> None:
+    told = client.get("/api/session").json()
+    assert [layer["path"] for layer in told["layers"]] == ["scene", "conv", "smooth", "mean", "classes"]
+    assert told["pictures"][:3] == ["a.png", "b.png", "c.jpg"]
+    picture = Image.open(io.BytesIO(client.get("/api/picture/0").content))
+    assert picture.size == (12, 12)
+    assert client.get("/api/picture/99").status_code == 422
+
+
+def test_a_map(client: Client, about: Session) -> None:
+    answer = client.ask("explain", target=2).json()
+    result = about.explain(Setting(0, target=2))
+    assert answer == result.told()
+    assert client.ask("script", target=2).json()["script"] == about.script(Setting(0, target=2))
+    assert client.ask("predict").json() == about.predict(0)
+    error = client.ask("explain", target=5)
+    assert error.status_code == 422 and "5" in error.json()["error"]
+
+
+FOREIGN: dict[str, dict[str, str]] = {
+    "another host": {"host": f"evil.example:{PORT}"},
+    "another port": {"host": "127.0.0.1:80"},
+    "no port": {"host": "127.0.0.1"},
+    "the name within another": {"host": f"127.0.0.1.evil.example:{PORT}"},
+    "another origin": {"origin": "http://evil.example"},
+    "the origin of another port": {"origin": "http://127.0.0.1:8888"},
+    "no origin": {"origin": "null"},
+    "the origin by https": {"origin": f"https://127.0.0.1:{PORT}"},
+}
+AT = [("GET", "/"), ("GET", "/page/page.js"), ("GET", "/api/session"), ("POST", "/api/explain")]
+
+
+@pytest.mark.parametrize(("kind", "at"), AT)
+@pytest.mark.parametrize("case", FOREIGN)
+def test_foreign_requests(client: Client, case: str, kind: str, at: str) -> None:
+    answer = client.together((kind, at, {"headers": FOREIGN[case]}))[0]
+    assert answer.status_code == 403
+    assert "another" in answer.text
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_requests_of_other_sites(client: Client, site: str) -> None:
+    assert client.get("/api/session", headers={"sec-fetch-site": site}).status_code == 403
+    assert client.get("/api/session", headers={"sec-fetch-site": "same-origin"}).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "ünïcode"])
+def test_the_token(client: Client, token: str) -> None:
+    for kind, at in AT[2:]:
+        answer = client.together((kind, at, {"headers": {HEADER: token.encode()}}))[0]
+        assert answer.status_code == 403 and "token" in answer.text
+    assert client.get("/", headers={HEADER: token.encode()}).status_code == 200, "it holds nothing"
+
+
+def test_the_cookie_lets_in(client: Client) -> None:
+    entered = client.post("/api/enter", headers={"origin": ORIGIN})
+    cookie = entered.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+    name, _, value = cookie.split(";")[0].partition("=")
+    held = {HEADER: "", "cookie": f"{name}={value}"}
+    assert client.get("/api/session", headers=held).status_code == 200
+    assert client.get("/api/session", headers={**held, "origin": "http://evil.example"}).status_code == 403
+    assert client.get("/api/session", headers={HEADER: "", "cookie": f"{name}=x"}).status_code == 403
+
+
+def test_each_run_has_a_token_of_its_own(client: Client) -> None:
+    other = Guard(client.pages.app, "127.0.0.1", PORT)
+    assert other.token != client.guard.token and len(other.token) >= 43
+
+
+@pytest.mark.parametrize(
+    ("host", "sent", "known"),
+    [
+        ("0.0.0.0", f"192.168.0.3:{PORT}", True),
+        ("0.0.0.0", f"evil.example:{PORT}", False),
+        ("::", f"[fe80::1]:{PORT}", True),
+        ("192.168.0.3", f"192.168.0.3:{PORT}", True),
+        ("192.168.0.3", f"192.168.0.4:{PORT}", False),
+        ("127.0.0.1", f"localhost:{PORT}", True),
+        ("127.0.0.1", f"192.168.0.3:{PORT}", False),
+    ],
+)
+def test_hosts(client: Client, host: str, sent: str, known: bool) -> None:
+    assert Guard(client.pages.app, host, PORT)._known(sent) == known
+
+
+def test_loopback() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "::1", "localhost", "127.0.0.2")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.3", "example.com", "")))
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "/page/../server.py",
+        "/page/..%2fserver.py",
+        "/page/%2e%2e/server.py",
+        "/page/%2fetc%2fpasswd",
+        "/../../etc/passwd",
+        "/api/picture/..%2f..%2fetc%2fpasswd",
+        "/api/picture/-1",
+        "/api/picture/a.png",
+    ],
+)
+def test_paths_lead_nowhere(client: Client, at: str) -> None:
+    answer = client.get(at)
+    assert answer.status_code == 404 and "import" not in answer.text and "root:" not in answer.text
+
+
+def test_a_picture_is_added(client: Client, about: Session) -> None:
+    before = len(about.pictures)
+    added = client.post("/api/pictures?name=..%2F..%2Fmy%20cat.png", content=png(30, 40)).json()
+    assert added == {"number": before, "name": "my cat.png"}
+    assert client.get(f"/api/picture/{before}").status_code == 200
+    answer = client.ask("explain", picture=before, target=1)
+    assert answer.status_code == 200
+    assert "'my cat.png'" in client.ask("script", picture=before, target=1).json()["script"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"\0" * (MOST_BYTES + 1), 413, "too large"),
+        (bomb(30000), 422, "pixels"),
+        (bomb(8000), 422, "could not be decoded"),
+        (b"words", 422, "is not a picture"),
+        (b"", 422, "is not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422, "is not a picture"),
+    ],
+    ids=["bytes", "pixels", "fewer pixels", "words", "nothing", "SVG"],
+)
+def test_what_is_not_added(client: Client, about: Session, data: bytes, status: int, words: str) -> None:
+    before = len(about.pictures)
+    answer = client.post("/api/pictures?name=<b>.png", content=data)
+    assert answer.status_code == status
+    assert words in answer.json()["error"] and "/tmp" not in answer.json()["error"]
+    assert len(about.pictures) == before
+
+
+def test_the_number_of_added_pictures_is_bounded() -> None:
+    made = Session(network(), None, input_range=(0.0, 1.0))
+    client = Client(lambda: made)
+    small = png(12, 12)
+    requests = [("POST", f"/api/pictures?name={number}.png", {"content": small}) for number in range(70)]
+    answers = client.together(*requests)
+    assert [each.status_code for each in answers].count(200) == MOST_ADDED == len(made.pictures)
+    numbers = [each.json()["number"] for each in answers if each.status_code == 200]
+    assert sorted(numbers) == [*range(MOST_ADDED)]
+    assert "have been added" in next(each for each in answers if each.status_code == 422).json()["error"]
+
+
+BODIES = [b"", b"[]", b"{", b"[" * 10**4, b"\xff", b'{"page": 1}', b'{"setting": []}']
+
+
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+def test_what_is_no_request(client: Client, body: bytes) -> None:
+    for at in ("explain", "predict", "script", "report"):
+        answer = client.post(f"/api/{at}", content=body)
+        assert answer.status_code == 422 and answer.json()["error"]
+    assert client.post("/api/explain", content=b" " * 10**6).status_code == 413
+
+
+class Slow:
+    """A session whose maps wait until they may go on."""
+
+    def __init__(self, about: Session) -> None:
+        self.about = about
+        self.may, self.begun = threading.Event(), threading.Event()
+        self.asked: list[int] = []
+
+    def explain(self, setting: Setting) -> Any:
+        self.begun.set()
+        assert self.may.wait(30)
+        self.asked.append(setting.target or 0)
+        return self.about.explain(Setting(0, target=(setting.target or 0) % 5))
+
+
+def requests_of(pages: list[str]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        ("POST", "/api/explain", {"json": {"page": page, "setting": {"picture": 0, "target": number}}})
+        for number, page in enumerate(pages)
+    ]
+
+
+def test_the_newest_of_two_hundred_requests(about: Session) -> None:
+    slow = Slow(about)
+    client = Client(lambda: slow)
+    threading.Timer(0.5, slow.may.set).start()
+    answers = client.together(*requests_of(["one"] * 200))
+    done = [number for number, each in enumerate(answers) if each.status_code == 200]
+    assert {each.status_code for each in answers} == {200, 409}
+    assert done[-1] == 199 and slow.asked == done
+    assert len(done) <= 3, "what a newer one follows is not computed"
+    assert answers[199].json() == about.explain(Setting(0, target=199 % 5)).told()
+
+
+def test_too_many_pages(about: Session) -> None:
+    slow = Slow(about)
+    client = Client(lambda: slow, most=8)
+    threading.Timer(0.5, slow.may.set).start()
+    answers = client.together(*requests_of([f"page {number}" for number in range(50)]))
+    states = [each.status_code for each in answers]
+    assert set(states) == {200, 503} and 8 <= states.count(200) <= 20
+    assert "Too many" in next(each for each in answers if each.status_code == 503).json()["error"]
+
+
+def test_two_browsers(about: Session) -> None:
+    client = Client(lambda: about)
+    answers = client.together(*requests_of(["one", "two"]))
+    for target, answer in enumerate(answers):
+        assert answer.json() == about.explain(Setting(0, target=target)).told()
+
+
+def test_a_request_that_waits_is_dropped(about: Session) -> None:
+    slow = Slow(about)
+    client = Client(lambda: slow)
+    first = client.pages.worker.ask("other", lambda: slow.explain(Setting(0)))
+    assert slow.begun.wait(30)
+    answer: list[Any] = []
+    asking = threading.Thread(target=lambda: answer.append(client.ask("explain", target=3)))
+    asking.start()
+    while not client.pages.worker._waiting:
+        pass
+    assert client.post("/api/drop", json={"page": "one"}).status_code == 200
+    asking.join(30)
+    assert answer[0].status_code == 409
+    slow.may.set()
+    first.result(30)
+    assert slow.asked == [0]
+
+
+def test_the_page_answers_while_the_model_is_loaded(about: Session) -> None:
+    may = threading.Event()
+    client = Client.__new__(Client)
+    client.errors = []
+
+    def start() -> Any:
+        assert may.wait(30)
+        return about
+
+    from vis.explorer.server import Pages
+
+    client.pages = Pages(start, failed=client.errors.append)
+    client.guard = Guard(client.pages.app, "127.0.0.1", PORT)
+    assert client.get("/api/session").json() == {"loading": True}
+    assert "is being loaded" in client.ask("explain").json()["error"]
+    assert client.get("/").status_code == 200
+    may.set()
+    assert client.ask("drop").status_code == 200

@@ -1,0 +1,49 @@
+// Requests to the server that has sent this page, with the token of its run.
+
+const KEY = "vis-token";
+let token = "";
+
+function kept(value) {
+  try {
+    if (value) sessionStorage.setItem(KEY, value);
+    return sessionStorage.getItem(KEY) ?? "";
+  } catch {  // a frame may not keep anything
+    return value;
+  }
+}
+
+/** Take the token out of the address, so that it is not copied with it. */
+export function enter() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+  token = kept(given) || given;
+  if (given) history.replaceState(null, "", location.pathname + location.search);
+  // For other tabs; a frame of another site keeps no cookie, and needs none.
+  return token ? ask("enter", {}).catch(() => {}) : Promise.resolve();
+}
+
+async function answered(answer) {
+  if (answer.ok) return answer;
+  const text = await answer.text();
+  let told = {};
+  try { told = JSON.parse(text); } catch { told = { error: text }; }
+  const error = new Error(told.error ?? "This request was dropped.");
+  error.dropped = told.dropped === true;
+  throw error;
+}
+
+async function sent(path, options) {
+  try {
+    return await answered(await fetch(`/api/${path}`, { ...options, headers: { "X-Vis-Token": token } }));
+  } catch (error) {
+    if (error instanceof TypeError) throw new Error("The explorer does not answer. See the terminal where it was started.");
+    throw error;
+  }
+}
+
+export const look = async (path) => (await sent(path, {})).json();
+export const blob = async (path) => (await sent(path, {})).blob();
+export const ask = async (path, body, signal) =>
+  (await sent(path, { method: "POST", body: JSON.stringify(body), signal })).json();
+export const file = async (path, body) => (await sent(path, { method: "POST", body: JSON.stringify(body) })).blob();
+export const upload = async (name, data) =>
+  (await sent(`pictures?name=${encodeURIComponent(name)}`, { method: "POST", body: data })).json();
