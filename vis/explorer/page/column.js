@@ -48,9 +48,9 @@ export class Column {
     this.element = element("article", {}, this.title, element("p", { class: "why" }, element("span", { role: "status" }, this.state), this.clock),
       this.wrong, this.views, this.scale, this.warnings);
     if (unpin) {
-      const button = element("button", { type: "button", text: "Unpin" });
-      button.addEventListener("click", unpin);
-      this.element.append(button);
+      this.button = element("button", { type: "button", text: "Unpin" });
+      this.button.addEventListener("click", unpin);
+      this.element.append(this.button);
     }
   }
 
@@ -62,6 +62,7 @@ export class Column {
     const began = performance.now();
     this.element.classList.add("old");
     this.title.textContent = title;
+    this.button?.setAttribute("aria-label", `Unpin ${title}`);
     this.wrong.textContent = "";
     const first = this.compiles && !compiled.has(key) ? "Compiling, once for each layer and modifier. " : "Computing. ";
     const tick = () => {

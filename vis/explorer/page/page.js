@@ -76,6 +76,7 @@ async function draw() {
   }
   try { await loaded(number); } catch (error) { main.wrong.textContent = error.message; return; }
   if (number !== setting.picture) return;
+  predict(number);
   main.draw(setting, named(setting), picture);
   for (const each of pinned) {
     // Columns share the picture, and the target where the layer is the same.
@@ -86,6 +87,9 @@ async function draw() {
     each.key = key;
     each.column.draw(now, named(now), picture);
   }
+}
+
+async function predict(number) {
   if (predicted === number) { targets(); return; }
   try {
     const found = await ask("predict", { page: main.page, setting: { picture: number } });
