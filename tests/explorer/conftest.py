@@ -68,6 +68,7 @@ class Client:
         self.errors: list[BaseException] = []
         self.pages = Pages(start, most, self.errors.append)
         self.guard = self.pages.guard = Guard(self.pages.app, "127.0.0.1", PORT)
+        self.pages.begin()
         while self.pages._session is None and not self.errors:
             time.sleep(0.01)
 

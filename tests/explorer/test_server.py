@@ -292,6 +292,7 @@ def test_the_page_answers_while_the_model_is_loaded(about: Session) -> None:
 
     client.pages = Pages(start, failed=client.errors.append)
     client.guard = Guard(client.pages.app, "127.0.0.1", PORT)
+    client.pages.begin()
     assert client.get("/api/session").json() == {"loading": True}
     assert "is being loaded" in client.ask("explain").json()["error"]
     assert client.get("/").status_code == 200

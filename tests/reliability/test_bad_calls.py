@@ -1481,7 +1481,7 @@ row("vis.explore", "images of another rank", InputError, ("images must be a fold
 row("vis.explore", "images of another size", InputError, ("images must have the shape", "(2, 5, 5, 3)"),
     lambda d: vis.explore(net(), np.zeros((2, 5, 5, 3))))
 row("vis.explore", "the port is -1", InputError, ("port", "-1"), lambda d: vis.explore(net(), port=-1))
-row("vis.explore", "the port is 70000", InputError, ("cannot be listened on", "another port"),
+row("vis.explore", "the port is 70000", InputError, ("port must be from 0 to 65535", "Received: 70000"),
     lambda d: vis.explore(net(), port=70000))
 row("vis.report", "no run", InputError, ("'missing.zarr' does not contain maps", "Choose another path"),
     lambda d: vis.report("missing.zarr"))

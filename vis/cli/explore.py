@@ -82,12 +82,12 @@ def explore(
             return session.Session(network, pictures, opened)
         return session.Session(model, [given for given, _ in images] or None, **options)
 
+    explorer = server.Explorer(start, host, port)
     if not is_loopback(host):
         say(
             f"warning: other machines can reach {host}. Whoever has the address below can use the page, and "
             "it is sent without encryption."
         )
-    explorer = server.Explorer(start, host, port)
     click.echo(f"{explorer.url}\nCtrl-C ends it.")
     if browser:
         threading.Thread(target=_open, args=(explorer.url,), daemon=True).start()

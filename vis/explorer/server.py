@@ -54,8 +54,7 @@ class Pages:
         self._session: Session | None = None
         self._failed = failed
         self._adding = asyncio.Lock()
-        starting = self.worker.ask("start", start)
-        starting.add_done_callback(self._started)
+        self._start = start
         self.app = Starlette(
             routes=[
                 Route("/", self.index),
@@ -78,6 +77,10 @@ class Pages:
             },
         )
         self.guard: Guard | None = None
+
+    def begin(self) -> None:
+        """Make the session."""
+        self.worker.ask("start", self._start).add_done_callback(self._started)
 
     def _started(self, made: Any) -> None:
         error = made.exception()
@@ -226,12 +229,16 @@ class Explorer:
         port: int = 0,
         frames: tuple[str, ...] = (),
     ) -> None:
+        if not 0 <= port <= 65535:
+            raise InputError(f"port must be from 0 to 65535. Received: {port}. 0 stands for a free one.")
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = socket.create_server((host, port), family=family)
-        except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise InputError(f"{host}:{port} cannot be listened on: {why}. Choose another port.") from error
+        except OSError as error:
+            why = str(error.strerror or error).split(" (while")[0]
+            raise InputError(
+                f"{host}:{port} cannot be listened on: {why}. Choose another port or address."
+            ) from error
         port = self._socket.getsockname()[1]
         self._error: BaseException | None = None
         self._pages = Pages(start, failed=self._fail)
@@ -245,9 +252,7 @@ class Explorer:
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
-        server: uvicorn.Server | None = getattr(self, "_server", None)
-        if server is not None:
-            server.should_exit = True
+        self._server.should_exit = True
 
     def run(self) -> None:
         """Serve until the program is stopped.
@@ -256,8 +261,8 @@ class Explorer:
             VisError: if there is no session.
         """
         try:
-            if self._error is None:
-                self._server.run(sockets=[self._socket])
+            self._pages.begin()
+            self._server.run(sockets=[self._socket])
         finally:
             self._pages.worker.end()
             self._socket.close()
