@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import doctest
-import gc
 import io
 import re
 import shlex
+import sys
 import unittest
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,10 +138,13 @@ def registered() -> Iterator[None]:
     """Forget what a page registers, so that another one can use the same name, and close its figures."""
     import matplotlib.pyplot as plt
 
-    kinds = [each for each in gc.get_objects() if isinstance(each, Registry)]
-    before = [(dict(kind._objects), dict(kind._registered)) for kind in kinds]
+    ours = [module for name, module in sys.modules.items() if name.split(".")[0] == "vis"]
+    kinds = {
+        id(held): held for module in ours for held in vars(module).values() if isinstance(held, Registry)
+    }
+    before = [(dict(kind._objects), dict(kind._registered)) for kind in kinds.values()]
     yield
-    for kind, (objects, definitions) in zip(kinds, before, strict=True):
+    for kind, (objects, definitions) in zip(kinds.values(), before, strict=True):
         kind._objects, kind._registered = objects, definitions
     plt.close("all")
 

@@ -438,7 +438,11 @@ def test_groups_on_disk(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         explainer.write(pictures, folder, target, progress=False)
         written = zarr.open_group(str(folder), mode="r")["maps"][:]
-        np.testing.assert_array_equal(written, expected[number % len(asked)])
+        # Two threads at once may round differently on PyTorch.
+        wanted = expected[number % len(asked)]
+        np.testing.assert_allclose(
+            written, wanted, rtol=0, atol=0 if native.COMPILES else 1e-6 * abs(wanted).max()
+        )
         shutil.rmtree(folder)
 
     in_threads(lambda: [write(number) for number in range(len(asked))])

@@ -297,6 +297,8 @@ TRAPS = [
         shaped(SHAPE, conv2d, x=np.full(SHAPE, 1, np.float32)),
         **REACHED,
         cam=ALL_THE_SAME,
+        # There, a convolution of equal windows may round them differently, on some processors.
+        on={"torch": {"cam": "-"}},
     ),
     Trap("an input with NaN", spoiled(np.nan), **refused("InputError"), says=NOT_FINITE),
     Trap("an input with inf", spoiled(-np.inf), **refused("InputError"), says=NOT_FINITE),

@@ -89,7 +89,9 @@ class HsicAttribution(Coalitions[npt.NDArray[Any]]):
         if is_constant(scores):
             return np.zeros(table.shape[1])
         distances = np.abs(scores[:, None] - scores)
-        alike = np.exp(-((distances / np.median(distances[distances > 0])) ** 2) / 2)
+        # Equal scores may differ by the rounding of a model, as in `is_constant`.
+        apart = distances[distances > 1e-6 * np.abs(scores).max()]
+        alike = np.exp(-((distances / np.median(apart)) ** 2) / 2)
         alike -= alike.mean(axis=0)
         alike -= alike.mean(axis=1, keepdims=True)
         found = [np.sum(_sobolev(masks.astype(np.float64)) * alike) for masks in table.T]
