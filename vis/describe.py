@@ -13,6 +13,10 @@ from vis.errors import ModelError
 Reach: TypeAlias = Literal["yes", "partly", "no", "none", "unknown"]
 
 
+# Of the table of layers.
+COLUMNS = ("index", "path", "type", "output shape", "filters", "activation", "guided")
+
+
 @dataclass(frozen=True)
 class LayerRow:
     """A layer of a model, another operation of its graph, or one of several calls of a layer.
@@ -74,13 +78,12 @@ def list_layers(model: keras.Model) -> list[LayerRow]:
     return rows
 
 
-def layer_table(model: keras.Model) -> str:
-    """Return the rows of `list_layers` as a table.
+def layer_cells(model: keras.Model) -> list[tuple[str, ...]]:
+    """Return the rows of `list_layers` in words, in the order of `COLUMNS`.
 
-    Columns: index, path, type, output shape without the batch axis, filters, activation, and whether the
-    guided modifier reaches the activation: yes, partly, no, - (there is none to reach) or ? (unknown).
+    The shape is without the batch axis; guided is yes, partly, no, - (there is none to reach) or ? (unknown).
     """
-    cells = [("index", "path", "type", "output shape", "filters", "activation", "guided")]
+    cells: list[tuple[str, ...]] = []
     for row in list_layers(model):
         shape = "?"
         if row.shape is not None:
@@ -97,6 +100,12 @@ def layer_table(model: keras.Model) -> str:
                 guided,
             )
         )
+    return cells
+
+
+def layer_table(model: keras.Model) -> str:
+    """Return the rows of `layer_cells` as a table."""
+    cells = [COLUMNS, *layer_cells(model)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -15,18 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vis.words import BackpropModifierName, CompositeName
+
 GRAD_MODIFIERS = ("absolute", "relu", "negate", "invert", "small_values")
-COMPOSITES = (
-    "epsilon_plus",
-    "epsilon_plus_flat",
-    "epsilon_gamma_box",
-    "epsilon_alpha2_beta1_flat",
-    "deep_taylor",
-    "excitation",
-    "attn_lrp",
-    "cp_lrp",
-)
-BACKPROP_MODIFIERS = ("guided", "rectified", "relu", "deconv", *COMPOSITES)
+COMPOSITES: tuple[str, ...] = typing.get_args(CompositeName)
+BACKPROP_MODIFIERS: tuple[str, ...] = typing.get_args(BackpropModifierName)
 PARAMETERIZATIONS = ("fourier", "maco", "pixels")
 MEASURES = (
     "deletion",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,24 +169,9 @@ class Strip:
             raise InputError(
                 f"{name!r} has more than {MOST_BYTES:,} bytes. It is not read. Make the picture smaller."
             )
-        picture = decoded(name, data, self._question)
+        picture = files.load_image(data, self._question.shape, self._question.fit, name=name)
         with self._lock:
             if sum(each.pixels is not None for each in self._all) >= MOST_ADDED:
                 raise InputError(f"{MOST_ADDED} pictures have been added, no more are kept. Start again.")
             self._all.append(Picture(name, self._code(name), pixels=picture))
             return len(self._all) - 1
-
-
-def decoded(name: str, data: bytes, question: Question) -> npt.NDArray[np.float32]:
-    """Return a picture of a file's bytes as the model sees it, 0 to 255.
-
-    Raises:
-        InputError: as `vis.files.load_image`, with the name in place of a path.
-    """
-    with tempfile.TemporaryDirectory(prefix="vis-explore-") as folder:
-        path = Path(folder) / "picture"
-        path.write_bytes(data)
-        try:
-            return files.load_image(path, question.shape, question.fit)
-        except InputError as error:
-            raise InputError(str(error).replace(repr(str(path)), repr(name))) from None

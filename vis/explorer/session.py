@@ -356,14 +356,7 @@ def warned() -> Iterator[list[str]]:
 
 def layers_of(model: keras.Model) -> list[dict[str, str]]:
     """Return the rows of `vis layers`: index, path, type, shape, filters, activation, guided."""
-    header, *lines = describe.layer_table(model).splitlines()
-    titles = ("index", "path", "type", "output shape", "filters", "activation", "guided")
-    starts = [header.index(title) for title in titles]
-    ends = [*starts[1:], None]
-    return [
-        {title: line[start:end].strip() for title, start, end in zip(titles, starts, ends, strict=True)}
-        for line in lines
-    ]
+    return [dict(zip(describe.COLUMNS, row, strict=True)) for row in describe.layer_cells(model)]
 
 
 def forms(method: str) -> list[dict[str, Any]]:
