@@ -15,7 +15,9 @@ from typing import Any
 # The backends of Keras that this library runs on, and what they are called.
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 # What is imported without Keras, so that the command line answers at once.
-_WITHOUT_KERAS = frozenset("checks cli errors frameworks listing maps plotting version wording words".split())
+_WITHOUT_KERAS = frozenset(
+    "checks cli errors frameworks listing maps methods plotting version wording words".split()
+)
 
 
 def configured() -> str:
