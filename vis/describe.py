@@ -151,9 +151,9 @@ def image_shape(model: Any) -> tuple[int | None, ...]:
     return shapes[0]
 
 
-def pixel_range(model: Any) -> tuple[float, float]:
-    """Return the range of a model's pixels: (0, 1), (0, 255) or (-1, 1), see `vis.graph.pixel_range`."""
-    return graph.pixel_range(models.read(model))
+def pixel_range(model: Any, number: int = 0) -> tuple[float, float]:
+    """Return the range of the pixels of an input, (0, 1), (0, 255) or (-1, 1): `vis.graph.pixel_range`."""
+    return graph.pixel_range(models.read(model), number)
 
 
 def layer_key(text: str) -> int | str:

@@ -21,28 +21,80 @@ from vis.typing import PictureFile
 _FITTED = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}
 
 
-class Question:
+class PictureInput:
+    """How pictures become an input of a model.
+
+    Args:
+        network: the model.
+        shape: `(height, width, channels)` of the input, None for sizes that vary.
+        input_range: the values of black and white; None to read them from the model.
+        preprocess: see `vis.files.prepared`; None for values in the range.
+        fit: see `vis.files.load_image`.
+        size: the height and width of pictures for a model that takes any; None for that of each picture.
+        number: which of the inputs it is.
+
+    Attributes:
+        shape: `(height, width, channels)` of the pictures; without a size, None where the model takes any.
+        any_size: whether it takes any height or width.
+        fit: how pictures of another shape are fitted.
+        preprocess: the preprocessing, or None.
+        input_range: the values of black and white.
+
+    Raises:
+        InputError: if both a range and a preprocessing are given.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        shape: tuple[int | None, ...],
+        input_range: tuple[float, float] | None = None,
+        preprocess: str | None = None,
+        fit: str = "crop",
+        size: tuple[int, int] | None = None,
+        number: int = 0,
+    ) -> None:
+        if preprocess is not None and input_range is not None:
+            raise InputError("Give an input range or a preprocessing, not both. Received: both.")
+        self.range_is_known = input_range is not None
+        if input_range is not None:
+            input_range = maps.checked_range(input_range)
+        height, width, channels = shape
+        self.any_size = height is None or width is None
+        self.shape: tuple[int | None, ...] = (height, width, channels or 3)
+        if size is not None:
+            self.shape = (height or size[0], width or size[1], channels or 3)
+        self.fit = fit
+        self.preprocess = preprocess
+        self.input_range = input_range or describe.pixel_range(network, number)
+
+    def picture(self, path: PictureFile, name: str | None = None) -> npt.NDArray[np.float32]:
+        """Return a picture as the model sees it, in values from 0 to 255; `name` is what messages call it."""
+        return files.load_image(path, self.shape, self.fit, name=name)
+
+    def prepared(self, picture: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Return the model's input of a picture of values from 0 to 255."""
+        if self.preprocess is not None:
+            return files.prepared(picture, self.preprocess)
+        low, high = self.input_range
+        return low + (high - low) * picture / 255
+
+
+class Question(PictureInput):
     """A model, the layer of it to explain, and how pictures become its inputs.
 
     Args:
         model: the file, or the model itself.
         layer: an index as text, a name or a path; None for the model's output.
         probabilities: explain the model itself, not its logits.
-        input_range: the values of black and white; None to read them from the model.
         safe_mode: see `vis.files.load_model`.
-        preprocess: see `vis.files.prepared`; None for values in the range.
-        fit: see `vis.files.load_image`.
-        size: the height and width of pictures for a model that takes any; None for that of each picture.
+        input_range, preprocess, fit, size: see `PictureInput`.
 
     Attributes:
         explained: the model that is explained.
         layer: the layer of it that is, or the model itself for its output.
         whole: the model as it was loaded, with its softmax, if its only output is explained; otherwise None.
         name: what the layer is called.
-        shape: `(height, width, channels)` of the pictures; without a size, None where the model takes any.
-        any_size: whether it takes any height or width.
-        fit: how pictures of another shape are fitted.
-        input_range: the values of black and white.
 
     Raises:
         VisError: as its parts.
@@ -59,21 +111,10 @@ class Question:
         fit: str = "crop",
         size: tuple[int, int] | None = None,
     ) -> None:
-        if preprocess is not None and input_range is not None:
-            raise InputError("Give an input range or a preprocessing, not both. Received: both.")
-        self._range_is_known = input_range is not None
-        if input_range is not None:
-            input_range = maps.checked_range(input_range)
         self._path, self._probabilities = None if isinstance(model, keras.Model) else model, probabilities
         self._network = model if isinstance(model, keras.Model) else files.load_model(model, safe_mode)
-        height, width, channels = describe.image_shape(self._network)
-        self.any_size = height is None or width is None
-        self.shape: tuple[int | None, ...] = (height, width, channels or 3)
-        if size is not None:
-            self.shape = (height or size[0], width or size[1], channels or 3)
-        self.fit = fit
-        self._preprocess = preprocess
-        self.input_range = input_range or describe.pixel_range(self._network)
+        shape = describe.image_shape(self._network)
+        super().__init__(self._network, shape, input_range, preprocess, fit, size)
         self.explained = self._network if probabilities else models.linear_outputs(self._network)
         found = (
             self._network if layer is None else models.find_layer(self._network, describe.layer_key(layer))
@@ -93,28 +134,17 @@ class Question:
         self.layer = found if self._output is None else _end(self.explained, self._output)
         self.whole = self._network if self._output is not None and len(ends) == 1 else None
 
-    def picture(self, path: PictureFile, name: str | None = None) -> npt.NDArray[np.float32]:
-        """Return a picture as the model sees it, in values from 0 to 255; `name` is what messages call it."""
-        return files.load_image(path, self.shape, self.fit, name=name)
-
     def source(self) -> dict[str, Any]:
         """Return how pictures become inputs and what is explained, in plain values, to be kept with maps."""
         return {
             "model": None if self._path is None else os.path.abspath(self._path),
             "shape": list(self.shape),
             "fit": self.fit,
-            "input_range": None if self._preprocess is not None else list(self.input_range),
-            "preprocess": self._preprocess,
+            "input_range": None if self.preprocess is not None else list(self.input_range),
+            "preprocess": self.preprocess,
             "probabilities": self._probabilities,
             "layer": self.name,
         }
-
-    def prepared(self, picture: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Return the model's input of a picture of values from 0 to 255."""
-        if self._preprocess is not None:
-            return files.prepared(picture, self._preprocess)
-        low, high = self.input_range
-        return low + (high - low) * picture / 255
 
     def predicted(self, array: npt.NDArray[Any]) -> list[int] | None:
         """Return the predicted class of an input, without its batch axis, if an output is explained."""
@@ -128,11 +158,9 @@ class Question:
             array: its input.
         """
         low, high = self.input_range
-        said = [
-            f"values from {low:g} to {high:g}{'' if self._range_is_known else ' assumed (--input-range)'}"
-        ]
-        if self._preprocess is not None:
-            said = [f"preprocessed as for {self._preprocess}"]
+        said = [f"values from {low:g} to {high:g}{'' if self.range_is_known else ' assumed (--input-range)'}"]
+        if self.preprocess is not None:
+            said = [f"preprocessed as for {self.preprocess}"]
         if path is not None:
             size = image_size(path)
             height, width = self.shape[:2]

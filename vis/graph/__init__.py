@@ -2,6 +2,7 @@
 
 from vis.graph.activations import Activations, Region, find_activations
 from vis.graph.cuts import find_cuts
+from vis.graph.discrete import made_float
 from vis.graph.geometry import Geometry
 from vis.graph.pixels import pixel_range
 from vis.graph.positions import Positions, is_seen, positions_of, tokens_of
@@ -26,6 +27,7 @@ __all__ = [
     "find_activations",
     "find_cuts",
     "is_seen",
+    "made_float",
     "pixel_range",
     "positions_of",
     "signature",

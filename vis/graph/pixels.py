@@ -34,7 +34,7 @@ class _Affine:
     shift: npt.NDArray[np.float64]
 
 
-def pixel_range(graph: Graph) -> tuple[float, float]:
+def pixel_range(graph: Graph, number: int = 0) -> tuple[float, float]:
     """Return the pixel range `(low, high)` that a model expects, one of `RANGES`.
 
     Let [a, b] be what becomes of a range in a channel before the first operation other than a scaling or a
@@ -46,9 +46,10 @@ def pixel_range(graph: Graph) -> tuple[float, float]:
     nothing is scaled or shifted, the result is `(0, 1)`; for a model with integer inputs it is `(0, 255)`.
 
     Args:
-        graph: what the model computes; its first input is the picture.
+        graph: what the model computes.
+        number: which of its inputs is the picture.
     """
-    picture = graph.inputs[0]
+    picture = graph.inputs[number]
     if picture.dtype.startswith(("int", "uint")):
         return 0.0, 255.0
     found = _joined(_met(graph, picture))

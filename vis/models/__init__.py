@@ -9,7 +9,6 @@ from vis.models.find import (
     check_data_format,
     check_model,
     child_layers,
-    first_float_layer,
     held_operations,
     input_structure,
     input_tensors,
@@ -26,7 +25,7 @@ from vis.models.masks import MaskMakers, Masks, makes_masks, mask_makers
 from vis.models.modified import is_modified_too, layer_coverage, modified, report_coverage
 from vis.models.positions import Reading, Weighted
 from vis.models.probe import Known, Probe, paths_of
-from vis.models.reading import read
+from vis.models.reading import first_float_layer, read
 from vis.models.settings import Settings
 
 __all__ = [

@@ -201,17 +201,6 @@ def output_tensors(layer: Any) -> list[Any]:
     return [] if node is None else list(node.output_tensors)
 
 
-def first_float_layer(model: Any) -> str | None:
-    """Return the path of the first layer that turns a model's inputs into floats, or None if unknown."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        if any(keras.backend.is_float_dtype(tensor.dtype) for tensor in output_tensors(layer)):
-            inner = first_float_layer(layer) if isinstance(layer, keras.Model) else None
-            return layer.name if inner is None else f"{layer.name}/{inner}"
-    return None
-
-
 def output_shape(layer: Any) -> tuple[int | None, ...] | None:
     """Return the shape of a layer's output with its batch axis, or None if it is not in a graph.
 

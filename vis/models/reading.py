@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from vis import backend
-from vis.graph import Graph
+from vis.graph import Graph, made_float
 from vis.models.calls import spec_of
 from vis.models.find import input_structure, unmodified
 from vis.models.findings import Findings
@@ -41,3 +41,21 @@ def read(model: Any, specs: Sequence[backend.Spec] | None = None) -> Graph:
         return backend.traced(forward, specs)
 
     return _readings.get(graph, make, key=tuple(specs))
+
+
+def first_float_layer(model: Any, number: int | None = None) -> str | None:
+    """Return the path of the layer that makes floats of an input that has no gradient.
+
+    Args:
+        model: a built Keras model.
+        number: of the input; None for the first that has such a layer.
+
+    Returns:
+        None if the scores have a gradient with respect to the input, or the model has no symbolic inputs.
+    """
+    if input_structure(unmodified(model)[0]) is None:
+        return None
+    graph = read(model)
+    inputs = graph.inputs if number is None else graph.inputs[number : number + 1]
+    found = (made_float(graph, value) for value in inputs)
+    return next((path for path in found if path is not None), None)
