@@ -150,12 +150,15 @@ def laid(values: Array, array: Array, channels: int) -> Array | None:
     """Return values laid over inputs, with as many axes, or None if they do not fit.
 
     Args:
-        values: `(m, ...)`, in the shape of an input, with one channel, or without channels.
+        values: `(m, ...)`, in the shape of an input, with one channel, or without channels; of words,
+            `(m, T)`, also one for each word as what embeds them gives it, `(m, T, 1)`.
         array: the inputs, `(n, ...)`.
         channels: the axis of their channels.
     """
     if array.ndim > 2 and values.ndim == array.ndim - 1:
         values = np.expand_dims(values, channels)
+    elif array.ndim == 2 and values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
     one = {channels} if array.ndim > 2 else set()
     fits = values.ndim == array.ndim and all(
         values.shape[axis] == array.shape[axis] or (axis in one and values.shape[axis] == 1)
