@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from vis.errors import InputError
-from vis.typing import Progress
 
 __all__ = ["Work", "each", "is_watched", "watching"]
 
 T = TypeVar("T")
+#: What is told how far a computation is: `(done, total, what)`, see `vis.watching`.
+Progress: TypeAlias = Callable[[int, int | None, str], object]
 # A variable of the context, so that each thread and each asynchronous task has its own watchers.
 _watchers: ContextVar[tuple[Progress, ...]] = ContextVar("watchers", default=())
 

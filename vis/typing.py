@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from vis.progress import Progress
+
 __all__ = [
     "Data",
     "Explainable",
@@ -44,7 +46,5 @@ Map: TypeAlias = npt.NDArray[np.float32]
 Maps: TypeAlias = Map | list[Map] | dict[str, Map]
 #: A picture that is stored: the path of its file, the bytes of one, or a binary file object that can seek.
 PictureFile: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
-#: What is told how far a computation is: `(done, total, what)`, see `vis.watching`.
-Progress: TypeAlias = Callable[[int, int | None, str], object]
 #: A tensor of the framework that Keras runs on.
 Tensor: TypeAlias = Any
