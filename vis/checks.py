@@ -295,6 +295,17 @@ def pictures(path: str | Path) -> list[Path]:
     return found
 
 
+def samples(path: str | Path) -> list[Path]:
+    """Return the file of arrays that a path names, or the pictures, see `pictures`.
+
+    Raises:
+        InputError: if there is nothing, or no picture in the folder.
+    """
+    if Path(path).suffix.lower() in (".npy", ".npz"):
+        return [_file(path, "array", "Pass the path of a .npy or .npz file.", InputError)]
+    return pictures(path)
+
+
 def _file(path: str | Path, kind: str, advice: str, error: type[VisError]) -> Path:
     path = Path(path)
     hint = _missing(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -34,8 +35,8 @@ def session(address: str, token: str) -> Any:
         while (told := client.get("/api/session").json()).get("loading"):
             time.sleep(0.1)
         setting = {"picture": 0, "target": 1}
-        found = client.post("/api/explain", json={"page": "one", "setting": setting}).json()
-        assert found["picture"], found
+        lines = client.post("/api/explain", json={"page": "one", "setting": setting}).text.splitlines()
+        assert json.loads(lines[-1])["answer"]["maps"][0]["picture"]
         return told
 
 
@@ -49,7 +50,7 @@ def test_explore(folder: Path, demo: bool) -> None:
         assert address.startswith("http://127.0.0.1:") and len(token) >= 43
         told = session(address, token)
         assert told["name"] == ("digit_scenes" if demo else "network")
-        assert len(told["pictures"]) == (12 if demo else 2)
+        assert len(told["samples"]) == (12 if demo else 2)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:

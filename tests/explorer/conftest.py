@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Client:
         most: how many requests may wait.
     """
 
-    def __init__(self, start: Callable[[], Any], most: int = 32) -> None:
+    def __init__(self, start: Callable[[], Any], most: int = 128) -> None:
         self.errors: list[BaseException] = []
         self.pages = Pages(start, most, self.errors.append)
         self.guard = self.pages.guard = Guard(self.pages.app, "127.0.0.1", PORT)
@@ -90,8 +91,22 @@ class Client:
     def post(self, at: str, **more: Any) -> Any:
         return self.together(("POST", at, more))[0]
 
-    def ask(self, at: str, page: str = "one", **setting: Any) -> Any:
-        return self.post(f"/api/{at}", json={"page": page, "setting": {"picture": 0, **setting}})
+    def ask(self, at: str, page: str = "one", more: Sequence[str] = (), **setting: Any) -> Any:
+        given = {"page": page, "setting": {"picture": 0, **setting}, "more": [*more]}
+        return self.post(f"/api/{at}", json=given)
+
+    def told(self, at: str, page: str = "one", more: Sequence[str] = (), **setting: Any) -> Any:
+        """Return the last line of an answer that is computed."""
+        return last(self.ask(at, page, more, **setting))
+
+
+def last(answer: Any) -> Any:
+    """Return the last line of an answer that is computed; the others say how far it is."""
+    assert answer.status_code == 200, answer.text
+    *before, found = [json.loads(line) for line in answer.text.splitlines()]
+    assert all(set(line) == {"done", "total", "what"} for line in before)
+    assert len(found) == 1
+    return found
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
 
 from vis.explorer.server import Explorer  # noqa: E402
-from vis.explorer.session import Session, Setting  # noqa: E402
+from vis.explorer.session import Session  # noqa: E402
+from vis.explorer.settings import Setting  # noqa: E402
 
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
 AXE = os.environ.get("AXE_CORE", "")
@@ -73,14 +74,14 @@ def drawn(page: Any, columns: int = 1) -> None:
 
 def map_in(page: Any, column: int = 0) -> bytes:
     """Return the picture of a map that a page shows."""
-    source = page.locator("article").nth(column).locator("img").nth(1).get_attribute("src")
+    source = page.locator("article").nth(column).locator(".views img").nth(1).get_attribute("src")
     assert source.startswith("data:image/png;base64,")
     return base64.b64decode(source.split(",")[1])
 
 
 def expected(folder: Path, **setting: Any) -> bytes:
     about = Session(folder / "model.keras", folder / "photos", input_range=(0.0, 1.0))
-    return about.explain(Setting(**{"picture": 0, **setting})).picture
+    return about.explain(Setting(**{"picture": 0, **setting})).maps[0].picture
 
 
 def test_the_token_leaves_the_address(tab: Any, explorer: Explorer) -> None:
@@ -114,12 +115,12 @@ def test_every_control(tab: Any, folder: Path) -> None:
     drawn(tab)
     options = (("backprop_modifier", "guided"), ("grad_modifier", "none"))
     assert map_in(tab) == expected(folder, picture=1, layer=2, target=2, options=options)
-    assert "sanity_check" in tab.locator("#backprop_modifier-why").inner_text()
+    tab.locator("[data-beside=sanity] table").wait_for()
     assert "Signed" in tab.locator("article .scale").inner_text()
     tab.locator("#method").select_option("gradcam")
     assert tab.locator("#grad_modifier").is_disabled()
     assert "takes none" in tab.locator("#grad_modifier-why").inner_text()
-    tab.locator("summary").click()
+    tab.locator("#more-options summary").click()
     tab.locator("#option-conv_layer").fill("conv")
     tab.locator("#option-conv_layer").press("Tab")
     drawn(tab)
@@ -173,7 +174,7 @@ def test_errors_are_alerts_and_grey_the_old_map(tab: Any) -> None:
     tab.wait_for_function("() => document.querySelector('article [role=alert]').textContent")
     assert "77" in tab.locator("article [role=alert]").inner_text()
     assert tab.locator("article.old").count() == 1 and map_in(tab) == before
-    assert tab.evaluate("getComputedStyle(document.querySelector('.old .views')).opacity") == "0.35"
+    assert tab.evaluate("getComputedStyle(document.querySelector('.old .maps')).opacity") == "0.35"
     tab.locator("#target").fill("1")
     drawn(tab)
     assert tab.locator("article [role=alert]").inner_text() == ""

@@ -25,7 +25,7 @@ def test_a_frame_in_a_notebook(folder: Path) -> None:
         assert re.search(r"frame-ancestors http://localhost:\* http://127\.0\.0\.1:\*", policy)
         token = url.split("token=")[1]
         told = httpx.get(url.split("#")[0] + "api/session", headers={"x-vis-token": token}).json()
-        assert told["pictures"] == ["images[0]", "images[1]"]
+        assert told["samples"] == ["images[0]", "images[1]"]
     finally:
         explorer.close()
     with pytest.raises(httpx.ConnectError):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import threading
+import time
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.explorer.conftest import ORIGIN, PORT, Client, network
+from tests.explorer.conftest import ORIGIN, PORT, Client, httpx, last, network
 from vis.explorer.guard import HEADER, Guard, is_loopback
-from vis.explorer.pictures import MOST_ADDED, MOST_BYTES
-from vis.explorer.session import Session, Setting
+from vis.explorer.samples import MOST_ADDED, MOST_BYTES
+from vis.explorer.server import Explorer
+from vis.explorer.session import Session
+from vis.explorer.settings import Setting
+from vis.progress import each
 
 
 def png(*size: int) -> bytes:
@@ -51,20 +57,19 @@ def test_the_page_and_its_parts(client: Client) -> None:
 def test_the_session(client: Client, about: Session) -> None:
     told = client.get("/api/session").json()
     assert [layer["path"] for layer in told["layers"]] == ["scene", "conv", "smooth", "mean", "classes"]
-    assert told["pictures"][:3] == ["a.png", "b.png", "c.jpg"]
-    picture = Image.open(io.BytesIO(client.get("/api/picture/0").content))
+    assert told["samples"][:3] == ["a.png", "b.png", "c.jpg"]
+    picture = Image.open(io.BytesIO(client.get("/api/picture/0/0").content))
     assert picture.size == (12, 12)
-    assert client.get("/api/picture/99").status_code == 422
+    assert client.get("/api/picture/99/0").status_code == 422
 
 
 def test_a_map(client: Client, about: Session) -> None:
-    answer = client.ask("explain", target=2).json()
+    answer = client.told("explain", target=2)
     result = about.explain(Setting(0, target=2))
-    assert answer == result.told()
-    assert client.ask("script", target=2).json()["script"] == about.script(Setting(0, target=2))
-    assert client.ask("predict").json() == about.predict(0)
-    error = client.ask("explain", target=5)
-    assert error.status_code == 422 and "5" in error.json()["error"]
+    assert answer == {"answer": result.told()}
+    assert client.told("script", target=2) == {"answer": about.script(Setting(0, target=2))}
+    assert client.told("predict") == {"answer": about.predict(0)}
+    assert "5" in client.told("explain", target=5)["error"]
 
 
 FOREIGN: dict[str, dict[str, str]] = {
@@ -158,13 +163,12 @@ def test_paths_lead_nowhere(client: Client, at: str) -> None:
 
 
 def test_a_picture_is_added(client: Client, about: Session) -> None:
-    before = len(about.pictures)
-    added = client.post("/api/pictures?name=..%2F..%2Fmy%20cat.png", content=png(30, 40)).json()
-    assert added == {"number": before, "name": "my cat.png"}
-    assert client.get(f"/api/picture/{before}").status_code == 200
-    answer = client.ask("explain", picture=before, target=1)
-    assert answer.status_code == 200
-    assert "'my cat.png'" in client.ask("script", picture=before, target=1).json()["script"]
+    before = len(about.samples)
+    added = client.post("/api/add?name=..%2F..%2Fmy%20cat.png", content=png(30, 40)).json()
+    assert added == {"number": before, "names": ["my cat.png"]}
+    assert client.get(f"/api/picture/{before}/0").status_code == 200
+    assert "answer" in client.told("explain", picture=before, target=1)
+    assert "'my cat.png'" in client.told("script", picture=before, target=1)["answer"]
 
 
 @pytest.mark.parametrize(
@@ -180,20 +184,20 @@ def test_a_picture_is_added(client: Client, about: Session) -> None:
     ids=["bytes", "pixels", "fewer pixels", "words", "nothing", "SVG"],
 )
 def test_what_is_not_added(client: Client, about: Session, data: bytes, status: int, words: str) -> None:
-    before = len(about.pictures)
-    answer = client.post("/api/pictures?name=<b>.png", content=data)
+    before = len(about.samples)
+    answer = client.post("/api/add?name=<b>.png", content=data)
     assert answer.status_code == status
     assert words in answer.json()["error"] and "/tmp" not in answer.json()["error"]
-    assert len(about.pictures) == before
+    assert len(about.samples) == before
 
 
 def test_the_number_of_added_pictures_is_bounded() -> None:
     made = Session(network(), None, input_range=(0.0, 1.0))
     client = Client(lambda: made)
     small = png(12, 12)
-    requests = [("POST", f"/api/pictures?name={number}.png", {"content": small}) for number in range(70)]
+    requests = [("POST", f"/api/add?name={number}.png", {"content": small}) for number in range(70)]
     answers = client.together(*requests)
-    assert [each.status_code for each in answers].count(200) == MOST_ADDED == len(made.pictures)
+    assert [each.status_code for each in answers].count(200) == MOST_ADDED == len(made.samples)
     numbers = [each.json()["number"] for each in answers if each.status_code == 200]
     assert sorted(numbers) == [*range(MOST_ADDED)]
     assert "have been added" in next(each for each in answers if each.status_code == 422).json()["error"]
@@ -204,7 +208,7 @@ BODIES = [b"", b"[]", b"{", b"[" * 10**4, b"\xff", b'{"page": 1}', b'{"setting":
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
 def test_what_is_no_request(client: Client, body: bytes) -> None:
-    for at in ("explain", "predict", "script", "report"):
+    for at in ("explain", "predict", "filters", "beside", "script", "report", "write"):
         answer = client.post(f"/api/{at}", content=body)
         assert answer.status_code == 422 and answer.json()["error"]
     assert client.post("/api/explain", content=b" " * 10**6).status_code == 413
@@ -225,6 +229,20 @@ class Slow:
         return self.about.explain(Setting(0, target=(setting.target or 0) % 5))
 
 
+def when_asked(client: Client, times: int, act: Callable[[], None]) -> None:
+    """Act as soon as the worker has taken so many requests."""
+    ask, taken = client.pages.worker.ask, []
+
+    def counted(*given: Any) -> Any:
+        made = ask(*given)
+        taken.append(made)
+        if len(taken) == times:
+            act()
+        return made
+
+    client.pages.worker.ask = counted  # type: ignore[method-assign]
+
+
 def requests_of(pages: list[str]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         ("POST", "/api/explain", {"json": {"page": page, "setting": {"picture": 0, "target": number}}})
@@ -235,13 +253,12 @@ def requests_of(pages: list[str]) -> list[tuple[str, str, dict[str, Any]]]:
 def test_the_newest_of_two_hundred_requests(about: Session) -> None:
     slow = Slow(about)
     client = Client(lambda: slow)
-    threading.Timer(0.5, slow.may.set).start()
+    when_asked(client, 200, slow.may.set)
     answers = client.together(*requests_of(["one"] * 200))
-    done = [number for number, each in enumerate(answers) if each.status_code == 200]
-    assert {each.status_code for each in answers} == {200, 409}
-    assert done[-1] == 199 and slow.asked == done
-    assert len(done) <= 3, "what a newer one follows is not computed"
-    assert answers[199].json() == about.explain(Setting(0, target=199 % 5)).told()
+    ends = [last(each) for each in answers]
+    assert all(each == {"dropped": True} for each in ends[:-1]), "only the newest is drawn"
+    assert ends[-1] == {"answer": about.explain(Setting(0, target=199 % 5)).told()}
+    assert slow.asked[-1] == 199 and len(slow.asked) == 2, "what a newer one follows is not computed"
 
 
 def test_too_many_pages(about: Session) -> None:
@@ -258,25 +275,43 @@ def test_two_browsers(about: Session) -> None:
     client = Client(lambda: about)
     answers = client.together(*requests_of(["one", "two"]))
     for target, answer in enumerate(answers):
-        assert answer.json() == about.explain(Setting(0, target=target)).told()
+        assert last(answer) == {"answer": about.explain(Setting(0, target=target)).told()}
 
 
-def test_a_request_that_waits_is_dropped(about: Session) -> None:
-    slow = Slow(about)
-    client = Client(lambda: slow)
-    first = client.pages.worker.ask("other", lambda: slow.explain(Setting(0)))
-    assert slow.begun.wait(30)
-    answer: list[Any] = []
-    asking = threading.Thread(target=lambda: answer.append(client.ask("explain", target=3)))
-    asking.start()
-    while not client.pages.worker._waiting:
-        pass
-    assert client.post("/api/drop", json={"page": "one"}).status_code == 200
-    asking.join(30)
-    assert answer[0].status_code == 409
-    slow.may.set()
-    first.result(30)
-    assert slow.asked == [0]
+class Endless:
+    """A session whose maps go on until they are stopped."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    def explain(self, _: Setting) -> Any:
+        try:
+            for _ in each(range(10**6), "rounds"):
+                self.begun.set()
+                time.sleep(0.01)
+        finally:
+            self.ended.set()
+
+
+def test_what_nobody_waits_for_ends() -> None:
+    endless: Any = Endless()
+    explorer = Explorer(lambda: endless).start()
+    address, _, token = explorer.url.partition("#token=")
+    body = {"page": "one", "setting": {"picture": 0}}
+    headers = {HEADER: token}
+    while httpx.get(f"{address}api/session", headers=headers).status_code == 200 and not ready(explorer):
+        time.sleep(0.01)
+    with httpx.stream("POST", f"{address}api/explain", json=body, headers=headers, timeout=30) as answer:
+        lines = answer.iter_lines()
+        told = [json.loads(next(lines)) for _ in range(2)]
+    assert [each["what"] for each in told] == ["rounds"] * 2 and told[0]["total"] == 10**6
+    assert told[0]["done"] < told[1]["done"]
+    assert endless.ended.wait(10), "it goes on after the page has closed the connection"
+    explorer.close()
+
+
+def ready(explorer: Explorer) -> bool:
+    return explorer._pages._session is not None
 
 
 def test_the_page_answers_while_the_model_is_loaded(about: Session) -> None:
@@ -297,4 +332,5 @@ def test_the_page_answers_while_the_model_is_loaded(about: Session) -> None:
     assert "is being loaded" in client.ask("explain").json()["error"]
     assert client.get("/").status_code == 200
     may.set()
-    assert client.ask("drop").status_code == 200
+    while client.get("/api/session").json() == {"loading": True}:
+        time.sleep(0.01)

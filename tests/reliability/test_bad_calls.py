@@ -1474,12 +1474,18 @@ row("vis.watching", "the function is a string", InputError,
     ("progress must be a function", "Received: 'bar'"), lambda d: vis.watching("bar").__enter__())
 row("vis.explore", "the model is a string", ModelError, ("must be a Keras model", "str", "Load a file"),
     lambda d: vis.explore("model.keras"))
-row("vis.explore", "a model of vectors", ModelError, "needs a model with one picture",
-    lambda d: vis.explore(vector()))
-row("vis.explore", "images of another rank", InputError, ("images must be a folder", "shape (2, 3)"),
+row("vis.explore", "pictures for a model of vectors", InputError, ("does not take one picture", ".npz"),
+    lambda d: vis.explore(vector(), d))
+row("vis.explore", "an input of five axes", InputError, "has 5 axes",
+    lambda d: vis.explore(keras.Sequential([keras.Input((2, 2, 2, 2, 2)), keras.layers.Flatten()])))
+row("vis.explore", "images of another rank", InputError, ("must have shape", "shape (2, 3)"),
     lambda d: vis.explore(net(), np.zeros((2, 3))))
-row("vis.explore", "images of another size", InputError, ("images must have the shape", "(2, 5, 5, 3)"),
+row("vis.explore", "images of another size", InputError, ("must have shape", "(2, 5, 5, 3)"),
     lambda d: vis.explore(net(), np.zeros((2, 5, 5, 3))))
+row("vis.explore", "no images", InputError, "at least one sample",
+    lambda d: vis.explore(net(), np.zeros((0, 6, 5, 3))))
+row("vis.explore", "labels that are a number", InputError, "Labels are a file",
+    lambda d: vis.explore(net(), labels=3))
 row("vis.explore", "the port is -1", InputError, ("port", "-1"), lambda d: vis.explore(net(), port=-1))
 row("vis.explore", "the port is 70000", InputError, ("port must be from 0 to 65535", "Received: 70000"),
     lambda d: vis.explore(net(), port=70000))

@@ -12,12 +12,14 @@ import click
 
 from vis.cli.app import say, start_keras
 from vis.cli.options import (
-    IMAGES_OR_NONE,
     INPUT_RANGE_OPTION,
+    LABELS_OPTION,
     MODEL_OR_NONE,
     PICTURE_OPTIONS,
     SAFE_OPTION,
+    SAMPLES_OR_NONE,
     command,
+    path_option,
     size_option,
 )
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 @command(
     MODEL_OR_NONE,
-    IMAGES_OR_NONE,
+    SAMPLES_OR_NONE,
     click.option("--demo", is_flag=True, help="Explore the network and the pictures of the demo."),
     click.option(
         "--port",
@@ -44,6 +46,13 @@ if TYPE_CHECKING:
         help="The address to listen on. Others than this machine's own let other machines in.",
     ),
     click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address."),
+    LABELS_OPTION,
+    path_option(
+        "--words",
+        "existing",
+        metavar="FILE",
+        help="The words of a text by their number: one a line, or JSON. The empty word is padding.",
+    ),
     INPUT_RANGE_OPTION,
     SAFE_OPTION,
     *PICTURE_OPTIONS,
@@ -61,8 +70,9 @@ def explore(
 ) -> None:
     """Look at a model on a local page.
 
-    MODEL is a .keras or .h5 file, a PICTURE a file, or a folder of pictures; more are added on the page. The
-    page shows the layers, and maps by any method, side by side. It is served by this command, until Ctrl-C.
+    MODEL is a .keras or .h5 file. A SAMPLE is a picture, a folder of pictures, or a .npy or .npz file with an
+    array for each input; more are added on the page. The page shows the layers, and maps by any method, side
+    by side. It is served by this command, until Ctrl-C.
     """
     if demo and model is not None:
         raise click.UsageError("--demo has a model of its own. Leave MODEL out, or --demo.")

@@ -259,4 +259,10 @@ FILTER_OPTIONS = (
 MODEL = path_argument("model", "model_file")
 IMAGES = path_argument("images", "pictures", nargs=-1, required=True, metavar="PICTURE...")
 MODEL_OR_NONE = path_argument("model", "model_file", required=False)
-IMAGES_OR_NONE = path_argument("images", "pictures", nargs=-1, metavar="PICTURE...")
+SAMPLES_OR_NONE = path_argument("images", "samples", nargs=-1, metavar="SAMPLE...")
+LABELS_OPTION = path_option(
+    "--labels",
+    "existing",
+    metavar="FILE",
+    help="Names of the classes: one a line, or JSON such as that of keras.applications.",
+)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vis.cli.app import check_zarr, on_terminal, start_keras
-from vis.cli.options import command, number_option, output_option, path_argument, path_option
+from vis.cli.options import LABELS_OPTION, command, number_option, output_option, path_argument, path_option
 
 count_option = partial(number_option, show_default=True)
 # What `vis show` and `vis report` draw of a run, and how.
@@ -22,12 +22,7 @@ RUN_OPTIONS = (
         metavar="FOLDER",
         help="The folder of the pictures.  [default: the one explained]",
     ),
-    path_option(
-        "--labels",
-        "existing",
-        metavar="FILE",
-        help="Names of the classes: one a line, or JSON such as that of keras.applications.",
-    ),
+    LABELS_OPTION,
     click.option("--cmap", metavar="NAME", help="Colours: a Matplotlib colormap."),
     click.option(
         "--clip-percentile",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from vis.errors import InputError, VisError
@@ -23,6 +25,7 @@ from vis.explorer.worker import Busy, Dropped, Worker
 
 if TYPE_CHECKING:
     from vis.explorer.session import Session
+    from vis.explorer.settings import Setting
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _PAGE = {
@@ -32,6 +35,8 @@ _PAGE = {
 }
 # A setting has some hundred bytes.
 _MOST_JSON = 2**16
+# Seconds between two looks whether a page still waits.
+_LOOK = 0.3
 
 
 class TooLarge(Exception):
@@ -41,6 +46,9 @@ class TooLarge(Exception):
 class Pages:
     """Answers the requests of pages about a session.
 
+    What is computed is answered in lines of JSON: `{"done", "total", "what"}` for how far it is, and at last
+    `{"answer"}`, `{"error"}` or `{"dropped"}`. It ends when the page closes the connection.
+
     Args:
         start: makes the session; called once, in the thread that computes.
         most: how many requests may wait.
@@ -48,7 +56,7 @@ class Pages:
     """
 
     def __init__(
-        self, start: Callable[[], Session], most: int = 32, failed: Callable[[BaseException], None] = print
+        self, start: Callable[[], Session], most: int = 128, failed: Callable[[BaseException], None] = print
     ) -> None:
         self.worker = Worker(most)
         self._session: Session | None = None
@@ -61,17 +69,19 @@ class Pages:
                 Route("/page/{name}", self.file),
                 Route("/api/enter", self.enter, methods=["POST"]),
                 Route("/api/session", self.session),
-                Route("/api/picture/{number:int}", self.picture),
-                Route("/api/pictures", self.add, methods=["POST"]),
+                Route("/api/picture/{number:int}/{slot:int}", self.picture),
+                Route("/api/sample/{number:int}", self.sample),
+                Route("/api/add", self.add, methods=["POST"]),
+                Route("/api/write", self.write, methods=["POST"]),
                 Route("/api/explain", self.explain, methods=["POST"]),
                 Route("/api/predict", self.predict, methods=["POST"]),
-                Route("/api/drop", self.drop, methods=["POST"]),
+                Route("/api/filters", self.filters, methods=["POST"]),
+                Route("/api/beside", self.beside, methods=["POST"]),
                 Route("/api/script", self.script, methods=["POST"]),
                 Route("/api/report", self.report, methods=["POST"]),
             ],
             exception_handlers={
-                Dropped: lambda _, __: JSONResponse({"dropped": True}, 409),
-                Busy: lambda _, __: _error("Too many pages wait for this server. Try again.", 503),
+                Busy: lambda _, __: _error("Too many requests wait for this server. Try again.", 503),
                 TooLarge: lambda _, __: _error("This request is too large.", 413),
                 VisError: lambda _, error: _error(str(error), 422),
             },
@@ -80,7 +90,7 @@ class Pages:
 
     def begin(self) -> None:
         """Make the session."""
-        self.worker.ask("start", self._start).add_done_callback(self._started)
+        self.worker.ask("start", self._start).made.add_done_callback(self._started)
 
     def _started(self, made: Any) -> None:
         error = made.exception()
@@ -115,74 +125,131 @@ class Pages:
         return JSONResponse(self._session.told())
 
     async def picture(self, request: Request) -> Response:
-        about, number = self.about, request.path_params["number"]
-        about.pictures[number]
-        from vis.explorer.session import png
+        samples, number, slot = self.about.samples, *_numbers(request.path_params, "number", "slot")
+        from vis.explorer.slots import png
 
         def read() -> bytes:
-            return png(about.pictures.shown(number))
+            return png(samples.shown(number, slot))
 
         return Response(await asyncio.to_thread(read), media_type="image/png")
 
+    async def sample(self, request: Request) -> Response:
+        samples = self.about.samples
+        return JSONResponse(await asyncio.to_thread(samples.told, request.path_params["number"]))
+
     async def add(self, request: Request) -> Response:
-        about = self.about
-        from vis.explorer.pictures import MOST_BYTES
+        samples = self.about.samples
+        from vis.explorer.samples import MOST_BYTES
 
         data = await _body(request, MOST_BYTES)
+        name, (number, slot) = (
+            request.query_params.get("name", ""),
+            _numbers(request.query_params, "number", "slot"),
+        )
         async with self._adding:  # one is decoded at a time
-            name = request.query_params.get("name", "")
-            number = await asyncio.to_thread(about.pictures.add, name, data)
-        return JSONResponse({"number": number, "name": about.pictures[number].name})
+            return await self._added(samples.add, name, data, number, slot)
+
+    async def write(self, request: Request) -> Response:
+        given = await _json(request)
+        number, slot = _numbers(given, "number", "slot")
+        return await self._added(self.about.samples.write, number, slot, str(given.get("text", "")))
+
+    async def _added(self, add: Callable[..., int], *arguments: Any) -> Response:
+        first = await asyncio.to_thread(add, *arguments)
+        return JSONResponse({"number": first, "names": self.about.samples.names()[first:]})
 
     async def explain(self, request: Request) -> Response:
-        about, page, setting = await self._asked(request)
-        return await self._answered(page, lambda: about.explain(setting).told())
+        about, page, setting, _ = await self._asked(request)
+        return self._answered(request, page, lambda: about.explain(setting).told())
 
     async def predict(self, request: Request) -> Response:
-        about, page, setting = await self._asked(request)
-        return await self._answered(f"{page} predict", lambda: about.predict(setting.picture))
+        about, page, setting, _ = await self._asked(request)
+        return self._answered(request, f"{page} predict", lambda: about.predict(setting.picture))
 
-    async def drop(self, request: Request) -> Response:
-        given = await _json(request)
-        self.worker.drop(_page(given))
-        return JSONResponse({})
+    async def filters(self, request: Request) -> Response:
+        about, page, setting, _ = await self._asked(request)
+        return self._answered(request, page, lambda: about.filters(setting), "filters")
+
+    async def beside(self, request: Request) -> Response:
+        about, page, setting, more = await self._asked(request)
+        if len(more) != 1:
+            raise InputError("Ask for one thing beside a map at a time. Received: another number.")
+        return self._answered(request, page, lambda: about.beside(more[0], setting).told(), more[0])
 
     async def script(self, request: Request) -> Response:
-        about, _, setting = await self._asked(request)
-        return JSONResponse({"script": about.script(setting)})
+        about, page, setting, more = await self._asked(request)
+        # The class that is maximized may have to be predicted first.
+        return self._answered(request, f"{page} script", lambda: about.script(setting, more))
 
     async def report(self, request: Request) -> Response:
-        about, page, setting = await self._asked(request)
-        return await self._answered(
-            f"{page} report", lambda: about.report(setting), lambda html: HTMLResponse(html)
-        )
+        about, page, setting, _ = await self._asked(request)
+        return self._answered(request, f"{page} report", lambda: about.report(setting).decode())
 
-    async def _asked(self, request: Request) -> tuple[Session, str, Any]:
+    async def _asked(self, request: Request) -> tuple[Session, str, Setting, list[str]]:
         given = await _json(request)
         about = self.about
-        from vis.explorer.session import Setting
+        from vis.explorer.settings import BESIDE, Setting
 
-        return about, _page(given), Setting.of(given.get("setting"))
+        more = given.get("more", [])
+        if not isinstance(more, list) or not all(each in BESIDE for each in more):
+            raise InputError(f"more lists what stands beside a map: {', '.join(BESIDE)}. Received another.")
+        return about, str(given.get("page", ""))[:64], Setting.of(given.get("setting")), more
 
-    async def _answered(
-        self, page: str, compute: Callable[[], Any], answer: Callable[[Any], Response] = JSONResponse
+    def _answered(
+        self, request: Request, page: str, compute: Callable[[], Any], beside: str = ""
     ) -> Response:
-        try:
-            return answer(await asyncio.wrap_future(self.worker.ask(page, compute)))
-        except (Dropped, Busy, VisError):
-            raise
-        except Exception as error:  # what a model's own code raises when it is called
-            from vis.explorer.session import told
+        """Return the lines of an answer that is computed."""
+        loop, news = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
 
-            return _error(told(error), 422)
+        def tell(news_: dict[str, Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(news.put_nowait, news_)
+
+        def progress(done: int, total: int | None, what: str) -> None:
+            tell({"done": done, "total": total, "what": what})
+
+        job = self.worker.ask(page, compute, progress, beside)
+        job.made.add_done_callback(lambda made: tell(_last(made)))
+
+        async def lines() -> AsyncIterator[bytes]:
+            try:
+                told: dict[str, Any] = {}
+                while not told.keys() & {"answer", "error", "dropped"}:
+                    try:
+                        told = await asyncio.wait_for(news.get(), _LOOK)
+                    except asyncio.TimeoutError:
+                        if await request.is_disconnected():
+                            return
+                        continue
+                    yield json.dumps(told).encode() + b"\n"
+            finally:
+                self.worker.drop(job)
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _last(made: Future[Any]) -> dict[str, Any]:
+    """Return the last line of an answer."""
+    error = made.exception()
+    if error is None:
+        return {"answer": made.result()}
+    if isinstance(error, Dropped):
+        return {"dropped": True}
+    from vis.explorer.session import told  # what a model's own code raises, too
+
+    return {"error": told(error)}
+
+
+def _numbers(given: Mapping[str, Any], *names: str) -> tuple[int, ...]:
+    """Return the whole numbers of these names, 0 for those that are missing."""
+    try:
+        return tuple(int(given.get(name, 0)) for name in names)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{' and '.join(names)} must be whole numbers. Received others.") from error
 
 
 def _error(message: str, status: int) -> Response:
     return JSONResponse({"error": message}, status)
-
-
-def _page(given: dict[str, Any]) -> str:
-    return str(given.get("page", ""))[:64]
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -279,7 +346,7 @@ class Explorer:
         return self
 
     def close(self) -> None:
-        """End the server; what is computed at this moment ends by itself."""
+        """End the server, and what it computes at its next batch of work."""
         self._server.should_exit = True
         self._pages.worker.end()
         if self._thread.is_alive():

@@ -1,147 +1,88 @@
-"""What the page shows of one model: its layers, its pictures, their maps, and the Python that makes them."""
+"""What the page shows of one model: its layers, its samples, their maps, and the Python that makes them."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import importlib.util
-import io
 import tempfile
-import threading
 import time
-import typing
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from vis import attributions, describe, frameworks, methods, models, plotting
-from vis.errors import InputError, LayerError, VisError, VisWarning, did_you_mean
-from vis.explorer.pictures import Strip
-from vis.plotting.colors import Look, one_map
-from vis.question import Question
-from vis.reports import report
+from vis import describe, files, frameworks, methods, models, plotting
+from vis.engine import Differentiation, Output, Source
+from vis.errors import InputError, LayerError, ModelError, VisError, VisWarning
+from vis.explorer import beside
+from vis.explorer.beside import Beside
+from vis.explorer.samples import Strip
+from vis.explorer.scripts import Asked, Shown, script
+from vis.explorer.settings import Setting, forms, needs_gradient
+from vis.explorer.slots import Array, Drawn, Slot, drawn, in_colours, png, slots_of
+from vis.question import PictureInput
+from vis.reports import read_labels, report
 
-# As in every figure of the library: where the colours of a map end.
-CLIP = 1
+T = TypeVar("T")
 # Maps that are kept, and explainers.
 _MOST_RESULTS, _MOST_EXPLAINERS = 256, 32
-# Pictures of a report.
-_MOST_REPORTED = 200
-# Its map does not lie over the picture.
-_LEFT_OUT = ("wrt",)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is asked: a method with its options, for a target of a layer, on a picture.
-
-    Args:
-        picture: its number in the strip.
-        method: one of `vis.methods.METHODS`.
-        layer: its number in the list of layers; None for the model's output.
-        target: a class or filter; None for the predicted one.
-        options: the texts of the options that are not the method's own defaults, by name.
-    """
-
-    picture: int
-    method: str = "saliency"
-    layer: int | None = None
-    target: int | None = None
-    options: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def of(cls, given: Any) -> Setting:
-        """Return the setting that a page sends.
-
-        Raises:
-            InputError: if it is not one.
-        """
-        known = ("picture", "method", "layer", "target", "options")
-        if not isinstance(given, dict) or not set(given) <= set(known):
-            raise InputError(f"A setting has the parts {', '.join(known)}. Received: {str(given)[:200]}.")
-        picture, layer, target = (given.get(name) for name in ("picture", "layer", "target"))
-        method, options = given.get("method", "saliency"), given.get("options", {})
-        whole = [each for each in (picture, layer, target) if each is not None]
-        if picture is None or any(isinstance(each, bool) or not isinstance(each, int) for each in whole):
-            raise InputError("picture, layer and target must be whole numbers. Received others.")
-        if not isinstance(method, str) or method not in methods.METHODS:
-            raise InputError(
-                f"Unknown method: {str(method)[:50]!r}.{did_you_mean(str(method)[:50], methods.METHODS)}"
-            )
-        if not isinstance(options, dict) or not all(isinstance(each, str) for each in options.values()):
-            raise InputError("options must be texts by their names. Received others.")
-        takes = methods.METHODS[method].options
-        for name in options:
-            if name not in takes or name in _LEFT_OUT:
-                raise InputError(
-                    f"{method} does not take {name[:50]!r} here. Take one of {', '.join(takes)}."
-                )
-        return cls(picture, method, layer, target, tuple(sorted(options.items())))
+# Pictures of a report, and filters in a grid.
+_MOST_REPORTED, _MOST_FILTERS = 200, 512
+# Of a filter in the grid.
+_TILE = 48
+# Rules whose maps often depend on the picture alone.
+_DOUBTED = ("guided", "rectified")
 
 
 @dataclass(frozen=True)
 class Result:
-    """A map as it is shown.
+    """The maps of a setting.
 
     Args:
-        map: the map, `(height, width)`.
-        picture: the map in colours, as a PNG file.
-        over: the same with its opacity, which grows with the value, as in `vis.plotting.overlay_map`.
-        bar: the colours from the lowest to the highest, as a PNG file.
-        low, high: the values at the ends of the colours.
-        signed: whether zero is in the middle.
-        cut: whether values lie beyond the ends.
+        maps: one for each input, or one of the layer `wrt`.
+        doubted: whether its rule is one whose maps often depend on the picture alone.
         warnings: what the library has warned of.
         seconds: how long it took.
     """
 
-    map: npt.NDArray[np.float32] = field(repr=False)
-    picture: bytes = field(repr=False)
-    over: bytes = field(repr=False)
-    bar: bytes = field(repr=False)
-    low: float
-    high: float
-    signed: bool
-    cut: bool
+    maps: tuple[Drawn, ...]
+    doubted: bool
     warnings: tuple[str, ...]
     seconds: float
 
     def told(self) -> dict[str, Any]:
         """Return it in plain values."""
         return {
-            "picture": base64.b64encode(self.picture).decode(),
-            "over": base64.b64encode(self.over).decode(),
-            "bar": base64.b64encode(self.bar).decode(),
-            "size": list(self.map.shape),
-            "low": self.low,
-            "high": self.high,
-            "signed": self.signed,
-            "cut": self.cut,
+            "maps": [each.told() for each in self.maps],
+            "doubted": self.doubted,
             "warnings": list(self.warnings),
             "seconds": self.seconds,
         }
 
 
 class Session:
-    """A model with pictures, which answers one request after another.
+    """A model with samples, which answers one request after another.
 
     Args:
         model: a model file or a model.
-        images: see `vis.explorer.pictures.Strip`.
+        images: see `vis.explorer.samples.Strip`.
         opened: the lines of Python that define `model`, and `images` if those are arrays; None for those of a
             file.
-        **options: of `vis.question.Question`.
+        labels: the names of the classes, see `vis.report`.
+        words: the words by their number, in the same forms, for inputs that are words.
+        features: the names of the features of a table.
+        safe_mode: see `vis.files.load_model`.
+        **options: of `vis.question.PictureInput`.
 
     Raises:
-        VisError: if the model cannot be loaded, or does not take pictures.
+        VisError: if the model cannot be loaded, or its inputs cannot be drawn.
     """
 
     def __init__(
@@ -149,119 +90,213 @@ class Session:
         model: Path | keras.Model,
         images: Any = None,
         opened: tuple[str, ...] | None = None,
+        *,
+        labels: Any = None,
+        words: Any = None,
+        features: Sequence[str] | None = None,
+        safe_mode: bool = True,
         **options: Any,
     ) -> None:
-        self.question = Question(model, **options)
-        self.model: Any = self.question.whole
-        self.logits = self.question.explained
-        self.pictures = Strip(self.question, images)
+        self.model = model if isinstance(model, keras.Model) else files.load_model(model, safe_mode)
+        if not models.input_tensors(self.model):
+            raise ModelError(
+                f"The explorer needs a functional or sequential model. Received: {self.model.name!r}, which "
+                "is subclassed or not built. Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
+            )
+        self.logits = models.linear_outputs(self.model)
+        self.slots = slots_of(self.model, None if words is None else read_labels(words), features)
+        self._ranges = {
+            number: PictureInput(self.model, (*slot.shape, 1)[:3], number=number, **options)
+            for number, slot in enumerate(self.slots)
+            if _from_files(slot, models.input_tensors(self.model)[number])
+        }
+        self.samples = Strip(self.model, self.slots, self._ranges, images)
         self.layers = layers_of(self.model)
+        self.outputs = self._outputs()
+        self.labels = None if labels is None else read_labels(labels)
         if opened is None:
             path = str(Path(str(model)).resolve())
-            unsafe = "" if options.get("safe_mode", True) else ", safe_mode=False"
-            opened = (f"model = files.load_model({path!r}{unsafe})",)
+            opened = (f"model = files.load_model({path!r}{'' if safe_mode else ', safe_mode=False'})",)
         self._opened = opened
-        self._computing = threading.Lock()
-        self._results: OrderedDict[Setting, Result] = OrderedDict()
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._explainers: OrderedDict[Any, Any] = OrderedDict()
-        self._predictions: dict[int, dict[str, Any]] = {}
 
     def told(self) -> dict[str, Any]:
         """Return in plain values what the page is built of."""
         backend = keras.config.backend()
+        words = self._words_layer()
         return {
             "name": self.model.name,
             "backend": frameworks.NAMES.get(backend, backend),
             "compiles": backend != "torch",
             "layers": self.layers,
-            "pictures": self.pictures.names(),
-            "found": max(self.pictures.found, len(self.pictures)),
+            "outputs": self.outputs,
+            "slots": [slot.told() for slot in self.slots],
+            "samples": self.samples.names(),
+            "found": max(self.samples.found, len(self.samples)),
             "methods": [
-                {"name": name, "explainer": method.explainer, "options": forms(name)}
+                {"name": name, "explainer": method.explainer, "options": forms(name, words)}
                 for name, method in methods.METHODS.items()
             ],
-            "unreached": self._unreached(),
-            "report": None
-            if importlib.util.find_spec("zarr")
-            else 'Needs zarr: pip install "keras-vis3[zarr]".',
+            "labels": self.labels,
+            "takes_pictures": bool(self._ranges),
+            "unfit": {
+                "report": self._no_report(),
+                "maximize": self._no_picture(),
+                **dict.fromkeys(("sanity", "measures"), self._several()),
+            },
         }
 
-    def _unreached(self) -> str | None:
-        """Return why guided and rectified change nothing here; None if they do, or it is not known."""
-        if {layer["guided"] for layer in self.layers} <= {"-", "no"}:
-            return "The model has no activation that guided or rectified backpropagation changes."
-        return None
+    def _outputs(self) -> list[int | None]:
+        """Return for each output the number of its layer; None for the only one."""
+        if len(self.model.outputs) == 1:
+            return [None]
+        paths = [row["path"] for row in self.layers]
+        names = [tensor._keras_history.operation.name for tensor in self.model.outputs]
+        return [paths.index(name) for name in names if name in paths]
+
+    def _words_layer(self) -> str | None:
+        """Return the layer that maps are made by if no input has a gradient."""
+        layers = [slot.layer for slot in self.slots]
+        return layers[0] if len(layers) == 1 else None
+
+    def _no_report(self) -> str | None:
+        if not importlib.util.find_spec("zarr"):
+            return 'Save report needs zarr: pip install "keras-vis3[zarr]".'
+        return self._no_picture()
+
+    def _several(self) -> str | None:
+        return None if len(self.slots) == 1 else "Only for models with one input."
+
+    def _no_picture(self) -> str | None:
+        """Return why what is made of pictures alone cannot be made."""
+        if [slot.kind for slot in self.slots] == ["picture"] and self.slots[0].layer is None:
+            return None
+        return "Only for models with one picture as their input."
+
+    # ---- what is computed
 
     def explain(self, setting: Setting) -> Result:
-        """Return the map of a setting, as `Explainer.explain` computes it.
+        """Return the maps of a setting, as `Explainer.explain` computes them.
 
         Raises:
             VisError: as the explainer.
         """
-        with self._computing:
-            if setting in self._results:
-                self._results.move_to_end(setting)
-                return self._results[setting]
+
+        def make() -> Result:
             began = time.monotonic()
-            explainer, said = self._explainer(setting)
-            image = self.pictures.input_of(setting.picture)
+            asked = self._asked(setting)
+            explainer, said = self._explainer(asked)
+            sample = self.samples[setting.picture].read()
             with warned() as more:
-                maps = np.asarray(explainer.explain(image[None], setting.target))
-            result = drawn(maps[0], tuple(dict.fromkeys([*said, *more])), time.monotonic() - began)
-            self._results[setting] = result
-            if len(self._results) > _MOST_RESULTS:
-                self._results.popitem(last=False)
-            return result
+                found = explainer.explain(self._packed(sample), setting.target)
+            maps = [np.asarray(each)[0] for each in keras.tree.flatten(found)]
+            pairs = self._pairs(asked, sample)
+            result = tuple(
+                self._drawn(asked, shown, values) for shown, values in zip(pairs, maps, strict=True)
+            )
+            rule = (explainer.settings().get("backprop_modifier") or " ").split(" ")[0]
+            warnings = tuple(dict.fromkeys([*said, *more]))
+            return Result(result, rule in _DOUBTED, warnings, time.monotonic() - began)
 
-    def predict(self, picture: int) -> dict[str, Any]:
-        """Return the five largest outputs of the model for a picture, in the mean over positions."""
-        with self._computing:
-            if picture not in self._predictions:
-                image = np.asarray(self.pictures.input_of(picture), np.float32)
-                found = keras.tree.flatten(self.model(image[None], training=False))[0]
-                output = np.asarray(keras.ops.convert_to_numpy(found), np.float64)[0]
-                values = output.reshape(-1, output.shape[-1]).mean(axis=0) if output.ndim else output[None]
-                best = np.argsort(-values, kind="stable")[:5]
-                self._predictions[picture] = {
-                    "best": [{"target": int(each), "value": float(values[each])} for each in best],
-                    "count": len(values),
-                }
-            return self._predictions[picture]
+        return self._once(("map", setting), make)
 
-    def script(self, setting: Setting) -> str:
-        """Return a program that makes the picture of a map, `map.png`, as the page shows it."""
-        layer = self._path(setting)
-        kind = methods.METHODS[setting.method].explainer
-        subject = self._subject(layer)
-        options = {} if layer is None else {"output_layer": layer}
-        options |= self._options(setting)
-        given = "".join(f", {name}={value!r}" for name, value in options.items())
-        target = "" if setting.target is None else f", {setting.target}"
-        picture = self.pictures[setting.picture]
-        lines = [
-            f'"""A map of {picture.name} by {setting.method}."""'.replace("\\", "/"),
-            "",
-            "import os",
-            "",
-            f'os.environ.setdefault("KERAS_BACKEND", {keras.config.backend()!r})',
-            "",
-            "from PIL import Image",
-            "",
-            "import vis",
-            "from vis import attributions, files, plotting",
-            "",
-            *self._opened,
-            *(
-                ["logits = vis.linear_outputs(model)  # the model before its softmax"]
-                if subject == "logits"
-                else []
-            ),
-            *picture.code,
-            f"explainer = attributions.{kind}({subject}{given})",
-            f"maps = explainer.explain(image[None]{target})",
-            f'Image.fromarray(plotting.colorize(maps[0], clip_percentile={CLIP})).save("map.png")',
-        ]
-        return "\n".join(lines) + "\n"
+    def _drawn(self, asked: Asked, shown: Shown, values: Array) -> Drawn:
+        slot = shown.slot
+        if not shown.value.size:
+            return in_colours(slot.name, values, laid=False)
+        if slot.layer is not None and "wrt" not in asked.options and needs_gradient(asked.setting.method):
+            text = f"{slot.name} has no gradient. To see its map, set wrt to {slot.layer} in the options."
+            return Drawn(slot.name, values, text=text)
+        return drawn(slot, shown.value, values)
+
+    def predict(self, number: int) -> list[dict[str, Any]]:
+        """Return the five largest values of each output for a sample, in the mean over positions."""
+
+        def make() -> list[dict[str, Any]]:
+            found = self.model(self._packed(self.samples[number].read()), training=False)
+            outputs = [np.asarray(keras.ops.convert_to_numpy(each))[0] for each in keras.tree.flatten(found)]
+            return [
+                self._best(output, tensor, layer)
+                for output, tensor, layer in zip(outputs, self.model.outputs, self.outputs, strict=False)
+            ]
+
+        return self._once(("predicted", number), make)
+
+    def _best(self, output: Array, tensor: Any, layer: int | None) -> dict[str, Any]:
+        values = _over_positions(output, tensor._keras_history.operation).astype(np.float64)
+        best = np.argsort(-values, kind="stable")[:5]
+        return {
+            "name": tensor._keras_history.operation.name,
+            "layer": layer,
+            "best": [{"target": int(each), "value": _finite(values[each])} for each in best],
+            "count": len(values),
+        }
+
+    def beside(self, kind: str, setting: Setting) -> Beside:
+        """Return what stands beside the map of a setting: `"sanity"`, `"measures"` or `"maximize"`.
+
+        Raises:
+            VisError: as the library.
+        """
+
+        def make() -> Beside:
+            asked = self._asked(setting)
+            sample = self._packed(self.samples[setting.picture].read())
+            with warned() as said:
+                if kind == "sanity":
+                    found = beside.sanity(self._maker(asked), self.model, sample, setting.target)
+                elif kind == "measures":
+                    whole = self.model if setting.layer is None else None
+                    explainer = self._explainer(asked)[0]
+                    found = beside.measures(explainer, whole, sample, setting.target)
+                else:
+                    found = self._maximize(asked, sample)
+            return Beside(found.text, found.rows, found.figure, found.size, tuple(dict.fromkeys(said)))
+
+        return self._once((kind, setting), make)
+
+    def _maximize(self, asked: Asked, sample: Array) -> Beside:
+        if (why := self._no_picture()) is not None:
+            raise InputError(f"{why} Received: {', '.join(slot.kind for slot in self.slots)}.")
+        asked = self._targeted(asked)
+        subject = getattr(self, asked.subject)
+        layer = subject.outputs[0] if asked.layer is None else asked.layer
+        target = asked.target or 0
+        what = f"class {target}" if asked.layer is None else f"filter {target} of {asked.layer}"
+        return beside.maximize(subject, layer, target, asked.low_high, sample, what)
+
+    def filters(self, setting: Setting) -> dict[str, Any]:
+        """Return what each filter of a layer gives for a sample: a sheet of pictures, or numbers.
+
+        Raises:
+            LayerError: if there is no such layer.
+        """
+
+        def make() -> dict[str, Any]:
+            path = self._path(setting)
+            layer = models.find_layer(self.model, path) if path is not None else None
+            read = Differentiation(Source(self.model), Output(layer, path or self.model.name))
+            output = np.asarray(read.values(self.samples[setting.picture].read())[0], np.float64)
+            operation = self.model.outputs[0]._keras_history.operation if layer is None else layer
+            values = _over_positions(output, operation)
+            found: dict[str, Any] = {"means": [_finite(each) for each in values[:_MOST_FILTERS]]}
+            found |= {"count": len(values), "sheet": None}
+            if output.ndim == 3:
+                axis = models.filter_axis(operation, 4) % 4 - 1
+                sheet, found["tile"], found["columns"] = sheet_of(np.moveaxis(output, axis, -1))
+                found["sheet"] = base64.b64encode(png(sheet)).decode()
+            return found
+
+        return self._once(("filters", setting.picture, setting.layer), make)
+
+    def script(self, setting: Setting, more: Sequence[str] = ()) -> str:
+        """Return a program that writes the pictures of the maps as the page shows them, `map.png`."""
+        asked = self._asked(setting)
+        if "maximize" in more:
+            asked = self._targeted(asked)
+        sample = self.samples[setting.picture]
+        return script(self._opened, sample, asked, self._pairs(asked, sample.read()), more)
 
     def report(self, setting: Setting) -> bytes:
         """Return the HTML file of `vis.report` with the maps of all pictures by a setting's method.
@@ -269,23 +304,28 @@ class Session:
         Raises:
             InputError: if there are too many pictures, or they differ in size.
         """
-        numbers = range(len(self.pictures))
+        numbers = range(len(self.samples))
+        if (why := self._no_report()) is not None:
+            raise InputError(f"{why} Received: {', '.join(slot.kind for slot in self.slots)}.")
         if len(numbers) > _MOST_REPORTED:
             raise InputError(
                 f"A report from this page has at most {_MOST_REPORTED} pictures. Received: {len(numbers)}. "
                 "Use `vis explain` and `vis report`."
             )
-        with self._computing, tempfile.TemporaryDirectory(prefix="vis-explore-") as folder:
-            inputs = [self.pictures.input_of(number) for number in numbers]
+        with tempfile.TemporaryDirectory(prefix="vis-explore-") as folder:
+            inputs = [self.samples[number].read()[0] for number in numbers]
             if len({array.shape for array in inputs}) > 1:
                 raise InputError("A report needs pictures of one size. Received: several sizes.")
             run, page = Path(folder) / "maps.zarr", Path(folder) / "report.html"
             with warned():  # the page has shown them
-                explainer, _ = self._explainer(setting)
-                explainer.write(np.stack(inputs), run, setting.target, progress=False)
-                images = [self.pictures.shown(number) for number in numbers]
-                report(run, page, images=np.stack(images), names=self.pictures.names(), progress=False)
+                explainer, _ = self._explainer(self._asked(setting))
+                explainer.write(np.concatenate(inputs), run, setting.target, progress=False)
+                images = [self.samples.shown(number) for number in numbers]
+                names = self.samples.names()
+                report(run, page, images=np.stack(images), names=names, labels=self.labels, progress=False)
             return page.read_bytes()
+
+    # ---- what a setting means
 
     def _path(self, setting: Setting) -> str | None:
         if setting.layer is None:
@@ -295,48 +335,82 @@ class Session:
                 f"There are {len(self.layers)} layers, numbered from 0. Received: number {setting.layer}. "
                 "Choose one of the list."
             )
-        return str(self.layers[setting.layer]["path"])
+        return self.layers[setting.layer]["path"]
 
-    def _subject(self, path: str | None) -> str:
-        """Return which model has a layer: the one before its softmax, or the whole one."""
-        if self.logits is self.model:
-            return "model"
-        try:
-            if path is not None:
-                models.find_layer(self.logits, path)
-        except LayerError:
-            return "model"
-        return "logits"
+    def _asked(self, setting: Setting) -> Asked:
+        path, options = self._path(setting), setting.arguments()
+        by_default = self._words_layer()
+        if by_default is not None and needs_gradient(setting.method):
+            options = {"wrt": by_default} | options
+        subject = "model" if self.logits is self.model or not has_layer(self.logits, path) else "logits"
+        how = self._ranges.get(0)
+        low_high = how.input_range if how is not None and how.preprocess is None else None
+        return Asked(setting, subject, path, options, setting.target, low_high)
 
-    def _options(self, setting: Setting) -> dict[str, Any]:
-        """Return the arguments of an explainer.
+    def _targeted(self, asked: Asked) -> Asked:
+        """Return what is asked with the class that the model predicts, if no target is given."""
+        if asked.setting.target is not None:
+            return asked
+        best = self.predict(asked.setting.picture)[0]["best"][0]["target"] if asked.layer is None else 0
+        return Asked(asked.setting, asked.subject, asked.layer, asked.options, best, asked.low_high)
 
-        Raises:
-            InputError: for a text that is not such a value.
-        """
-        arguments = methods.parameters(getattr(attributions, methods.METHODS[setting.method].explainer))
-        found: dict[str, Any] = {}
-        for name, text in setting.options:
-            try:
-                found[name] = methods.value(text, arguments[name].annotation)
-            except ValueError as error:
-                raise InputError(f"{name} must be {error}. Received: {text[:100]!r}.") from error
-        return found
+    def _pairs(self, asked: Asked, sample: Sequence[Array]) -> list[Shown]:
+        """Return what each map belongs to: an input, or the layer that is differentiated by."""
+        wrt = asked.options.get("wrt")
+        dicts = isinstance(models.input_structure(self.model), dict)
+        if wrt is None:
+            several = len(self.slots) > 1
+            return [
+                Shown(slot, value[0], (slot.name if dicts else number) if several else None)
+                for number, (slot, value) in enumerate(zip(self.slots, sample, strict=True))
+            ]
+        for slot, value in zip(self.slots, sample, strict=True):
+            if slot.layer == wrt:
+                return [Shown(slot, value[0])]
+        rank = len(models.output_shape(models.find_layer(self.model, wrt)) or ()) - 1
+        if rank == 3:
+            return [Shown(Slot(f"the output of {wrt}", "picture", (), ""), np.zeros(0))]
+        raise InputError(
+            f"Maps by the output of {wrt!r} are not drawn here: it does not have the axes of a picture. "
+            f"Received: {rank} axes. "
+            "Use vis.attributions."
+        )
 
-    def _explainer(self, setting: Setting) -> tuple[Any, list[str]]:
+    def _packed(self, sample: Sequence[Array]) -> Any:
+        return keras.tree.pack_sequence_as(models.input_structure(self.model), [*sample])
+
+    def _maker(self, asked: Asked) -> Callable[[Any], Any]:
+        """Return what makes the explainer of a model."""
+
+        def make(model: Any) -> Any:
+            subject = models.linear_outputs(model) if asked.subject == "logits" else model
+            return asked.setting.explainer(subject, output_layer=asked.layer, **asked.options)
+
+        return make
+
+    def _explainer(self, asked: Asked) -> tuple[Any, list[str]]:
         """Return an explainer, and what the library has warned of when it was made."""
-        key = (setting.method, setting.layer, setting.options)
+        key = (asked.setting.method, asked.setting.layer, asked.setting.options)
         if key not in self._explainers:
-            path = self._path(setting)
-            kind = getattr(attributions, methods.METHODS[setting.method].explainer)
-            subject = self.logits if self._subject(path) == "logits" else self.model
             with warned() as said:
-                explainer = kind(subject, output_layer=path, **self._options(setting))
+                explainer = asked.setting.explainer(
+                    getattr(self, asked.subject), output_layer=asked.layer, **asked.options
+                )
             self._explainers[key] = explainer, said
             if len(self._explainers) > _MOST_EXPLAINERS:
                 self._explainers.popitem(last=False)
         self._explainers.move_to_end(key)
         found: tuple[Any, list[str]] = self._explainers[key]
+        return found
+
+    def _once(self, key: Any, make: Callable[[], T]) -> T:
+        """Return a result that is kept."""
+        if key not in self._kept:
+            self._kept[key] = make()
+            if len(self._kept) > _MOST_RESULTS:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        found: T = self._kept[key]
         return found
 
 
@@ -359,70 +433,31 @@ def layers_of(model: keras.Model) -> list[dict[str, str]]:
     return [dict(zip(describe.COLUMNS, row, strict=True)) for row in describe.layer_cells(model)]
 
 
-def forms(method: str) -> list[dict[str, Any]]:
-    """Return what the page asks for each option of a method: its name, kind, choices and default."""
-    arguments = methods.parameters(getattr(attributions, methods.METHODS[method].explainer))
-    found = []
-    for name in methods.METHODS[method].options:
-        if name in _LEFT_OUT:
-            continue
-        kinds = methods.kinds_of(arguments[name].annotation)
-        default = arguments[name].default
-        choices = list(dict.fromkeys(_choices(arguments[name].annotation)))
-        if choices and (type(None) in kinds or default is None):
-            choices = ["none", *choices]
-        kind = "choice" if choices else "text"
-        if not choices and kinds == {bool}:
-            kind = "flag"
-        elif not choices and kinds <= {int, float, type(None)}:
-            kind = "number"
-        if default is ...:  # it follows from other arguments
-            text, choices = "", ["", *choices]
-        else:
-            text = str(default).lower() if default is None or isinstance(default, bool) else str(default)
-        found.append({"name": name, "kind": kind, "choices": choices, "default": text})
-    return found
+def has_layer(model: keras.Model, path: str | None) -> bool:
+    """Tell whether a model has a layer; None stands for its output."""
+    try:
+        return path is None or models.find_layer(model, path) is not None
+    except LayerError:
+        return False
 
 
-def _choices(asked: Any) -> list[str]:
-    """Return the names that an annotation lists."""
-    if typing.get_origin(asked) is typing.Literal:
-        return [str(each) for each in typing.get_args(asked)]
-    return [name for part in typing.get_args(asked) for name in _choices(part)]
+def sheet_of(output: Array) -> tuple[npt.NDArray[np.uint8], int, int]:
+    """Return the channels of `(height, width, channels)` side by side in colours, on one scale.
 
-
-def drawn(values: npt.ArrayLike, said: tuple[str, ...], seconds: float) -> Result:
-    """Return a map in colours, with the scale of them.
-
-    Raises:
-        InputError: if it is not one map of finite values.
+    Returns:
+        the picture, the side of a tile, and the number of tiles in a row.
     """
-    array = one_map(values)
-    scale = Look(clip_percentile=CLIP).scale(array)
-    low = -scale.high if scale.signed else scale.low
-    steps = np.linspace(low, scale.high, 256)[None]
-    colors = plotting.colorize(values, clip_percentile=CLIP)
-    opacity = np.rint(255 * scale.share(array)).astype(np.uint8)
-    bar = plotting.colorize(steps, signed=scale.signed)
-    return Result(
-        np.asarray(array, np.float32),
-        png(colors),
-        png(np.concatenate([colors, opacity[..., None]], axis=-1)),
-        png(bar),
-        low,
-        scale.high,
-        scale.signed,
-        bool(scale.cut),
-        said,
-        seconds,
-    )
-
-
-def png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """Return a picture as the bytes of a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
+    height, width, count = output.shape
+    step = max(1, -(-max(height, width) // _TILE))
+    tiles = output[::step, ::step, :_MOST_FILTERS]
+    side, count = max(tiles.shape[:2]), tiles.shape[2]
+    columns = min(count, 16)
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * side, columns * side))
+    for number in range(count):
+        top, left = side * (number // columns), side * (number % columns)
+        sheet[top : top + tiles.shape[0], left : left + tiles.shape[1]] = tiles[..., number]
+    return plotting.colorize(sheet, clip_percentile=1), side, columns
 
 
 def told(error: BaseException) -> str:
@@ -442,3 +477,25 @@ def demo() -> tuple[keras.Model, npt.NDArray[Any], tuple[str, ...]]:
         "from vis.demo.scenes import make_scenes": 'images = make_scenes(12, "test", 1).images',
     }
     return load_network(), make_scenes(12, "test", 1).images, (*opened, *opened.values())
+
+
+def _from_files(slot: Slot, symbol: Any) -> bool:
+    """Tell whether an input can be a picture of a file."""
+    if slot.kind != "picture":
+        return False
+    if len(slot.shape) == 2:
+        return True
+    return slot.shape[-1] in (None, 1, 3, 4) and models.input_channel_axis(symbol, 4) == -1
+
+
+def _over_positions(output: Array, operation: Any) -> Array:
+    """Return the mean over positions of an output for one sample, `(filters,)`."""
+    if output.ndim == 0:
+        return output[None]
+    axis = models.filter_axis(operation, output.ndim + 1) % (output.ndim + 1) - 1
+    return np.asarray(output.mean(axis=tuple(i for i in range(output.ndim) if i != axis)))
+
+
+def _finite(value: Any) -> float | None:
+    """Return a number as JSON can hold it: None for NaN and infinity."""
+    return float(value) if np.isfinite(value) else None

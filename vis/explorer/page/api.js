@@ -26,9 +26,7 @@ async function answered(answer) {
   const text = await answer.text();
   let told = {};
   try { told = JSON.parse(text); } catch { told = { error: text }; }
-  const error = new Error(told.error ?? "This request was dropped.");
-  error.dropped = told.dropped === true;
-  throw error;
+  throw new Error(told.error ?? "This request was refused.");
 }
 
 async function sent(path, options) {
@@ -42,8 +40,25 @@ async function sent(path, options) {
 
 export const look = async (path) => (await sent(path, {})).json();
 export const blob = async (path) => (await sent(path, {})).blob();
-export const ask = async (path, body, signal) =>
-  (await sent(path, { method: "POST", body: JSON.stringify(body), signal })).json();
-export const file = async (path, body) => (await sent(path, { method: "POST", body: JSON.stringify(body) })).blob();
-export const upload = async (name, data) =>
-  (await sent(`pictures?name=${encodeURIComponent(name)}`, { method: "POST", body: data })).json();
+export const ask = async (path, body) => (await sent(path, { method: "POST", body: JSON.stringify(body) })).json();
+export const upload = async (given, data) => (await sent(`add?${new URLSearchParams(given)}`, { method: "POST", body: data })).json();
+
+/** Return what the server computes; `told` is called with how far it is. An aborted request ends on the server, too. */
+export async function compute(path, body, { signal, told } = {}) {
+  const answer = await sent(path, { method: "POST", body: JSON.stringify(body), signal });
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error("The explorer has ended. See the terminal where it was started.");
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const news = JSON.parse(line);
+      if ("answer" in news) return news.answer;
+      if ("error" in news) throw new Error(news.error);
+      if ("dropped" in news) throw new DOMException("A newer request followed.", "AbortError");
+      told?.(news);
+    }
+  }
+}

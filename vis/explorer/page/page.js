@@ -1,265 +1,158 @@
-// The page: a setting, which the address holds, and the columns that show it.
+// The page: what is shown, and how it changes.
 
-import { ask, blob, enter, file, look, upload } from "./api.js";
-import { Column, element, short } from "./column.js";
+import { ask, compute, enter, look } from "./api.js";
+import { Column } from "./column.js";
+import { bar, element } from "./elements.js";
+import { Form } from "./form.js";
+import { Layers } from "./layers.js";
+import { address, read } from "./state.js";
+import { Strip } from "./strip.js";
 
 const at = (name) => document.getElementById(name);
-const OWN = ["grad_modifier", "backprop_modifier"];
-const TRUST = "Guided and rectified maps may hardly depend on the weights: check with vis.metrics.sanity_check.";
-let about, main;
-let pinned = [];  // { setting, column }
-let pictures = [];  // { name, url }
-let setting = { picture: 0, method: "saliency", layer: null, target: null, options: {} };
-let shown = [];  // the layers that the filter leaves, -1 for the output
-let here = 0;  // which of them the keys have reached
+// Columns beside the first.
+const MOST_PINNED = 8;
+let about, main, strip, layers, form;
+let first = read("");  // { setting, more } of the first column
+let pinned = [];  // { setting, more, column }
+let predicted;
 
 const say = (text) => { at("said").textContent = text; };
-const fail = (error) => { at("failed").textContent = error.message ?? error; at("failed").hidden = false; };
-const method = (name) => about.methods.find((each) => each.name === name) ?? about.methods[0];
-
-// ---- the address
-
-function whole(text) {
-  return /^-?\d+$/.test(text ?? "") ? Number(text) : null;
-}
-
-function written({ method, layer, target, options }) {
-  return [["method", method], ["layer", layer], ["target", target], ...Object.entries(options).map(([name, value]) => [`o.${name}`, value])]
-    .filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => [name, String(value)]);
-}
-
-function read(search) {
-  const given = new URLSearchParams(search);
-  const found = { picture: whole(given.get("picture")) ?? 0, method: given.get("method") ?? "saliency", layer: whole(given.get("layer")), target: whole(given.get("target")), options: {} };
-  for (const [name, value] of given) if (name.startsWith("o.")) found.options[name.slice(2)] = value;
-  return found;
-}
-
-function address() {
-  const parts = new URLSearchParams([["picture", setting.picture], ...written(setting)]);
-  for (const each of pinned) parts.append("pin", new URLSearchParams(written(each.setting)).toString());
-  return `?${parts}`;
-}
+const fail = (error) => { at("failed").textContent = error?.message ?? error ?? ""; at("failed").hidden = error === null; };
 
 function restore(search) {
-  setting = read(search);
-  for (const each of pinned) each.column.stop();
-  pinned = new URLSearchParams(search).getAll("pin").slice(0, 8).map((text) => fixed(read(text)));
+  first = read(search);
+  if (!about.methods.some((each) => each.name === first.setting.method)) first.setting.method = "saliency";
+  if (first.setting.layer === null) first.setting.layer = about.outputs[0];
+  for (const each of pinned) each.column.drop();
+  pinned = new URLSearchParams(search).getAll("pin").slice(0, MOST_PINNED).map((text) => fixed(read(text)));
   columns();
 }
 
-// ---- drawing
-
-const named = ({ layer, target, method, options }) => {
-  const where = layer === null ? "the output" : about.layers[layer]?.path ?? `layer ${layer}`;
-  const what = layer === null ? "class" : "filter";
-  const more = Object.entries(options).map(([name, value]) => `, ${name} ${value}`).join("");
-  return `${method} of ${where}, ${target === null ? `predicted ${what}` : `${what} ${target}`}${more}`;
-};
+function remember(keep) {
+  const now = address(first, pinned);
+  if (now !== location.search) history[keep ? "replaceState" : "pushState"](null, "", now);
+}
 
 function change(part, keep) {
-  setting = { ...setting, ...part };
-  if (address() !== location.search) history[keep ? "replaceState" : "pushState"](null, "", address());
-  form();
+  first = { ...first, setting: { ...first.setting, ...part } };
+  remember(keep);
   draw();
 }
 
-let predicted;
+function toggle(kind, on) {
+  first = { ...first, more: on ? [...first.more, kind] : first.more.filter((each) => each !== kind) };
+  remember();
+  draw();
+}
+
+const named = ({ layer, target, method, options }) => {
+  const output = about.outputs.includes(layer);
+  const where = layer === null ? "the output" : about.layers[layer]?.path ?? `layer ${layer}`;
+  const what = output ? "class" : "filter";
+  const name = output && about.labels?.[target] ? ` (${about.labels[target]})` : "";
+  const more = Object.entries(options).map(([name, value]) => `, ${name} ${value}`).join("");
+  return `${method} of ${where}, ${target === null ? `predicted ${what}` : `${what} ${target}`}${name}${more}`;
+};
+
 async function draw() {
-  strip();
-  layers();
+  const { setting } = first;
   const number = setting.picture;
-  const picture = pictures[number];
-  if (picture === undefined) {
-    say(pictures.length ? `There is no picture ${number}.` : "Add a picture to see maps of it.");
+  form.draw(first);
+  strip.draw(number);
+  layers.draw(setting.layer);
+  if (strip.samples[number] === undefined) {
+    say(strip.samples.length ? `There is no sample ${number}.` : "Add a picture or another input to see maps of it.");
     return;
   }
-  try { await loaded(number); } catch (error) { main.wrong.textContent = error.message; return; }
-  if (number !== setting.picture) return;
+  let sample;
+  try { sample = await strip.sample(number); } catch (error) { main.wrong.textContent = error.message; return; }
+  if (number !== first.setting.picture) return;
   predict(number);
-  main.draw(setting, named(setting), picture);
+  write(number);
+  main.draw(first.setting, first.more, named(first.setting), sample);
   for (const each of pinned) {
-    // Columns share the picture, and the target where the layer is the same.
+    // Columns share the sample, and the target where the layer is the same.
     const target = each.setting.layer === setting.layer ? setting.target : each.setting.target;
     const now = { ...each.setting, picture: number, target };
-    const key = JSON.stringify(now);
-    if (each.key === key) continue;
-    each.key = key;
-    each.column.draw(now, named(now), picture);
+    each.column.draw(now, each.more, named(now), sample);
   }
 }
+
+// ---- predictions
 
 async function predict(number) {
   if (predicted === number) { targets(); return; }
   try {
-    const found = await ask("predict", { page: main.page, setting: { picture: number } });
-    if (number === setting.picture) { predicted = number; predictions(found); }
+    const found = await compute("predict", { page: main.page, setting: { picture: number } });
+    if (number === first.setting.picture) { predicted = number; predictions(found); }
   } catch (error) {
-    if (!error.dropped) at("predictions").replaceChildren(element("p", { role: "alert", text: error.message }));
+    if (error.name !== "AbortError") at("predictions").replaceChildren(element("p", { role: "alert", text: error.message }));
   }
 }
 
-function predictions({ best }) {
-  const largest = Math.max(...best.map((each) => Math.abs(each.value)), 1e-30);
-  at("predictions").replaceChildren(...best.map(({ target, value }) => {
-    const bar = element("span", { class: "bar", "aria-hidden": "true" });
-    bar.style.width = `${100 * Math.abs(value) / largest}%`;
-    const button = element("button", { type: "button", "data-target": target }, element("span", { text: `class ${target}` }),
-      element("span", {}, bar), element("span", { class: "number", text: short(value) }));
-    button.addEventListener("click", () => change({ target, layer: null }));
-    return button;
+function predictions(outputs) {
+  at("predictions").replaceChildren(...outputs.flatMap(({ name, layer, best }) => {
+    const largest = Math.max(...best.map((each) => Math.abs(each.value ?? 0)), 1e-30);
+    const rows = best.map(({ target, value }) => {
+      const button = bar(about.labels?.[target] ?? `class ${target}`, value, Math.abs(value ?? 0) / largest);
+      Object.assign(button.dataset, { target, layer: layer ?? "" });
+      button.addEventListener("click", () => change({ target, layer }));
+      return button;
+    });
+    return outputs.length > 1 ? [element("h3", { text: name }), ...rows] : rows;
   }));
   targets();
 }
 
 function targets() {
+  const { layer, target } = first.setting;
   for (const button of at("predictions").querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(setting.layer === null && setting.target === Number(button.dataset.target)));
+    button.setAttribute("aria-pressed", String(button.dataset.layer === String(layer ?? "") && target === Number(button.dataset.target)));
   }
 }
 
-// ---- pictures
+// ---- inputs that are written, and pictures of models with several inputs
 
-async function loaded(number) {
-  const picture = pictures[number];
-  picture.coming ??= blob(`picture/${number}`).then((data) => { picture.url = URL.createObjectURL(data); });
-  return picture.coming;
+function slots() {
+  const several = about.slots.length > 1;
+  about.slots.forEach((slot, i) => {
+    const id = `slot-${i}`;
+    const name = `${slot.name} (${slot.kind}, ${slot.shape})`;
+    let field;
+    if (slot.typed) {
+      field = element("textarea", { id, rows: 2, spellcheck: "false" });
+      field.addEventListener("change", () => strip.write(first.setting.picture, i, field.value));
+    } else if (several && slot.kind === "picture" && about.takes_pictures) {
+      field = element("input", { id, type: "file", accept: "image/*" });
+      field.addEventListener("change", () => { strip.add([...field.files], first.setting.picture, i); field.value = ""; });
+    } else return;
+    at("slots").append(element("p", {}, element("label", { for: id, text: name }), field));
+  });
+  at("slots").hidden = at("slots").children.length === 0;
+  at("files-label").textContent = several || !about.takes_pictures ? "Add inputs, an array for each in a .npz file, or .npy for one: choose it, or drop it on this page"
+    : "Add pictures: choose files, or drop or paste them on this page";
 }
 
-const seen = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    seen.unobserve(target);
-    const number = Number(target.dataset.number);
-    loaded(number).then(() => { target.querySelector("img").src = pictures[number].url; }, (error) => { target.title = error.message; });
+async function write(number) {
+  if (at("slots").hidden) return;
+  try {
+    const { texts } = await strip.told(number);
+    if (number !== first.setting.picture) return;
+    texts.forEach((text, i) => { if (text !== null) at(`slot-${i}`).value = text; });
+  } catch (error) {
+    fail(error);
   }
-});
-
-function strip() {
-  const held = at("strip").children;
-  for (let number = held.length; number < pictures.length; number++) {
-    const button = element("button", { type: "button", "data-number": number }, element("img", { alt: "" }), element("span", { text: pictures[number].name }));
-    button.addEventListener("click", () => change({ picture: number }));
-    at("strip").append(button);
-    seen.observe(button);
-  }
-  for (const button of held) button.setAttribute("aria-pressed", String(Number(button.dataset.number) === setting.picture));
-}
-
-async function add(files) {
-  for (const given of files) {
-    try {
-      say(`Reading ${given.name}.`);
-      const { number, name } = await upload(given.name || "pasted.png", given);
-      while (pictures.length <= number) pictures.push({ name: `picture ${pictures.length}` });
-      pictures[number] = { name };
-      at("failed").hidden = true;
-      say(`${name} is added. It is kept in memory only.`);
-      change({ picture: number });
-    } catch (error) {
-      say("");
-      fail(error);
-    }
-  }
-}
-
-// ---- layers
-
-function layers() {
-  const words = at("filter").value.toLowerCase();
-  const rows = [{ path: "the model's output", told: "its classes, before a softmax" },
-    ...about.layers.map((each) => ({ path: each.path, told: `${each.type}, ${each["output shape"]}, ${each.filters} filters`
-      + (each.activation === "-" ? "" : `, ${each.activation}`) + (each.guided === "-" ? "" : `, guided: ${each.guided}`) }))];
-  shown = rows.map((row, i) => [i - 1, row]).filter(([, row]) => `${row.path} ${row.told}`.toLowerCase().includes(words));
-  here = Math.min(Math.max(here, 0), shown.length - 1);
-  at("counted").textContent = words ? `${shown.length} of ${rows.length}` : "";
-  at("layers").replaceChildren(...shown.map(([number, { path, told }], i) => {
-    const depth = number < 0 ? 0 : path.split("/").length - 1;
-    const row = element("li", { role: "option", id: `layer-${number}`, "aria-selected": String((setting.layer ?? -1) === number) },
-      element("span", { text: path }), element("small", { text: told }));
-    row.style.paddingLeft = `${0.6 + depth}rem`;
-    row.addEventListener("click", () => pick(i));
-    return row;
-  }));
-  reach();
-}
-
-function reach(scroll) {
-  [...at("layers").children].forEach((row, i) => row.classList.toggle("here", i === here));
-  const row = at("layers").children[here];
-  if (row) at("layers").setAttribute("aria-activedescendant", row.id); else at("layers").removeAttribute("aria-activedescendant");
-  if (scroll) row?.scrollIntoView({ block: "nearest" });
-}
-
-function pick(i) {
-  if (shown[i] === undefined) return;
-  here = i;
-  const layer = shown[i][0] < 0 ? null : shown[i][0];
-  change({ layer, target: layer === setting.layer ? setting.target : layer === null ? null : 0 });
-  reach(true);
-}
-
-// ---- the form
-
-function choices(select, names, chosen) {
-  select.replaceChildren(...names.map((name) => element("option", { value: name, text: name || "as the method has it" })));
-  select.value = chosen;
-}
-
-function option(name, value, fallback) {
-  const options = { ...setting.options };
-  if (value === fallback) delete options[name]; else options[name] = value;
-  change({ options });
-}
-
-function form() {
-  const takes = method(setting.method).options;
-  at("method").value = setting.method;
-  at("target").value = setting.target ?? "";
-  at("target-label").textContent = setting.layer === null ? "Class" : `Filter of ${about.layers[setting.layer]?.path}`;
-  for (const name of OWN) {
-    const taken = takes.find((each) => each.name === name);
-    const select = at(name);
-    choices(select, taken?.choices ?? ["none"], taken ? setting.options[name] ?? taken.default : "none");
-    select.disabled = taken === undefined;
-    let why = taken ? "" : `${setting.method} takes none.`;
-    if (taken && name === "backprop_modifier") {
-      for (const each of select.options) {
-        if (about.unreached && ["guided", "rectified", "relu", "deconv"].includes(each.value)) { each.disabled = true; why = about.unreached; }
-      }
-      if (["guided", "rectified", "relu", "deconv"].includes(select.value)) why = TRUST;
-    }
-    at(`${name}-why`).textContent = why;
-  }
-  const others = takes.filter((each) => !OWN.includes(each.name));
-  if (at("options").dataset.method !== setting.method) {
-    at("options").dataset.method = setting.method;
-    at("options").replaceChildren(...others.map((each) => {
-      const id = `option-${each.name}`;
-      const field = element(each.choices.length ? "select" : "input", { id, "data-name": each.name });
-      if (each.kind === "flag") field.type = "checkbox";
-      if (each.choices.length) choices(field, each.choices, each.default);
-      field.addEventListener("change", () => option(each.name, each.kind === "flag" ? String(field.checked) : field.value.trim() || each.default, each.default));
-      return element("p", {}, element("label", { for: id, text: each.name }), field);
-    }));
-  }
-  for (const each of others) {
-    const field = at(`option-${each.name}`);
-    const value = setting.options[each.name] ?? each.default;
-    if (each.kind === "flag") field.checked = value === "true"; else field.value = value;
-  }
-  at("more-options").hidden = others.length === 0;
 }
 
 // ---- columns
 
 function fixed(kept) {
-  const each = { setting: kept };
+  const each = kept;
   each.column = new Column(about.compiles, () => {
-    each.column.stop();
+    each.column.drop();
     pinned = pinned.filter((other) => other !== each);
     columns();
-    history.pushState(null, "", address());
+    remember();
     at("pin").focus();
   });
   return each;
@@ -267,12 +160,14 @@ function fixed(kept) {
 
 function columns() {
   at("columns").replaceChildren(main.element, ...pinned.map((each) => each.column.element));
-  at("pin").disabled = pinned.length >= 8;
+  at("pin").disabled = pinned.length >= MOST_PINNED;
 }
+
+// ---- what is taken home
 
 async function code() {
   try {
-    const { script } = await ask("script", { page: main.page, setting });
+    const script = await compute("script", { page: main.page, setting: first.setting, more: first.more });
     at("text").value = script;
     at("copied").textContent = "";
     at("code").showModal();
@@ -285,44 +180,27 @@ async function code() {
 }
 
 async function save() {
-  say("Writing the report.");
   at("report").disabled = true;
   try {
-    const url = URL.createObjectURL(await file("report", { page: main.page, setting }));
+    const told = ({ done, total, what }) => say(`Writing the report: ${done} of ${total ?? "?"} ${what}.`);
+    say("Writing the report.");
+    const html = await compute("report", { page: main.page, setting: first.setting }, { told });
+    const url = URL.createObjectURL(new Blob([html], { type: "text/html" }));
     element("a", { href: url, download: "report.html" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60000);
     say("The report is saved.");
   } catch (error) {
     say("");
-    if (!error.dropped) fail(error);
+    if (error.name !== "AbortError") fail(error);
   }
   at("report").disabled = false;
 }
 
 function listen() {
-  at("filter").addEventListener("input", () => { here = 0; layers(); });
-  at("filter").addEventListener("keydown", (event) => { if (event.key === "ArrowDown" || event.key === "Enter") { event.preventDefault(); at("layers").focus(); } });
-  at("layers").addEventListener("keydown", (event) => {
-    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 };
-    if (event.key in steps) here = Math.min(Math.max(here + steps[event.key], 0), shown.length - 1);
-    else if (event.key === "Enter" || event.key === " ") pick(here);
-    else return;
-    event.preventDefault();
-    reach(true);
-  });
-  at("form").addEventListener("submit", (event) => event.preventDefault());
-  at("method").addEventListener("change", () => {
-    const takes = method(at("method").value).options.map((each) => each.name);
-    change({ method: at("method").value, options: Object.fromEntries(Object.entries(setting.options).filter(([name]) => takes.includes(name))) });
-  });
-  at("target").addEventListener("input", () => change({ target: whole(at("target").value) }, true));
-  for (const name of OWN) {
-    at(name).addEventListener("change", () => option(name, at(name).value, method(setting.method).options.find((each) => each.name === name).default));
-  }
   at("opacity").addEventListener("input", () => document.documentElement.style.setProperty("--opacity", at("opacity").value));
-  at("files").addEventListener("change", () => { add([...at("files").files]); at("files").value = ""; });
+  at("files").addEventListener("change", () => { strip.add([...at("files").files], first.setting.picture); at("files").value = ""; });
   at("pin").addEventListener("click", () => {
-    pinned.push(fixed({ ...setting }));
+    pinned.push(fixed({ setting: { ...first.setting }, more: [...first.more] }));
     columns();
     change({});
   });
@@ -331,7 +209,7 @@ function listen() {
   at("address").addEventListener("click", async () => {
     try { await navigator.clipboard.writeText(location.href); say("The address of this state is copied."); } catch { say(`The address of this state: ${location.href}`); }
   });
-  addEventListener("popstate", () => { restore(location.search); form(); draw(); });
+  addEventListener("popstate", () => { restore(location.search); draw(); });
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || at("code").open) return;
     main.drop();
@@ -339,10 +217,16 @@ function listen() {
   });
   addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
   addEventListener("dragleave", () => document.body.classList.remove("dropping"));
-  addEventListener("drop", (event) => { event.preventDefault(); document.body.classList.remove("dropping"); add([...event.dataTransfer.files]); });
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    strip.add([...event.dataTransfer.files], first.setting.picture);
+  });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length) { event.preventDefault(); add(files); }
+    if (!files.length) return;
+    event.preventDefault();
+    strip.add(files, first.setting.picture);
   });
 }
 
@@ -358,18 +242,18 @@ async function start() {
   say("");
   at("model").textContent = `: ${about.name}, on ${about.backend}`;
   document.title = `${about.name}: vis explore`;
-  pictures = about.pictures.map((name) => ({ name }));
-  at("more").textContent = about.found > pictures.length ? `The first ${pictures.length} of ${about.found}.` : "";
-  choices(at("method"), about.methods.map((each) => each.name), "saliency");
-  at("report").disabled = about.report !== null;
-  at("report-why").textContent = about.report ?? "";
   main = new Column(about.compiles);
+  strip = new Strip(at("strip"), about, (picture) => change({ picture }), fail, say);
+  layers = new Layers(at("layers"), at("filter"), at("counted"), about, (layer) =>
+    change({ layer, target: layer === first.setting.layer ? first.setting.target : about.outputs.includes(layer) ? null : 0 }));
+  form = new Form(about, main.page, change, toggle);
+  at("more").textContent = about.found > strip.samples.length ? `The first ${strip.samples.length} of ${about.found}.` : "";
+  at("report").disabled = about.unfit.report !== null;
+  at("report-why").textContent = about.unfit.report ?? "";
+  slots();
   at("work").hidden = false;
   restore(location.search);
-  if (!about.methods.some((each) => each.name === setting.method)) setting.method = "saliency";
-  here = (setting.layer ?? -1) + 1;
   listen();
-  form();
   draw();
 }
 

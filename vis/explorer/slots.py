@@ -1,0 +1,310 @@
+"""How each input of a model and its map are shown, which is read from the input's type and axes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vis import models, plotting
+from vis.errors import InputError, did_you_mean
+from vis.plotting.colors import Look, one_map
+
+Kind = Literal["picture", "volume", "series", "words", "features"]
+Array = npt.NDArray[Any]
+# As in every figure of the library: where the colours of a map end.
+CLIP = 1
+DPI = 110
+# Two axes without one for channels are a picture if both are at least this long.
+_SIDE = 14
+# Longer inputs are not written out as text.
+_MOST_TYPED = 512
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An input of a model.
+
+    Args:
+        name: its name.
+        kind: how it is shown.
+        shape: without the batch axis.
+        dtype: of its values.
+        layer: for words that have no gradient: the path of the layer whose output has one.
+        names: of the words by their number, or of the features.
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int | None, ...]
+    dtype: str
+    layer: str | None = None
+    names: Mapping[int, str] | None = None
+
+    @property
+    def typed(self) -> bool:
+        """Whether a person can write its values."""
+        return self.kind in ("words", "features") and (self.shape[0:1] or (1,))[0] in range(_MOST_TYPED + 1)
+
+    def told(self) -> dict[str, Any]:
+        """Return it in plain values."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "shape": " x ".join("?" if size is None else str(size) for size in self.shape) or "one number",
+            "typed": self.typed,
+            "layer": self.layer,
+        }
+
+    def words(self, value: Array) -> tuple[list[str], list[int]]:
+        """Return the words of a sample, `(T,)`, and their positions; those that are padding are left out."""
+        if value.dtype.kind not in "fiub":
+            found = [str(each) for text in value.ravel().tolist() for each in _text(text).split()]
+            return found, [*range(len(found))]
+        names = self.names
+        found = [
+            str(int(each)) if names is None else names.get(int(each), f"#{int(each)}")
+            for each in value.ravel()
+        ]
+        kept = [position for position, word in enumerate(found) if word.strip()]
+        return [found[position] for position in kept], kept
+
+    def text(self, value: Array) -> str:
+        """Return the values of a sample, without its batch axis, as a person writes them."""
+        if self.kind == "words":
+            return " ".join(self.words(value)[0])
+        return ", ".join(f"{each:.6g}" for each in value.ravel().tolist())
+
+    def preview(self, value: Array) -> str:
+        """Return a short text that tells samples apart."""
+        if self.kind in ("words", "features"):
+            text = self.text(value)
+            return text if len(text) <= 60 else f"{text[:59]}…"
+        return f"{value.min():.3g} to {value.max():.3g}"
+
+    def parsed(self, text: str) -> Array:
+        """Return the values that a person has written, without the batch axis.
+
+        Raises:
+            InputError: if they are not numbers, words are unknown, or their count is not the input's.
+        """
+        if self.dtype == "string":
+            return np.array([text], object).reshape([1] * len(self.shape))
+        parts = text.split() if self.kind == "words" else text.replace(",", " ").split()
+        if self.kind == "words" and self.names is not None:
+            numbers = {word: number for number, word in reversed([*self.names.items()])}
+            for word in parts:
+                if word not in numbers and word.lower() not in numbers:
+                    raise InputError(
+                        f"The vocabulary has no word {word[:50]!r}.{did_you_mean(word[:50], numbers)} "
+                        f"Received: {len(parts)} words. Write words of the vocabulary with spaces between."
+                    )
+            values: list[float] = [numbers.get(word, numbers.get(word.lower(), 0)) for word in parts]
+        else:
+            try:
+                values = [float(part) for part in parts]
+            except ValueError as error:
+                raise InputError(
+                    f"{self.name} takes numbers with spaces or commas between. Received: {text[:100]!r}."
+                ) from error
+        count = int(np.prod([size or len(values) for size in self.shape], dtype=int))
+        if self.kind == "words" and len(values) < count:
+            values += [0] * (count - len(values))
+        if len(values) != count or not np.isfinite(values).all():
+            raise InputError(
+                f"{self.name} takes {count} values. Received: {len(values)}"
+                f"{'' if np.isfinite(values).all() else ', with some that are not finite'}."
+            )
+        return np.array(values).reshape([size or len(values) for size in self.shape])
+
+
+def slots_of(
+    model: keras.Model, words: Mapping[int, str] | None = None, features: Sequence[str] | None = None
+) -> list[Slot]:
+    """Return the inputs of a model.
+
+    Args:
+        model: a model with symbolic inputs.
+        words: of the inputs that are words, by their number.
+        features: the names of the features, for the inputs that have as many.
+
+    Raises:
+        InputError: for an input that cannot be drawn.
+    """
+    found = []
+    for number, symbol in enumerate(models.input_tensors(model)):
+        shape, dtype = tuple(symbol.shape[1:]), symbol.dtype
+        layer = models.first_float_layer(model, number)
+        names: Mapping[int, str] | None = None
+        if len(shape) <= 1:
+            numbers = dtype != "string" and layer is None
+            kind: Kind = "features" if numbers else "words"
+            names = words if not numbers else None
+            if numbers and features is not None and shape and shape[0] == len(features):
+                names = dict(enumerate(map(str, features)))
+        elif len(shape) == 2:
+            sides = [_SIDE if size is None else size for size in shape]
+            kind = "picture" if min(sides) >= _SIDE and shape[1] is not None else "series"
+        elif len(shape) in (3, 4):
+            kind = "picture" if len(shape) == 3 else "volume"
+        else:
+            raise InputError(
+                f"The input {symbol.name!r} has {len(shape)} axes. Received: shape {shape}. Inputs of one to "
+                "four axes are drawn; explain others by vis.attributions."
+            )
+        found.append(Slot(symbol.name, kind, shape, dtype, layer, names))
+    return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A map as it is shown: in colours with a scale, or as a figure of a notebook.
+
+    Args:
+        name: the input, or the layer.
+        map: the map.
+        picture: the map in colours, as a PNG file; None for a figure.
+        over: the same with its opacity, which grows with the value, as in `vis.plotting.overlay_map`; None
+            where there is no picture below it.
+        bar: the colours from the lowest to the highest, as a PNG file.
+        low, high: the values at the ends of the colours.
+        signed: whether zero is in the middle.
+        cut: whether values lie beyond the ends.
+        figure: the figure, as a PNG file; None for a picture.
+        text: the figure in words.
+    """
+
+    name: str
+    map: Array = field(repr=False)
+    picture: bytes | None = field(default=None, repr=False)
+    over: bytes | None = field(default=None, repr=False)
+    bar: bytes | None = field(default=None, repr=False)
+    low: float = 0.0
+    high: float = 0.0
+    signed: bool = False
+    cut: bool = False
+    figure: bytes | None = field(default=None, repr=False)
+    text: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """Return it in plain values."""
+        files = {name: getattr(self, name) for name in ("picture", "over", "bar", "figure")}
+        return {
+            "name": self.name,
+            "size": list(np.shape(self.map)),
+            "low": self.low,
+            "high": self.high,
+            "signed": self.signed,
+            "cut": self.cut,
+            "text": self.text,
+            **{key: None if data is None else base64.b64encode(data).decode() for key, data in files.items()},
+        }
+
+
+def drawn(slot: Slot, value: Array, values: Array) -> Drawn:
+    """Return the map of a sample of an input.
+
+    Args:
+        slot: the input.
+        value: the sample, without its batch axis.
+        values: the map, without its batch axis.
+
+    Raises:
+        InputError: if the map cannot be drawn.
+    """
+    if slot.kind == "picture":
+        return in_colours(slot.name, values, laid=one_map(values).shape == _sides(value, values))
+    figure = figure_of(slot, value, values)
+    return Drawn(slot.name, values, figure=saved(figure), text=_in_words(slot, value, values))
+
+
+def figure_of(slot: Slot, value: Array, values: Array) -> Any:
+    """Return the figure that a notebook shows of a sample and its map."""
+    name, arguments, options = call(slot, value)
+    given = {"sample[0]": value, "maps[0]": values}
+    if slot.kind == "words":
+        given = {"maps[0][kept]": values.reshape(len(values), -1)[slot.words(value)[1]]}
+    found = [given[each] if isinstance(each, str) else each for each in arguments]
+    return getattr(plotting, name)(*found, **options)
+
+
+def call(slot: Slot, value: Array) -> tuple[str, list[Any], dict[str, Any]]:
+    """Return the function of `vis.plotting` that draws a map, its arguments and its options.
+
+    An argument that is a text is Python.
+    """
+    if slot.kind == "words":
+        options = {"clip_percentile": CLIP, "width": 5.0}
+        return "plot_tokens", [slot.words(value)[0], "maps[0][kept]"], options
+    if slot.kind == "features":
+        names = None if slot.names is None else [*slot.names.values()]
+        return "plot_features", [names, "maps[0]"], {}
+    name = "plot_series" if slot.kind == "series" else "plot_volume"
+    return name, ["sample[0]", "maps[0]"], {"clip_percentile": CLIP}
+
+
+def in_colours(name: str, values: Array, laid: bool) -> Drawn:
+    """Return a map in colours, with the scale of them; `laid`: whether it lies over a picture."""
+    array = one_map(values)
+    scale = Look(clip_percentile=CLIP).scale(array)
+    low = -scale.high if scale.signed else scale.low
+    steps = np.linspace(low, scale.high, 256)[None]
+    colors = plotting.colorize(values, clip_percentile=CLIP)
+    opacity = np.rint(255 * scale.share(array)).astype(np.uint8)
+    return Drawn(
+        name,
+        np.asarray(array, np.float32),
+        png(colors),
+        png(np.concatenate([colors, opacity[..., None]], axis=-1)) if laid else None,
+        png(plotting.colorize(steps, signed=scale.signed)),
+        low,
+        scale.high,
+        scale.signed,
+        bool(scale.cut),
+    )
+
+
+def saved(figure: Any) -> bytes:
+    """Return a figure as the bytes of a PNG file, as `savefig` writes it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DPI)
+    return file.getvalue()
+
+
+def png(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Return a picture as the bytes of a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def _sides(value: Array, values: Array) -> tuple[int, ...]:
+    """Return the height and width of a picture, whichever of its axes holds the channels."""
+    shape = one_map(values).shape
+    return next((sides for sides in (value.shape[:2], value.shape[1:]) if sides == shape), value.shape[:2])
+
+
+def _in_words(slot: Slot, value: Array, values: Array) -> str:
+    """Return the largest values of a map with what they belong to."""
+    flat = values.reshape(len(values), -1).sum(axis=1) if values.ndim else values[None]
+    if slot.kind == "words":
+        known, kept = slot.words(value)
+        flat = flat[kept]
+    elif slot.names is not None:
+        known = [*slot.names.values()]
+    else:
+        unit = {"features": "feature", "series": "time", "volume": "slice"}[slot.kind]
+        known = [f"{unit} {number}" for number in range(len(flat))]
+    best = np.argsort(-np.abs(flat), kind="stable")[:5]
+    return f"{slot.name}, largest: " + ", ".join(f"{known[each]} {flat[each]:.3g}" for each in best)
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
