@@ -71,7 +71,11 @@ CASES: dict[str, tuple[Callable[[], keras.Model], list[str | None]]] = {
     "one-hot": (one_hot, ["hot"]),
     "bytes of a picture": (
         lambda: keras.Sequential(
-            [keras.Input((4, 4, 3), dtype="uint8"), layers.Rescaling(1 / 255, name="scaled"), layers.Flatten()]
+            [
+                keras.Input((4, 4, 3), dtype="uint8"),
+                layers.Rescaling(1 / 255, name="scaled"),
+                layers.Flatten(),
+            ]
         ),
         ["scaled"],
     ),
