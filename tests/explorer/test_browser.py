@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import os
 import re
@@ -21,6 +22,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
 
+from tests.explorer.test_samples import BATCH, WORDS, several  # noqa: E402
 from vis.explorer.server import Explorer  # noqa: E402
 from vis.explorer.session import Session  # noqa: E402
 from vis.explorer.settings import Setting  # noqa: E402
@@ -47,16 +49,17 @@ def explorer(folder: Path) -> Iterator[Explorer]:
     made.close()
 
 
-@pytest.fixture
-def tab(browser: Any, explorer: Explorer) -> Iterator[Any]:
-    """Return an open page, which must not ask another host, nor write an error to its console."""
+@contextlib.contextmanager
+def page_of(browser: Any, explorer: Explorer, state: str = "") -> Iterator[Any]:
+    """Give an open page, which must not ask another host, nor write an error to its console."""
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     hosts: set[str] = set()
     wrong: list[str] = []
     page.on("request", lambda each: hosts.add(re.sub(r"(?<=\w)[/,].*", "", each.url.split("://")[-1])))
     page.on("pageerror", lambda each: wrong.append(str(each)))
-    page.goto(explorer.url)
+    address, _, token = explorer.url.partition("#")
+    page.goto(f"{address}{state}#{token}")
     drawn(page)
     yield page
     own = explorer.url.split("/")[2]
@@ -65,11 +68,18 @@ def tab(browser: Any, explorer: Explorer) -> Iterator[Any]:
     context.close()
 
 
+@pytest.fixture
+def tab(browser: Any, explorer: Explorer) -> Iterator[Any]:
+    with page_of(browser, explorer) as page:
+        yield page
+
+
 def drawn(page: Any, columns: int = 1) -> None:
     """Wait until each column shows the map that was asked last."""
-    page.wait_for_function(
-        "n => document.querySelectorAll('article:not(.old) .scale:not([hidden])').length == n", arg=columns
+    count = (
+        "[...document.querySelectorAll('article:not(.old)')].filter(e => e.querySelector('.scale')).length"
     )
+    page.wait_for_function(f"n => {count} == n", arg=columns)
 
 
 def map_in(page: Any, column: int = 0) -> bytes:
@@ -285,9 +295,174 @@ def test_every_width_and_scheme(tab: Any, scheme: str, width: int) -> None:
     tab.locator("#pin").click()
     drawn(tab, 2)
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
+    accessible(tab)
+
+
+def accessible(page: Any) -> None:
     if not AXE:
         pytest.skip("AXE_CORE does not name a file of axe-core")
-    tab.evaluate(Path(AXE).read_text())
-    found = tab.evaluate("axe.run(document)")
+    page.evaluate(Path(AXE).read_text())
+    found = page.evaluate("axe.run(document)")
     assert len(found["passes"]) > 15
     assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+
+
+def test_what_stands_beside_the_map(tab: Any, folder: Path) -> None:
+    assert tab.locator("[data-beside]").count() == 0
+    tab.locator("#show-measures").check()
+    tab.locator("[data-beside=measures] td", has_text="lower").first.wait_for()
+    tab.locator("#show-maximize").check()
+    made = tab.locator("[data-beside=maximize] img")
+    made.wait_for()
+    about = Session(folder / "model.keras", folder / "photos", input_range=(0.0, 1.0))
+    setting = Setting(0)
+    expected = about.beside("maximize", setting).figure
+    assert base64.b64decode(made.get_attribute("src").split(",")[1]) == expected
+    rows = tab.locator("[data-beside=measures] tbody tr").all_inner_texts()
+    assert [row.split()[:2] for row in rows] == [
+        list(row[:2]) for row in about.beside("measures", setting).rows[1:]
+    ]
+    assert tab.url.endswith("show=measures&show=maximize")
+    tab.reload()
+    made.wait_for()
+    assert tab.locator("#show-measures").is_checked() and not tab.locator("#show-sanity").is_checked()
+    tab.locator("#show-measures").uncheck()
+    tab.wait_for_function("() => !document.querySelector('[data-beside=measures]')")
+    assert made.is_visible(), "the other one stays"
+    tab.locator("#script").click()
+    tab.locator("#text").wait_for()
+    assert "visualize_activation" in tab.locator("#text").input_value()
+
+
+def test_the_sanity_curve_stands_beside_guided(tab: Any) -> None:
+    tab.locator("#method").select_option("guided")
+    tab.locator("[data-beside=sanity] table").wait_for()
+    assert "stays alike shows the picture" in tab.locator("[data-beside=sanity]").inner_text()
+    assert tab.locator("[data-beside=sanity] tbody tr").count() == 3
+    assert not tab.locator("#show-sanity").is_checked()
+    tab.locator("#method").select_option("saliency")
+    tab.wait_for_function("() => !document.querySelector('[data-beside]')")
+    tab.locator("#backprop_modifier").select_option("relu")
+    tab.locator("[data-beside=sanity] table").wait_for()
+
+
+def test_long_work_says_how_far_it_is_and_is_dropped(tab: Any, explorer: Explorer) -> None:
+    before = map_in(tab)
+    tab.locator("#method").select_option("rise")
+    drawn(tab)
+    tab.locator("#more-options summary").click()
+    tab.locator("#option-nb_samples").fill("3000000")
+    tab.locator("#option-nb_samples").press("Tab")
+    tab.wait_for_function(r"() => / of 3000000 /.test(document.querySelector('article').innerText)")
+    assert tab.locator("article progress").first.is_visible()
+    tab.keyboard.press("Escape")
+    assert "Dropped" in tab.locator("article").inner_text() and tab.locator("article.old").count() == 1
+    worker = explorer._pages.worker
+    end = time.monotonic() + 30
+    while worker._running is not None:
+        assert time.monotonic() < end, "the server still computes what was dropped"
+        time.sleep(0.05)
+    tab.locator("#method").select_option("saliency")
+    drawn(tab)
+    assert map_in(tab) == before
+
+
+def test_a_filter_is_picked_from_the_grid(tab: Any, folder: Path) -> None:
+    assert tab.locator("#grid").is_hidden()
+    tab.locator("#layers li", has_text="conv").first.click()
+    tab.locator("#grid summary").click()
+    tab.locator("#filters.tiles button").nth(3).wait_for()
+    assert tab.locator("#filters button").count() == 4
+    tab.locator("#filters button").nth(3).click()
+    drawn(tab)
+    assert map_in(tab) == expected(folder, layer=1, target=3)
+    assert tab.locator("#filters button").nth(3).get_attribute("aria-pressed") == "true"
+    tab.locator("#layer-4").click()
+    tab.locator("#filters:not(.tiles) button").nth(4).wait_for()
+    tab.locator("#filters button").nth(1).click()
+    drawn(tab)
+    assert tab.locator("#target").input_value() == tab.locator("#filters button").nth(1).get_attribute(
+        "data-target"
+    )
+
+
+@pytest.fixture
+def mixed(browser: Any) -> Iterator[Any]:
+    """Return the page of a model of several inputs and outputs."""
+    made = Explorer(
+        lambda: Session(several(list), [*BATCH.values()], ("# model",), words=WORDS, labels=["a", "b", "c"])
+    ).start()
+    with page_of(browser, made) as page:
+        yield page
+    made.close()
+
+
+def test_a_slot_for_each_input(mixed: Any) -> None:
+    assert mixed.locator("[data-slot]").count() == 5
+    for name in ("facts", "signal", "scan"):
+        figure = mixed.locator(f"[data-slot={name}] img.figure")
+        assert figure.get_attribute("alt").startswith(f"{name}, largest: ")
+    assert mixed.locator("[data-slot=photo] .views img").count() == 4
+    assert "set wrt to embedding" in mixed.locator("[data-slot=title]").inner_text()
+    assert [each.split()[0] for each in mixed.locator("#predictions h3").all_inner_texts()] == [
+        "kind",
+        "price",
+    ]
+    assert mixed.locator("#report").is_disabled() and mixed.locator("#show-sanity").is_disabled()
+    assert "one picture" in mixed.locator("#report-why").inner_text()
+    mixed.locator("#predictions button").last.click()
+    drawn_slots(mixed, 5)
+    assert "of price" in mixed.locator("article h3").inner_text()
+    mixed.locator("#predictions button").first.click()
+    drawn_slots(mixed, 5)
+    assert mixed.locator("#names").input_value() == mixed.locator("#target").input_value()
+    mixed.locator("#names").select_option(label="2: c")
+    drawn_slots(mixed, 5)
+    assert "class 2 (c)" in mixed.locator("article h3").inner_text()
+
+
+def test_inputs_are_written_and_pictures_put_into_their_slot(mixed: Any) -> None:
+    title = mixed.get_by_label("title (words, 6)")
+    mixed.wait_for_function("() => document.querySelector('#slots textarea').value")
+    assert title.input_value() == "the film was not dull"
+    title.fill("the film was dull")
+    title.press("Tab")
+    mixed.wait_for_function("() => document.querySelectorAll('#strip button').length == 4")
+    drawn_slots(mixed, 5)
+    mixed.locator("#more-options summary").click()
+    mixed.locator("#option-wrt").fill("embedding")
+    mixed.locator("#option-wrt").press("Tab")
+    mixed.wait_for_function("() => document.querySelectorAll('article:not(.old) [data-slot]').length == 1")
+    assert mixed.locator("[data-slot=title] img").get_attribute("alt").startswith("title, largest: ")
+    title.fill("the filme")
+    title.press("Tab")
+    mixed.wait_for_selector("#failed:visible")
+    assert "Did you mean 'film'" in mixed.locator("#failed").inner_text()
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(file, "PNG")
+    given = {"name": "red.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    mixed.get_by_label("photo (picture, 16 x 16 x 3)").set_input_files(given)
+    mixed.wait_for_function("() => document.querySelectorAll('#strip button').length == 5")
+    assert mixed.locator("#strip button").nth(4).inner_text() == "red.png"
+    mixed.wait_for_function("() => document.querySelector('#slots textarea').value == 'the film was dull'")
+
+
+def drawn_slots(page: Any, count: int) -> None:
+    page.wait_for_function(
+        "n => document.querySelectorAll('article:not(.old) [data-slot]').length == n", arg=count
+    )
+
+
+@pytest.mark.parametrize("width", [1280, 320], ids=["wide", "400 %"])
+def test_everything_open_at_every_width(mixed: Any, tab: Any, width: int) -> None:
+    tab.locator("#layers li", has_text="conv").first.click()
+    tab.locator("#grid summary").click()
+    tab.locator("#filters button").nth(3).wait_for()
+    tab.locator("#more-options summary").click()
+    for kind in ("sanity", "measures", "maximize"):
+        tab.locator(f"#show-{kind}").check()
+    tab.locator("[data-beside=maximize] img").wait_for()
+    for page in (tab, mixed):
+        page.set_viewport_size({"width": width, "height": 720})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
+        accessible(page)

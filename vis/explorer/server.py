@@ -168,7 +168,7 @@ class Pages:
 
     async def filters(self, request: Request) -> Response:
         about, page, setting, _ = await self._asked(request)
-        return self._answered(request, page, lambda: about.filters(setting), "filters")
+        return self._answered(request, f"{page} filters", lambda: about.filters(setting), "filters")
 
     async def beside(self, request: Request) -> Response:
         about, page, setting, more = await self._asked(request)
