@@ -88,7 +88,7 @@ def test_words_are_measured_by_what_can_be() -> None:
     value, _, why = rows["sensitivity_max"]
     assert value == "-" and "needs inputs of floats" in why
     assert len(made.beside("sanity", Setting(0)).rows) == 4
-    with pytest.raises(InputError, match="Only for models with one picture"):
+    with pytest.raises(InputError, match="Needs one picture"):
         made.beside("maximize", Setting(0))
 
 

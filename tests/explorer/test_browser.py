@@ -125,7 +125,7 @@ def test_every_control(tab: Any, folder: Path) -> None:
     drawn(tab)
     options = (("backprop_modifier", "guided"), ("grad_modifier", "none"))
     assert map_in(tab) == expected(folder, picture=1, layer=2, target=2, options=options)
-    tab.locator("[data-beside=sanity] table").wait_for()
+    tab.locator("[data-beside=sanity] img").wait_for()
     assert "Signed" in tab.locator("article .scale").inner_text()
     tab.locator("#method").select_option("gradcam")
     assert tab.locator("#grad_modifier").is_disabled()
@@ -336,14 +336,14 @@ def test_what_stands_beside_the_map(tab: Any, folder: Path) -> None:
 
 def test_the_sanity_curve_stands_beside_guided(tab: Any) -> None:
     tab.locator("#method").select_option("guided")
-    tab.locator("[data-beside=sanity] table").wait_for()
+    tab.locator("[data-beside=sanity] img").wait_for()
     assert "stays alike shows the picture" in tab.locator("[data-beside=sanity]").inner_text()
     assert tab.locator("[data-beside=sanity] tbody tr").count() == 3
     assert not tab.locator("#show-sanity").is_checked()
     tab.locator("#method").select_option("saliency")
     tab.wait_for_function("() => !document.querySelector('[data-beside]')")
     tab.locator("#backprop_modifier").select_option("relu")
-    tab.locator("[data-beside=sanity] table").wait_for()
+    tab.locator("[data-beside=sanity] img").wait_for()
 
 
 def test_long_work_says_how_far_it_is_and_is_dropped(tab: Any, explorer: Explorer) -> None:

@@ -166,13 +166,13 @@ class Session:
         return self._no_picture()
 
     def _several(self) -> str | None:
-        return None if len(self.slots) == 1 else "Only for models with one input."
+        return None if len(self.slots) == 1 else "Needs one input."
 
     def _no_picture(self) -> str | None:
         """Return why what is made of pictures alone cannot be made."""
         if [slot.kind for slot in self.slots] == ["picture"] and self.slots[0].layer is None:
             return None
-        return "Only for models with one picture as their input."
+        return "Needs one picture as the input."
 
     # ---- what is computed
 

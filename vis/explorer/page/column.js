@@ -135,7 +135,7 @@ export class Column {
       clock.end("");
       const parts = [element("p", { text: found.text })];
       if (found.figure) parts.push(element("img", { class: found.size ? "made" : "figure", src: png(found.figure), alt: found.size ? found.text : `${BESIDE[kind]}, see the table` }));
-      if (found.rows.length) parts.push(table(kind, found.rows));
+      if (found.rows.length) parts.push(found.figure ? element("details", {}, element("summary", { text: "In numbers" }), table(kind, found.rows)) : table(kind, found.rows));
       parts.push(...found.warnings.map((text) => element("p", { class: "why", text })));
       body.replaceChildren(...parts);
     } catch (error) {

@@ -129,6 +129,7 @@ function slots() {
     at("slots").append(element("p", {}, element("label", { for: id, text: name }), field));
   });
   at("slots").hidden = at("slots").children.length === 0;
+  at("opacity").parentElement.hidden = !about.slots.some((slot) => slot.kind === "picture");
   at("files-label").textContent = several || !about.takes_pictures ? "Add inputs, an array for each in a .npz file, or .npy for one: choose it, or drop it on this page"
     : "Add pictures: choose files, or drop or paste them on this page";
 }
