@@ -7,6 +7,7 @@ for all versions.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -70,7 +71,9 @@ def _check(path: Path) -> None:
             config, numbers = json.loads(archive.read("config.json")), 0
             for name in archive.namelist():
                 if name.endswith(".h5"):
-                    with archive.open(name) as held, h5py.File(held, "r") as file:
+                    # In memory, as Keras reads it: in an archive, a step back reads again from the start.
+                    held = io.BytesIO(archive.read(name))
+                    with h5py.File(held, "r") as file:
                         numbers += _check_weights(path, size, file)
             _check_config(path, config, numbers)
     elif path.suffix in (".h5", ".hdf5"):
