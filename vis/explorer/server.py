@@ -301,6 +301,9 @@ class Explorer:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = socket.create_server((host, port), family=family)
+            # Connections take this over. asyncio sets it only for sockets that name their protocol; without
+            # it, the second part of an answer waits some 40 ms until the browser has confirmed the first.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             why = str(error.strerror or error).split(" (while")[0]
             raise InputError(
