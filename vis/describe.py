@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -57,12 +58,16 @@ def list_layers(model: keras.Model) -> list[LayerRow]:
         ModelError: if it is not a Keras model.
     """
     models.check_model(model)
+    with models.read_once():
+        return list(_rows(model))
+
+
+def _rows(model: keras.Model) -> Iterator[LayerRow]:
     rule = backprop_modifiers.get("guided").rule
     top = {id(layer): index for index, layer in enumerate(model.layers)}
     calls: dict[int, list[Any]] = {}
     for node in models.runs(model):
         calls.setdefault(id(node.operation), []).append(node)
-    rows = []
     for path, layer in models.walk(model, operations=True):
         index = top.get(id(layer)) if "/" not in path else None
         described = (models.activation_name(layer), _reach(models.layer_coverage(layer, rule)))
@@ -74,8 +79,7 @@ def list_layers(model: keras.Model) -> list[LayerRow]:
                 for number, node in enumerate(several)
             ]
         for call, point in points:
-            rows.append(LayerRow(index, path, call, type(layer).__name__, *_size(point), *described))
-    return rows
+            yield LayerRow(index, path, call, type(layer).__name__, *_size(point), *described)
 
 
 def layer_cells(model: keras.Model) -> list[tuple[str, ...]]:

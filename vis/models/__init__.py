@@ -1,6 +1,7 @@
 """Keras models seen from outside: finding layers, reading values inside, models that share variables."""
 
 from vis.models.addresses import find_layer, runs
+from vis.models.alike import read_once
 from vis.models.calls import POINTS, Call, lasting, operation_of, spec_of
 from vis.models.channels import filter_axis, input_channel_axis, located
 from vis.models.ends import own_squashings, squashings, warn_of_softmax
@@ -66,6 +67,7 @@ __all__ = [
     "own_squashings",
     "paths_of",
     "read",
+    "read_once",
     "report_coverage",
     "runs",
     "scaled_kernels",

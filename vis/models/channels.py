@@ -18,6 +18,7 @@ import keras
 from vis import backend
 from vis.errors import ChannelAxisWarning, warn
 from vis.graph import Geometry, Graph
+from vis.models.alike import reading
 from vis.models.calls import Call, first_node, node_of, operation_of, repeated
 from vis.models.find import output_structure, runs_graph, walk
 from vis.models.probe import noting
@@ -253,7 +254,9 @@ class _Walk:
         """Return what a call computes, or None if it cannot be read."""
         if id(node) not in self._steps:
             try:
-                graph = backend.traced(*repeated(node, noting(node.operation, set())))
+                graph = reading(
+                    node, "graph", lambda: backend.traced(*repeated(node, noting(node.operation, set())))
+                )
             except Exception:  # it does not run on examples: then it shows nothing
                 self._steps[id(node)] = None
             else:

@@ -10,6 +10,7 @@ import keras
 
 from vis import backend
 from vis.errors import ModelError, ModifierError, PartialOverrideWarning, warn
+from vis.models.alike import reading
 from vis.models.calls import first_node, repeated, spec_of
 from vis.models.find import Modification, check_built, input_structure, output_structure, unmodified
 from vis.models.probe import noting
@@ -148,4 +149,4 @@ def layer_coverage(layer: Any, rule: backend.Way) -> backend.Coverage | None:
     if node is None:
         return None
     call, specs = repeated(node, layer)
-    return backend.compile_call(call, rule).coverage(specs)
+    return reading(node, rule, lambda: backend.compile_call(call, rule).coverage(specs))
