@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import shutil
 import sys
 from collections.abc import Iterator
@@ -27,11 +28,14 @@ def chromium() -> Iterator[Any]:
 
 
 def axe_core() -> str | None:
-    """Return the script of axe-core, whose path is the program's first argument."""
+    """Return the script of axe-core: of the path that is the program's first argument, or of a package."""
     if len(sys.argv) > 1:
-        return Path(sys.argv[1]).read_text()
-    print("axe-core is left out: pass the path of axe.min.js.")
-    return None
+        return Path(sys.argv[1]).read_text("utf-8")
+    try:
+        return (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+    except ImportError:
+        print("axe-core is left out: pip install axe-playwright-python, or pass the path of axe.min.js.")
+        return None
 
 
 def violations(tab: Any, axe: str) -> list[str]:

@@ -6,8 +6,8 @@ no message may come to the console, a file name with `<script>` has to stay text
 paging have to work by keyboard, and axe-core may find nothing serious, in a wide and a narrow window, light
 and dark.
 
-    pip install playwright && apt-get install chromium && npm install --prefix /tmp/axe axe-core
-    python benchmarks/report_in_browser.py /tmp/axe/node_modules/axe-core/axe.min.js
+    pip install axe-playwright-python && apt-get install chromium
+    python benchmarks/report_in_browser.py
 
 Without Chromium or playwright it says so and ends.
 """

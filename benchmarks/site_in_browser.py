@@ -3,8 +3,8 @@
 Nothing may be asked of another host, no page may be wider than the window or leave a message in the
 console, the search has to find a name without a network, and axe-core may find nothing serious.
 
-    make docs && pip install playwright && apt-get install chromium && npm install --prefix /tmp/axe axe-core
-    python benchmarks/site_in_browser.py /tmp/axe/node_modules/axe-core/axe.min.js
+    make docs && pip install axe-playwright-python && apt-get install chromium
+    python benchmarks/site_in_browser.py
 """
 
 from __future__ import annotations

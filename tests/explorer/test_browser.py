@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import importlib.resources
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -28,7 +28,6 @@ from vis.explorer.session import Session  # noqa: E402
 from vis.explorer.settings import Setting  # noqa: E402
 
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
-AXE = os.environ.get("AXE_CORE", "")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium on the path")
 
 
@@ -299,9 +298,8 @@ def test_every_width_and_scheme(tab: Any, scheme: str, width: int) -> None:
 
 
 def accessible(page: Any) -> None:
-    if not AXE:
-        pytest.skip("AXE_CORE does not name a file of axe-core")
-    page.evaluate(Path(AXE).read_text())
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    page.evaluate((importlib.resources.files(axe) / "axe.min.js").read_text("utf-8"))
     found = page.evaluate("axe.run(document)")
     assert len(found["passes"]) > 15
     assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
