@@ -7,6 +7,7 @@ import contextlib
 import importlib.resources
 import io
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -464,3 +466,23 @@ def test_everything_open_at_every_width(mixed: Any, tab: Any, width: int) -> Non
         page.set_viewport_size({"width": width, "height": 720})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
         accessible(page)
+
+
+def test_the_pictures_in_the_documentation(browser: Any, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    script = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "pictures" / "explorer.py"))
+    tab = script["draw"](browser, tmp_path, script["SCALE"] / 3)
+    assert tab.locator("#code").is_visible() and tab.locator("#copied").inner_text() == "Copied."
+    assert "backprop_modifier='guided'" in tab.locator("#text").input_value()
+    tab.context.close()
+    with Image.open(tmp_path / "explorer.gif") as film:
+        assert (film.size[0], film.n_frames) == (320, 12), "no two frames in a row are the same"
+        for number in range(film.n_frames):
+            film.seek(number)
+            assert len(np.unique(np.asarray(film.convert("RGB")).reshape(-1, 3), axis=0)) > 100, (
+                "it is not blank"
+            )
+    with Image.open(tmp_path / "explorer.png") as picture:
+        assert picture.size[0] == pytest.approx(script["WIDTH"] / 3, abs=1)
+        curves = picture.crop((picture.width // 3, picture.height // 2, *picture.size)).convert("RGB")
+        assert len(np.unique(np.asarray(curves).reshape(-1, 3), axis=0)) > 100

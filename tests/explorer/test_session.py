@@ -16,6 +16,7 @@ import vis
 from tests.explorer.conftest import Client, network
 from vis import attributions, describe, files
 from vis.errors import InputError, LayerError, SkippedWarning
+from vis.explorer.beside import two_digits
 from vis.explorer.session import Session, demo, layers_of
 from vis.explorer.settings import Setting, forms
 from vis.methods import METHODS
@@ -215,3 +216,10 @@ def test_the_demo(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "map.png").read_bytes() == shown
     assert np.asarray(Image.open(tmp_path / "map.png")).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "value, text", [(-0.001, "0.00"), (-0.3, "-0.30"), (1, "1.00"), (float("nan"), "nan")]
+)
+def test_what_rounds_to_zero_has_no_sign(value: float, text: str) -> None:
+    assert two_digits(value) == text

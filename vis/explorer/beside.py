@@ -77,12 +77,17 @@ def sanity(make: Any, model: Any, sample: Any, target: int | None) -> Beside:
     alike = [float(np.nanmedian(row)) for row in check.structural_similarity]
     rows = [("random from the output to", "rank correlation", "similarity")]
     rows += [
-        (path, f"{rank:.2f}", f"{same:.2f}")
+        (path, two_digits(rank), two_digits(same))
         for path, rank, same in zip(check.layers, ranks, alike, strict=True)
     ]
-    last = "is constant" if np.isnan(ranks[-1]) else f"has a rank correlation of {ranks[-1]:.2f}"
-    text = f"With all weights random, the map {last} (similarity {alike[-1]:.2f}). {MEANING}"
+    last = "is constant" if np.isnan(ranks[-1]) else f"has a rank correlation of {two_digits(ranks[-1])}"
+    text = f"With all weights random, the map {last} (similarity {two_digits(alike[-1])}). {MEANING}"
     return Beside(text, tuple(rows), saved(check.plot()))
+
+
+def two_digits(value: float) -> str:
+    """Write a number with two digits, and what rounds to zero without a sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def measures(explainer: Any, model: Any, sample: Any, target: int | None) -> Beside:
