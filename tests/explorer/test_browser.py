@@ -11,8 +11,10 @@ import runpy
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
 
+import vis  # noqa: E402
+from tests.explorer.conftest import network  # noqa: E402
 from tests.explorer.test_samples import BATCH, WORDS, several  # noqa: E402
 from vis.explorer.server import Explorer  # noqa: E402
 from vis.explorer.session import Session  # noqa: E402
@@ -486,3 +490,55 @@ def test_the_pictures_in_the_documentation(browser: Any, tmp_path: Path) -> None
         assert picture.size[0] == pytest.approx(script["WIDTH"] / 3, abs=1)
         curves = picture.crop((picture.width // 3, picture.height // 2, *picture.size)).convert("RGB")
         assert len(np.unique(np.asarray(curves).reshape(-1, 3), axis=0)) > 100
+
+
+@pytest.fixture
+def notebook() -> Iterator[tuple[str, Explorer]]:
+    """Return the address of a page of another site that shows an explorer as a notebook does, and that."""
+    explorer = vis.explore(network(), np.full((2, 12, 12, 3), 0.5, np.float32), input_range=(0.0, 1.0))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(explorer._repr_html_().encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/", explorer
+        server.shutdown()
+    explorer.close()
+
+
+def test_the_frame_of_a_notebook(browser: Any, notebook: tuple[str, Explorer]) -> None:
+    address, explorer = notebook
+    assert "//127.0.0.1:" in explorer.url, "a browser takes the frame for another site"
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(address)
+    held = page.locator("iframe").element_handle()
+    frame = held.content_frame()
+    drawn(frame)
+    frame.locator("#predictions button").nth(1).click()
+    drawn(frame)
+    frame.locator("#script").click()
+    frame.get_by_text("Copied.", exact=True).wait_for()
+    frame.locator("#code button").click()
+    frame.locator("#address").click()
+    frame.get_by_text("The address of this state is copied.").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    shown = frame.locator("h3").inner_text()
+    frame.evaluate("location.reload()")
+    frame = held.content_frame()
+    frame.wait_for_selector("article .scale")
+    assert frame.locator("h3").inner_text() == shown
+    tab = browser.new_context().new_page()
+    tab.goto(copied)
+    drawn(tab)
+    assert tab.locator("h3").inner_text() == shown and "token" not in tab.url
+    tab.context.close()
+    context.close()

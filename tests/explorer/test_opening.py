@@ -19,6 +19,7 @@ def test_a_frame_in_a_notebook(folder: Path) -> None:
     try:
         frame = explorer._repr_html_()
         (url,) = re.findall(r'<iframe src="([^"]+)" title="vis explore"', frame)
+        assert 'allow="clipboard-write"' in frame
         assert url == explorer.url and repr(explorer) == f"Explorer({url!r})"
         page = httpx.get(url.split("#")[0])
         policy = page.headers["content-security-policy"]

@@ -84,7 +84,7 @@ class Guard:
             return "This request comes from another page."
         given = headers.get(HEADER) or cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
         if not hmac.compare_digest(given.encode(), self.token.encode()):
-            return "The token is missing or of another run. Open the address that the terminal shows."
+            return "The token is missing or of another run. Open the whole address that the start has shown."
         return None
 
     def _known(self, host: str) -> bool:

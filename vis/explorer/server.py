@@ -361,4 +361,7 @@ class Explorer:
         return f"Explorer({self.url!r})"
 
     def _repr_html_(self) -> str:
-        return f'<iframe src="{self.url}" title="vis explore" width="100%" height="760"></iframe>'
+        return (
+            f'<iframe src="{self.url}" title="vis explore" allow="clipboard-write" width="100%" height="960">'
+            "</iframe>"
+        )

@@ -2,22 +2,23 @@
 
 const KEY = "vis-token";
 let token = "";
-
-function kept(value) {
-  try {
-    if (value) sessionStorage.setItem(KEY, value);
-    return sessionStorage.getItem(KEY) ?? "";
-  } catch {  // a frame may not keep anything
-    return value;
-  }
-}
+/** The end of each address: the token, where the browser does not keep it. */
+export let end = "";
 
 /** Take the token out of the address, so that it is not copied with it. */
 export function enter() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-  token = kept(given) || given;
-  if (given) history.replaceState(null, "", location.pathname + location.search);
-  // For other tabs; a frame of another site keeps no cookie, and needs none.
+  let kept = parent === window;  // a frame of another site keeps no cookie, and other tabs need the token
+  try {
+    if (given) sessionStorage.setItem(KEY, given);
+    token = sessionStorage.getItem(KEY) ?? "";
+  } catch {
+    kept = false;
+    token = given;
+  }
+  if (!kept && token) end = `#token=${token}`;
+  if (given) history.replaceState(null, "", location.pathname + location.search + end);
+  // For other tabs.
   return token ? ask("enter", {}).catch(() => {}) : Promise.resolve();
 }
 
@@ -33,7 +34,7 @@ async function sent(path, options) {
   try {
     return await answered(await fetch(`/api/${path}`, { ...options, headers: { "X-Vis-Token": token } }));
   } catch (error) {
-    if (error instanceof TypeError) throw new Error("The explorer does not answer. See the terminal where it was started.");
+    if (error instanceof TypeError) throw new Error("The explorer does not answer. See the terminal or notebook where it was started.");
     throw error;
   }
 }
@@ -50,7 +51,7 @@ export async function compute(path, body, { signal, told } = {}) {
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) throw new Error("The explorer has ended. See the terminal where it was started.");
+    if (done) throw new Error("The explorer has ended. See the terminal or notebook where it was started.");
     const lines = (rest + value).split("\n");
     rest = lines.pop();
     for (const line of lines) {

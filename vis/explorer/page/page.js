@@ -1,6 +1,6 @@
 // The page: what is shown, and how it changes.
 
-import { ask, compute, enter, look } from "./api.js";
+import { ask, compute, end, enter, look } from "./api.js";
 import { Column } from "./column.js";
 import { bar, element } from "./elements.js";
 import { Form } from "./form.js";
@@ -30,7 +30,7 @@ function restore(search) {
 
 function remember(keep) {
   const now = address(first, pinned);
-  if (now !== location.search) history[keep ? "replaceState" : "pushState"](null, "", now);
+  if (now !== location.search) history[keep ? "replaceState" : "pushState"](null, "", now + end);
 }
 
 function change(part, keep) {
