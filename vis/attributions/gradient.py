@@ -78,7 +78,8 @@ class Saliency(GradientExplainer):
         # Sample by sample: a user's modifier may look at all that it is given. In place: a fresh array
         # of all samples costs more than what most modifiers do.
         for gradient in gradients:
-            for sample in gradient:
+            for number in range(len(gradient)):
+                sample = gradient[number, ...]  # an array, if it has no axes too
                 sample[...] = grad_modifiers.applied(self.grad_modifier, sample, spare=True)
         return gradients
 

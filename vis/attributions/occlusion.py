@@ -148,13 +148,13 @@ class Occlusion(Perturbed):
             some = patches[part]
             kept = [np.ones((len(some), *shape), bool) for shape in shapes]
             for number, (which, patch) in enumerate(some):
-                kept[which][number][patch] = False
+                kept[which][number, ...][patch] = False
             return kept
 
         counts = [len(patches)] * len(whole)
         for sample, part, _, scores in self.perturbed(arrays, targets, counts, masks):
             for (which, patch), score in zip(patches[part], scores, strict=True):
-                falls[which][sample][patch] += whole[sample] - score
+                falls[which][sample, ...][patch] += whole[sample] - score
         return Attribution([fall / cover for fall, cover in zip(falls, covers, strict=True)], whole)
 
 
