@@ -235,3 +235,11 @@ def test_half_precision_is_computed_in_single() -> None:
     found = LRP(model, [("any", Epsilon(1e-3))]).explain(x, 1)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, LRP(wide, [("any", Epsilon(1e-3))]).explain(x, 1), rtol=0.05, atol=5e-3)
+
+
+def test_a_loop_is_refused() -> None:
+    model = keras.Sequential([keras.Input((5, 2)), layers.LSTM(3), layers.Dense(2)])
+    if native.NAME != "TensorFlow":
+        pytest.skip("the other frameworks show its steps")
+    with pytest.raises(ModifierError, match=r"through a loop.*unroll=True"):
+        LRP(model).explain(np.ones((1, 5, 2), "float32"), 1)

@@ -65,6 +65,7 @@ class Plan(backend.FlowPlan):
             add(value, start * ops.cast(slope, start.dtype))
         for step, rule in self.steps:
             site = Site(step, run, self.tells)
+            _check_tensors(site)
             came = [site.arranged(arrived.pop(value)) if value in arrived else None for value in step.outputs]
             last = max(place for place, each in enumerate(came) if each is not None)
             whole = [
@@ -101,6 +102,16 @@ class Plan(backend.FlowPlan):
                 f"from {defined(rule)} at {site.path!r} with {len(site.inputs)} inputs: {described(found)}."
             )
         return [ops.cast(each, x.dtype) for each, x in zip(found, site.inputs, strict=True)]
+
+
+def _check_tensors(site: Site) -> None:
+    """Raise `ModifierError` if the steps of a loop stand between a site and its inputs."""
+    if any("variant" in str(getattr(x, "dtype", "")) for x in site.inputs):
+        raise ModifierError(
+            "Relevance does not pass through a loop whose steps are not operations of their own. Received: "
+            f"{site.path!r}. Build the recurrent layer with unroll=True and the same weights, or name a "
+            "layer after it as wrt."
+        )
 
 
 def _reached(steps: Sequence[tuple[Step, Rule]], ends: Sequence[Value]) -> list[tuple[Step, Rule]]:
