@@ -101,6 +101,13 @@ class AttentionMap(Explainer):
             laid.add_nothing(index, positions)
         return laid.result(trailing=score is self.score)
 
+    def covered(self, arrays: Arrays) -> list[int]:
+        score, begun = self._begun(arrays)
+        over = self._tokens(score, begun)[1]
+        if score.wrt is not None:  # the layer's own axes, not an input's
+            return super().covered(arrays)
+        return [*over] if len(over) == 1 else super().covered(arrays)
+
     def _begun(self, arrays: Arrays) -> tuple[Differentiation[Score], Arrays]:
         """Return the score and what it depends on: by a layer, if all inputs are integers."""
         score = self.score

@@ -286,6 +286,14 @@ class Explainer(TypedRepr, ABC):
         """Return the attributions of an empty batch."""
         return [np.zeros(array.shape) for array in self.score.explained(arrays)]
 
+    def covered(self, arrays: Arrays) -> list[int]:
+        """Return which inputs have a map, by their index, in the order of the maps of `explained`.
+
+        Args:
+            arrays: the inputs in flat order, each `(batch, ...)`.
+        """
+        return [*range(self.score.inputs)]
+
     def fixed(self) -> Explainer:
         """Return this explainer for a run over batches in which no weight changes, see `Run.fixed`."""
         return self._with(self.score.fixed())

@@ -42,6 +42,10 @@ class LayerMap(Explainer):
             laid.add_empty(layer)
         return laid.result(trailing=True)
 
+    def covered(self, arrays: Arrays) -> list[int]:
+        over = {index for layer in self._weighted(self.score.begin(arrays)) for index in layer.over}
+        return [*over] if len(over) == 1 else super().covered(arrays)
+
     def _weighted(self, arrays: Arrays) -> list[Weighted]:
         """Return the layers for inputs of the sizes of `arrays`, or of those that the model tells."""
         source = self.score.source

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vis import class_maps
-from vis.attributions.base import Attribution
+from vis.attributions.base import Attribution, Explainer
 from vis.attributions.batches import Arrays
 from vis.attributions.cam import LayerMap
 from vis.attributions.operators import OperatorLike
@@ -66,6 +66,9 @@ class GuidedGradCAM(LayerMap):
                 if own is not None:
                     maps[index] = own * class_maps.spread(laid.maps[index], found, own.ndim)
         return Attribution(maps, guided.scores, *guided.outputs)
+
+    def covered(self, arrays: Arrays) -> list[int]:
+        return Explainer.covered(self, arrays)
 
     def empty(self, arrays: Arrays) -> Arrays:
         return [np.zeros(array.shape) for array in arrays[: self.score.inputs]]
