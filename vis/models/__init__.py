@@ -3,7 +3,7 @@
 from vis.models.addresses import find_layer, runs
 from vis.models.alike import read_once
 from vis.models.calls import POINTS, Call, lasting, operation_of, spec_of
-from vis.models.channels import filter_axis, input_channel_axis, located
+from vis.models.channels import filter_axis, input_channel_axis, is_series, located
 from vis.models.ends import own_squashings, squashings, warn_of_softmax
 from vis.models.find import (
     check_built,
@@ -53,6 +53,7 @@ __all__ = [
     "input_structure",
     "input_tensors",
     "is_modified_too",
+    "is_series",
     "lasting",
     "layer_coverage",
     "linear_outputs",

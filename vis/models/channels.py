@@ -7,6 +7,7 @@ tells, and forward from an input, and follows the axes through what lies between
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Set
@@ -109,6 +110,30 @@ def input_channel_axis(source: Any, rank: int) -> int:
     if layer is None and (layer := _first_with_format(_after(source), rank)) is not None:
         _formats.put([source], weakref.ref(layer), rank)
     return _usual_axis(rank) if layer is None else _axis(layer.data_format)
+
+
+def is_series(source: Any) -> bool | None:
+    """Tell whether an input of two axes holds features along one of them, as a series does, or pixels.
+
+    The computation tells, as for `input_channel_axis`. If it shows nothing, the first layer with weights
+    does: whether it works on steps, as a recurrent one, or on what has been flattened.
+
+    Args:
+        source: the symbolic input, `(batch, ?, ?)`.
+
+    Returns:
+        None if it was flattened: then either is possible.
+    """
+    with _reading:
+        found = _Walk().used(source, {})
+    if found is not None:
+        return bool(found)
+    for layer in _after(source):
+        if any(math.prod(weight.shape) > 1 for weight in getattr(layer, "weights", ())):
+            given = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+            if given:
+                return True if any(len(tensor.shape) == 3 for tensor in given) else None
+    return None
 
 
 def _chosen(found: Set[int], shape: tuple[int | None, ...]) -> tuple[int, bool]:
