@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +17,11 @@ from vis.files.reading import first_line
 
 # What the bytes of a file may become: they can claim any size.
 MOST_BYTES = 2**28
+# What NumPy raises for bytes that are not such a file, those of a header that nests too deep among them.
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error),
+    *(tokenize.TokenError, RecursionError, MemoryError),
+)
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -47,7 +53,9 @@ def load_arrays(file: Path | bytes, name: str | None = None) -> dict[str, npt.ND
             return {"": found}
         with found:
             return {key: found[key] for key in found.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
+    except InputError:
+        raise
+    except _UNREADABLE as error:
         raise InputError(
             f"{called!r} is not a .npy or .npz file of numbers: {first_line(error)}. Write it with "
             "numpy.save or numpy.savez."
