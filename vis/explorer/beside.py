@@ -10,7 +10,7 @@ import numpy as np
 
 from vis import metrics
 from vis.errors import InputError
-from vis.explorer.slots import Array, png, saved
+from vis.explorer.slots import png, saved
 from vis.metrics.explainers import DEFAULT_MEASURES
 from vis.plotting.over import as_picture
 from vis.progress import each
@@ -110,34 +110,69 @@ def measures(explainer: Any, model: Any, sample: Any, target: int | None) -> Bes
     return Beside("Of this sample alone. Compare methods on many samples with vis compare.", tuple(rows))
 
 
-def maximize(subject: Any, layer: Any, target: int, low_high: Any, sample: Array, what: str) -> Beside:
-    """Return a picture that maximizes a class or filter.
+@dataclass(frozen=True)
+class Maximized:
+    """How a picture is made that maximizes a class or filter.
 
     Args:
-        subject: the model.
-        layer: the layer of it.
+        layer: the path of the layer; None for the output.
         target: the class or filter.
         low_high: the range of the model's pixels, or None.
-        sample: an input of the size that is wanted, `(1, ...)`.
-        what: the class or filter in words.
+        shape: of the picture as the model takes it.
+        sides: its height and width.
+        free: whether the model takes any size, so that noise of this one is the start.
     """
-    start = None
-    if any(size is None for size in subject.inputs[0].shape[1:]):
-        low, high = low_high or (0.0, 1.0)
-        noise = np.random.default_rng(0).normal(scale=0.01 * (high - low), size=sample.shape[1:])
-        start = (low + high) / 2 + noise
-    found = visualize_activation(
-        subject,
-        layer,
-        target,
-        seed_input=start,
-        input_range=low_high,
-        parameterization="fourier",
-        max_iter=STEPS,
-        seed=0,
-    )
-    low, high = low_high or (float(found.min()), float(found.max()))
-    scaled = np.rint(255 * (np.asarray(found, np.float64) - low) / max(high - low, 1e-30))
-    picture = as_picture(scaled.astype(np.uint8), found.shape[:2])
-    text = f"A picture that {what} responds to, made from noise in {STEPS} steps (Fourier parameterization)."
-    return Beside(text, figure=png(picture), size=(picture.shape[0], picture.shape[1]))
+
+    layer: str | None
+    target: int
+    low_high: tuple[float, float] | None
+    shape: tuple[int, ...]
+    sides: tuple[int, ...]
+    free: bool
+
+    def of(self, subject: Any) -> Beside:
+        """Return the picture for a model."""
+        start = None
+        low, high = self.low_high or (0.0, 1.0)
+        if self.free:
+            noise = np.random.default_rng(0).normal(scale=0.01 * (high - low), size=self.shape)
+            start = (low + high) / 2 + noise
+        found = visualize_activation(
+            subject,
+            subject.outputs[0] if self.layer is None else self.layer,
+            self.target,
+            seed_input=start,
+            input_range=self.low_high,
+            parameterization="fourier",
+            max_iter=STEPS,
+            seed=0,
+        )
+        low, high = self.low_high or (float(found.min()), float(found.max()))
+        scaled = np.rint(255 * (np.float64(found) - low) / max(high - low, 1e-30)).astype(np.uint8)
+        what = f"class {self.target}" if self.layer is None else f"filter {self.target} of {self.layer}"
+        text = (
+            f"A picture that {what} responds to, made from noise in {STEPS} steps (Fourier parameterization)."
+        )
+        return Beside(text, figure=png(as_picture(scaled, self.sides)), size=(self.sides[0], self.sides[1]))
+
+    def lines(self, subject: str) -> list[str]:
+        """Return the same as Python, for a model of this name."""
+        where = f"{subject}.outputs[0]" if self.layer is None else repr(self.layer)
+        low, high = self.low_high or (0.0, 1.0)
+        start = []
+        if self.free:
+            start = [
+                f"noise = np.random.default_rng(0).normal(scale={0.01 * (high - low)!r}, size={self.shape!r})"
+            ]
+        seed_input = f" seed_input={(low + high) / 2!r} + noise," if self.free else ""
+        ends = "float(picture.min()), float(picture.max())" if self.low_high is None else f"{low!r}, {high!r}"
+        return [
+            *start,
+            "picture = vis.visualize_activation(",
+            f"    {subject}, {where}, {self.target}, input_range={self.low_high!r},{seed_input}",
+            f'    parameterization="fourier", max_iter={STEPS}, seed=0,',
+            ")",
+            f"low, high = {ends}",
+            "picture = np.rint(255 * (np.float64(picture) - low) / max(high - low, 1e-30)).astype(np.uint8)",
+            f'Image.fromarray(plotting.over.as_picture(picture, {self.sides!r})).save("maximized.png")',
+        ]

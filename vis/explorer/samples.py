@@ -38,6 +38,7 @@ class Sample:
         read: returns the inputs in flat order, each `(1, ...)`.
         pixels: by the number of an input that is a picture: returns it as it is shown, 0 to 255.
         added: whether it was added to the page.
+        named: whether `sample` is a dict by the names of the inputs.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Sample:
     read: Callable[[], list[Array]]
     pixels: dict[int, Callable[[], npt.NDArray[np.float32]]]
     added: bool = False
+    named: bool = False
 
 
 class Strip:
@@ -133,8 +135,9 @@ class Strip:
             if slot.kind == "picture":
                 continue
             values = values or self[number].read()
-            texts[index] = slot.text(values[index][0]) if slot.typed else None
-            preview.append(slot.preview(values[index][0]))
+            value = np.asarray(values[index][0], values[index].dtype)
+            texts[index] = slot.text(value) if slot.typed else None
+            preview.append(slot.preview(value))
         return {"preview": "; ".join(preview), "texts": texts}
 
     # ---- what is given at the start
@@ -179,21 +182,24 @@ class Strip:
 
     def _in_batch(self, batch: Any, name: str, code: Sequence[str] = ()) -> list[Sample]:
         """Return the samples of a batch in the structure of the inputs, called `name` in a script."""
-        symbols = keras.tree.flatten(self._symbols)
-        single = len(symbols) == 1
-        if single and hasattr(batch, "shape") and len(batch.shape) == len(symbols[0].shape) - 1:
-            batch, one = batch[None], f"sample = {name}[None]"
-        else:
-            one = ""
+        symbols, known = keras.tree.flatten(self._symbols), inputs.names(self._symbols)
+        single, one, called = len(symbols) == 1, "", name
+        if single:
+            batch, name = _unwrapped(batch, symbols[0], known[0], name)
+            if _is_sample(batch, symbols[0]):
+                batch, one = batch[None], f"sample = {name}[None]"
+        named = isinstance(batch, dict)
         arrays = inputs.batch_of_inputs(self._symbols, batch)
         if not len(arrays[0]):
-            raise InputError(f"{name} must hold at least one sample. Received: none.")
+            raise InputError(f"{called} must hold at least one sample. Received: none.")
         self.found += len(arrays[0])
 
         def line(row: int) -> str:
             part = f"[{row}:{row + 1}]"
-            if isinstance(batch, dict):
+            if named and set(batch) == set(known):
                 return f"sample = {{key: value{part} for key, value in {name}.items()}}"
+            if named:  # a data set may have more
+                return f"sample = {{key: {name}[key]{part} for key in {known!r}}}"
             if not single:
                 return f"sample = [value{part} for value in {name}]"
             return one or f"sample = {name}{part}"
@@ -202,7 +208,9 @@ class Strip:
             return [array[row : row + 1] for array in arrays]
 
         return [
-            Sample(name if one else f"{name}[{row}]", (*code, line(row)), partial(read, row), {})
+            Sample(
+                called if one else f"{called}[{row}]", (*code, line(row)), partial(read, row), {}, named=named
+            )
             for row in range(min(len(arrays[0]), MOST_SAMPLES))
         ]
 
@@ -242,7 +250,7 @@ class Strip:
         Raises:
             InputError: if it is too large or of another kind, or too many were added.
         """
-        name = Path(name.replace("\\", "/")).name[:100] or "picture"
+        name = Path(_printable(name.replace("\\", "/"))).name[:100] or "picture"
         if len(data) > MOST_BYTES:
             raise InputError(
                 f"{name!r} has more than {MOST_BYTES:,} bytes. It is not read. Make the picture smaller."
@@ -262,7 +270,7 @@ class Strip:
             return self._added([self._picture(name, name, how, lambda: picture)])
         flat = len(self._slots[slot].shape) == 2
         value = how.prepared(picture)[..., 0] if flat else how.prepared(picture)
-        code = (*_reading(name, how), self._putting(slot, f"image[None{', ..., 0' if flat else ''}]"))
+        code = (*_reading(name, how), self._putting(number, slot, f"image[None{', ..., 0' if flat else ''}]"))
         return self._changed(number, slot, value, code, f"{name}", {slot: lambda: picture})
 
     def write(self, number: int, slot: int, text: str) -> int:
@@ -275,13 +283,14 @@ class Strip:
             raise InputError(f"Input {slot} cannot be written. Add a .npy or .npz file instead.")
         value = self._slots[slot].parsed(text)
         literal = f"np.array({value[None].tolist()!r}" + (", object)" if value.dtype == object else ")")
-        return self._changed(number, slot, value, (self._putting(slot, literal),), text[:40], {})
+        code = (self._putting(number, slot, literal),)
+        return self._changed(number, slot, value, code, _printable(text[:40]), {})
 
-    def _putting(self, slot: int, value: str) -> str:
-        """Return the line that puts a value into `sample`."""
+    def _putting(self, number: int | None, slot: int, value: str) -> str:
+        """Return the line that puts a value into `sample`, which is a copy of another one."""
         if len(self._slots) == 1:
             return f"sample = {value}"
-        key = inputs.names(self._symbols)[slot] if isinstance(self._symbols, dict) else slot
+        key = inputs.names(self._symbols)[slot] if self[number or 0].named else slot
         return f"sample[{key!r}] = {value}"
 
     def _changed(
@@ -303,7 +312,8 @@ class Strip:
         checked = inputs.batch_of_inputs(self._symbols, keras.tree.pack_sequence_as(self._symbols, [*arrays]))
         lines = (*(base.code if base else ()), *code)
         kept = {key: read for key, read in (base.pixels if base else {}).items() if key != slot}
-        return self._added([Sample(name or "empty", lines, lambda: checked, kept | pixels)])
+        named = base is not None and base.named
+        return self._added([Sample(name or "empty", lines, lambda: checked, kept | pixels, named=named)])
 
     def _added(self, samples: Sequence[Sample]) -> int:
         with self._lock:
@@ -311,6 +321,26 @@ class Strip:
                 raise InputError(f"{MOST_ADDED} samples have been added, no more are kept. Start again.")
             self._all += [replace(each, added=True) for each in samples]
             return len(self._all) - len(samples)
+
+
+def _unwrapped(batch: Any, symbol: Any, key: str, name: str) -> tuple[Any, str]:
+    """Return the batch of the only input without the dict or list around it, and its Python."""
+    if isinstance(batch, dict) and key in batch:
+        return batch[key], f"{name}[{key!r}]"
+    if isinstance(batch, list | tuple) and len(batch) == 1 and hasattr(batch[0], "shape"):
+        if len(batch[0].shape) == len(symbol.shape):
+            return batch[0], f"{name}[0]"
+    return batch, name
+
+
+def _is_sample(batch: Any, symbol: Any) -> bool:
+    """Tell whether an array is one sample without a batch axis."""
+    shape, wanted = tuple(getattr(batch, "shape", ())), tuple(symbol.shape)
+    return 0 < len(shape) == len(wanted) - 1 and not inputs.lacks_last_axis(shape, wanted)
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "_" for each in text)
 
 
 def _pixels(how: PictureInput, path: Path, name: str) -> npt.NDArray[np.float32]:

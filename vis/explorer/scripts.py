@@ -8,10 +8,11 @@ from typing import Any
 
 import keras
 
-from vis.explorer import beside
+from vis.explorer.beside import Maximized
 from vis.explorer.samples import Sample
 from vis.explorer.settings import Setting
-from vis.explorer.slots import CLIP, DPI, Array, Slot, call
+from vis.explorer.slots import CLIP, DPI, Array, Slot, before, call
+from vis.metrics.explainers import DEFAULT_MEASURES
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,12 @@ class Asked:
         subject: `"model"`, or `"logits"` for the model without its softmax.
         layer: the path of the layer; None for the output.
         options: the arguments of the explainer.
-        target: the class or filter; for the predicted class, which one it is, if that is known.
-        low_high: the range of the model's pixels, if it has one.
     """
 
     setting: Setting
     subject: str
     layer: str | None
     options: dict[str, Any]
-    target: int | None = None
-    low_high: tuple[float, float] | None = None
 
     @property
     def arguments(self) -> str:
@@ -48,36 +45,47 @@ class Shown:
     Args:
         slot: its input.
         value: the sample, without its batch axis.
-        key: what names it among several; None for the only one.
+        maps: the maps of the batch, as Python.
+        sample: the batch of the input, as Python.
+        file: what its picture is called.
+        missing: why there is nothing to draw; empty if there is.
     """
 
     slot: Slot
     value: Array
-    key: int | str | None = None
+    maps: str = "maps"
+    sample: str = "sample"
+    file: str = "map.png"
+    missing: str = ""
 
     def lines(self) -> list[str]:
         """Return the lines that write its picture."""
-        part = "" if self.key is None else f"[{self.key!r}]"
-        name = "map.png" if self.key is None else f"map-{self.slot.name}.png"
+        if self.missing:
+            return [f"# {self.missing}"]
         if self.slot.kind == "picture":
-            drawn = f"plotting.colorize(maps{part}[0], clip_percentile={CLIP})"
-            return [f"Image.fromarray({drawn}).save({name!r})"]
+            drawn = f"plotting.colorize({self.maps}[0], clip_percentile={CLIP})"
+            return [f"Image.fromarray({drawn}).save({self.file!r})"]
         function, arguments, options = call(self.slot, self.value)
-        python = [
-            each.replace("maps[0]", f"maps{part}[0]").replace("sample[0]", f"sample{part}[0]")
-            if isinstance(each, str)
-            else repr(each)
-            for each in arguments
-        ]
+        python = [self._named(each) if isinstance(each, str) else repr(each) for each in arguments]
         python += [f"{key}={value!r}" for key, value in options.items()]
-        kept = []
-        if self.slot.kind == "words":
-            kept = [f"kept = {self.slot.words(self.value)[1]!r}  # without what fills the text up"]
-        return [*kept, f"plotting.{function}({', '.join(python)}).savefig({name!r}, dpi={DPI})"]
+        return [
+            *map(self._named, before(self.slot, self.value)),
+            f"plotting.{function}({', '.join(python)}).savefig({self.file!r}, dpi={DPI})",
+        ]
+
+    def _named(self, python: str) -> str:
+        """Return Python about the maps and the sample of one input."""
+        return python.replace("maps", self.maps).replace("sample[", f"{self.sample}[")
 
 
 def script(
-    opened: Sequence[str], sample: Sample, asked: Asked, shown: Sequence[Shown], more: Sequence[str] = ()
+    opened: Sequence[str],
+    sample: Sample,
+    asked: Asked,
+    shown: Sequence[Shown],
+    sanity: bool = False,
+    measures: Sequence[str] = (),
+    maximized: Maximized | None = None,
 ) -> str:
     """Return a program that writes the pictures of a setting.
 
@@ -86,7 +94,9 @@ def script(
         sample: what is explained.
         asked: how.
         shown: what is drawn of it.
-        more: what stands beside the map, of `vis.explorer.settings.BESIDE`.
+        sanity: whether the sanity curve is drawn, too.
+        measures: the names of those that are printed.
+        maximized: the picture that is made.
     """
     kind = asked.setting.explainer.__name__
     target = "" if asked.setting.target is None else f", {asked.setting.target}"
@@ -113,7 +123,7 @@ def script(
         f"maps = explainer.explain(sample{target})",
         *(line for each in shown for line in each.lines()),
     ]
-    if "sanity" in more:
+    if sanity:
         subject = "vis.linear_outputs(model)" if asked.subject == "logits" else "model"
         lines += [
             "check = metrics.sanity_check(",
@@ -121,22 +131,14 @@ def script(
             ")",
             f'check.plot().savefig("sanity.png", dpi={DPI})',
         ]
-    if "measures" in more:
+    if measures:
         whole = ", model=model" if asked.layer is None else ""
         given = target or ", None"
+        some = "" if measures == DEFAULT_MEASURES else f", {list(measures)!r}"
         lines += [
-            f"found = metrics.compare({{{asked.setting.method!r}: explainer}}, sample{given}{whole})",
+            f"found = metrics.compare({{{asked.setting.method!r}: explainer}}, sample{given}{some}{whole})",
             "print(found.table())",
         ]
-    if "maximize" in more:
-        where = f"{asked.subject}.outputs[0]" if asked.layer is None else repr(asked.layer)
-        lines += [
-            "picture = vis.visualize_activation(",
-            f"    {asked.subject}, {where}, {asked.target}, input_range={asked.low_high!r},",
-            f'    parameterization="fourier", max_iter={beside.STEPS}, seed=0,',
-            ")",
-            f"low, high = {'picture.min(), picture.max()' if asked.low_high is None else asked.low_high}",
-            "picture = np.rint(255 * (picture - float(low)) / (high - low)).astype(np.uint8)",
-            'Image.fromarray(picture.squeeze()).save("maximized.png")',
-        ]
+    if maximized is not None:
+        lines += maximized.lines(asked.subject)
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import importlib.util
+import re
 import tempfile
 import time
 import warnings
@@ -22,11 +23,11 @@ from vis import describe, files, frameworks, methods, models, plotting
 from vis.engine import Differentiation, Output, Source
 from vis.errors import InputError, LayerError, ModelError, VisError, VisWarning
 from vis.explorer import beside
-from vis.explorer.beside import Beside
-from vis.explorer.samples import Strip
+from vis.explorer.beside import Beside, Maximized
+from vis.explorer.samples import Sample, Strip
 from vis.explorer.scripts import Asked, Shown, script
-from vis.explorer.settings import Setting, forms, needs_gradient
-from vis.explorer.slots import Array, Drawn, Slot, drawn, in_colours, png, slots_of
+from vis.explorer.settings import Setting, forms, needs_gradient, needs_layer
+from vis.explorer.slots import Array, Drawn, Kind, Slot, drawn, in_colours, png, slots_of
 from vis.question import PictureInput
 from vis.reports import read_labels, report
 
@@ -103,8 +104,10 @@ class Session:
                 f"The explorer needs a functional or sequential model. Received: {self.model.name!r}, which "
                 "is subclassed or not built. Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
             )
-        self.logits = models.linear_outputs(self.model)
-        self.slots = slots_of(self.model, None if words is None else read_labels(words), features)
+        words = None if words is None else read_labels(words)
+        with _its_own_errors(self.model):
+            self.logits = models.linear_outputs(self.model)
+            self.slots = slots_of(self.model, words, features)
         self._ranges = {
             number: PictureInput(self.model, (*slot.shape, 1)[:3], number=number, **options)
             for number, slot in enumerate(self.slots)
@@ -124,7 +127,6 @@ class Session:
     def told(self) -> dict[str, Any]:
         """Return in plain values what the page is built of."""
         backend = keras.config.backend()
-        words = self._words_layer()
         return {
             "name": self.model.name,
             "backend": frameworks.NAMES.get(backend, backend),
@@ -135,7 +137,7 @@ class Session:
             "samples": self.samples.names(),
             "found": max(self.samples.found, len(self.samples)),
             "methods": [
-                {"name": name, "explainer": method.explainer, "options": forms(name, words)}
+                {"name": name, "explainer": method.explainer, "options": forms(name, self._wrt(name))}
                 for name, method in methods.METHODS.items()
             ],
             "labels": self.labels,
@@ -152,27 +154,34 @@ class Session:
         if len(self.model.outputs) == 1:
             return [None]
         paths = [row["path"] for row in self.layers]
-        names = [tensor._keras_history.operation.name for tensor in self.model.outputs]
-        return [paths.index(name) for name in names if name in paths]
+        return [_row_of(self.model, tensor, paths) for tensor in self.model.outputs]
 
-    def _words_layer(self) -> str | None:
-        """Return the layer that maps are made by if no input has a gradient."""
-        layers = [slot.layer for slot in self.slots]
-        return layers[0] if len(layers) == 1 else None
+    def _wrt(self, method: str) -> str | None:
+        """Return the layer that a method makes maps by if no input has a gradient."""
+        if any(slot.layer is None for slot in self.slots):
+            return None
+        if not needs_layer(method, any(slot.dtype == "string" for slot in self.slots)):
+            return None
+        return next((slot.layer for slot in self.slots if slot.over), None)
 
     def _no_report(self) -> str | None:
         if not importlib.util.find_spec("zarr"):
             return 'Save report needs zarr: pip install "keras-vis3[zarr]".'
-        return self._no_picture()
+        pictures = [slot.kind for slot in self.slots] == ["picture"]
+        return None if pictures else "Needs one picture as the input."
 
     def _several(self) -> str | None:
         return None if len(self.slots) == 1 else "Needs one input."
 
     def _no_picture(self) -> str | None:
-        """Return why what is made of pictures alone cannot be made."""
-        if [slot.kind for slot in self.slots] == ["picture"] and self.slots[0].layer is None:
-            return None
-        return "Needs one picture as the input."
+        """Return why no picture can be made that maximizes a target."""
+        if [slot.kind for slot in self.slots] != ["picture"]:
+            return "Needs one picture as the input."
+        if len(self.slots[0].shape) != 3:
+            return "Needs a picture with an axis of channels."
+        if self.slots[0].layer is not None:
+            return f"Needs an input that has a gradient, and {self.slots[0].dtype} has none."
+        return None
 
     # ---- what is computed
 
@@ -189,9 +198,11 @@ class Session:
             explainer, said = self._explainer(asked)
             sample = self.samples[setting.picture].read()
             with warned() as more:
-                found = explainer.explain(self._packed(sample), setting.target)
+                found = explainer.explain(self._given(sample), setting.target)
+            if isinstance(found, dict):
+                found = [found[slot.name] for slot in self.slots]
             maps = [np.asarray(each)[0] for each in keras.tree.flatten(found)]
-            pairs = self._pairs(asked, sample)
+            pairs = self._pairs(asked, self.samples[setting.picture])
             result = tuple(
                 self._drawn(asked, shown, values) for shown, values in zip(pairs, maps, strict=True)
             )
@@ -202,23 +213,34 @@ class Session:
         return self._once(("map", setting), make)
 
     def _drawn(self, asked: Asked, shown: Shown, values: Array) -> Drawn:
-        slot = shown.slot
-        if not shown.value.size:
-            return in_colours(slot.name, values, laid=False)
+        if shown.missing:
+            return Drawn(shown.slot.name, values, text=shown.missing)
+        if shown.slot.kind == "picture" and not shown.value.size:
+            return in_colours(shown.slot.name, values, laid=False)
+        return drawn(shown.slot, shown.value, values)
+
+    def _missing(self, asked: Asked, slot: Slot, value: Array) -> str:
+        """Return why there is no map of an input; empty if there is one."""
         if slot.layer is not None and "wrt" not in asked.options and needs_gradient(asked.setting.method):
-            text = f"{slot.name} has no gradient. To see its map, set wrt to {slot.layer} in the options."
-            return Drawn(slot.name, values, text=text)
-        return drawn(slot, shown.value, values)
+            if slot.over:
+                return f"{slot.name} has no gradient. To see its map, set wrt to {slot.layer} in the options."
+            return (
+                f"{slot.name} has no gradient. See what it does by occlusion, which leaves parts of it out."
+            )
+        if slot.kind == "words" and not slot.words(value)[1]:
+            return f"{slot.name} holds no words."
+        return ""
 
     def predict(self, number: int) -> list[dict[str, Any]]:
         """Return the five largest values of each output for a sample, in the mean over positions."""
 
         def make() -> list[dict[str, Any]]:
-            found = self.model(self._packed(self.samples[number].read()), training=False)
+            with _its_own_errors(self.model):
+                found = self.model(self._packed(self.samples[number].read()), training=False)
             outputs = [np.asarray(keras.ops.convert_to_numpy(each))[0] for each in keras.tree.flatten(found)]
             return [
                 self._best(output, tensor, layer)
-                for output, tensor, layer in zip(outputs, self.model.outputs, self.outputs, strict=False)
+                for output, tensor, layer in zip(outputs, self.model.outputs, self.outputs, strict=True)
             ]
 
         return self._once(("predicted", number), make)
@@ -227,7 +249,7 @@ class Session:
         values = _over_positions(output, tensor._keras_history.operation).astype(np.float64)
         best = np.argsort(-values, kind="stable")[:5]
         return {
-            "name": tensor._keras_history.operation.name,
+            "name": tensor._keras_history.operation.name if layer is None else self.layers[layer]["path"],
             "layer": layer,
             "best": [{"target": int(each), "value": _finite(values[each])} for each in best],
             "count": len(values),
@@ -240,9 +262,12 @@ class Session:
             VisError: as the library.
         """
 
+        if kind != "maximize" and (why := self._several()) is not None:
+            raise InputError(f"{why} Received: {', '.join(slot.name for slot in self.slots)}.")
+
         def make() -> Beside:
             asked = self._asked(setting)
-            sample = self._packed(self.samples[setting.picture].read())
+            sample = self._given(self.samples[setting.picture].read())
             with warned() as said:
                 if kind == "sanity":
                     found = beside.sanity(self._maker(asked), self.model, sample, setting.target)
@@ -251,20 +276,33 @@ class Session:
                     explainer = self._explainer(asked)[0]
                     found = beside.measures(explainer, whole, sample, setting.target)
                 else:
-                    found = self._maximize(asked, sample)
+                    found = self._maximized(setting).of(getattr(self, asked.subject))
             return Beside(found.text, found.rows, found.figure, found.size, tuple(dict.fromkeys(said)))
 
         return self._once((kind, setting), make)
 
-    def _maximize(self, asked: Asked, sample: Array) -> Beside:
+    def _maximized(self, setting: Setting) -> Maximized:
+        """Return how the picture of the target is made, of the class that is predicted if there is none.
+
+        Raises:
+            InputError: if there is none of this model.
+        """
         if (why := self._no_picture()) is not None:
             raise InputError(f"{why} Received: {', '.join(slot.kind for slot in self.slots)}.")
-        asked = self._targeted(asked)
-        subject = getattr(self, asked.subject)
-        layer = subject.outputs[0] if asked.layer is None else asked.layer
-        target = asked.target or 0
-        what = f"class {target}" if asked.layer is None else f"filter {target} of {asked.layer}"
-        return beside.maximize(subject, layer, target, asked.low_high, sample, what)
+        target = setting.target
+        if target is None and setting.layer in self.outputs:
+            target = self.predict(setting.picture)[self.outputs.index(setting.layer)]["best"][0]["target"]
+        how, (sample,) = self._ranges.get(0), self.samples[setting.picture].read()
+        low_high = how.input_range if how is not None and how.preprocess is None else None
+        first = models.input_channel_axis(models.input_tensors(self.model)[0], 4) == 1
+        return Maximized(
+            self._path(setting),
+            target or 0,
+            low_high,
+            sample.shape[1:],
+            sample.shape[2:] if first else sample.shape[1:3],
+            None in self.slots[0].shape,
+        )
 
     def filters(self, setting: Setting) -> dict[str, Any]:
         """Return what each filter of a layer gives for a sample: a sheet of pictures, or numbers.
@@ -292,11 +330,14 @@ class Session:
 
     def script(self, setting: Setting, more: Sequence[str] = ()) -> str:
         """Return a program that writes the pictures of the maps as the page shows them, `map.png`."""
-        asked = self._asked(setting)
-        if "maximize" in more:
-            asked = self._targeted(asked)
-        sample = self.samples[setting.picture]
-        return script(self._opened, sample, asked, self._pairs(asked, sample.read()), more)
+        asked, sample = self._asked(setting), self.samples[setting.picture]
+        measures: tuple[str, ...] = ()
+        if "measures" in more:  # without those that this map does not have
+            rows = self.beside("measures", setting).rows[1:]
+            measures = tuple(name for name, value, *_ in rows if value != "-")
+        maximized = self._maximized(setting) if "maximize" in more else None
+        shown = self._pairs(asked, sample)
+        return script(self._opened, sample, asked, shown, "sanity" in more, measures, maximized)
 
     def report(self, setting: Setting) -> bytes:
         """Return the HTML file of `vis.report` with the maps of all pictures by a setting's method.
@@ -339,44 +380,67 @@ class Session:
 
     def _asked(self, setting: Setting) -> Asked:
         path, options = self._path(setting), setting.arguments()
-        by_default = self._words_layer()
-        if by_default is not None and needs_gradient(setting.method):
+        if (by_default := self._wrt(setting.method)) is not None:
             options = {"wrt": by_default} | options
         subject = "model" if self.logits is self.model or not has_layer(self.logits, path) else "logits"
-        how = self._ranges.get(0)
-        low_high = how.input_range if how is not None and how.preprocess is None else None
-        return Asked(setting, subject, path, options, setting.target, low_high)
+        return Asked(setting, subject, path, options)
 
-    def _targeted(self, asked: Asked) -> Asked:
-        """Return what is asked with the class that the model predicts, if no target is given."""
-        if asked.setting.target is not None:
-            return asked
-        best = self.predict(asked.setting.picture)[0]["best"][0]["target"] if asked.layer is None else 0
-        return Asked(asked.setting, asked.subject, asked.layer, asked.options, best, asked.low_high)
-
-    def _pairs(self, asked: Asked, sample: Sequence[Array]) -> list[Shown]:
+    def _pairs(self, asked: Asked, sample: Sample) -> list[Shown]:
         """Return what each map belongs to: an input, or the layer that is differentiated by."""
+        values = [np.asarray(each[0], each.dtype) for each in sample.read()]
         wrt = asked.options.get("wrt")
-        dicts = isinstance(models.input_structure(self.model), dict)
+        inputs_ = [self._python(number, sample.named) for number in range(len(self.slots))]
         if wrt is None:
-            several = len(self.slots) > 1
-            return [
-                Shown(slot, value[0], (slot.name if dicts else number) if several else None)
-                for number, (slot, value) in enumerate(zip(self.slots, sample, strict=True))
-            ]
-        for slot, value in zip(self.slots, sample, strict=True):
-            if slot.layer == wrt:
-                return [Shown(slot, value[0])]
+            # A class activation map may lie over one of several inputs.
+            covered = self._explainer(asked)[0].covered(sample.read()) if len(self.slots) > 1 else [0]
+            shown: list[Shown] = []
+            for number in covered:
+                slot, (key, maps) = self.slots[number], inputs_[number]
+                file = "map.png" if len(covered) == 1 else self._file(number)
+                missing = self._missing(asked, slot, values[number])
+                maps = maps if len(covered) > 1 else "maps"
+                shown.append(Shown(slot, values[number], maps, key, file, missing))
+            return shown
+        for slot, value, (key, _) in zip(self.slots, values, inputs_, strict=True):
+            if slot.layer == wrt and slot.over:
+                return [Shown(slot, value, sample=key, missing=self._missing(asked, slot, value))]
         rank = len(models.output_shape(models.find_layer(self.model, wrt)) or ()) - 1
-        if rank == 3:
-            return [Shown(Slot(f"the output of {wrt}", "picture", (), ""), np.zeros(0))]
+        kinds: dict[int, Kind] = {1: "features", 3: "picture"}
+        if rank in kinds:
+            return [Shown(Slot(f"the output of {wrt}", kinds[rank], (None,), ""), np.zeros(0))]
         raise InputError(
             f"Maps by the output of {wrt!r} are not drawn here: it does not have the axes of a picture. "
             f"Received: {rank} axes. "
             "Use vis.attributions."
         )
 
+    def _file(self, number: int) -> str:
+        """Return what the picture of an input's map is called in a script."""
+        names = [re.sub(r"[^A-Za-z0-9_.-]", "_", slot.name) for slot in self.slots]
+        name = names[number]
+        return f"map-{name}.png" if names.count(name) == 1 else f"map-{name}-{number}.png"
+
+    def _python(self, number: int, named: bool) -> tuple[str, str]:
+        """Return one of the inputs of `sample` and one of its `maps`, as Python."""
+        if len(self.slots) == 1:
+            return "sample", "maps"
+        if named:
+            part = f"[{self.slots[number].name!r}]"
+            return f"sample{part}", f"maps{part}"
+        order = [*range(len(self.slots))]
+        packed = keras.tree.pack_sequence_as(models.input_structure(self.model), order)
+        return f"sample[{number}]", f"maps{_way_to(packed, number)}"
+
+    def _given(self, sample: Sequence[Array]) -> Any:
+        """Return a batch of one as the library takes it."""
+        if len(self.slots) == 1:
+            return sample[0]
+        if isinstance(models.input_structure(self.model), dict):
+            return {slot.name: value for slot, value in zip(self.slots, sample, strict=True)}
+        return [*sample]
+
     def _packed(self, sample: Sequence[Array]) -> Any:
+        """Return a batch of one as the model takes it."""
         return keras.tree.pack_sequence_as(models.input_structure(self.model), [*sample])
 
     def _maker(self, asked: Asked) -> Callable[[Any], Any]:
@@ -415,6 +479,20 @@ class Session:
 
 
 @contextlib.contextmanager
+def _its_own_errors(model: keras.Model) -> Iterator[None]:
+    """Raise `ModelError` for an error of a model's own code."""
+    try:
+        yield
+    except VisError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"The model {model.name!r} could not be run. Received: {_said(error)}. Check "
+            "that model(inputs) works."
+        ) from error
+
+
+@contextlib.contextmanager
 def warned() -> Iterator[list[str]]:
     """Give a list for what the library warns of; other warnings are shown as before."""
     said: list[str] = []
@@ -431,6 +509,28 @@ def warned() -> Iterator[list[str]]:
 def layers_of(model: keras.Model) -> list[dict[str, str]]:
     """Return the rows of `vis layers`: index, path, type, shape, filters, activation, guided."""
     return [dict(zip(describe.COLUMNS, row, strict=True)) for row in describe.layer_cells(model)]
+
+
+def _row_of(model: keras.Model, tensor: Any, paths: Sequence[str], outer: str = "") -> int | None:
+    """Return the number of the row of what makes an output; None if no single row does."""
+    operation, _, index = tensor._keras_history
+    path = f"{outer}{operation.name}"
+    if isinstance(operation, keras.Model) and len(operation.outputs) > 1:
+        return _row_of(model, operation.outputs[index], paths, f"{path}/")
+    if path in paths:
+        return paths.index(path)
+    calls = [each for each in paths if re.fullmatch(rf"{re.escape(path)}:\d+", each)]
+    made = [each for each in calls if getattr(models.find_layer(model, each), "tensor", None) is tensor]
+    return paths.index(made[0]) if made else None
+
+
+def _way_to(structure: Any, leaf: int) -> str | None:
+    """Return the way to a number in lists and dicts, as Python; None if it is not there."""
+    if isinstance(structure, int):
+        return "" if structure == leaf else None
+    pairs = structure.items() if isinstance(structure, Mapping) else enumerate(structure)
+    found = ((key, _way_to(each, leaf)) for key, each in pairs)
+    return next((f"[{key!r}]{way}" for key, way in found if way is not None), None)
 
 
 def has_layer(model: keras.Model, path: str | None) -> bool:
@@ -464,7 +564,13 @@ def told(error: BaseException) -> str:
     """Return an error as a text for the page."""
     if isinstance(error, VisError):
         return str(error)
-    return f"The model could not be run: {type(error).__name__}: {error}"
+    return f"The model could not be run: {_said(error)}"
+
+
+def _said(error: BaseException) -> str:
+    """Return an error in words, without the colours that Keras gives some."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return f"{type(error).__name__}: {plain}"
 
 
 def demo() -> tuple[keras.Model, npt.NDArray[Any], tuple[str, ...]]:

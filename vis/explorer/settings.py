@@ -12,6 +12,8 @@ from vis.errors import InputError, did_you_mean
 
 # What is shown beside a map.
 BESIDE = ("sanity", "measures", "maximize")
+# Methods that mix an input with another one.
+_BLENDING = ("rise", "sobol")
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,24 @@ def needs_gradient(method: str) -> bool:
     return "wrt" in known.options and not issubclass(getattr(attributions, known.explainer), Perturbed)
 
 
+def needs_layer(method: str, text: bool) -> bool:
+    """Tell whether a method makes maps of words by the layer `wrt` alone.
+
+    Args:
+        method: one of `vis.methods.METHODS`.
+        text: whether an input is text, and not numbers of words.
+    """
+    return "wrt" in methods.METHODS[method].options and (
+        text or method in _BLENDING or needs_gradient(method)
+    )
+
+
 def forms(method: str, wrt: str | None = None) -> list[dict[str, Any]]:
     """Return what the page asks for each option of a method: its name, kind, choices and default.
 
     Args:
         method: one of `vis.methods.METHODS`.
-        wrt: the layer to differentiate by, for inputs without a gradient.
+        wrt: the layer that the maps are made by, if not by the inputs.
     """
     arguments = methods.parameters(getattr(attributions, methods.METHODS[method].explainer))
     found = []
@@ -114,7 +128,7 @@ def forms(method: str, wrt: str | None = None) -> list[dict[str, Any]]:
             text, choices = "", ["", *choices]
         else:
             text = str(default).lower() if default is None or isinstance(default, bool) else str(default)
-        if name == "wrt" and wrt is not None and needs_gradient(method):
+        if name == "wrt" and wrt is not None:
             text = wrt
         found.append({"name": name, "kind": kind, "choices": choices, "default": text})
     return found

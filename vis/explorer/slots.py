@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vis import models, plotting
-from vis.errors import InputError, did_you_mean
+from vis import inputs, models, plotting
+from vis.errors import InputError, LayerError, did_you_mean
 from vis.plotting.colors import Look, one_map
 
 Kind = Literal["picture", "volume", "series", "words", "features"]
@@ -24,6 +26,8 @@ CLIP = 1
 DPI = 110
 # Two axes without one for channels are a picture if both are at least this long.
 _SIDE = 14
+# Of a series, as each has a panel of its own.
+_MOST_CHANNELS = 8
 # Longer inputs are not written out as text.
 _MOST_TYPED = 512
 
@@ -33,12 +37,14 @@ class Slot:
     """An input of a model.
 
     Args:
-        name: its name.
+        name: its name, or its key in a dict of inputs.
         kind: how it is shown.
         shape: without the batch axis.
         dtype: of its values.
-        layer: for words that have no gradient: the path of the layer whose output has one.
+        layer: for values that have no gradient: the path of the layer whose output has one.
+        over: whether that output has a value, or several, for each value of the input.
         names: of the words by their number, or of the features.
+        splits: the layer that splits a text into words.
     """
 
     name: str
@@ -46,12 +52,21 @@ class Slot:
     shape: tuple[int | None, ...]
     dtype: str
     layer: str | None = None
+    over: bool = False
     names: Mapping[int, str] | None = None
+    splits: Any = None
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is a series with more channels than are drawn."""
+        series = self.kind == "series" and self.layer is None
+        return series and len(self.shape) == 2 and (self.shape[1] or 0) > _MOST_CHANNELS
 
     @property
     def typed(self) -> bool:
         """Whether a person can write its values."""
-        return self.kind in ("words", "features") and (self.shape[0:1] or (1,))[0] in range(_MOST_TYPED + 1)
+        size = (self.shape or (1,))[0]
+        return self.kind in ("words", "features") and (size is None or size <= _MOST_TYPED)
 
     def told(self) -> dict[str, Any]:
         """Return it in plain values."""
@@ -64,28 +79,41 @@ class Slot:
         }
 
     def words(self, value: Array) -> tuple[list[str], list[int]]:
-        """Return the words of a sample, `(T,)`, and their positions; those that are padding are left out."""
+        """Return the words of a sample, `(T,)`, and their positions; those that are padding are left out.
+
+        The words of a text are those that it was split into: as they are written if there are as many, and
+        otherwise as the vocabulary of the layer has them.
+        """
+        names, written = self.names, None
         if value.dtype.kind not in "fiub":
-            found = [str(each) for text in value.ravel().tolist() for each in _text(text).split()]
-            return found, [*range(len(found))]
-        names = self.names
+            written = self.text(value).split()
+            if self.splits is None:
+                return written, [*range(len(written))]
+            names = dict(enumerate(self.splits.get_vocabulary()))
+            value = np.asarray(keras.ops.convert_to_numpy(self.splits(value[None])))[0]
         found = [
             str(int(each)) if names is None else names.get(int(each), f"#{int(each)}")
             for each in value.ravel()
         ]
         kept = [position for position, word in enumerate(found) if word.strip()]
+        if written is not None and len(written) == len(kept):
+            return written, kept
         return [found[position] for position in kept], kept
 
     def text(self, value: Array) -> str:
         """Return the values of a sample, without its batch axis, as a person writes them."""
+        if value.dtype.kind not in "fiub":
+            return " ".join(map(_text, value.ravel().tolist()))
         if self.kind == "words":
             return " ".join(self.words(value)[0])
-        return ", ".join(f"{each:.6g}" for each in value.ravel().tolist())
+        return ", ".join(map(_exact, value.ravel()))
 
     def preview(self, value: Array) -> str:
         """Return a short text that tells samples apart."""
         if self.kind in ("words", "features"):
             text = self.text(value)
+            if self.kind == "features":
+                text = ", ".join(f"{float(each):.6g}" for each in value.ravel())
             return text if len(text) <= 60 else f"{text[:59]}…"
         return f"{value.min():.3g} to {value.max():.3g}"
 
@@ -100,6 +128,8 @@ class Slot:
         parts = text.split() if self.kind == "words" else text.replace(",", " ").split()
         if self.kind == "words" and self.names is not None:
             numbers = {word: number for number, word in reversed([*self.names.items()])}
+            # As those are written that the vocabulary does not have.
+            numbers |= {word: int(word[1:]) for word in parts if re.fullmatch(r"#\d{1,9}", word)} | numbers
             for word in parts:
                 if word not in numbers and word.lower() not in numbers:
                     raise InputError(
@@ -139,19 +169,24 @@ def slots_of(
         InputError: for an input that cannot be drawn.
     """
     found = []
+    known = inputs.names(models.input_structure(model))
+    splitting = [each for _, each in models.walk(model) if isinstance(each, keras.layers.TextVectorization)]
     for number, symbol in enumerate(models.input_tensors(model)):
         shape, dtype = tuple(symbol.shape[1:]), symbol.dtype
-        layer = models.first_float_layer(model, number)
+        layer = _first_float_call(model, number)
+        over, more = _lies_over(model, layer, shape, dtype)
         names: Mapping[int, str] | None = None
         if len(shape) <= 1:
-            numbers = dtype != "string" and layer is None
+            numbers = dtype != "string" and not more and (layer is None or words is None)
             kind: Kind = "features" if numbers else "words"
             names = words if not numbers else None
             if numbers and features is not None and shape and shape[0] == len(features):
                 names = dict(enumerate(map(str, features)))
         elif len(shape) == 2:
-            sides = [_SIDE if size is None else size for size in shape]
-            kind = "picture" if min(sides) >= _SIDE and shape[1] is not None else "series"
+            sides, series = [_SIDE if size is None else size for size in shape], models.is_series(symbol)
+            if series is None:
+                series = min(sides) < _SIDE or shape[1] is None
+            kind = "series" if series or more else "picture"
         elif len(shape) in (3, 4):
             kind = "picture" if len(shape) == 3 else "volume"
         else:
@@ -159,8 +194,46 @@ def slots_of(
                 f"The input {symbol.name!r} has {len(shape)} axes. Received: shape {shape}. Inputs of one to "
                 "four axes are drawn; explain others by vis.attributions."
             )
-        found.append(Slot(symbol.name, kind, shape, dtype, layer, names))
+        splits = splitting[0] if dtype == "string" and over and len(splitting) == 1 else None
+        found.append(Slot(known[number], kind, shape, dtype, layer, over, names, splits))
     return found
+
+
+def _first_float_call(model: keras.Model, number: int) -> str | None:
+    """Return what `vis.models.first_float_layer` does, with the call of an input if the layer has several."""
+    layer = models.first_float_layer(model, number)
+    calls: list[Any] = []
+    with contextlib.suppress(LayerError):
+        while layer is not None:
+            calls.append(models.find_layer(model, f"{layer}:{len(calls)}"))
+    symbol = models.input_tensors(model)[number]
+    own = [at for at, call in enumerate(calls) if any(each is symbol for each in _made_of(call))]
+    return f"{layer}:{own[0]}" if len(calls) > 1 and own else layer
+
+
+def _made_of(call: Any) -> list[Any]:
+    """Return the symbolic tensors that a call of a layer is given."""
+    tensor = getattr(call, "tensor", None)
+    if tensor is None:
+        return []
+    operation, node, _ = tensor._keras_history
+    return list(operation._inbound_nodes[node].input_tensors)
+
+
+def _lies_over(
+    model: keras.Model, layer: str | None, shape: tuple[int | None, ...], dtype: str
+) -> tuple[bool, bool]:
+    """Tell whether a layer's output has values for each value of an input, and whether several."""
+    try:
+        made = None if layer is None else models.output_shape(models.find_layer(model, layer))
+    except LayerError:  # it is called several times
+        return False, False
+    if made is None:
+        return False, False
+    if dtype == "string":
+        return len(made) == 3, True
+    over = tuple(made[1 : 1 + len(shape)]) == shape
+    return over, over and len(made) > 1 + len(shape)
 
 
 @dataclass(frozen=True)
@@ -228,11 +301,30 @@ def drawn(slot: Slot, value: Array, values: Array) -> Drawn:
 def figure_of(slot: Slot, value: Array, values: Array) -> Any:
     """Return the figure that a notebook shows of a sample and its map."""
     name, arguments, options = call(slot, value)
-    given = {"sample[0]": value, "maps[0]": values}
+    if slot.is_wide:
+        wide = values + np.zeros_like(value)
+        most = np.sort(np.argsort(-np.abs(wide).sum(axis=0), kind="stable")[:_MOST_CHANNELS])
+        options["channels"] = [str(each) for each in most]
+        return plotting.plot_series(value[:, most], wide[:, most], **options)
+    given: dict[str, Any] = {"sample[0]": value, "maps[0]": values, "maps": values[None]}
     if slot.kind == "words":
-        given = {"maps[0][kept]": values.reshape(len(values), -1)[slot.words(value)[1]]}
+        rows = values if slot.shape or slot.dtype == "string" else np.asarray(values)[None]
+        given = dict.fromkeys(("maps[0][kept]", "maps[kept]"), rows[slot.words(value)[1]])
     found = [given[each] if isinstance(each, str) else each for each in arguments]
     return getattr(plotting, name)(*found, **options)
+
+
+def before(slot: Slot, value: Array) -> list[str]:
+    """Return the lines of Python that what `call` returns needs."""
+    if slot.kind == "words":
+        return [f"kept = {slot.words(value)[1]!r}  # without what fills the text up"]
+    if slot.is_wide:
+        order = 'np.argsort(-np.abs(wide).sum(axis=0), kind="stable")'
+        return [
+            "wide = maps[0] + np.zeros_like(sample[0])",
+            f"most = np.sort({order}[:{_MOST_CHANNELS}])  # the channels with the largest values",
+        ]
+    return []
 
 
 def call(slot: Slot, value: Array) -> tuple[str, list[Any], dict[str, Any]]:
@@ -242,10 +334,14 @@ def call(slot: Slot, value: Array) -> tuple[str, list[Any], dict[str, Any]]:
     """
     if slot.kind == "words":
         options = {"clip_percentile": CLIP, "width": 5.0}
-        return "plot_tokens", [slot.words(value)[0], "maps[0][kept]"], options
+        rows = "maps[0]" if slot.shape or slot.dtype == "string" else "maps"
+        return "plot_tokens", [slot.words(value)[0], f"{rows}[kept]"], options
     if slot.kind == "features":
         names = None if slot.names is None else [*slot.names.values()]
-        return "plot_features", [names, "maps[0]"], {}
+        return "plot_features", [names, "maps[0]" if slot.shape else "maps"], {}
+    if slot.is_wide:
+        named = "channels=[str(each) for each in most]"
+        return "plot_series", ["sample[0][:, most]", "wide[:, most]", named], {"clip_percentile": CLIP}
     name = "plot_series" if slot.kind == "series" else "plot_volume"
     return name, ["sample[0]", "maps[0]"], {"clip_percentile": CLIP}
 
@@ -293,7 +389,8 @@ def _sides(value: Array, values: Array) -> tuple[int, ...]:
 
 def _in_words(slot: Slot, value: Array, values: Array) -> str:
     """Return the largest values of a map with what they belong to."""
-    flat = values.reshape(len(values), -1).sum(axis=1) if values.ndim else values[None]
+    rows = values if slot.shape or slot.dtype == "string" else np.asarray(values)[None]
+    flat = rows.reshape(len(rows), -1).sum(axis=1)
     if slot.kind == "words":
         known, kept = slot.words(value)
         flat = flat[kept]
@@ -303,7 +400,22 @@ def _in_words(slot: Slot, value: Array, values: Array) -> str:
         unit = {"features": "feature", "series": "time", "volume": "slice"}[slot.kind]
         known = [f"{unit} {number}" for number in range(len(flat))]
     best = np.argsort(-np.abs(flat), kind="stable")[:5]
-    return f"{slot.name}, largest: " + ", ".join(f"{known[each]} {flat[each]:.3g}" for each in best)
+    text = f"{slot.name}, largest: " + ", ".join(f"{known[each]} {flat[each]:.3g}" for each in best)
+    if slot.is_wide:
+        text += f". Drawn: the {_MOST_CHANNELS} of {slot.shape[1]} channels with the largest values"
+    return text
+
+
+def _exact(value: Any) -> str:
+    """Return a number in as few digits as tell it from all others of its type."""
+    if value.dtype.kind in "iub":
+        return str(int(value))
+    text = ""
+    for digits in range(6, 18):
+        text = f"{float(value):.{digits}g}"
+        if value.dtype.type(text) == value:
+            break
+    return text
 
 
 def _text(value: Any) -> str:
