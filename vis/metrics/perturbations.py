@@ -75,7 +75,7 @@ def squares(side: int | None, channels: int | None) -> Callable[[Any, Any], npt.
 
     def square(one: npt.NDArray[Any], random: np.random.Generator) -> npt.NDArray[np.bool_]:
         axes = [axis for axis in range(one.ndim) if axis != channels]
-        shortest = min(one.shape[axis] for axis in axes)
+        shortest = min((one.shape[axis] for axis in axes), default=1)
         length = random.integers(1, min(longest or max(1, shortest // 3), shortest), endpoint=True)
         chosen = np.zeros(one.shape, bool)
         within: list[Any] = [slice(None)] * one.ndim
