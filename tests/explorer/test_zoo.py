@@ -363,3 +363,16 @@ def test_a_model_that_cannot_be_read() -> None:
     with pytest.raises(ModelError, match=r"could not be run.*RuntimeError") as found:
         Session(model, numbers(1, 3)).predict(0)
     assert "\x1b" not in str(found.value)
+
+
+@pytest.mark.parametrize("features", [["a"], "abcd", 4, []], ids=repr)
+def test_features_that_no_input_has(features: Any) -> None:
+    x = keras.Input((4,))
+    with pytest.raises(InputError, match="features must"):
+        Session(keras.Model(x, layers.Dense(2)(x)), features=features)
+
+
+def test_measures_of_one_number() -> None:
+    made = Session(*one_number()[:2])
+    rows = made.beside("measures", Setting(0, target=0)).rows[1:]
+    assert {name: value == "-" for name, value, *_ in rows}["infidelity"] is False

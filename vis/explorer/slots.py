@@ -6,7 +6,7 @@ import base64
 import contextlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -166,9 +166,11 @@ def slots_of(
         features: the names of the features, for the inputs that have as many.
 
     Raises:
-        InputError: for an input that cannot be drawn.
+        InputError: for an input that cannot be drawn, and for features that no input has.
     """
-    found = []
+    found: list[Slot] = []
+    if features is not None:
+        features = _checked_features(features)
     known = inputs.names(models.input_structure(model))
     splitting = [each for _, each in models.walk(model) if isinstance(each, keras.layers.TextVectorization)]
     for number, symbol in enumerate(models.input_tensors(model)):
@@ -181,7 +183,7 @@ def slots_of(
             kind: Kind = "features" if numbers else "words"
             names = words if not numbers else None
             if numbers and features is not None and shape and shape[0] == len(features):
-                names = dict(enumerate(map(str, features)))
+                names = dict(enumerate(features))
         elif len(shape) == 2:
             sides, series = [_SIDE if size is None else size for size in shape], models.is_series(symbol)
             if series is None:
@@ -196,7 +198,27 @@ def slots_of(
             )
         splits = splitting[0] if dtype == "string" and over and len(splitting) == 1 else None
         found.append(Slot(known[number], kind, shape, dtype, layer, over, names, splits))
+    counts = [slot.shape[0] for slot in found if slot.kind == "features" and slot.shape]
+    if features is not None and len(features) not in counts:
+        raise InputError(
+            f"features must have a name for each feature of a table. Received: {len(features)} names for "
+            f"{' and '.join(map(str, counts)) or 'no'} features."
+        )
     return found
+
+
+def _checked_features(features: Any) -> list[str]:
+    """Return the names of features.
+
+    Raises:
+        InputError: if they are not a sequence of names.
+    """
+    if isinstance(features, str) or not isinstance(features, Iterable):
+        raise InputError(
+            f"features must be a sequence of names, one for each feature. Received: {features!r}. "
+            'Pass ["age", "height"].'
+        )
+    return [*map(str, features)]
 
 
 def _first_float_call(model: keras.Model, number: int) -> str | None:
