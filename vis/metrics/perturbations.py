@@ -27,8 +27,8 @@ def drawn(perturbation: Perturbation, array: npt.NDArray[Any], seed: int, number
         seed, number: make the random numbers; all inputs get the same.
     """
     found = [
-        checks.real(perturbation(one.copy(), np.random.default_rng([seed, number])), "A perturbation")
-        for one in array
+        checks.real(perturbation(one, np.random.default_rng([seed, number])), "A perturbation")
+        for one in (array[row, ...].copy() for row in range(len(array)))  # arrays, if without axes too
     ]
     wrong = [each for each in found if each.shape != array.shape[1:] or not np.isfinite(each).all()]
     if wrong:
