@@ -10,7 +10,7 @@ import numpy as np
 
 from vis import metrics
 from vis.errors import InputError
-from vis.explorer.slots import png, saved
+from vis.explorer.drawings import png, saved
 from vis.metrics.explainers import DEFAULT_MEASURES
 from vis.plotting.over import as_picture
 from vis.progress import each

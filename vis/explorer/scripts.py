@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from vis.explorer.beside import Maximized
+from vis.explorer.drawings import CLIP, DPI, before, call
 from vis.explorer.samples import Sample
 from vis.explorer.settings import Setting
-from vis.explorer.slots import CLIP, DPI, Array, Slot, before, call
+from vis.explorer.slots import Array, Slot
 from vis.metrics.explainers import DEFAULT_MEASURES
 
 

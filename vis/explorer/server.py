@@ -126,7 +126,7 @@ class Pages:
 
     async def picture(self, request: Request) -> Response:
         samples, number, slot = self.about.samples, *_numbers(request.path_params, "number", "slot")
-        from vis.explorer.slots import png
+        from vis.explorer.drawings import png
 
         def read() -> bytes:
             return png(samples.shown(number, slot))

@@ -24,10 +24,11 @@ from vis.engine import Differentiation, Output, Source
 from vis.errors import InputError, LayerError, ModelError, VisError, VisWarning
 from vis.explorer import beside
 from vis.explorer.beside import Beside, Maximized
+from vis.explorer.drawings import Drawn, drawn, in_colours, png
 from vis.explorer.samples import Sample, Strip
 from vis.explorer.scripts import Asked, Shown, script
 from vis.explorer.settings import Setting, forms, needs_gradient, needs_layer
-from vis.explorer.slots import Array, Drawn, Kind, Slot, drawn, in_colours, png, slots_of
+from vis.explorer.slots import Array, Kind, Slot, slots_of
 from vis.question import PictureInput
 from vis.reports import read_labels, report
 
