@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import importlib.util
 import re
@@ -19,12 +18,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from vis import describe, files, frameworks, methods, models, plotting
+from vis import describe, files, frameworks, methods, models
 from vis.engine import Differentiation, Output, Source
 from vis.errors import InputError, LayerError, ModelError, VisError, VisWarning
-from vis.explorer import beside
+from vis.explorer import beside, outputs
 from vis.explorer.beside import Beside, Maximized
-from vis.explorer.drawings import Drawn, drawn, in_colours, png
+from vis.explorer.drawings import Drawn, drawn, in_colours
 from vis.explorer.samples import Sample, Strip
 from vis.explorer.scripts import Asked, Shown, script
 from vis.explorer.settings import Setting, forms, needs_gradient, needs_layer
@@ -35,10 +34,8 @@ from vis.reports import read_labels, report
 T = TypeVar("T")
 # Maps that are kept, and explainers.
 _MOST_RESULTS, _MOST_EXPLAINERS = 256, 32
-# Pictures of a report, and filters in a grid.
-_MOST_REPORTED, _MOST_FILTERS = 200, 512
-# Of a filter in the grid.
-_TILE = 48
+# Pictures of a report.
+_MOST_REPORTED = 200
 # Rules whose maps often depend on the picture alone.
 _DOUBTED = ("guided", "rectified")
 
@@ -238,23 +235,18 @@ class Session:
         def make() -> list[dict[str, Any]]:
             with _its_own_errors(self.model):
                 found = self.model(self._packed(self.samples[number].read()), training=False)
-            outputs = [np.asarray(keras.ops.convert_to_numpy(each))[0] for each in keras.tree.flatten(found)]
+            values = [np.asarray(keras.ops.convert_to_numpy(each))[0] for each in keras.tree.flatten(found)]
             return [
                 self._best(output, tensor, layer)
-                for output, tensor, layer in zip(outputs, self.model.outputs, self.outputs, strict=True)
+                for output, tensor, layer in zip(values, self.model.outputs, self.outputs, strict=True)
             ]
 
         return self._once(("predicted", number), make)
 
     def _best(self, output: Array, tensor: Any, layer: int | None) -> dict[str, Any]:
-        values = _over_positions(output, tensor._keras_history.operation).astype(np.float64)
-        best = np.argsort(-values, kind="stable")[:5]
-        return {
-            "name": tensor._keras_history.operation.name if layer is None else self.layers[layer]["path"],
-            "layer": layer,
-            "best": [{"target": int(each), "value": _finite(values[each])} for each in best],
-            "count": len(values),
-        }
+        operation = tensor._keras_history.operation
+        name = operation.name if layer is None else self.layers[layer]["path"]
+        return {"name": name, "layer": layer, **outputs.best(output, operation)}
 
     def beside(self, kind: str, setting: Setting) -> Beside:
         """Return what stands beside the map of a setting: `"sanity"`, `"measures"` or `"maximize"`.
@@ -318,14 +310,7 @@ class Session:
             read = Differentiation(Source(self.model), Output(layer, path or self.model.name))
             output = np.asarray(read.values(self.samples[setting.picture].read())[0], np.float64)
             operation = self.model.outputs[0]._keras_history.operation if layer is None else layer
-            values = _over_positions(output, operation)
-            found: dict[str, Any] = {"means": [_finite(each) for each in values[:_MOST_FILTERS]]}
-            found |= {"count": len(values), "sheet": None}
-            if output.ndim == 3:
-                axis = models.filter_axis(operation, 4) % 4 - 1
-                sheet, found["tile"], found["columns"] = sheet_of(np.moveaxis(output, axis, -1))
-                found["sheet"] = base64.b64encode(png(sheet)).decode()
-            return found
+            return outputs.filters(output, operation)
 
         return self._once(("filters", setting.picture, setting.layer), make)
 
@@ -542,25 +527,6 @@ def has_layer(model: keras.Model, path: str | None) -> bool:
         return False
 
 
-def sheet_of(output: Array) -> tuple[npt.NDArray[np.uint8], int, int]:
-    """Return the channels of `(height, width, channels)` side by side in colours, on one scale.
-
-    Returns:
-        the picture, the side of a tile, and the number of tiles in a row.
-    """
-    height, width, count = output.shape
-    step = max(1, -(-max(height, width) // _TILE))
-    tiles = output[::step, ::step, :_MOST_FILTERS]
-    side, count = max(tiles.shape[:2]), tiles.shape[2]
-    columns = min(count, 16)
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * side, columns * side))
-    for number in range(count):
-        top, left = side * (number // columns), side * (number % columns)
-        sheet[top : top + tiles.shape[0], left : left + tiles.shape[1]] = tiles[..., number]
-    return plotting.colorize(sheet, clip_percentile=1), side, columns
-
-
 def told(error: BaseException) -> str:
     """Return an error as a text for the page."""
     if isinstance(error, VisError):
@@ -593,16 +559,3 @@ def _from_files(slot: Slot, symbol: Any) -> bool:
     if len(slot.shape) == 2:
         return True
     return slot.shape[-1] in (None, 1, 3, 4) and models.input_channel_axis(symbol, 4) == -1
-
-
-def _over_positions(output: Array, operation: Any) -> Array:
-    """Return the mean over positions of an output for one sample, `(filters,)`."""
-    if output.ndim == 0:
-        return output[None]
-    axis = models.filter_axis(operation, output.ndim + 1) % (output.ndim + 1) - 1
-    return np.asarray(output.mean(axis=tuple(i for i in range(output.ndim) if i != axis)))
-
-
-def _finite(value: Any) -> float | None:
-    """Return a number as JSON can hold it: None for NaN and infinity."""
-    return float(value) if np.isfinite(value) else None
