@@ -102,8 +102,8 @@ def test_a_map_for_each_input(about: Session) -> None:
     assert words.name == "title" and words.text.startswith("title, largest: ")
     (alone,) = about.explain(Setting(1, layer=layer, target=2, options=(("wrt", "conv"),))).maps
     assert alone.picture is not None and alone.over is None and alone.map.shape == (14, 14)
-    with pytest.raises(InputError, match="Maps by the output of 'joined' are not drawn"):
-        about.explain(Setting(1, layer=layer, target=2, options=(("wrt", "joined"),)))
+    (inner,) = about.explain(Setting(1, layer=layer, target=2, options=(("wrt", "joined"),))).maps
+    assert inner.figure is not None and inner.map.shape == (8,) and "joined" in inner.name
 
 
 def test_the_predictions_of_each_output(about: Session) -> None:
@@ -221,3 +221,16 @@ def test_what_was_added_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     made.samples.add("a.npy", npy(np.ones((2, 4))))
     with pytest.raises(InputError, match="3 samples have been added"):
         made.samples.write(0, 0, "1 2 3 4")
+
+
+def test_names_belong_to_the_output_that_has_as_many_classes(about: Session) -> None:
+    def labelled(labels: Any) -> list[int | None]:
+        return Session(several(), None, ("# model",), labels=labels).told()["labelled"]
+
+    assert labelled(["a", "b", "c"]) == [kind_layer(about)]
+    assert labelled(["only"]) == [kind_layer(about, "price")]
+    with pytest.raises(InputError, match=r"of which there are 3 and 1\. Received: 2 names, up to class 1"):
+        labelled(["a", "b"])
+    assert Session(network(), labels={4: "last"}).told()["labelled"] == [None]
+    with pytest.raises(InputError, match="up to class 5"):
+        Session(network(), labels=[*"abcdef"])

@@ -115,6 +115,7 @@ class Session:
         self.layers = layers_of(self.model)
         self.outputs = self._outputs()
         self.labels = None if labels is None else read_labels(labels)
+        self.labelled = self._labelled()
         if opened is None:
             path = str(Path(str(model)).resolve())
             opened = (f"model = files.load_model({path!r}{'' if safe_mode else ', safe_mode=False'})",)
@@ -139,6 +140,7 @@ class Session:
                 for name, method in methods.METHODS.items()
             ],
             "labels": self.labels,
+            "labelled": self.labelled,
             "takes_pictures": bool(self._ranges),
             "unfit": {
                 "report": self._no_report(),
@@ -153,6 +155,28 @@ class Session:
             return [None]
         paths = [row["path"] for row in self.layers]
         return [_row_of(self.model, tensor, paths) for tensor in self.model.outputs]
+
+    def _labelled(self) -> list[int | None]:
+        """Return the outputs that the names of the classes belong to, as in `outputs`.
+
+        Raises:
+            InputError: if they belong to none.
+        """
+        if self.labels is None:
+            return []
+        counts = [_classes(tensor) for tensor in self.model.outputs]
+        several = len(counts) > 1
+        fits = [
+            count is None or (len(self.labels) == count if several else max(self.labels) < count)
+            for count in counts
+        ]
+        if not any(fits):
+            raise InputError(
+                f"labels must name the classes of an output, of which there are "
+                f"{' and '.join(map(str, counts))}. Received: {len(self.labels)} names, up to class "
+                f"{max(self.labels)}."
+            )
+        return [layer for layer, fit in zip(self.outputs, fits, strict=True) if fit]
 
     def _wrt(self, method: str) -> str | None:
         """Return the layer that a method makes maps by if no input has a gradient."""
@@ -495,6 +519,13 @@ def warned() -> Iterator[list[str]]:
 def layers_of(model: keras.Model) -> list[dict[str, str]]:
     """Return the rows of `vis layers`: index, path, type, shape, filters, activation, guided."""
     return [dict(zip(describe.COLUMNS, row, strict=True)) for row in describe.layer_cells(model)]
+
+
+def _classes(tensor: Any) -> int | None:
+    """Return the number of classes of an output."""
+    rank = len(tensor.shape)
+    axis = models.filter_axis(tensor._keras_history.operation, rank) if rank > 1 else 0
+    return int(tensor.shape[axis] or 0) or None if rank > 1 else 1
 
 
 def _row_of(model: keras.Model, tensor: Any, paths: Sequence[str], outer: str = "") -> int | None:

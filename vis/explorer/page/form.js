@@ -68,8 +68,9 @@ export class Form {
     at("method").value = setting.method;
     at("target").value = setting.target ?? "";
     at("target-label").textContent = output ? "Class" : `Filter of ${this.about.layers[setting.layer]?.path}`;
-    at("names").value = output ? String(setting.target ?? "") : "";
-    at("names").disabled = !output;
+    const labelled = this.about.labelled.includes(setting.layer);
+    at("names").value = labelled ? String(setting.target ?? "") : "";
+    at("names").disabled = !labelled;
     for (const kind of Object.keys(BESIDE)) at(`show-${kind}`).checked = more.includes(kind);
     for (const name of OWN) this.modifier(name, takes.find((each) => each.name === name));
     this.others(takes.filter((each) => !OWN.includes(each.name)));

@@ -45,11 +45,14 @@ function toggle(kind, on) {
   draw();
 }
 
+/** Return the name of a class of an output, if it has one. */
+const label = (layer, target) => (about.labelled.includes(layer) ? about.labels[target] : undefined);
+
 const named = ({ layer, target, method, options }) => {
   const output = about.outputs.includes(layer);
   const where = layer === null ? "the output" : about.layers[layer]?.path ?? `layer ${layer}`;
   const what = output ? "class" : "filter";
-  const name = output && about.labels?.[target] ? ` (${about.labels[target]})` : "";
+  const name = label(layer, target) ? ` (${label(layer, target)})` : "";
   const more = Object.entries(options).map(([name, value]) => `, ${name} ${value}`).join("");
   return `${method} of ${where}, ${target === null ? `predicted ${what}` : `${what} ${target}`}${name}${more}`;
 };
@@ -94,7 +97,7 @@ function predictions(outputs) {
   at("predictions").replaceChildren(...outputs.flatMap(({ name, layer, best }) => {
     const largest = Math.max(...best.map((each) => Math.abs(each.value ?? 0)), 1e-30);
     const rows = best.map(({ target, value }) => {
-      const button = bar(about.labels?.[target] ?? `class ${target}`, value, Math.abs(value ?? 0) / largest);
+      const button = bar(label(layer, target) ?? `class ${target}`, value, Math.abs(value ?? 0) / largest);
       Object.assign(button.dataset, { target, layer: layer ?? "" });
       button.addEventListener("click", () => change({ target, layer }));
       return button;
