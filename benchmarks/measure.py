@@ -87,6 +87,17 @@ def _processor() -> str:
     return f"{platform.machine()}, {names[0] if names else platform.processor()}"
 
 
+def machine(versions: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the machine and the versions; `versions`: those of other packages, by name."""
+    return {
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in (keras.config.backend(), "keras", "numpy")},
+        **(versions or {}),
+    }
+
+
 def write(
     name: str,
     rows: list[dict[str, Any]],
@@ -101,13 +112,6 @@ def write(
         versions: the versions of other packages, by name.
         facts: other results.
     """
-    machine = {
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in (keras.config.backend(), "keras", "numpy")},
-        **(versions or {}),
-    }
     lines = ["| row | candidate | median ms | ratio | quartiles |", "|---|---|---|---|---|"]
     for each in rows:
         for candidate, found in each["candidates"].items():
@@ -117,9 +121,12 @@ def write(
                 f"| {low:.2f} to {high:.2f} |"
             )
     table = "\n".join(lines)
+    return save(name, table, {"machine": machine(versions), "rows": rows, **(facts or {})})
+
+
+def save(name: str, table: str, results: dict[str, Any]) -> str:
+    """Write results as JSON and their table beside it, and return the table."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(
-        json.dumps({"machine": machine, "rows": rows, **(facts or {})}, indent=2) + "\n"
-    )
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
     (RESULTS / f"{name}.md").write_text(table + "\n")
     return table
