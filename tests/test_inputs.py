@@ -104,3 +104,34 @@ def test_an_optional_input_may_be_empty() -> None:
     free = keras.Model(a := [keras.Input((None, 2)), keras.Input((None, 3))], layers.concatenate(a))
     with pytest.raises(InputError, match="must have values"):
         Saliency(free).explain([np.zeros((1, 0, 2)), np.zeros((1, 0, 3))], 0)
+
+
+NESTED: dict[str, tuple[Any, Any]] = {
+    "lists in a list": (lambda a, b, c: [a, [b, c]], lambda found: [found[0], *found[1]]),
+    "a dict in a list": (
+        lambda a, b, c: [a, {"q": b, "p": c}],
+        lambda found: [found[0], found[1]["q"], found[1]["p"]],
+    ),
+    "deep": (lambda a, b, c: [[[a], b], c], lambda found: [found[0][0][0], found[0][1], found[1]]),
+}
+
+
+@pytest.mark.parametrize("case", NESTED)
+def test_inputs_inside_others(case: str) -> None:
+    arranged, listed = NESTED[case]
+    symbols = [keras.Input((4,), name=name) for name in "abc"]
+    joined = layers.Concatenate()([symbols[0], 2 * symbols[1], 3 * symbols[2] ** 2])
+    output = layers.Dense(2)(joined)
+    model, flat = keras.Model(arranged(*symbols), output), keras.Model(symbols, output)
+    arrays = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
+    found = Saliency(model).explain(arranged(*arrays), 1)
+    by_name = dict(zip("abc", Saliency(flat).explain([*arrays], 1), strict=True))
+    names = [each.name for each in listed(arranged(*symbols))]
+    for name, each in zip(names, listed(found), strict=True):
+        np.testing.assert_array_equal(each, by_name[name])
+    one = visualize_saliency(model, -1, 1, arranged(*arrays[:, :1]))
+    assert [each.shape for each in listed(one)] == [(4,)] * 3
+    given = dict(zip("abc", arrays, strict=True))  # by their names, too
+    assert set(Saliency(model).explain(given, 1)) == {*"abc"}
+    with pytest.raises(InputError, match="The model takes 3 inputs"):
+        Saliency(model).explain([arrays[0], arrays[1:]][:1], 1)

@@ -29,9 +29,10 @@ def one_input(symbols: Any, seed_input: Any) -> Arrays:
     Raises:
         InputError: if the structure, a shape, a type or a value is wrong, or several inputs are given.
     """
-    flat = keras.tree.flatten(symbols)
-    _check_dict(symbols, seed_input)
-    return _all_checked(flat, names(symbols), seed_input, several=False)
+    flat, nested = keras.tree.flatten(symbols), _nested(symbols, seed_input)
+    if nested is None:
+        _check_dict(symbols, seed_input)
+    return _all_checked(flat, names(symbols), seed_input if nested is None else nested, several=False)
 
 
 def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
@@ -50,8 +51,10 @@ def batch_of_inputs(symbols: Any, inputs: Any) -> Arrays:
         InputError: if the structure, a shape, a type or a value is wrong, or the inputs differ in number.
     """
     flat, known = keras.tree.flatten(symbols), names(symbols)
-    _check_dict(symbols, inputs)
-    arrays = _all_checked(flat, known, inputs, several=True)
+    nested = _nested(symbols, inputs)
+    if nested is None:
+        _check_dict(symbols, inputs)
+    arrays = _all_checked(flat, known, inputs if nested is None else nested, several=True)
     if len({len(array) for array in arrays}) > 1:
         sizes = ", ".join(f"{len(array)} of {name!r}" for array, name in zip(arrays, known, strict=True))
         raise InputError(f"All inputs of a batch must have the same number of samples. Received: {sizes}.")
@@ -88,12 +91,15 @@ def in_order(symbols: Any, given: Any) -> list[Any]:
     Raises:
         InputError: if it has another structure.
     """
+    nested = _nested(symbols, given)
+    if nested is not None:
+        return nested
     return _in_order(names(symbols), keras.tree.flatten(symbols), given, more=True)
 
 
 def packed(symbols: Any, values: list[Any], seed_input: Any) -> Any:
     """Return one value per input, in the structure in which the input was given."""
-    if isinstance(seed_input, dict):
+    if isinstance(seed_input, dict) and _nested(symbols, seed_input) is None:
         return dict(zip(names(symbols), values, strict=True))
     if len(values) == 1:
         return values[0]
@@ -159,6 +165,28 @@ def names(symbols: Any) -> list[str]:
     """Return the name of each input in flat order: its key in a dict, or that of the symbolic tensor."""
     keys = {id(symbol): key for key, symbol in symbols.items()} if isinstance(symbols, dict) else {}
     return [keys.get(id(symbol), symbol.name) for symbol in keras.tree.flatten(symbols)]
+
+
+class _Leaf:
+    """What is given for one input, which may be a list of numbers."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _nested(symbols: Any, given: Any) -> list[Any] | None:
+    """Return what is given for each input of a model with lists or dicts inside others; None for others.
+
+    Also None if it is given in another structure, such as a flat list.
+    """
+    held = list(symbols.values()) if isinstance(symbols, dict) else symbols
+    if not isinstance(held, list | tuple) or not any(isinstance(each, list | tuple | dict) for each in held):
+        return None
+    try:
+        leaves = keras.tree.map_structure_up_to(symbols, lambda _, each: _Leaf(each), symbols, given)
+    except (TypeError, ValueError, KeyError):
+        return None
+    return [leaf.value for leaf in keras.tree.flatten(leaves)]
 
 
 def _in_order(names: list[str], flat: list[Any], seed_input: Any, more: bool) -> list[Any]:
