@@ -265,6 +265,7 @@ def test_by_keyboard_alone(tab: Any, folder: Path) -> None:
         tab.keyboard.press("Tab")
         reached.add(tab.evaluate("document.activeElement.id"))
     assert {"files", "target", "method", "grad_modifier", "backprop_modifier", "opacity", "pin"} <= reached
+    assert {"show-sanity", "show-measures", "show-maximize"} <= reached
 
 
 def test_the_copied_script_makes_the_picture(tab: Any, tmp_path: Path) -> None:

@@ -11,16 +11,19 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.explorer.conftest import ORIGIN, PORT, Client, httpx, last, network
+from tests.files.test_arrays import WRONG, npy
 from vis.explorer.guard import HEADER, Guard, is_loopback
 from vis.explorer.samples import MOST_ADDED, MOST_BYTES
 from vis.explorer.server import Explorer
 from vis.explorer.session import Session
 from vis.explorer.settings import Setting
+from vis.files.arrays import is_arrays
 from vis.progress import each
 
 
@@ -189,6 +192,54 @@ def test_what_is_not_added(client: Client, about: Session, data: bytes, status: 
     assert answer.status_code == status
     assert words in answer.json()["error"] and "/tmp" not in answer.json()["error"]
     assert len(about.samples) == before
+
+
+ARRAYS = {case: data for case, data in WRONG.items() if is_arrays(data)}
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_arrays_that_are_not_added(client: Client, about: Session, case: str) -> None:
+    before = len(about.samples)
+    answer = client.post("/api/add?name=sent", content=ARRAYS[case])
+    assert answer.status_code == 422 and "'sent'" in answer.json()["error"]
+    assert len(about.samples) == before
+
+
+def test_arrays_are_added(client: Client, about: Session) -> None:
+    before = len(about.samples)
+    images = np.zeros((2, 12, 12, 3), np.float32)
+    added = client.post("/api/add?name=two.npy", content=npy(images)).json()
+    assert added == {"number": before, "names": ["two.npy[0]", "two.npy[1]"]}
+    assert client.get(f"/api/sample/{before}").json() == {"preview": "", "texts": [None]}
+    assert client.get("/api/sample/999").status_code == 422
+    assert client.get(f"/api/picture/{before}/7").status_code == 422
+
+
+def test_what_is_computed_beside(client: Client, about: Session) -> None:
+    setting = Setting(0, target=2)
+    for kind in ("sanity", "measures"):
+        answer = client.told("beside", more=[kind], target=2)
+        assert answer == {"answer": about.beside(kind, setting).told()}
+    assert client.told("filters", layer=1) == {"answer": about.filters(Setting(0, layer=1))}
+    for more in ([], ["sanity", "measures"], ["else"], [1], "sanity"):
+        assert client.ask("beside", more=more).status_code == 422
+
+
+def test_what_is_written() -> None:
+    model = keras.Sequential([keras.Input((3,), name="facts"), keras.layers.Dense(2)])
+    made = Session(model, np.zeros((1, 3), np.float32), ("# model",))
+    client = Client(lambda: made)
+    for body, number in (({"number": 0, "slot": 0, "text": "1, 2, 3"}, 1), ({"text": "4 5 6"}, 2)):
+        assert client.post("/api/write", json=body).json()["number"] == number
+    np.testing.assert_array_equal(made.samples[2].read()[0], [[4, 5, 6]])
+    for body in (
+        {"text": "1"},
+        {"slot": 3, "text": "1 2 3"},
+        {"slot": "x"},
+        {"number": 1e400},
+        {"text": None},
+    ):
+        assert client.post("/api/write", content=json.dumps(body)).status_code == 422
 
 
 def test_the_number_of_added_pictures_is_bounded() -> None:

@@ -128,13 +128,13 @@ class Strip:
 
     def told(self, number: int) -> dict[str, Any]:
         """Return what the strip shows of a sample, and its inputs as a person can write them."""
-        values = None
+        sample, values = self[number], None
         texts: list[str | None] = [None] * len(self._slots)
         preview = []
         for index, slot in enumerate(self._slots):
             if slot.kind == "picture":
                 continue
-            values = values or self[number].read()
+            values = values or sample.read()
             value = np.asarray(values[index][0], values[index].dtype)
             texts[index] = slot.text(value) if slot.typed else None
             preview.append(slot.preview(value))
