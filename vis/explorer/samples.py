@@ -222,7 +222,9 @@ class Strip:
         known = inputs.names(self._symbols)
         if "" in held or len(held) == 1 == len(symbols):
             batch: Any = next(iter(held.values()))
-            code = f"held = np.load({path!r})" + ("" if "" in held else f"[{next(iter(held))!r}]")
+            code = [f"held = np.load({path!r})"]
+            if "" not in held:
+                code = [f"with np.load({path!r}) as file:", f"    held = file[{next(iter(held))!r}]"]
         else:
             if missing := [each for each in known if each not in held]:
                 raise InputError(
@@ -230,8 +232,8 @@ class Strip:
                     f"{', '.join(held)}, without {missing[0]}."
                 )
             batch = {each: held[each] for each in known}
-            code = f"file = np.load({path!r})\nheld = {{key: file[key] for key in {known!r}}}"
-        made = self._in_batch(batch, "held", code.split("\n"))
+            code = [f"with np.load({path!r}) as file:", f"    held = {{key: file[key] for key in {known!r}}}"]
+        made = self._in_batch(batch, "held", code)
         return [replace(each, name=each.name.replace("held", Path(name).name, 1)) for each in made]
 
     def _append(self, samples: Sequence[Sample]) -> None:
