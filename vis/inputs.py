@@ -168,16 +168,16 @@ def names(symbols: Any) -> list[str]:
 
 
 class _Leaf:
-    """What is given for one input, which may be a list of numbers."""
+    """The value of one input, which may be a list of numbers."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 def _nested(symbols: Any, given: Any) -> list[Any] | None:
-    """Return what is given for each input of a model with lists or dicts inside others; None for others.
+    """Return the value of each input of a model with lists or dicts inside others; None for others.
 
-    Also None if it is given in another structure, such as a flat list.
+    Also None for values in another structure, such as a flat list.
     """
     held = list(symbols.values()) if isinstance(symbols, dict) else symbols
     if not isinstance(held, list | tuple) or not any(isinstance(each, list | tuple | dict) for each in held):
