@@ -59,6 +59,7 @@ def page_of(browser: Any, explorer: Explorer, state: str = "") -> Iterator[Any]:
     """Give an open page, which must not ask another host, nor write an error to its console."""
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
+    page.set_default_timeout(120_000)  # milliseconds, on a machine that runs other tests
     hosts: set[str] = set()
     wrong: list[str] = []
     page.on("request", lambda each: hosts.add(re.sub(r"(?<=\w)[/,].*", "", each.url.split("://")[-1])))
