@@ -58,6 +58,7 @@ def opened(browser: Any, url: str, scale: float) -> Any:
         permissions=["clipboard-read", "clipboard-write"],
     )
     tab = window.new_page()
+    tab.set_default_timeout(120_000)  # milliseconds
     tab.goto(url)
     return tab
 

@@ -59,7 +59,7 @@ def page_of(browser: Any, explorer: Explorer, state: str = "") -> Iterator[Any]:
     """Give an open page, which must not ask another host, nor write an error to its console."""
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
-    page.set_default_timeout(120_000)  # milliseconds, on a machine that runs other tests
+    context.set_default_timeout(120_000)  # milliseconds, on a machine that runs other tests
     hosts: set[str] = set()
     wrong: list[str] = []
     page.on("request", lambda each: hosts.add(re.sub(r"(?<=\w)[/,].*", "", each.url.split("://")[-1])))
@@ -520,6 +520,7 @@ def test_the_frame_of_a_notebook(browser: Any, notebook: tuple[str, Explorer]) -
     address, explorer = notebook
     assert "//127.0.0.1:" in explorer.url, "a browser takes the frame for another site"
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(120_000)
     page = context.new_page()
     page.goto(address)
     held = page.locator("iframe").element_handle()
