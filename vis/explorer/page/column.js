@@ -2,11 +2,11 @@
 
 import { compute } from "./api.js";
 import { element, png, short } from "./elements.js";
+import { BESIDE } from "./state.js";
 
 const page = [...crypto.getRandomValues(new Uint8Array(8))].map((each) => each.toString(16)).join("");
 const SIGNED = "Signed: red is above zero, blue below, white is zero.";
 const UNSIGNED = "No value is negative: black is zero, bright is large.";
-export const BESIDE = { sanity: "Sanity curve", measures: "Measures", maximize: "What it responds to" };
 const compiled = new Set();
 let made = 0;
 

@@ -1,9 +1,8 @@
 // The form: target, method, modifiers, options, and what stands beside the map.
 
 import { compute } from "./api.js";
-import { BESIDE } from "./column.js";
 import { bar, element, png } from "./elements.js";
-import { whole } from "./state.js";
+import { BESIDE, whole } from "./state.js";
 
 const at = (name) => document.getElementById(name);
 const OWN = ["grad_modifier", "backprop_modifier"];

@@ -1,6 +1,7 @@
 // The state of the page, which its address holds.
 
-const KINDS = ["sanity", "measures", "maximize"];
+/** What can stand beside a map, and its heading. */
+export const BESIDE = { sanity: "Sanity curve", measures: "Measures", maximize: "What it responds to" };
 
 export function whole(text) {
   return /^-?\d+$/.test(text ?? "") ? Number(text) : null;
@@ -17,7 +18,7 @@ export function read(search) {
   const given = new URLSearchParams(search);
   const setting = { picture: whole(given.get("picture")) ?? 0, method: given.get("method") ?? "saliency", layer: whole(given.get("layer")), target: whole(given.get("target")), options: {} };
   for (const [name, value] of given) if (name.startsWith("o.")) setting.options[name.slice(2)] = value;
-  return { setting, more: KINDS.filter((kind) => given.getAll("show").includes(kind)) };
+  return { setting, more: Object.keys(BESIDE).filter((kind) => given.getAll("show").includes(kind)) };
 }
 
 /** Return the address of a state: of the first column, and of those that are pinned. */
