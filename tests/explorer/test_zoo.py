@@ -250,7 +250,8 @@ def test_one_of_two_calls() -> None:
     made = Session(model, images)
     paths = [row["path"] for row in made.layers]
     for layer in (paths.index("shared:0"), paths.index("shared:1")):
-        found = made._pairs(made._asked(Setting(0, layer=layer)), made.samples[0])
+        sample = made.samples[0]
+        found = made._pairs(made._asked(Setting(0, layer=layer)), sample.read(), sample.named)
         assert [each.slot.name for each in found] == ["left", "right"]
     second = next(path for path in paths if path.endswith(":1") and "pooling" in path)
     (drawn,) = made.explain(Setting(0, "gradcam", layer=paths.index(second))).maps

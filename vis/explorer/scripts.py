@@ -32,6 +32,10 @@ class Asked:
     layer: str | None
     options: dict[str, Any]
 
+    def explainer(self, subject: keras.Model) -> Any:
+        """Return the explainer of a model."""
+        return self.setting.explainer(subject, output_layer=self.layer, **self.options)
+
     @property
     def arguments(self) -> str:
         """The arguments of the explainer after its model, as Python."""

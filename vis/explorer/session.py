@@ -24,7 +24,7 @@ from vis.errors import InputError, LayerError, ModelError, VisError, VisWarning
 from vis.explorer import beside, outputs
 from vis.explorer.beside import Beside, Maximized
 from vis.explorer.drawings import Drawn, drawn, in_colours
-from vis.explorer.samples import Sample, Strip
+from vis.explorer.samples import Strip
 from vis.explorer.scripts import Asked, Shown, script
 from vis.explorer.settings import Setting, forms, needs_gradient, needs_layer
 from vis.explorer.slots import Array, Kind, Slot, slots_of
@@ -205,6 +205,12 @@ class Session:
             return f"Needs an input that has a gradient, and {self.slots[0].dtype} has none."
         return None
 
+    def _refuse(self, why: str | None) -> None:
+        """Raise `InputError` if there is a reason why something cannot be made of this model."""
+        if why is not None:
+            given = ", ".join(f"{slot.name} ({slot.kind})" for slot in self.slots)
+            raise InputError(f"{why} Received: {given}.")
+
     # ---- what is computed
 
     def explain(self, setting: Setting) -> Result:
@@ -224,7 +230,7 @@ class Session:
             if isinstance(found, dict):
                 found = [found[slot.name] for slot in self.slots]
             maps = [np.asarray(each)[0] for each in keras.tree.flatten(found)]
-            pairs = self._pairs(asked, self.samples[setting.picture])
+            pairs = self._pairs(asked, sample, self.samples[setting.picture].named)
             result = tuple(
                 self._drawn(asked, shown, values) for shown, values in zip(pairs, maps, strict=True)
             )
@@ -279,8 +285,8 @@ class Session:
             VisError: as the library.
         """
 
-        if kind != "maximize" and (why := self._several()) is not None:
-            raise InputError(f"{why} Received: {', '.join(slot.name for slot in self.slots)}.")
+        if kind != "maximize":
+            self._refuse(self._several())
 
         def make() -> Beside:
             asked = self._asked(setting)
@@ -304,8 +310,7 @@ class Session:
         Raises:
             InputError: if there is none of this model.
         """
-        if (why := self._no_picture()) is not None:
-            raise InputError(f"{why} Received: {', '.join(slot.kind for slot in self.slots)}.")
+        self._refuse(self._no_picture())
         target = setting.target
         if target is None and setting.layer in self.outputs:
             target = self.predict(setting.picture)[self.outputs.index(setting.layer)]["best"][0]["target"]
@@ -346,7 +351,7 @@ class Session:
             rows = self.beside("measures", setting).rows[1:]
             measures = tuple(name for name, value, *_ in rows if value != "-")
         maximized = self._maximized(setting) if "maximize" in more else None
-        shown = self._pairs(asked, sample)
+        shown = self._pairs(asked, sample.read(), sample.named)
         return script(self._opened, sample, asked, shown, "sanity" in more, measures, maximized)
 
     def report(self, setting: Setting) -> bytes:
@@ -356,8 +361,7 @@ class Session:
             InputError: if there are too many pictures, or they differ in size.
         """
         numbers = range(len(self.samples))
-        if (why := self._no_report()) is not None:
-            raise InputError(f"{why} Received: {', '.join(slot.kind for slot in self.slots)}.")
+        self._refuse(self._no_report())
         if len(numbers) > _MOST_REPORTED:
             raise InputError(
                 f"A report from this page has at most {_MOST_REPORTED} pictures. Received: {len(numbers)}. "
@@ -395,14 +399,20 @@ class Session:
         subject = "model" if self.logits is self.model or not has_layer(self.logits, path) else "logits"
         return Asked(setting, subject, path, options)
 
-    def _pairs(self, asked: Asked, sample: Sample) -> list[Shown]:
-        """Return what each map belongs to: an input, or the layer that is differentiated by."""
-        values = [np.asarray(each[0], each.dtype) for each in sample.read()]
+    def _pairs(self, asked: Asked, sample: Sequence[Array], named: bool) -> list[Shown]:
+        """Return what each map belongs to: an input, or the layer that is differentiated by.
+
+        Args:
+            asked: how the maps are made.
+            sample: the inputs, each `(1, ...)`.
+            named: whether a script has them by their names.
+        """
+        values = [np.asarray(each[0], each.dtype) for each in sample]
         wrt = asked.options.get("wrt")
-        inputs_ = [self._python(number, sample.named) for number in range(len(self.slots))]
+        inputs_ = [self._python(number, named) for number in range(len(self.slots))]
         if wrt is None:
             # A class activation map may lie over one of several inputs.
-            covered = self._explainer(asked)[0].covered(sample.read()) if len(self.slots) > 1 else [0]
+            covered = self._explainer(asked)[0].covered([*sample]) if len(self.slots) > 1 else [0]
             shown: list[Shown] = []
             for number in covered:
                 slot, (key, maps) = self.slots[number], inputs_[number]
@@ -457,8 +467,7 @@ class Session:
         """Return what makes the explainer of a model."""
 
         def make(model: Any) -> Any:
-            subject = models.linear_outputs(model) if asked.subject == "logits" else model
-            return asked.setting.explainer(subject, output_layer=asked.layer, **asked.options)
+            return asked.explainer(models.linear_outputs(model) if asked.subject == "logits" else model)
 
         return make
 
@@ -467,9 +476,7 @@ class Session:
         key = (asked.setting.method, asked.setting.layer, asked.setting.options)
         if key not in self._explainers:
             with warned() as said:
-                explainer = asked.setting.explainer(
-                    getattr(self, asked.subject), output_layer=asked.layer, **asked.options
-                )
+                explainer = asked.explainer(getattr(self, asked.subject))
             self._explainers[key] = explainer, said
             if len(self._explainers) > _MOST_EXPLAINERS:
                 self._explainers.popitem(last=False)
