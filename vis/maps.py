@@ -227,6 +227,19 @@ def checked_range(input_range: Any) -> tuple[float, float]:
     return found
 
 
+def range_of_pictures(input_range: Any, preprocess: str | None) -> tuple[float, float] | None:
+    """Return the range that pictures are scaled to, or None where they are prepared in another way.
+
+    Raises:
+        InputError: if the range is none, or if both a range and a preprocessing are given.
+    """
+    if input_range is None:
+        return None
+    if preprocess is not None:
+        raise InputError("Give an input range or a preprocessing, not both. Received: both.")
+    return checked_range(input_range)
+
+
 def deprocess_input(
     input_array: npt.ArrayLike, input_range: tuple[float, float] = (0, 255)
 ) -> npt.NDArray[Any]:

@@ -54,11 +54,8 @@ class PictureInput:
         size: tuple[int, int] | None = None,
         number: int = 0,
     ) -> None:
-        if preprocess is not None and input_range is not None:
-            raise InputError("Give an input range or a preprocessing, not both. Received: both.")
+        input_range = maps.range_of_pictures(input_range, preprocess)
         self.range_is_known = input_range is not None
-        if input_range is not None:
-            input_range = maps.checked_range(input_range)
         height, width, channels = shape
         self.any_size = height is None or width is None
         self.shape: tuple[int | None, ...] = (height, width, channels or 3)

@@ -141,10 +141,20 @@ def command(*options: Any, shown: str) -> Callable[[Any], Any]:
     return decorate
 
 
+def _scaled_or_prepared(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Check the range of pictures and their preprocessing, in whichever order they are given."""
+    from vis import maps
+
+    given = {**context.params, option.name: value}
+    maps.range_of_pictures(given.get("input_range"), given.get("preprocess"))
+    return value
+
+
 INPUT_RANGE_OPTION = _option(
     "--input-range",
     type=float,
     nargs=2,
+    callback=_scaled_or_prepared,
     metavar="LOW HIGH",
     help="The model's values for black and white.  [default: read from the model]",
 )
@@ -192,6 +202,7 @@ PICTURE_OPTIONS = (
         "--preprocess",
         type=Name("preprocessing", _preprocessings),
         metavar="NAME",
+        callback=_scaled_or_prepared,
         help="Prepare the pictures as this module of keras.applications does, such as resnet50.",
     ),
     _option(
