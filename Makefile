@@ -71,7 +71,8 @@ lint: $(VENV)/test.stamp
 	$(VENV)/bin/mypy
 
 # XLA compiles some thousand small functions: with less effort, and none of them twice.
-test-jax: export XLA_FLAGS ?= --xla_backend_optimization_level=1
+test-jax: export XLA_FLAGS ?= --xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false \
+	--xla_llvm_disable_expensive_passes=true
 test-jax: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/$(VENV_JAX)/compiled
 test-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 test-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= -1

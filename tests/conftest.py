@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,10 +13,13 @@ import keras
 import pytest
 
 from tests import native
+from tests.reliability.scale import NIGHTLY
 
-# How long an example takes depends on what is compiled before it.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# How long an example takes depends on what is compiled before it. New examples come by night.
+hypothesis.settings.register_profile("untimed", deadline=None, derandomize=not NIGHTLY)
 hypothesis.settings.load_profile("untimed")
+# What modules make when they are imported.
+keras.utils.set_random_seed(0)
 
 
 def _everything_in(model: Any) -> list[Any]:
@@ -56,6 +60,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     moving = [item.nodeid for item in items if re.search(r" at 0x[0-9A-Fa-f]{6}", item.nodeid)]
     if moving:
         raise pytest.UsageError(f"Give the cases of these tests names: {', '.join(moving)}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Make the weights of a test, and of what it shares with those after it, the same in every run."""
+    keras.utils.set_random_seed(zlib.crc32(item.nodeid.encode()))
 
 
 @pytest.fixture(autouse=True)
