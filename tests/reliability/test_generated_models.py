@@ -30,7 +30,7 @@ from vis.attributions import Saliency
 from vis.errors import EmptyMapWarning, ModifierError
 from vis.visualization import visualize_saliency
 
-pytestmark = pytest.mark.in_64_bits
+pytestmark = [pytest.mark.in_64_bits, pytest.mark.long]
 
 Array = npt.NDArray[Any]
 

@@ -39,7 +39,7 @@ from vis.optimizer import Optimizer
 from vis.visualization import visualize_activation, visualize_saliency
 
 # Some maps of places are empty: they matter all the same.
-pytestmark = pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::vis.errors.EmptyMapWarning"), pytest.mark.long]
 
 THREADS, WINDOWS = 4, 4
 
