@@ -231,7 +231,7 @@ def range_of_pictures(input_range: Any, preprocess: str | None) -> tuple[float, 
     """Return the range that pictures are scaled to, or None where they are prepared in another way.
 
     Raises:
-        InputError: if the range is none, or if both a range and a preprocessing are given.
+        InputError: as `checked_range`, or if both a range and a preprocessing are given.
     """
     if input_range is None:
         return None

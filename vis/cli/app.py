@@ -8,6 +8,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -78,13 +79,21 @@ class Command(click.Command):
         _, _, found = self.make_parser(ctx).parse_args(args=list(args))
         for old in dict.fromkeys(option for option in found if isinstance(option, _Former)):
             say(f"{old.opts[0]} is now called {old.now}.")
-        return super().parse_args(ctx, args)
+        with _in_words_of(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _in_words_of(ctx):
             return super().invoke(ctx)
-        except VisError as error:
-            raise click.ClickException(wording.on_command_line(str(error), ctx)) from error
+
+
+@contextlib.contextmanager
+def _in_words_of(context: click.Context) -> Iterator[None]:
+    """Name the options of a command in the library's errors."""
+    try:
+        yield
+    except VisError as error:
+        raise click.ClickException(wording.on_command_line(str(error), context)) from error
 
 
 class Group(click.Group):
