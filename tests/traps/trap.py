@@ -85,7 +85,7 @@ class Case:
         tolerance: of a map, whose values lie between 0 and 1.
         plain: whether `model(x)` is what is explained, so that a tape around it is an oracle too.
         others: more inputs of the same model, explained in turn.
-        exact: whether the modified model's predictions are compared to the last bits.
+        exact: whether the modified model's predictions are compared to the bit, on JAX to the last bits.
         states: variables that the model does not count among its own.
     """
 

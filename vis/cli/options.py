@@ -143,10 +143,11 @@ def command(*options: Any, shown: str) -> Callable[[Any], Any]:
 
 def _scaled_or_prepared(context: click.Context, option: click.Parameter, value: Any) -> Any:
     """Check the range of pictures and their preprocessing, in whichever order they are given."""
-    from vis import maps
+    if value is not None:
+        from vis import maps
 
-    given = {**context.params, option.name: value}
-    maps.range_of_pictures(given.get("input_range"), given.get("preprocess"))
+        given = {**context.params, option.name: value}
+        maps.range_of_pictures(given.get("input_range"), given.get("preprocess"))
     return value
 
 
