@@ -63,6 +63,9 @@ pictures: $(VENV)/test.stamp demo
 	mv docs/pictures/ecg.png docs/pictures/series.png
 	mv docs/pictures/scan.png docs/pictures/volume.png
 
+# Each process of the tests works on one core.
+test test-torch test-oldest test-nightly: export TF_NUM_INTRAOP_THREADS ?= 1
+test test-torch test-oldest test-nightly: export OMP_NUM_THREADS ?= 1
 test: lint
 	$(VENV)/bin/python -m pytest $(PARALLEL)
 
