@@ -30,6 +30,7 @@ from vis.backend.contract import (
     Way,
 )
 from vis.backend.tensorflow.draws import fix_draws
+from vis.backend.tensorflow.executors import in_turn, one_at_a_time
 from vis.backend.tensorflow.overrides import override
 from vis.backend.tensorflow.reading import asked
 from vis.backend.tensorflow.replay import flowing, planned
@@ -96,6 +97,7 @@ class _Gradient:
         function = tf.function(trace, input_signature=signature, autograph=False)
         with translated():
             self._function = function.get_concrete_function()
+        self._in_turn = in_turn(self._function, len(specs))
 
     def _gradients(self, traced: Traced, rule: Way | None) -> tuple[list[Any | None], list[Any]]:
         """Return what is passed back to what is watched, and what a flow notes."""
@@ -116,7 +118,7 @@ class _Gradient:
             array if isinstance(array, tf.Tensor) else tf.constant(np.asarray(array, dtype))
             for array, dtype in zip(arrays, self._dtypes, strict=True)
         ]
-        with _run(np.shape(tensors[0])):
+        with _run(np.shape(tensors[0])), one_at_a_time() if self._in_turn else contextlib.nullcontext():
             loss, gradients, values, told = self._function(*tensors)
         found = iter(gradients)
         return Evaluation(
