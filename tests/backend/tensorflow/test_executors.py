@@ -47,6 +47,12 @@ def doubled(x: Any) -> Any:
     return 2 * x
 
 
+def drawn_beside(x: Any) -> Any:
+    """Return what came in, and draw numbers in a loop that nothing needs."""
+    tf.while_loop(lambda i: i < 2.0, lambda i: i + 1.0 + tf.random.uniform(()), [x[0, 0, 0, 0]])
+    return x
+
+
 class Calling(layers.Layer):
     """A layer that calls a function of TensorFlow."""
 
@@ -75,6 +81,7 @@ NETWORKS: dict[str, tuple[Any, bool]] = {
         lambda x: Calling(lambda v: tf.cond(v[0, 0, 0, 0] > 0, lambda: v, lambda: 2 * v))(x),
         False,
     ),
+    "a loop beside the output": (lambda x: conv(Calling(drawn_beside)(x)), False),
     "a function": (lambda x: conv(Calling(doubled)(x)), False),
 }
 

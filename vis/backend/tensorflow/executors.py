@@ -24,19 +24,18 @@ def in_turn(function: Any, inputs: int) -> bool:
         function: a concrete function.
         inputs: how many of its inputs are arguments; the others are captured.
     """
-    if len(tf.config.list_logical_devices()) > 1:
+    operations = function.graph.get_operations()
+    # This executor runs no loop, and none in a called function. A stateful one runs whether needed or not.
+    calls = any(attribute.type in ("func", "list(func)") for op in operations for attribute in op.op_def.attr)
+    if calls or len(tf.config.list_logical_devices()) > 1:
         return False
     needed = _needed(function.outputs)
     # The longest chain of costly operations that ends in an operation which the arguments decide.
     longest = {tensor.op.name: 0 for tensor in function.inputs[:inputs]}
     costly = 0
-    for op in function.graph.get_operations():
-        if op.name not in needed:
-            continue
-        if any(attribute.type in ("func", "list(func)") for attribute in op.op_def.attr):
-            return False  # this executor runs no loop, and none that is inside a called function
+    for op in operations:
         before = [longest[tensor.op.name] for tensor in op.inputs if tensor.op.name in longest]
-        if before:
+        if before and op.name in needed:
             weights = [tensor for tensor in op.inputs if tensor.op.name not in longest and _is_weight(tensor)]
             costs = bool(weights) and op.outputs[0].dtype.is_floating  # reading a shape costs nothing
             costly += costs
