@@ -69,7 +69,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Make the weights of a test, and of what it shares with those after it, the same in every run."""
-    keras.utils.set_random_seed(zlib.crc32(item.nodeid.encode()))
+    native.seed(zlib.crc32(item.nodeid.encode()))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """Drop what JAX keeps of a file's tests: with GiB of it, each collection of garbage takes long."""
+    yield
+    native.forget()
 
 
 @pytest.fixture(autouse=True)

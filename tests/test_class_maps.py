@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tests.reliability.scale import count
+from tests.reliability.scale import compiled
 from vis.attributions import GradCAM
 from vis.class_maps import checked_grid
 from vis.errors import InputError, StretchedMapWarning
@@ -61,7 +61,7 @@ def drawn(seed: int) -> tuple[keras.Model, float]:
     return keras.Model(inputs, head(y)), stride
 
 
-@pytest.mark.parametrize("seed", range(count(12, 300)))
+@pytest.mark.parametrize("seed", range(compiled(12, 300)))
 def test_a_single_bright_pixel_is_where_the_map_peaks(seed: int) -> None:
     model, stride = drawn(seed)
     draw = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from mypy import api
 
 import vis
+from tests import native
 from vis import attributions, backprop_modifiers, grad_modifiers, maps, parameterizations, plotting, words
 from vis.attributions import operators
 
@@ -753,6 +754,7 @@ def checked(lines: list[str], folder: Path) -> list[str]:
     return said
 
 
+@native.once
 def test_what_a_type_checker_reveals_and_refuses(tmp_path: Path) -> None:
     expected = [f"expected_{number}" for number in range(len(REVEALED))]
     declared = [f"{name}: {kind}" for name, kind in zip(expected, REVEALED.values(), strict=True)]

@@ -14,7 +14,7 @@ from keras import layers
 
 from tests import native
 from tests.reliability.architectures import architectures
-from tests.reliability.scale import NIGHTLY, count
+from tests.reliability.scale import NIGHTLY, compiled
 from vis.attributions import LRP, Conservation
 from vis.errors import InputError
 from vis.relevance import Box, Epsilon, Flat, Gamma, WSquare, Zero
@@ -47,7 +47,7 @@ def balance(model: keras.Model, x: Any, composite: Any) -> Conservation:
 
 @pytest.mark.in_64_bits
 @settings(
-    max_examples=count(18, 200),
+    max_examples=compiled(18, 200),
     deadline=None,
     derandomize=not NIGHTLY,
     database=None,

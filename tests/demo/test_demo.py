@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import native
 from vis import metrics
 from vis.demo import network, report, scenes
 
@@ -51,10 +52,15 @@ def test_the_shipped_network_reads_digits_it_has_not_seen() -> None:
     assert (predicted == made.labels).mean() >= 0.9
 
 
+# What the command measures, and docs/demo.md quotes. On the other backends fewer: the maps of this network
+# are compared elsewhere.
+COUNT = 200 if native.NAME == "TensorFlow" else 40
+quoting = pytest.mark.skipif(COUNT < 200, reason="the page quotes the figures of 200 scenes")
+
+
 @pytest.fixture(scope="module")
 def measured() -> report.Result:
-    """What the command measures by default, and docs/demo.md quotes."""
-    return report.measure(200)
+    return report.measure(COUNT)
 
 
 def test_what_the_demo_measures(measured: report.Result) -> None:
@@ -62,10 +68,10 @@ def test_what_the_demo_measures(measured: report.Result) -> None:
     assert list(rows) == [*report.ALL]
     # The box covers 0.14 of the area: a map that knew nothing of the digit would have that share in it.
     assert rows["vanilla"].energy > 0.5
-    assert rows["vanilla"].hits >= 190
+    assert rows["vanilla"].hits >= 0.95 * COUNT
     assert rows["small_values"].energy < measured.area, "what does not matter lies outside the digit"
     table = measured.table().splitlines()
-    assert table[0].startswith("200 test scenes")
+    assert table[0].startswith(f"{COUNT} test scenes")
     assert [line[:18].strip() for line in table[4:]] == list(rows)
     assert min(rows[name].energy for name in report.EXPLAINERS) > 2 * measured.area
     # Removed in the order of a map that knows the digit, it is gone soon; put in, it is there soon.
@@ -74,6 +80,7 @@ def test_what_the_demo_measures(measured: report.Result) -> None:
     assert rows["small_values"].deletion > rows["vanilla"].deletion + 0.2
 
 
+@quoting
 def test_the_page_quotes_what_the_demo_measures(measured: report.Result) -> None:
     text = " ".join(PAGE.split())
     assert f"names {100 * measured.accuracy:.1f} % of 200 scenes" in text
@@ -112,6 +119,7 @@ def test_the_galleries_say_what_they_show(measured: report.Result, methods: tupl
         assert f"{chances[0]:.3f}" == chance, "the first scene of each digit is shown"
 
 
+@quoting
 def test_a_random_order_of_pixels_is_worse(measured: report.Result) -> None:
     # What the page sets beside the areas of the methods.
 

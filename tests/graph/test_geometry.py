@@ -13,7 +13,7 @@ import pytest
 from keras import layers, ops
 
 from tests.native import gradient
-from tests.reliability.scale import count
+from tests.reliability.scale import compiled
 from vis import models
 from vis.graph import Geometry
 
@@ -119,7 +119,7 @@ def fields(model: keras.Model, x: np.ndarray) -> np.ndarray:
     return gradient(lambda x: model(x) * ops.cast(each, "float32"), copies)[:, :, 0] != 0
 
 
-@pytest.mark.parametrize("seed", range(count(40, 1000)))
+@pytest.mark.parametrize("seed", range(compiled(40, 1000)))
 def test_receptive_fields_of_random_stacks(seed: int) -> None:
     model = drawn(seed)
     graph = models.read(model)
@@ -163,7 +163,7 @@ def exact(seed: int) -> keras.Model:
     return keras.Model(inputs, y)
 
 
-@pytest.mark.parametrize("seed", range(count(20, 500)))
+@pytest.mark.parametrize("seed", range(compiled(20, 500)))
 def test_centres_are_in_the_middle_of_fields(seed: int) -> None:
     model = exact(seed)
     graph = models.read(model)

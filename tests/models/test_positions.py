@@ -12,7 +12,7 @@ import pytest
 from keras import layers, ops
 
 from tests.models.applications import BY_DAY, names, row
-from tests.reliability.scale import NIGHTLY, count
+from tests.reliability.scale import NIGHTLY, compiled
 from vis import models
 from vis.attributions import GradCAM
 from vis.errors import LayerError
@@ -151,7 +151,7 @@ def drawn(seed: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(ends) if len(ends) > 1 else ends[0]))
 
 
-@pytest.mark.parametrize("seed", range(count(25, 300)))
+@pytest.mark.parametrize("seed", range(compiled(25, 300)))
 def test_the_score_depends_on_nothing_but_the_layer(seed: int) -> None:
     """Told what the layer gives for another picture, the model returns the score of that."""
     model = drawn(seed)

@@ -13,6 +13,8 @@ Each backend has a module with these names:
     observe(function, x)              the tensor; calls a function with its values whenever it is computed
     double()                          a context in which it computes in 64 bits where it is asked to
     draw()                            a random number, seeded by `keras.utils.set_random_seed`
+    seed(number)                      seeds Python, NumPy and Keras, at no cost to what is compiled
+    forget()                          drops what the framework compiled, where it keeps all of it
     dataset(parts, batch_size)        a data set as the framework's users have them: arrays, or tuples of them
 """
 
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import pytest
 from keras import ops
 
 NAME = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}[keras.config.backend()]
@@ -30,18 +33,22 @@ NAME = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}[keras.conf
 COMPILES = keras.config.backend() != "torch"
 # Whether a layer may be called "block.1": PyTorch refuses it.
 NAMES_WITH_DOTS = keras.config.backend() != "torch"
+# For tests of what is the same on each backend, such as the layout of a figure.
+once = pytest.mark.skipif(NAME != "TensorFlow", reason="the same on each backend")
 _own = importlib.import_module(f"tests.native.{keras.config.backend()}")
 by_variables = _own.by_variables
 compiled = _own.compiled
 dataset = _own.dataset
 draw = _own.draw
 double = _own.double
+forget = _own.forget
 gradients = _own.gradients
 hidden_relu = _own.hidden_relu
 matmul = _own.matmul
 observe = _own.observe
 pullback = _own.pullback
 relu = _own.relu
+seed = _own.seed
 softmax = _own.softmax
 traced = _own.traced
 with_gradient = _own.with_gradient

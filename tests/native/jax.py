@@ -14,6 +14,7 @@ import numpy as np
 from tests.native.rows import Rows
 
 relu, softmax, matmul, compiled = jax.nn.relu, jax.nn.softmax, jnp.matmul, jax.jit
+seed, forget = keras.utils.set_random_seed, jax.clear_caches
 
 
 def gradients(function: Callable[..., Any], arrays: Sequence[Any]) -> list[Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -78,3 +80,17 @@ def dataset(parts: Any, batch_size: int | None = None) -> Any:
 def draw() -> float:
     """Return a random number by the framework, seeded by `keras.utils.set_random_seed`."""
     return float(tf.random.uniform(()))
+
+
+def seed(number: int) -> None:
+    """Seed Python, NumPy and Keras.
+
+    TensorFlow's own seed is left alone, as setting it drops all that it has compiled: a test that draws by
+    TensorFlow itself sets it.
+    """
+    with mock.patch("tensorflow.random.set_seed"):
+        keras.utils.set_random_seed(number)
+
+
+def forget() -> None:
+    """Do nothing: what TensorFlow compiles goes with the functions."""

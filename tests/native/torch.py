@@ -17,6 +17,7 @@ if torch.accelerator.is_available():  # where Keras puts its tensors
     torch.set_default_device(keras.ops.zeros(()).device)
 
 relu, matmul, double = torch.nn.functional.relu, torch.matmul, contextlib.nullcontext
+seed = keras.utils.set_random_seed
 
 
 def _array(tensor: Any, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -120,3 +121,7 @@ def dataset(parts: Any, batch_size: int | None = None) -> Any:
 def draw() -> float:
     """Return a random number by the framework, seeded by `keras.utils.set_random_seed`."""
     return float(torch.rand(()))
+
+
+def forget() -> None:
+    """Do nothing: PyTorch compiles nothing."""

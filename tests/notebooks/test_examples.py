@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from tests import native
 from tests.examples.running import EXAMPLES
 from tests.examples.test_form import blocks, shown
 from tests.notebooks.running import kinds, run_cells
+
+pytestmark = native.once
 
 
 def test_an_example_shows_its_figure(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import native
 from tests.notebooks.running import kinds, run_cells
+
+pytestmark = native.once
 
 CELLS = {
     "words": """

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import native
 from tests.notebooks.running import ROOT, kinds, run_cells
+
+pytestmark = native.once
 
 PAGE = (ROOT / "docs" / "pictures.md").read_text().partition("\n## Text, series, volumes, tables")[0]
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

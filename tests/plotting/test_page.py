@@ -8,9 +8,12 @@ import numpy as np
 from click.testing import CliRunner
 from PIL import Image
 
+from tests import native
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
+@native.once
 def test_the_script_draws_what_the_pages_show(tmp_path: Path) -> None:
     main = runpy.run_path(str(DOCS / "pictures" / "draw.py"))["main"]
     result = CliRunner().invoke(main, ["--output", str(tmp_path)], catch_exceptions=False)

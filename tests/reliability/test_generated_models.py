@@ -24,7 +24,7 @@ from tests import native
 from tests.precision import precision
 from tests.reliability.architectures import Act, Architecture, BatchNorm, Dense, Pad, architectures
 from tests.reliability.interpreter import Run, of_filter, run
-from tests.reliability.scale import NIGHTLY, count
+from tests.reliability.scale import NIGHTLY, compiled
 from vis import backprop_modifiers
 from vis.attributions import Saliency
 from vis.errors import EmptyMapWarning, ModifierError
@@ -276,7 +276,7 @@ def check(several: list[Case], turn: int | None = None) -> None:
 
 
 @settings(
-    max_examples=count(50, 500),
+    max_examples=compiled(50, 500),
     deadline=None,
     derandomize=not NIGHTLY,
     database=None,
