@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vis.backend.contract import CompiledDescent, Forward, Rule, Spec, Steps
 from vis.backend.jax.compiled import widest_float
 from vis.backend.jax.differentiated import Differentiated, traced_forward
-from vis.backend.jax.sized import compiled, translated
+from vis.backend.jax.sized import Compiled, translated
 from vis.backend.jax.sizes import type_of, with_sizes
 from vis.backend.jax.tracing import values_of
 from vis.backend.steps import Descent, Modify, Point, Slope, modified
@@ -39,7 +39,7 @@ class _Descent(Descent):
         self.coverage, self.draws, self.reading = made.coverage, made.draws, made.reading
         self._shapes = [each.shape for each in trace.types[steps.made :]]
         self._variables = made.variables
-        gradient_of = compiled(made, trace.types)
+        gradient_of = Compiled(made, trace.types)
 
         def slope(values: list[Any], x: Any, rest: list[Any], own: list[Any]) -> Slope:
             seen, back = jax.vjp(lambda x: steps.first(x, own), x)

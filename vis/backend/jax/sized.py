@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
 from vis.backend.contract import Forward, Spec, Way
 from vis.backend.jax.differentiated import Differentiated, Outcome, traced_forward
+from vis.backend.jax.kernels import Turned, are_large, split
 from vis.backend.jax.sizes import is_stretched, is_symbolic, types
 from vis.backend.jax.tracing import types_of_values, values_of
 from vis.errors import GradientError, VisError
@@ -64,28 +64,55 @@ def translated() -> Iterator[None]:
 _NO_DERIVATIVE = ("ifferentiation rule", "everse-mode differentiation", "not support JVP")
 
 
-def compiled(made: Differentiated, given: Sequence[Any]) -> Callable[[Any, Any], Outcome]:
-    """Return a gradient as a function of variables and tensors of some types.
+class Compiled:
+    """A gradient as a function of variables and tensors of some types.
 
     It holds nothing of the model. It is differentiated here, and compiled when it is called.
+
+    Args:
+        made: the gradient.
+        given: the types of the tensors.
 
     Raises:
         GradientError: if something in it has no derivative.
     """
-    held = types_of_values(made.variables)
-    with translated():
-        if any(is_symbolic(size) for each in given for size in each.shape):
-            call: Callable[[Any, Any], Outcome] = jax.export.export(jax.jit(made))(held, list(given)).call
-            return call
-        closed, shapes = jax.make_jaxpr(made, return_shape=True)(held, list(given))
-    structure = jax.tree.structure(shapes)
-    flat = jaxpr_as_fun(closed)
 
-    def run(variables: Any, tensors: Any) -> Outcome:
-        outcome: Outcome = jax.tree.unflatten(structure, flat(*variables, *tensors))
+    def __init__(self, made: Differentiated, given: Sequence[Any]) -> None:
+        held, tensors = types_of_values(made.variables), list(given)
+        symbolic = any(is_symbolic(size) for each in given for size in each.shape)
+        large = are_large(held)
+        self._turned: Turned | None = None
+        with translated():
+            if symbolic and not large:
+                self.call: Callable[..., Outcome] = jax.export.export(jax.jit(made))(held, tensors).call
+            else:
+                closed, shapes = jax.make_jaxpr(made, return_shape=True)(held, tensors)
+                structure, jaxpr = jax.tree.structure(shapes), closed.jaxpr
+                kernels: tuple[Any, ...] = ()
+                if large and (parts := split(closed, len(held))) is not None:
+                    turn, jaxpr = parts
+                    self._turned, kernels = Turned(turn), (jax.eval_shape(turn, held),)
+
+                def run(variables: Any, tensors: Any, kernels: Any = ()) -> Outcome:
+                    found = jax.core.eval_jaxpr(jaxpr, closed.consts, *variables, *tensors, *kernels)
+                    outcome: Outcome = jax.tree.unflatten(structure, found)
+                    return outcome
+
+                self.call = jax.export.export(jax.jit(run))(held, tensors, *kernels).call if symbolic else run
+        self._function = jax.jit(self.call)
+
+    def __call__(self, variables: Sequence[Any], tensors: Sequence[Any]) -> Outcome:
+        """Return what the gradient returns."""
+        outcome: Outcome = self._function(variables, list(tensors), *self.kernels(variables))
         return outcome
 
-    return run
+    def kernels(self, variables: Sequence[Any]) -> tuple[list[Any], ...]:
+        """Return what is computed from the variables alone, once."""
+        return () if self._turned is None else (self._turned(variables),)
+
+    def shapes(self, variables: Sequence[Any], tensors: Sequence[Any]) -> Any:
+        """Return the types of what it returns for some types."""
+        return jax.eval_shape(self.call, variables, tensors, *jax.eval_shape(self.kernels, variables))
 
 
 class ForAll:
@@ -113,8 +140,7 @@ class ForAll:
             None,
         )
         self._apart = PerSize(specs, rule)
-        self._call = compiled(made, given)
-        self._function = jax.jit(self._call)
+        self._function = Compiled(made, given)
 
     def __call__(self, tensors: Sequence[Any], forward: Forward) -> Outcome:
         """Return what the gradient returns for some tensors; a symbolic size is at least 1."""
@@ -139,7 +165,7 @@ class ForAll:
                 sizes = zip(tensor.shape, each.shape, strict=True)
                 shape = [batch if is_symbolic(symbol) and not size else size for size, symbol in sizes]
                 filled.append(jax.ShapeDtypeStruct(shape, each.dtype))
-            return jax.eval_shape(self._call, types_of_values(self._variables), filled)
+            return self._function.shapes(types_of_values(self._variables), filled)
 
         def empty(one: Any, two: Any) -> Any:
             shape = [2 * size - more for size, more in zip(one.shape, two.shape, strict=True)]
@@ -171,11 +197,11 @@ class PerSize:
         """Return what the gradient of a forward pass returns for some tensors."""
         shapes = tuple(tuple(np.shape(tensor)) for tensor in tensors)
         function, variables = self._recent.get(shapes, lambda: self._made(shapes, forward))
-        return function(values_of(variables), list(tensors))
+        return function(values_of(variables), tensors)
 
     def _made(
         self, shapes: Sequence[tuple[int, ...]], forward: Forward
     ) -> tuple[Callable[[Any, Any], Outcome], list[Any]]:
         given = types(self._specs, shapes)
         made = Differentiated(traced_forward(forward, given), self._rule())
-        return jax.jit(compiled(made, given)), made.variables
+        return Compiled(made, given), made.variables
