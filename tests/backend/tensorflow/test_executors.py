@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -20,8 +19,8 @@ Found = list[bool]
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> Iterator[Found]:
-    """Yield what is decided for each function that is compiled."""
+def found(monkeypatch: pytest.MonkeyPatch) -> Found:
+    """Return what is decided for each function that is compiled."""
     made: Found = []
     decide = compiled.in_turn
 
@@ -30,11 +29,11 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Iterator[Found]:
         return made[-1]
 
     monkeypatch.setattr(compiled, "in_turn", noted)
-    yield made
+    return made
 
 
-def conv(x: Any, strides: int = 1) -> Any:
-    return layers.Conv2D(4, 3, strides, padding="same", activation="relu")(x)
+def conv(x: Any) -> Any:
+    return layers.Conv2D(4, 3, padding="same", activation="relu")(x)
 
 
 def squeezed(x: Any) -> Any:
@@ -53,20 +52,6 @@ def drawn_beside(x: Any) -> Any:
     return x
 
 
-class Calling(layers.Layer):
-    """A layer that calls a function of TensorFlow."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def call(self, inputs: Any) -> Any:
-        return self.function(inputs)
-
-    def compute_output_shape(self, shape: Any) -> Any:
-        return shape
-
-
 NETWORKS: dict[str, tuple[Any, bool]] = {
     "a chain": (lambda x: conv(conv(x)), True),
     "normalized": (lambda x: conv(layers.BatchNormalization()(conv(x))), True),
@@ -78,11 +63,11 @@ NETWORKS: dict[str, tuple[Any, bool]] = {
     "a convolution in each shortcut": (lambda x: conv(conv(x)) + conv(x), False),
     "a loop": (lambda x: layers.GRU(4)(ops.reshape(x, (-1, 36, 4))), False),
     "a condition": (
-        lambda x: Calling(lambda v: tf.cond(v[0, 0, 0, 0] > 0, lambda: v, lambda: 2 * v))(x),
+        lambda x: layers.Lambda(lambda v: tf.cond(v[0, 0, 0, 0] > 0, lambda: v, lambda: 2 * v))(x),
         False,
     ),
-    "a loop beside the output": (lambda x: conv(Calling(drawn_beside)(x)), False),
-    "a function": (lambda x: conv(Calling(doubled)(x)), False),
+    "a loop beside the output": (lambda x: conv(layers.Lambda(drawn_beside)(x)), False),
+    "a function": (lambda x: conv(layers.Lambda(doubled)(x)), False),
 }
 
 

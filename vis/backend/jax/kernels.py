@@ -11,7 +11,6 @@ import math
 import operator
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ from vis.backend.jax.program import preceding
 # From how many bytes of them kernels are kept turned, and for how many gradients at a time.
 _LEAST = 2**24
 _MOST = 4
-_holding: deque[weakref.ref[Turned]] = deque()
+_holding: list[weakref.ref[Turned]] = []
 _lock = threading.Lock()
 
 
@@ -112,11 +111,8 @@ class Turned:
 
     def _keep(self, values: Sequence[Any], found: list[Any]) -> None:
         with _lock:
-            others = [each for each in _holding if each() not in (None, self)]
-            for each in others[: max(0, len(others) - _MOST + 1)]:
-                other = each()
-                if other is not None:
-                    other._kept = None
-            _holding.clear()
-            _holding.extend([*others[-(_MOST - 1) :], weakref.ref(self)])
+            others = [each for held in _holding if (each := held()) is not None and each is not self]
+            for each in others[: 1 - _MOST]:
+                each._kept = None
+            _holding[:] = map(weakref.ref, [*others[1 - _MOST :], self])
             self._kept = values, found

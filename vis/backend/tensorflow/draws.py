@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from vis.backend.tensorflow.reading import functions_of, upstream
+
 _random = tf.random
 # What draws the same kind of numbers from a seed: of an operation's operands, the seed, and the output.
 _WITHOUT_STATE: dict[str, Callable[[Any, Any, Any], Any]] = {
@@ -37,9 +39,9 @@ def fix_draws(outputs: Sequence[Any]) -> tuple[str, ...]:
     graph = tf.compat.v1.get_default_graph()
     library: dict[str, Any] = {}
     found: list[str] = []
-    for op in _upstream(outputs, graph):
+    for op in upstream(outputs, graph, past="Shape"):
         if not _draws(op.op_def):
-            if names := _functions(op.node_def):
+            if names := functions_of(op.node_def):
                 library = library or {f.signature.name: f for f in graph.as_graph_def().library.function}
                 found += [f"{name} (new numbers at each call)" for name in _inside(names, library, graph)]
             continue
@@ -83,29 +85,11 @@ def _reseed(op: Any, seeds: dict[int, str], seed: list[int]) -> None:
         op._update_input(index, fixed[name])
 
 
-def _upstream(tensors: Sequence[Any], graph: Any, past: str = "Shape") -> list[Any]:
-    """Return the operations that tensors depend on, stopping at those of one type, in graph order."""
-    reached: set[str] = set()
-    pending = [tensor.op for tensor in tensors]
-    while pending:
-        op = pending.pop()
-        if op.name not in reached and op.type != past:
-            reached.add(op.name)
-            pending += [operand.op for operand in op.inputs]
-    return [op for op in graph.get_operations() if op.name in reached]
-
-
 def _is_constant(tensor: Any, graph: Any) -> bool:
-    operations = _upstream([tensor], graph, past="")
+    operations = upstream([tensor], graph)
     return all(op.inputs or op.type == "Const" for op in operations) and not any(
         op.op_def.is_stateful for op in operations
     )
-
-
-def _functions(node: Any) -> list[str]:
-    """Return the names of the functions that a node calls."""
-    values = node.attr.values()
-    return [v.func.name for v in values if v.func.name] + [f.name for v in values for f in v.list.func]
 
 
 def _inside(names: list[str], library: dict[str, Any], graph: Any) -> list[str]:
@@ -116,7 +100,7 @@ def _inside(names: list[str], library: dict[str, Any], graph: Any) -> list[str]:
         if name in library and name not in seen:
             seen.add(name)
             for node in library[name].node_def:
-                pending += _functions(node)
+                pending += functions_of(node)
                 if node.op not in library and _draws(graph.op_def_for_type(node.op)):
                     found.append(f"{node.name} inside {name}")
     return found

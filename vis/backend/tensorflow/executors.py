@@ -8,10 +8,12 @@ costs: about a tenth of MobileNetV2's gradient on two cores. One operation at a 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
+
+from vis.backend.tensorflow.reading import functions_of, upstream
 
 # A residual network has a few convolutions in its shortcuts; the branches of InceptionV3 lose a quarter.
 _CHAIN = 0.9
@@ -24,18 +26,17 @@ def in_turn(function: Any, inputs: int) -> bool:
         function: a concrete function.
         inputs: how many of its inputs are arguments; the others are captured.
     """
-    operations = function.graph.get_operations()
+    graph = function.graph
     # This executor runs no loop, and none in a called function. A stateful one runs whether needed or not.
-    calls = any(attribute.type in ("func", "list(func)") for op in operations for attribute in op.op_def.attr)
+    calls = any(functions_of(op.node_def) for op in graph.get_operations())
     if calls or len(tf.config.list_logical_devices()) > 1:
         return False
-    needed = _needed(function.outputs)
     # The longest chain of costly operations that ends in an operation which the arguments decide.
     longest = {tensor.op.name: 0 for tensor in function.inputs[:inputs]}
     costly = 0
-    for op in operations:
+    for op in upstream(function.outputs, graph):
         before = [longest[tensor.op.name] for tensor in op.inputs if tensor.op.name in longest]
-        if before and op.name in needed:
+        if before:
             weights = [tensor for tensor in op.inputs if tensor.op.name not in longest and _is_weight(tensor)]
             costs = bool(weights) and op.outputs[0].dtype.is_floating  # reading a shape costs nothing
             costly += costs
@@ -49,18 +50,6 @@ def one_at_a_time() -> contextlib.AbstractContextManager[None]:
         "SINGLE_THREADED_EXECUTOR"
     )
     return run
-
-
-def _needed(outputs: Sequence[Any]) -> set[str]:
-    """Return the names of the operations that outputs are computed from."""
-    found: set[str] = set()
-    waiting: list[Any] = [tensor.op for tensor in outputs]
-    while waiting:
-        op = waiting.pop()
-        if op.name not in found:
-            found.add(op.name)
-            waiting += [tensor.op for tensor in op.inputs]
-    return found
 
 
 def _is_weight(tensor: Any) -> bool:

@@ -241,6 +241,24 @@ def read(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
     )
 
 
+def upstream(tensors: Sequence[Any], graph: Any, past: str = "") -> list[Any]:
+    """Return the operations that tensors depend on, stopping at those of one type, in graph order."""
+    reached: set[str] = set()
+    pending = [tensor.op for tensor in tensors]
+    while pending:
+        op = pending.pop()
+        if op.name not in reached and op.type != past:
+            reached.add(op.name)
+            pending += [operand.op for operand in op.inputs]
+    return [op for op in graph.get_operations() if op.name in reached]
+
+
+def functions_of(node: Any) -> list[str]:
+    """Return the names of the functions that a node calls."""
+    values = node.attr.values()
+    return [v.func.name for v in values if v.func.name] + [f.name for v in values for f in v.list.func]
+
+
 def words_order(op: Any) -> list[int]:
     """Return which inputs of an operation its operands are, in order."""
     return list(range(len(op.inputs)))[_OPERANDS.get(op.type, slice(None))]
@@ -308,8 +326,7 @@ def called_functions(graph: Any, names: set[str]) -> Iterator[tuple[str, Graph]]
     called: set[str] = set()
     pending = [op.node_def for op in graph.get_operations() if op.name in names] if library else []
     while pending:
-        attributes = pending.pop().attr.values()
-        known = {a.func.name for a in attributes} | {f.name for a in attributes for f in a.list.func}
+        known = set(functions_of(pending.pop()))
         for name in (known & library.keys()) - called:
             called.add(name)
             pending += library[name].node_def
