@@ -154,16 +154,16 @@ def evaluated(
         GradientError: if there is no gradient, or one that is not finite.
     """
     for scale in trace.scales:
-        evaluation: backend.Evaluation = trace.compiled(given(scale), forward)
-        gradients = evaluation.gradients
+        found: backend.Evaluation = trace.compiled(given(scale), forward)
         if scale != 1:
-            gradients = [None if g is None else g / scale for g in gradients]
-        finite = all(g is None or np.isfinite(g).all() for g in gradients)
+            gradients = [None if g is None else g / scale for g in found.gradients]
+            found = replace(found, loss=found.loss / scale, gradients=gradients)
+        finite = all(g is None or np.isfinite(g).all() for g in found.gradients)
         if finite:
             break
-    if not finite or all(g is None for g in gradients):
-        raise _reason(gradients, wrt, name)
-    return replace(evaluation, loss=evaluation.loss / scale, gradients=gradients)
+    if not finite or all(g is None for g in found.gradients):
+        raise _reason(found.gradients, wrt, name)
+    return found
 
 
 def _reason(gradients: list[Any], wrt: Any, name: str) -> Exception:

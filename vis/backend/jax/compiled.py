@@ -99,7 +99,7 @@ def _compiled(
 
 def _array(tensor: Any) -> npt.NDArray[Any]:
     """Return a tensor as an array of its own, which may be written to."""
-    narrow = tensor.dtype in (jnp.float16, jnp.bfloat16)
+    narrow = tensor.dtype.itemsize == 2 and jnp.issubdtype(tensor.dtype, jnp.inexact)
     return np.array(tensor.astype(jnp.float32) if narrow else tensor)
 
 

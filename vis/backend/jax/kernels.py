@@ -21,7 +21,7 @@ from jax.extend.core import Var
 from vis.backend.jax.program import preceding
 
 # From how many bytes of them kernels are kept turned, and for how many gradients at a time.
-_LEAST = 2**24
+_LEAST = 2**22
 _MOST = 4
 _holding: list[weakref.ref[Turned]] = []
 _lock = threading.Lock()
