@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ relu, matmul, double = torch.nn.functional.relu, torch.matmul, contextlib.nullco
 seed = keras.utils.set_random_seed
 
 
+@functools.wraps(torch.Tensor.__array__)
 def _array(tensor: Any, dtype: Any = None, copy: bool | None = None) -> Any:
     """Return a tensor as an array.
 

@@ -168,7 +168,7 @@ def test_a_thousand_calls() -> None:
 
     call(100)
     # Besides, the model is read: where the channels of its input lie.
-    assert counted.count[0] <= native.runs(2, 200) + 2
+    assert counted.count[0] < native.runs(100, 100).stop + 2
     first = counted.count[0]
     gc.collect()
     objects = len(gc.get_objects())
@@ -177,7 +177,7 @@ def test_a_thousand_calls() -> None:
         call(100)
         gc.collect()
         growth.append(process.memory_info().rss - resident)
-    assert counted.count[0] - first == native.runs(0, 800)
+    assert counted.count[0] == first
     assert len(gc.get_objects()) - objects < 200
     # A graph kept per call would be some 100 KB, 20 MB in each window.
     assert min(growth) < 2**19

@@ -278,7 +278,7 @@ def test_sequential_that_loses_or_gains_a_layer(nested: bool) -> None:
 
 
 class Counted(layers.Layer):
-    """Counts how often its call runs in Python: once per trace; where nothing compiles, per call too."""
+    """Counts how often its call runs in Python: once per trace; on PyTorch, at the first calls, too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -311,7 +311,7 @@ def test_a_thousand_calls_one_trace_flat_memory() -> None:
         call(250)
         gc.collect()
         growth.append(process.memory_info().rss - resident)
-    assert counted.count == [native.runs(1, 1200)]
+    assert counted.count[0] in native.runs(1200)
     assert len(gc.get_objects()) - objects < 200
     # The allocator of a process with a history takes a page now and then; a leak grows in every window:
     # a graph kept per call would be some 100 KB, 25 MB in each.
@@ -326,20 +326,20 @@ def test_one_trace_per_target_wrt_and_modifier(modifier: str | None) -> None:
     for index in (0, 1, [2, 3], None):
         for x in (VECTOR, VECTOR[None], VECTOR.tolist(), VECTOR.astype(np.float64)):
             visualize_saliency(model, -1, index, x, backprop_modifier=modifier)
-    assert counted.count == [native.runs(1, 16)]
+    assert counted.count[0] in native.runs(16)
     for index in (None, [0, 1, 2, 3, 4]):  # of which one at least is not dead
         visualize_saliency(model, -2, index, VECTOR, grad_modifier="negate", backprop_modifier=modifier)
-    assert counted.count == [native.runs(2, 18)]
+    assert counted.count[0] in native.runs(16, 2)
     for index in (0, 1):
         visualize_saliency(
             model, -1, index, VECTOR, wrt_tensor=model.layers[1].output, backprop_modifier=modifier
         )
-    assert counted.count == [native.runs(3, 20)]
+    assert counted.count[0] in native.runs(16, 2, 2)
     for index in (0, 1):
         visualize_saliency(model, -1, index, VECTOR, backprop_modifier="rectified")
-    assert counted.count == [native.runs(4, 22)]
+    assert counted.count[0] in native.runs(16, 2, 2, 2)
     visualize_saliency(model, -1, 0, VECTOR, backprop_modifier=modifier)
-    assert counted.count == [native.runs(4, 23)]
+    assert counted.count[0] in native.runs(17, 2, 2, 2)
 
 
 def test_one_trace_for_every_batch_size_and_picture_size() -> None:
@@ -352,7 +352,7 @@ def test_one_trace_for_every_batch_size_and_picture_size() -> None:
         shape = (batch, height, width, 2)
         assert gradient(model, [random(*shape).astype(np.float32)], 0).shape == shape
     # On JAX the derivative of a convolution needs numbers: a trace for each size follows that with symbols.
-    assert counted.count == [native.runs(1 + 4 if native.NAME == "JAX" else 1, 4)]
+    assert counted.count[0] in native.runs(4, *[1] * 4 if native.NAME == "JAX" else ())
 
 
 def test_one_trace_for_one_loss_object() -> None:
@@ -374,7 +374,7 @@ def test_one_trace_for_one_loss_object() -> None:
         for x in (VECTOR, -VECTOR):
             visualize_saliency_with_losses(model.inputs[0], [(loss, weight)], x)
     assert loss.built == 1
-    assert counted.count == [native.runs(1, 6)]
+    assert counted.count[0] in native.runs(6)
 
 
 def test_calls_link_nothing_to_the_layers(untouched: Callable[[Any], Callable[[], None]]) -> None:
@@ -550,7 +550,8 @@ def test_two_threads_at_once(modifiers: tuple[str | None, str | None]) -> None:
     for _ in range(2):
         found = in_threads(*jobs)
         np.testing.assert_allclose(found, wanted, atol=1e-5)
-    assert counted.count == [native.runs(len(set(modifiers)), 16)]
+    traces = len(set(modifiers))
+    assert counted.count[0] in native.runs(*[16 // traces] * traces)
 
 
 def test_two_threads_with_a_model_each() -> None:

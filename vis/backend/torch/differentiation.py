@@ -20,6 +20,7 @@ from vis.backend.torch.flows import Flows
 from vis.backend.torch.nodes import nodes_behind
 from vis.backend.torch.overrides import Withheld, plan, weakly
 from vis.backend.torch.plans import Plans
+from vis.backend.torch.program import Programs
 from vis.backend.torch.reading import read
 from vis.backend.torch.running import Constants, differentiating, examples, leaves, record, refused
 from vis.errors import ModifierError, VisError
@@ -45,6 +46,7 @@ class Differentiation:
         self._rule = None if rule is None or isinstance(rule, Flow) else weakly(rule)
         self._draws = Draws()
         self._plans: Plans[Traced] = Plans(lambda traced: nodes_behind([traced.loss]))
+        self._programs = Programs()
         self._of_variables = False
         failures = []
         for tensors in examples(specs):
@@ -107,6 +109,7 @@ class Differentiation:
                 return self._examine(forward, tensors)
             if self.reading is None and traced.read:
                 self.reading = read(seen, seen.inputs, list(map(seen.slot, traced.read)))
+            self._programs.operations = len(seen.steps)
             self._draws.examine(seen, [traced.loss, *traced.values])
             if self._flows is not None:
                 self._relevance(self._flows, forward, [tensor.detach() for tensor in given])
@@ -129,21 +132,27 @@ class Differentiation:
             )
 
     @contextlib.contextmanager
-    def _around(self) -> Iterator[None]:
-        with differentiating(), self._draws.fixed(), Constants(self._of_variables, self._draws.seed):
-            yield
+    def _around(self) -> Iterator[Constants]:
+        with differentiating(), self._draws.fixed():
+            with Constants(self._of_variables, self._draws.seed) as scope:
+                yield scope
 
     def _gradients(
         self, forward: Forward, tensors: Sequence[torch.Tensor]
     ) -> tuple[Traced, list[torch.Tensor | None]]:
-        with self._around():
+        with self._around() as scope:
             found, given = leaves(tensors)
+
+            def run() -> Traced:
+                # What a rule reads is found by counting what runs; what is drawn depends on it, too.
+                if self._plans.keeps or self._draws.are_there:
+                    return forward(list(given))
+                return self._programs.run(forward, given, scope)
+
             if self._rule is None:
-                traced = forward(list(given))
+                traced = run()
             else:
-                traced = self._plans.run(
-                    lambda: forward(list(given)), self._rule(), lambda: self._examine(forward, given)
-                )
+                traced = self._plans.run(run, self._rule(), lambda: self._examine(forward, given))
         with differentiating():
             leaf = {id(tensor): each for tensor, each in zip(given, found, strict=True)}
             watched = [leaf.get(id(tensor), tensor) for tensor in traced.watched]

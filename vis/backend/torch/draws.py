@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vis.backend.torch.reading import read
-from vis.backend.torch.recording import Recording
+from vis.backend.torch.recording import Recording, Step
 
 # The generators of the process are shared by its threads.
 _lock = threading.RLock()
@@ -26,11 +26,12 @@ class Draws:
 
     Attributes:
         names: of those that its results depend on.
+        are_there: whether there are any.
     """
 
     def __init__(self) -> None:
         self.names: tuple[str, ...] = ()
-        self._draws = False
+        self.are_there = False
         self._is_known = False
         self._generators: dict[int, torch.Generator] = {}
         self._seeds: dict[int, int] = {}
@@ -38,10 +39,10 @@ class Draws:
     def examine(self, seen: Recording, results: Sequence[torch.Tensor]) -> None:
         """Find the random operations in a recording."""
         self._is_known = True
-        steps = [step for step in seen.steps if is_random(step.target)]
+        steps = [step for step in seen.steps if is_random(step)]
         if not steps:
             return
-        self._draws = True
+        self.are_there = True
         generators = [value for step in steps for value in (*step.args, *step.kwargs.values())]
         self._generators |= {id(each): each for each in generators if isinstance(each, torch.Generator)}
         for variable in _seeds(seen):
@@ -59,7 +60,7 @@ class Draws:
     @contextlib.contextmanager
     def fixed(self) -> Iterator[None]:
         """Draw fixed numbers, and leave all generators as they are."""
-        if self._is_known and not self._draws:
+        if self._is_known and not self.are_there:
             yield
             return
         with _lock:
@@ -81,9 +82,14 @@ class Draws:
         return self._seeds.get(id(variable))
 
 
-def is_random(target: Any) -> bool:
-    """Tell whether an operation draws random numbers."""
-    return torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
+def is_random(step: Step) -> bool:
+    """Tell whether an operation draws random numbers; one that drops a share of 0 does not."""
+    if torch.Tag.nondeterministic_seeded not in getattr(step.target, "tags", ()):
+        return False
+    arguments = step.target._schema.arguments
+    given = step.kwargs | {each.name: value for each, value in zip(arguments, step.args, strict=False)}
+    defaults = {each.name: each.default_value for each in arguments if each.has_default_value()}
+    return bool((defaults | given).get("dropout_p", 1))
 
 
 def _seeds(seen: Recording) -> list[int]:
@@ -93,4 +99,5 @@ def _seeds(seen: Recording) -> list[int]:
         read = step.target == torch.ops.aten._local_scalar_dense.default
         if read or not needed.isdisjoint(slot.number for slot in step.outputs):
             needed.update(slot.number for slot in step.operands)
-    return [key for number, key in seen.read_variables if number in needed and key in seen.assigned]
+    found = [id(variable) for number, variable in seen.read_variables if number in needed]
+    return [key for key in found if key in seen.assigned]

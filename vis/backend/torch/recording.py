@@ -60,6 +60,7 @@ class Step:
         args, kwargs: its arguments, with slots in place of tensors, also inside lists.
         outputs: the slots of the tensors that it returned or wrote into, in flat order.
         position: how many operations were dispatched before it, detaching not counted.
+        is_echo: whether no operation ran, but another one wrote into a part of its first operand's memory.
         is_hidden: whether it ran where no derivative is taken of it, although it is around: under
             `torch.no_grad`, or in a `torch.autograd.Function`.
     """
@@ -70,6 +71,7 @@ class Step:
     outputs: tuple[Slot, ...]
     position: int = -1
     is_hidden: bool = False
+    is_echo: bool = False
 
     @property
     def operands(self) -> tuple[Slot, ...]:
@@ -114,7 +116,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         steps: what ran, in order.
         notes: the calls of layers.
         inputs: the slots of the inputs.
-        read_variables: the numbers of their slots and their ids, in the order in which they were read.
+        read_variables: the numbers of their slots and they themselves, in the order in which they were read.
         assigned: the ids of the variables that would have been assigned.
         dispatched: how many operations were dispatched, detaching not counted.
         variables: the names of the variables, by the numbers of their slots.
@@ -127,7 +129,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         self.steps: list[Step] = []
         self.notes: list[Note] = []
         self.variables: dict[int, str] = {}
-        self.read_variables: list[tuple[int, int]] = []
+        self.read_variables: list[tuple[int, Any]] = []
         self.assigned: set[int] = set()
         self._slots: list[Slot] = []
         self._held: dict[int, torch.Tensor] = {}
@@ -155,7 +157,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         slot = self._by_id.get(id(tensor))
         if slot is None:
             # PyTorch hands on another object than the one that was dispatched, if it is a view.
-            slot = self._by_place.get(_memory(tensor), {}).get(_place(tensor))
+            slot = self._by_place.get(memory_of(tensor), {}).get(_place(tensor))
             if slot is None:
                 slot = self._new(tensor)
             else:
@@ -197,7 +199,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         """Record that a tensor is the value of a variable."""
         slot = self._new(tensor)
         self.variables[slot.number] = variable.path
-        self.read_variables.append((slot.number, id(variable)))
+        self.read_variables.append((slot.number, variable))
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -218,7 +220,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         named = {key: self._told(value) for key, value in kwargs.items()}
         written = _written(func, args, kwargs)
         for tensor in written if self._keeps else ():
-            for slot in self._by_place.get(_memory(tensor), {}).values():
+            for slot in self._by_place.get(memory_of(tensor), {}).values():
                 self._kept.setdefault(slot.number, self._last[slot.number].detach().clone())
         made = func(*args, **kwargs)
         hidden = self._differentiates and not torch.is_grad_enabled()
@@ -256,7 +258,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         self._held[id(tensor)] = tensor  # so that no other tensor gets its identity
         self._by_id[id(tensor)] = slot
         self._last[slot.number] = tensor
-        self._by_place.setdefault(_memory(tensor), {})[_place(tensor)] = slot
+        self._by_place.setdefault(memory_of(tensor), {})[_place(tensor)] = slot
 
     def _forget(self, tensor: torch.Tensor) -> list[tuple[torch.Tensor, Slot]]:
         """Forget the values of all tensors that share the memory of one that is written into.
@@ -264,7 +266,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         Returns:
             the other tensors, each with the slot that it had.
         """
-        old, place = self._by_place.pop(_memory(tensor), {}), _place(tensor)
+        old, place = self._by_place.pop(memory_of(tensor), {}), _place(tensor)
         return [(self._last[slot.number], slot) for where, slot in old.items() if where != place]
 
     def _overwritten(self, tensor: torch.Tensor, old: Slot, by: Sequence[Slot], hidden: bool) -> None:
@@ -274,7 +276,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
             self._hidden.add(slot.number)
         target = torch.ops.aten.as_strided_scatter.default
         sizes = (list(by[0].held.shape), list(by[0].held.stride()), by[0].held.storage_offset())
-        self.steps.append(Step(target, (old, by[0], *sizes), {}, (slot,), is_hidden=hidden))
+        self.steps.append(Step(target, (old, by[0], *sizes), {}, (slot,), is_hidden=hidden, is_echo=True))
 
     def _customized(self, tensor: torch.Tensor, hidden: Slot) -> Slot:
         """Return the slot of a tensor with a derivative that is not that of the operations that made it."""
@@ -287,7 +289,8 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         return slot
 
 
-def _memory(tensor: torch.Tensor) -> int:
+def memory_of(tensor: torch.Tensor) -> int:
+    """Return what tensors have in common that share their memory."""
     # Storages have no public identity; addresses are 0 where nothing is stored.
     return int(tensor.untyped_storage()._cdata)
 

@@ -35,6 +35,10 @@ class Constants(keras.StatelessScope):  # type: ignore[misc]
         self._differentiable, self._seed = differentiable, seed
         self._is_reading = False
 
+    def fresh(self) -> Constants:
+        """Return the same scope, in which nothing has been assigned yet."""
+        return Constants(self._differentiable, self._seed)
+
     def get_current_value(self, variable: Any) -> Any:
         assigned = super().get_current_value(variable)
         if assigned is not None or self._is_reading:
