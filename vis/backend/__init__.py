@@ -10,10 +10,10 @@ A backend is a package with these names:
     skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
     is_noting(asked)                         whether layer calls are recorded now, if they are asked for
+    note_held(values)                        tells a recording which values layers hold
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     widest_float()                           the data type in which sums are taken, such as "float64"
     compiles_sizes                           whether each batch size that is met is compiled for
-    direct(operations)                       the layers to call without what Keras does around each call
     Spec, Traced, Evaluation, Rule, ...      see `vis/backend/contract.py`
 
 `forward` is written in `keras` and `keras.ops` only. The backend follows `keras.config.backend()`.
@@ -24,12 +24,12 @@ from vis.backend.chosen import (
     compile_descent,
     compile_gradient,
     compiles_sizes,
-    direct,
     is_noting,
     leave,
     linearized,
     mask_of,
     masked,
+    note_held,
     noted,
     pulled,
     skipping,
@@ -43,7 +43,6 @@ from vis.backend.contract import (
     CompiledGradient,
     Coverage,
     DescentState,
-    Direct,
     Evaluation,
     Find,
     Flow,
@@ -63,7 +62,6 @@ __all__ = [
     "CompiledGradient",
     "Coverage",
     "DescentState",
-    "Direct",
     "Evaluation",
     "Find",
     "Flow",
@@ -79,12 +77,12 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
-    "direct",
     "is_noting",
     "leave",
     "linearized",
     "mask_of",
     "masked",
+    "note_held",
     "noted",
     "pulled",
     "skipping",

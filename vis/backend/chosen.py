@@ -14,7 +14,6 @@ from vis.backend.contract import (
     CompiledCall,
     CompiledDescent,
     CompiledGradient,
-    Direct,
     Find,
     Forward,
     Linearize,
@@ -33,11 +32,11 @@ compile_call: Callable[[Callable[[Any], Any], Way], CompiledCall] = _chosen.comp
 compile_descent: Callable[..., CompiledDescent] = _chosen.compile_descent
 compile_gradient: Callable[[Forward, Sequence[Spec], Way | None], CompiledGradient]
 compile_gradient = _chosen.compile_gradient
-direct: Callable[[Iterable[Any]], Direct] = _chosen.direct
 is_noting: Callable[..., bool] = _chosen.is_noting
 leave: Callable[[Any, Callable[[Any], None]], None] = _chosen.leave
 mask_of: Callable[[Any], Any] = _chosen.mask_of
 masked: Callable[[Any, Any], Any] = _chosen.masked
+note_held: Callable[[Callable[[], Iterable[Any]]], None] = _chosen.note_held
 noted: Callable[[str, bool], AbstractContextManager[Callable[[Any], None]]] = _chosen.noted
 linearized: Linearize = _chosen.linearized
 skipping: Callable[[Callable[..., Any], Find], Callable[..., Any]] = _chosen.skipping

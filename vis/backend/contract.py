@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -140,9 +140,6 @@ class Traced:
 
 
 Forward = Callable[[list[Any]], Traced]
-# What calls a layer without what Keras does around it, by the id of the layer. It is given the layer, and a
-# function that calls it as Keras does.
-Direct = Mapping[int, Callable[[Any, Callable[..., Any]], Callable[..., Any]]]
 # Returns the steps to skip for each output, in flat order, given the graph of a call.
 Find = Callable[[Graph], list[Sequence[Skip]]]
 
@@ -268,13 +265,12 @@ class CompiledCall(Protocol):
         """Return what the rule reaches when the inputs have the given structure of specs."""
 
 
-def direct(operations: Iterable[Any]) -> Direct:
-    """Return the layers that may be called directly, as long as their settings hold: none that is compiled.
+def note_held(values: Callable[[], Iterable[Any]]) -> None:
+    """Note which values layers hold: what is compiled is dropped when one of them is exchanged for another.
 
     Args:
-        operations: a model, and all operations inside.
+        values: returns them; it is called if they are asked for.
     """
-    return {}
 
 
 def leave(value: Any, use: Callable[[Any], None]) -> None:

@@ -56,7 +56,7 @@ class Trace:
         self.compiled = compile_()
         self.settings.settle(probe.written)
         self.name = probe.model.name
-        self.known = models.Known(direct=None)
+        self.known = models.Known()
         self.shapes: list[list[Shape]] = []
         self.squashings: list[list[Squashing | None]] = []
         reading = self.compiled.reading

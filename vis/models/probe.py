@@ -36,12 +36,10 @@ class Known:
 
     Attributes:
         doubled: the ids of the operations that have twins, from the first run on.
-        direct: see `vis.backend.direct`; none by default, and None if they are to be found out.
         skipped: what each graph need not run, see `_skipped`, by the id of its model.
     """
 
     doubled: frozenset[int] | None = None
-    direct: backend.Direct | None = field(default_factory=dict)
     skipped: dict[int, Mapping[int, Any]] = field(default_factory=dict)
 
 
@@ -94,12 +92,18 @@ class Probe:
             kept = [operation_of(point) for point in self._points]
             kept += [] if self._start is None else [operation_of(self._start)]
             others = folded(self.model, kept, kernels)
+        backend.note_held(self._held)
         paths = paths_of(self.model) if backend.is_noting(self._note) else {}
         known = Known() if paths else self.known
         run = _recording(self.model, records, told, others, self.written, masks, paths, known)
         outputs = run(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
+
+    def _held(self) -> list[Any]:
+        """Return the values of the layers' attributes, see `vis.models.Settings`."""
+        owners = [self.model, *held_operations(self.model).values()]
+        return [value for each in owners for name, value in attributes_of(each).items() if name[0] != "_"]
 
     def _value(self, point: Any, records: dict[int, list[Any]], inputs: list[Any], outputs: Any) -> Any:
         if point is self.model:
@@ -188,12 +192,10 @@ def _recording(
     makers = MaskMakers([], [], []) if masks is None else mask_makers(root)
     made = {id(each) for each in makers.operations}
     own = made.union(map(id, makers.layers))
-    if known.direct is None:
-        known.direct = backend.direct([root, *held_operations(root).values()])
-    if not (own or records or told or others or paths or known.direct):
+    if not (own or records or told or others or paths):
         return root
 
-    before, direct = known.doubled, known.direct
+    before = known.doubled
     # A mask would be lost with the layers that make it or pass it on.
     skips = bool(told) and not paths and masks is None and not makes_masks(root)
 
@@ -214,20 +216,20 @@ def _recording(
             twins = {id(held): visit(held) for _, held in inner}
             twins = {key: double for key, double in twins.items() if id(double) != key}
             key, cls = id(operation), type(operation)
-            if twins or key in own.union(records, told, paths) or (direct and hasattr(cls, _GRAPH)):
+            known_values = skipped(operation)
+            if twins or known_values or key in own.union(records, told, paths):
                 if masks is not None and key in own:
                     cls = masks.twin_class(cls, key in made)
                 record, value, path = records.get(key), told.get(key), paths.get(key)
-                known_values = skipped(operation)
                 done[key] = _recorder(
-                    operation, cls, twins, record, value, masks, written, path, direct, known_values
+                    operation, cls, twins, record, value, masks, written, path, known_values
                 )
         return done[id(operation)]
 
     double = visit(root)
     found = frozenset(key for key, made in done.items() if id(made) != key)
     if before is not None and before != found:  # Keras has put another model inside of one
-        known.doubled = known.direct = None
+        known.doubled = None
         return _recording(root, records, told, others, written, masks, paths, known)
     known.doubled = found
     return double
@@ -242,7 +244,6 @@ def _recorder(
     masks: Masks | None,
     written: Written,
     path: str | None,
-    direct: backend.Direct,
     known_values: Mapping[int, Any],
 ) -> Any:
     key, numbers = id(operation), itertools.count()
@@ -277,9 +278,7 @@ def _recorder(
         def called(op: Any) -> Any:
             if id(op) in known_values:
                 return lambda *args, **kwargs: known_values[id(op)]
-            own = twins.get(id(op), op)
-            run = operation_fn(own)
-            return direct[id(own)](own, run) if id(own) in direct else run
+            return operation_fn(twins.get(id(op), op))
 
         return getattr(cls, _GRAPH)(self, inputs, called, *args, **kwargs)
 

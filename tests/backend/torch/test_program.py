@@ -135,6 +135,7 @@ WRITTEN: dict[str, tuple[Callable[[], keras.Model], Any]] = {
     "half precision": (lambda: head(Halved()), X),
     "rows": (lambda: head(Taken()), X),
     "mixed precision": (lambda: head(layers.Conv2D(4, 3, dtype="mixed_bfloat16", activation="gelu")), X),
+    "a layer's own numbers": (lambda: head(layers.Normalization(mean=[1, 2, 3], variance=[4, 2, 1])), X),
     "a model inside": (lambda: head(head(layers.Conv2D(2, 3)), layers.Activation("silu")), X),
 }
 
@@ -279,13 +280,63 @@ def test_what_changes_at_each_run_runs_itself(made: list[Any]) -> None:
     assert made and set(made) == {None}
 
 
-def test_a_tensor_that_is_exchanged_counts() -> None:
+class Module(torch.nn.Module):
+    """A module with a parameter, a buffer, and a tensor that is neither."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.full((3,), 2.0))
+        self.register_buffer("kept", torch.full((3,), 2.0))
+        self.plain = torch.full((3,), 2.0)
+
+    def forward(self, x: Any) -> Any:
+        return x * self.weight * self.kept * self.plain
+
+
+BOX = {"tensor": torch.full((3,), 2.0)}
+
+
+def boxed() -> tuple[Any, Callable[[Any], None]]:
+    return layers.Lambda(lambda x: x * BOX["tensor"]), lambda tensor: BOX.update(tensor=tensor)
+
+
+def held() -> tuple[Any, Callable[[Any], None]]:
     layer = Holding(torch.full((3,), 2.0))
-    model = head(layer)
-    explain = Saliency(model)
+    return layer, lambda tensor: layer.held.__setitem__("tensor", tensor)
+
+
+def normalizing() -> tuple[Any, Callable[[Any], None]]:
+    layer = layers.Normalization(mean=[0, 0, 0], variance=[1 / 4] * 3)
+    return layer, lambda tensor: setattr(layer, "variance", 1 / tensor**2)
+
+
+def of_module(name: str) -> Callable[[], tuple[Any, Callable[[Any], None]]]:
+    def make() -> tuple[Any, Callable[[Any], None]]:
+        module = Module()
+        wrap = torch.nn.Parameter if name == "weight" else lambda tensor: tensor
+        layer = layers.TorchModuleWrapper(module, output_shape=(None, 8, 8, 3))
+        return layer, lambda tensor: setattr(module, name, wrap(tensor))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "is_written"),
+    [(boxed, False), (held, False), (normalizing, True)]
+    + [(of_module(name), False) for name in ("weight", "kept", "plain")],
+    ids=["a global", "in a layer", "a layer's own", "a parameter", "a buffer", "a module's own"],
+)
+def test_a_tensor_that_is_exchanged_counts(make: Any, is_written: bool, made: list[Any]) -> None:
+    layer, exchange = make()
+    two, six = torch.full((3,), 2.0), torch.full((3,), 6.0)
+    exchange(two)
+    explain = Saliency(network(layer, layers.Flatten(), layers.Dense(2)))
     before = [explain(X, 0) for _ in range(4)][-1]
-    layer.held["tensor"] = torch.full((3,), 6.0)
-    np.testing.assert_allclose(explain(X, 0), 3 * before, rtol=1e-5)
+    assert (made[-1] is not None) == is_written
+    for tensor, factor in ((six, 3), (two, 1), (six, 3)):
+        exchange(tensor)
+        for _ in range(3):
+            np.testing.assert_allclose(explain(X, 0), factor * before, rtol=1e-5)
 
 
 def test_weights_are_read_at_each_run(made: list[Any]) -> None:

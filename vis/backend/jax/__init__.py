@@ -1,6 +1,6 @@
 """The JAX backend."""
 
-from vis.backend.contract import direct
+from vis.backend.contract import note_held
 from vis.backend.jax.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.jax.descent import compile_descent
 from vis.backend.jax.leaving import leave
@@ -18,12 +18,12 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
-    "direct",
     "is_noting",
     "leave",
     "linearized",
     "mask_of",
     "masked",
+    "note_held",
     "noted",
     "skipping",
     "traced",

@@ -1,6 +1,6 @@
 """The TensorFlow backend."""
 
-from vis.backend.contract import direct, leave, mask_of, masked
+from vis.backend.contract import leave, mask_of, masked, note_held
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
@@ -15,12 +15,12 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
-    "direct",
     "is_noting",
     "leave",
     "linearized",
     "mask_of",
     "masked",
+    "note_held",
     "noted",
     "skipping",
     "traced",

@@ -3,9 +3,8 @@
 from vis.backend.contract import leave, mask_of, masked
 from vis.backend.torch.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.torch.descent import compile_descent
-from vis.backend.torch.direct import direct
 from vis.backend.torch.overrides import where_positive
-from vis.backend.torch.recording import is_noting, noted
+from vis.backend.torch.recording import is_noting, note_held, noted
 from vis.backend.torch.replay import linearized
 from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
@@ -17,12 +16,12 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
-    "direct",
     "is_noting",
     "leave",
     "linearized",
     "mask_of",
     "masked",
+    "note_held",
     "noted",
     "skipping",
     "traced",

@@ -5,9 +5,9 @@ operation. So a forward pass that runs often is written down as one function of 
 stead. Autograd follows it as it follows these operations anywhere.
 
 It is written down only if all that it depends on is known: the inputs, the variables, which are read at each
-run, and numbers that do not change. A forward pass goes on to run itself if it reads values of tensors into
-Python, draws random numbers, holds tensors of its own, as modules of PyTorch do, or has a derivative other
-than that of its operations.
+run, the tensors that layers hold, and numbers that do not change. A forward pass goes on to run itself if it
+reads values of tensors into Python, draws random numbers, uses tensors that something else holds, such as a
+module of PyTorch, or has a derivative other than that of its operations.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Program:
         variables = dict(seen.read_variables)
         self._structure = keras.tree.map_structure(lambda _: 0, parts)
         self._differentiates = traced.loss.requires_grad
-        self._others = [_Other(slot, variables.get(slot.number)) for slot in outside]
+        self._others = [_Other(slot, variables.get(slot.number), seen.of_layers) for slot in outside]
 
         graph = torch.fx.Graph()
         begun = [(slot, f"x{i}") for i, slot in enumerate(seen.inputs)]
@@ -178,10 +178,12 @@ class _Other:
     Args:
         slot: its value in that run.
         variable: the variable, which is not kept alive, or None.
+        of_layers: see `Recording`.
     """
 
-    def __init__(self, slot: Slot, variable: Any) -> None:
+    def __init__(self, slot: Slot, variable: Any, of_layers: set[int]) -> None:
         self._dtype = slot.dtype
+        self._is_of_layer = memory_of(slot.held) in of_layers
         self._variable = None if variable is None else weakref.ref(variable)
         self._constant = slot.held if variable is None else None
 
@@ -192,11 +194,12 @@ class _Other:
         return value.to(self._dtype)
 
     def is_like(self, other: _Other) -> bool:
-        """Tell whether it is the same variable, or an equal constant that each run makes."""
+        """Tell whether it is the same variable, the same tensor of a layer, or an equal one of each run."""
         if self._variable is not None:
             return other._variable is not None and self._variable() is other._variable()
         mine, its = self._constant, other._constant
-        return its is not None and memory_of(mine) != memory_of(its) and torch.equal(mine, its)
+        lasts = its is not None and memory_of(mine) == memory_of(its)
+        return its is not None and (self._is_of_layer if lasts else torch.equal(mine, its))
 
 
 def _outside(seen: Recording, ends: Sequence[Any]) -> list[Slot]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +118,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         inputs: the slots of the inputs.
         read_variables: the numbers of their slots and they themselves, in the order in which they were read.
         assigned: the ids of the variables that would have been assigned.
+        of_layers: what `memory_of` returns for the tensors that layers hold as attributes.
         dispatched: how many operations were dispatched, detaching not counted.
         variables: the names of the variables, by the numbers of their slots.
     """
@@ -131,6 +132,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         self.variables: dict[int, str] = {}
         self.read_variables: list[tuple[int, Any]] = []
         self.assigned: set[int] = set()
+        self.of_layers: set[int] = set()
         self._slots: list[Slot] = []
         self._held: dict[int, torch.Tensor] = {}
         self._last: dict[int, torch.Tensor] = {}
@@ -327,6 +329,14 @@ def recordings() -> list[Recording]:
 def is_noting(asked: bool = True) -> bool:
     """Tell whether layer calls are recorded: if the current thread is, asked or not, to name what draws."""
     return any(current.takes_notes for current in recordings())
+
+
+def note_held(values: Callable[[], Iterable[Any]]) -> None:
+    """Note in the current recordings which tensors layers hold."""
+    if current := recordings():
+        found = {memory_of(each) for each in values() if isinstance(each, torch.Tensor)}
+        for recording in current:
+            recording.of_layers |= found
 
 
 @contextlib.contextmanager
