@@ -1,4 +1,4 @@
-"""Gradients and forward passes that are called often. Nothing is compiled: PyTorch runs step by step."""
+"""Gradients and forward passes that are called often: PyTorch runs them step by step."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Differentiating a forward pass: what it computes is read once, and then it runs at each call.
 
+If it runs often, what PyTorch ran is written down, and runs in its stead, see `vis.backend.torch.program`.
+
 Keras runs in a scope in which variables are constants, so parameters collect no gradient, and nothing is
 assigned. What the rule of a backprop modifier reaches is planned once for each way that the computation can
 go, which the nodes of autograd tell.
@@ -47,7 +49,7 @@ class Differentiation:
         self._draws = Draws()
         self._plans: Plans[Traced] = Plans(lambda traced: nodes_behind([traced.loss]))
         self._programs = Programs()
-        self._of_variables = False
+        self._watches, self._of_variables = True, False
         failures = []
         for tensors in examples(specs):
             try:
@@ -109,6 +111,7 @@ class Differentiation:
                 return self._examine(forward, tensors)
             if self.reading is None and traced.read:
                 self.reading = read(seen, seen.inputs, list(map(seen.slot, traced.read)))
+            self._watches = bool(traced.watched)
             self._programs.operations = len(seen.steps)
             self._draws.examine(seen, [traced.loss, *traced.values])
             if self._flows is not None:
@@ -133,7 +136,7 @@ class Differentiation:
 
     @contextlib.contextmanager
     def _around(self) -> Iterator[Constants]:
-        with differentiating(), self._draws.fixed():
+        with differentiating(), torch.set_grad_enabled(self._watches), self._draws.fixed():
             with Constants(self._of_variables, self._draws.seed) as scope:
                 yield scope
 

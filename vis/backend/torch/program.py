@@ -13,7 +13,6 @@ module of PyTorch, or has a derivative other than that of its operations.
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
 import threading
 import time
@@ -30,7 +29,7 @@ from torch.overrides import TorchFunctionMode
 from vis.backend.contract import Forward, Traced
 from vis.backend.torch.draws import is_random
 from vis.backend.torch.nodes import nodes_behind
-from vis.backend.torch.recording import CUSTOM, Recording, Slot, Step, memory_of, recordings
+from vis.backend.torch.recording import CUSTOM, Recording, Slot, Step, memory_of, recordings, slots_in
 from vis.backend.torch.running import Constants, leaves, record
 
 # For how many sizes of the inputs programs are kept, and of how many operations.
@@ -155,10 +154,14 @@ class Program:
 
     @functools.cached_property
     def _run(self) -> Any:
-        return torch.fx.GraphModule({}, self._graph).forward
+        # A `torch.fx.GraphModule` would keep its source for ever.
+        code = self._graph.python_code("self")
+        names = dict(code.globals)
+        exec(code.src, names)
+        return functools.partial(names["forward"], None)
 
     def is_like(self, other: Program) -> bool:
-        """Tell whether another run did the same, and used nothing that lasts, except for variables."""
+        """Tell whether another run did the same, and used nothing else that may be exchanged."""
         mine, its = (
             [(node.target, str(node.args), str(node.kwargs)) for node in each._graph.nodes]
             for each in (self, other)
@@ -202,24 +205,21 @@ class _Other:
         return its is not None and (self._is_of_layer if lasts else torch.equal(mine, its))
 
 
-def _outside(seen: Recording, ends: Sequence[Any]) -> list[Slot]:
+def _outside(seen: Recording, ends: list[Any]) -> list[Slot]:
     """Return the values that a run uses, and that neither are inputs nor made in it.
 
     Raises:
-        _Unfit: if it writes into them.
+        _Unfit: if it writes into them, or returns them.
     """
     made = {slot.number for slot in [*seen.inputs, *(s for step in seen.steps for s in step.outputs)]}
-    used = itertools.chain((slot for step in seen.steps for slot in step.operands), _slots(ends))
+    returned = list(slots_in(ends))
+    used = [*(slot for step in seen.steps for slot in step.operands), *returned]
     found = list({slot.number: slot for slot in used if slot.number not in made}.values())
     memory = {memory_of(slot.held) for slot in found}
-    written = [slot for step in seen.steps if step.target != CUSTOM and step.writes for slot in step.outputs]
-    if any(memory_of(slot.held) in memory for slot in written):
+    written = [slot for step in seen.steps if step.writes for slot in step.outputs]
+    if any(memory_of(slot.held) in memory for slot in (*written, *returned)):
         raise _Unfit
     return found
-
-
-def _slots(ends: Sequence[Any]) -> list[Slot]:
-    return [end for end in ends if isinstance(end, Slot)]
 
 
 def _write(step: Step, graph: torch.fx.Graph, nodes: dict[int, Any]) -> None:
