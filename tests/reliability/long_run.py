@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import random
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import psutil
+import pytest
 from keras import layers
 
 import vis.engine.traces
@@ -254,6 +256,15 @@ def same(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> bool:
 
 
 # ---- threads, memory, traces ---------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """Let PyTorch leave Keras out at the first run of a forward pass, as it does at last after some dozen."""
+    with pytest.MonkeyPatch.context() as changed:
+        if native.NAME == "PyTorch":
+            changed.setattr("vis.backend.torch.program.Entry.is_due", lambda entry, operations: True)
+        yield
 
 
 def in_threads(*jobs: Callable[[], Any]) -> list[Any]:

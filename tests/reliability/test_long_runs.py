@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import random
@@ -29,6 +30,7 @@ from tests.reliability.long_run import (
     in_threads,
     random_asks,
     same,
+    settled,
     traces_of,
 )
 from tests.reliability.scale import count
@@ -106,7 +108,8 @@ def go_through(run: LongRun, models: Models, windows: list[list[Ask]], expected:
     begin = time.perf_counter()
     for window in windows:
         jobs = [lambda part=window[number::THREADS]: work(part) for number in range(THREADS)]
-        run.wrong += [error for error in in_threads(*jobs) if error is not None]
+        with contextlib.nullcontext() if run.memory else settled():
+            run.wrong += [error for error in in_threads(*jobs) if error is not None]
         run.traces.append([id(trace) for model in models.models.values() for trace in traces_of(model)])
         run.traced.append([model.get_layer("counted").runs[0] for model in models.models.values()])
         run.memory.append(Memory.now())
@@ -377,7 +380,8 @@ def descents(model: Any) -> list[Callable[[], Any]]:
 def soaked(model: Any) -> list[Any]:
     """Run the optimizer many times in two threads; return references to all that was made for it."""
     runs = descents(model)
-    expected = [keras.tree.flatten(run()) for run in runs]
+    with settled():
+        expected = [keras.tree.flatten(run()) for run in runs]
     held = list(map(id, traces_of(model)))
     # The filters, which gradient modifier, and the weights of the losses are run-time inputs.
     assert len(held) == 4

@@ -10,7 +10,7 @@ A backend is a package with these names:
     skipping(forward, find)                  a forward pass without some of its steps
     noted(path, is_layer)                    a context in which a layer runs, so that `traced` records it
     is_noting(asked)                         whether layer calls are recorded now, if they are asked for
-    note_held(values)                        tells a recording which values layers hold
+    note_operations(operations)              tells a recording what a model is made of
     where_positive(condition, value)         value where the condition is positive, otherwise 0; for rules
     widest_float()                           the data type in which sums are taken, such as "float64"
     compiles_sizes                           whether each batch size that is met is compiled for
@@ -29,7 +29,7 @@ from vis.backend.chosen import (
     linearized,
     mask_of,
     masked,
-    note_held,
+    note_operations,
     noted,
     pulled,
     skipping,
@@ -82,7 +82,7 @@ __all__ = [
     "linearized",
     "mask_of",
     "masked",
-    "note_held",
+    "note_operations",
     "noted",
     "pulled",
     "skipping",

@@ -265,11 +265,11 @@ class CompiledCall(Protocol):
         """Return what the rule reaches when the inputs have the given structure of specs."""
 
 
-def note_held(values: Callable[[], Iterable[Any]]) -> None:
-    """Note which values layers hold: what is compiled is dropped when one of them is exchanged for another.
+def note_operations(operations: Callable[[], Iterable[Any]]) -> None:
+    """Note what a model is made of: what is compiled is dropped when the settings of one of them change.
 
     Args:
-        values: returns them; it is called if they are asked for.
+        operations: returns the model and all operations inside; it is called if they are asked for.
     """
 
 

@@ -92,18 +92,13 @@ class Probe:
             kept = [operation_of(point) for point in self._points]
             kept += [] if self._start is None else [operation_of(self._start)]
             others = folded(self.model, kept, kernels)
-        backend.note_held(self._held)
+        backend.note_operations(lambda: [self.model, *held_operations(self.model).values()])
         paths = paths_of(self.model) if backend.is_noting(self._note) else {}
         known = Known() if paths else self.known
         run = _recording(self.model, records, told, others, self.written, masks, paths, known)
         outputs = run(inputs, training=False)
         flat = keras.tree.flatten(inputs)
         return outputs, [self._value(point, records, flat, outputs) for point in self._points]
-
-    def _held(self) -> list[Any]:
-        """Return the values of the layers' attributes, see `vis.models.Settings`."""
-        owners = [self.model, *held_operations(self.model).values()]
-        return [value for each in owners for name, value in attributes_of(each).items() if name[0] != "_"]
 
     def _value(self, point: Any, records: dict[int, list[Any]], inputs: list[Any], outputs: Any) -> Any:
         if point is self.model:

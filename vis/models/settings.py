@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from vis.models.attributes import attributes_of, count_of
+from vis.models.attributes import attributes_of, count_of, hooks_of
 from vis.models.containers import is_foreign, parts
 from vis.models.find import own_attributes
 
@@ -30,7 +30,7 @@ _OWN = frozenset(
 
 
 class Settings:
-    """The settings of operations at one moment: activations, numbers, flags, data types, containers, arrays.
+    """The settings of operations at one moment: activations, numbers, flags, containers, arrays, hooks.
 
     Args:
         operations: layers, models and other Keras operations; neither they nor their parts are kept alive.
@@ -63,13 +63,13 @@ class Settings:
         if self._gone:
             return False
         try:
-            for plain, values, count, references in self._alike:
+            for plain, values, hooks, count, references in self._alike:
                 for reference in references:
                     operation = reference()
                     if operation is None and self._passing:
                         continue
                     own = vars(operation)
-                    if plain(own) != values:
+                    if plain(own) != values or hooks_of(own) != hooks:
                         return False
                     if count_of(own) != count and not self._states[id(reference)].has_no_other():
                         return False
@@ -86,9 +86,9 @@ class Settings:
         alike: dict[Any, list[Any]] = {}
         for state in self._states.values():
             # A data type cannot be hashed.
-            key = (*state.plain, state.count, *((type(value), repr(value)) for value in state.values))
-            known = alike.setdefault(key, [_getter(state.plain), state.values, state.count, []])
-            known[3].append(state.reference)
+            key = (*state.plain, state.hooks, state.count, *((type(v), repr(v)) for v in state.values))
+            shared = [_getter(state.plain), state.values, state.hooks, state.count, []]
+            alike.setdefault(key, shared)[-1].append(state.reference)
         self._alike = list(alike.values())
         self._rest = [state for state in self._states.values() if state.others]
 
@@ -125,7 +125,7 @@ class _State:
 
     def _arrange(self, own: Mapping[str, Any]) -> None:
         direct = vars(self.reference())
-        self.names, self.count = frozenset(own), count_of(direct)
+        self.names, self.count, self.hooks = frozenset(own), count_of(direct), hooks_of(direct)
         self.plain = [name for name in self._checks if name in direct and _is_plain(own[name])]
         self.values = tuple(own[name] for name in self.plain)
         self.others = [(name, check) for name, check in self._checks.items() if name not in self.plain]

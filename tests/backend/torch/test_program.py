@@ -367,6 +367,27 @@ def test_settings_of_layers_that_change_count(made: list[Any], monkeypatch: pyte
     assert len(made) == 2 and None not in made
 
 
+@pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward"])
+def test_hooks_on_layers_act_while_they_are_there(kind: str, made: list[Any]) -> None:
+    model = network(layers.Dense(4, use_bias=False), layers.Flatten(), layers.Dense(2, use_bias=False))
+    explain, layer = Saliency(model), model.layers[1]
+    before = [explain(X, 1) for _ in range(4)][-1]
+    assert made[-1] is not None
+
+    def hook(layer: Any, given: Any, *made: Any) -> Any:
+        changed = made[0] if kind == "forward" else given
+        return tuple(3 * each for each in changed) if isinstance(changed, tuple) else 3 * changed
+
+    for _ in range(2):
+        handle = getattr(layer, f"register_{kind}_hook")(hook)
+        for _ in range(4):
+            np.testing.assert_allclose(explain(X, 1), 3 * before, rtol=1e-5)
+        assert made[-1] is None
+        handle.remove()
+        for _ in range(4):
+            np.testing.assert_allclose(explain(X, 1), before, rtol=1e-5)
+
+
 def test_each_size_has_its_own(made: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(
         layers.Conv2D(4, 3, activation="relu"), layers.GlobalMaxPooling2D(), shape=(None, None, 3)

@@ -1,6 +1,6 @@
 """The JAX backend."""
 
-from vis.backend.contract import note_held
+from vis.backend.contract import note_operations
 from vis.backend.jax.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.jax.descent import compile_descent
 from vis.backend.jax.leaving import leave
@@ -23,7 +23,7 @@ __all__ = [
     "linearized",
     "mask_of",
     "masked",
-    "note_held",
+    "note_operations",
     "noted",
     "skipping",
     "traced",

@@ -1,6 +1,6 @@
 """The TensorFlow backend."""
 
-from vis.backend.contract import leave, mask_of, masked, note_held
+from vis.backend.contract import leave, mask_of, masked, note_operations
 from vis.backend.tensorflow.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.tensorflow.descent import compile_descent
 from vis.backend.tensorflow.overrides import where_positive
@@ -20,7 +20,7 @@ __all__ = [
     "linearized",
     "mask_of",
     "masked",
-    "note_held",
+    "note_operations",
     "noted",
     "skipping",
     "traced",

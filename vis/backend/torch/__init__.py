@@ -4,7 +4,7 @@ from vis.backend.contract import leave, mask_of, masked
 from vis.backend.torch.compiled import compile_call, compile_gradient, widest_float
 from vis.backend.torch.descent import compile_descent
 from vis.backend.torch.overrides import where_positive
-from vis.backend.torch.recording import is_noting, note_held, noted
+from vis.backend.torch.recording import is_noting, note_operations, noted
 from vis.backend.torch.replay import linearized
 from vis.backend.torch.skipping import skipping
 from vis.backend.torch.tracing import traced
@@ -21,7 +21,7 @@ __all__ = [
     "linearized",
     "mask_of",
     "masked",
-    "note_held",
+    "note_operations",
     "noted",
     "skipping",
     "traced",

@@ -7,7 +7,7 @@ stead. Autograd follows it as it follows these operations anywhere.
 It is written down only if all that it depends on is known: the inputs, the variables, which are read at each
 run, the tensors that layers hold, and numbers that do not change. A forward pass goes on to run itself if it
 reads values of tensors into Python, draws random numbers, uses tensors that something else holds, such as a
-module of PyTorch, or has a derivative other than that of its operations.
+module of PyTorch, has hooks on its layers, or a derivative other than that of its operations.
 """
 
 from __future__ import annotations
@@ -152,13 +152,14 @@ class Program:
         graph.eliminate_dead_code()
         self._graph = graph
 
-    @functools.cached_property
-    def _run(self) -> Any:
+    def compile(self) -> None:
+        """Make a function of it, and drop what it was made of."""
         # A `torch.fx.GraphModule` would keep its source for ever.
         code = self._graph.python_code("self")
         names = dict(code.globals)
         exec(code.src, names)
-        return functools.partial(names["forward"], None)
+        self._run = functools.partial(names["forward"], None)
+        del self._graph
 
     def is_like(self, other: Program) -> bool:
         """Tell whether another run did the same, and used nothing else that may be exchanged."""
@@ -288,7 +289,7 @@ def _made(forward: Forward, given: Sequence[torch.Tensor], scope: Constants) -> 
         fresh = leaves(tensors)[1]
         with _Watch() as watch, scope.fresh():
             seen, traced = record(forward, fresh, notes=False)
-        if watch.is_left:
+        if watch.is_left or seen.is_hooked:
             raise _Unfit
         return Program(seen, traced), traced
 
@@ -297,6 +298,7 @@ def _made(forward: Forward, given: Sequence[torch.Tensor], scope: Constants) -> 
     del traced  # and the memory that autograd keeps for it
     if not program.is_like(written(0.5)[0]):
         raise _Unfit
+    program.compile()
     again, found = _outcome(program(leaves(given)[1], scope))
     same = [torch.allclose(a, b, 1e-3, 1e-5, equal_nan=True) for a, b in zip(tensors, found, strict=True)]
     if names != again or not all(same):

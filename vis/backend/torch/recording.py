@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # there is no public
 CUSTOM = "custom gradient"
 # PyTorch also runs it by itself, more often the more tensors are held, so it does not count.
 DETACH = torch.ops.aten.detach.default
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _active = threading.local()
 
 Edge = tuple[Any, int]
@@ -119,6 +120,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         read_variables: the numbers of their slots and they themselves, in the order in which they were read.
         assigned: the ids of the variables that would have been assigned.
         of_layers: what `memory_of` returns for the tensors that layers hold as attributes.
+        is_hooked: whether the user has put hooks on layers.
         dispatched: how many operations were dispatched, detaching not counted.
         variables: the names of the variables, by the numbers of their slots.
     """
@@ -133,6 +135,7 @@ class Recording(TorchDispatchMode):  # type: ignore[misc]
         self.read_variables: list[tuple[int, Any]] = []
         self.assigned: set[int] = set()
         self.of_layers: set[int] = set()
+        self.is_hooked = False
         self._slots: list[Slot] = []
         self._held: dict[int, torch.Tensor] = {}
         self._last: dict[int, torch.Tensor] = {}
@@ -331,12 +334,16 @@ def is_noting(asked: bool = True) -> bool:
     return any(current.takes_notes for current in recordings())
 
 
-def note_held(values: Callable[[], Iterable[Any]]) -> None:
-    """Note in the current recordings which tensors layers hold."""
-    if current := recordings():
-        found = {memory_of(each) for each in values() if isinstance(each, torch.Tensor)}
-        for recording in current:
-            recording.of_layers |= found
+def note_operations(operations: Callable[[], Iterable[Any]]) -> None:
+    """Note in the current recordings which tensors layers hold, and whether they have hooks."""
+    for recording in recordings():
+        for each in operations():
+            own = vars(each)
+            held = [
+                value for name, value in own.items() if name[0] != "_" and isinstance(value, torch.Tensor)
+            ]
+            recording.of_layers.update(map(memory_of, held))
+            recording.is_hooked |= any(own.get(name) for name in _HOOKS)
 
 
 @contextlib.contextmanager
