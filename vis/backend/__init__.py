@@ -54,6 +54,7 @@ from vis.backend.contract import (
     Steps,
     Traced,
     Way,
+    hooks_of,
 )
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "compile_descent",
     "compile_gradient",
     "compiles_sizes",
+    "hooks_of",
     "is_noting",
     "leave",
     "linearized",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -271,6 +271,14 @@ def note_operations(operations: Callable[[], Iterable[Any]]) -> None:
     Args:
         operations: returns the model and all operations inside; it is called if they are asked for.
     """
+
+
+def hooks_of(own: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the numbers of the hooks on a module of PyTorch, given its `__dict__`, or nothing."""
+    if "_modules" not in own:
+        return ()
+    forward, backward = own["_forward_hooks"], own["_backward_hooks"]
+    return (*own["_forward_pre_hooks"], *forward, *own["_backward_pre_hooks"], *backward)
 
 
 def leave(value: Any, use: Callable[[Any], None]) -> None:

@@ -23,14 +23,6 @@ def count_of(own: Mapping[str, Any]) -> int:
     return len(own) + sum(len(own[name]) for name in _APART) if "_modules" in own else len(own)
 
 
-def hooks_of(own: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the numbers of the hooks on a module of PyTorch, given its `__dict__`, or nothing."""
-    if "_modules" not in own:
-        return ()
-    forward, backward = own["_forward_hooks"], own["_backward_hooks"]
-    return (*own["_forward_pre_hooks"], *forward, *own["_backward_pre_hooks"], *backward)
-
-
 def state_of(operation: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `__dict__` of a second object with the attributes of an operation.
 

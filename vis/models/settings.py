@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from vis.models.attributes import attributes_of, count_of, hooks_of
+from vis.backend import hooks_of
+from vis.models.attributes import attributes_of, count_of
 from vis.models.containers import is_foreign, parts
 from vis.models.find import own_attributes
 

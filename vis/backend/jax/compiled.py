@@ -31,11 +31,12 @@ from vis.backend.jax.differentiated import Differentiated, traced_forward
 from vis.backend.jax.overrides import override
 from vis.backend.jax.program import evaluated, needed, run
 from vis.backend.jax.replay import Replay
-from vis.backend.jax.sized import ForAll, PerSize, Recent
+from vis.backend.jax.sized import KEPT, ForAll, PerSize
 from vis.backend.jax.sizes import is_symbolic, serves_all, type_of, with_sizes
 from vis.backend.jax.tokens import check_tokens, token_counts
 from vis.backend.jax.tracing import Trace, Widen, traced_program, values_of
 from vis.backend.jax.words import Words, words_of
+from vis.backend.recent import Recent
 from vis.errors import GradientError, InputError, VisError
 
 
@@ -184,7 +185,7 @@ class _Call:
     def __init__(self, forward: Callable[[Any], Any], rule: Way) -> None:
         self.found: Coverage | None = None
         self._forward, self._rule = forward, rule
-        self._recent: Recent[_Ruled] = Recent()
+        self._recent: Recent[_Ruled] = Recent(KEPT)
 
     def _trace(self, inputs: Any, types: Sequence[Any], widen: Widen | None = None) -> Trace:
         def function(tensors: list[Any]) -> tuple[list[Any], Any]:

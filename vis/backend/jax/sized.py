@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,29 +16,11 @@ from vis.backend.jax.differentiated import Differentiated, Outcome, traced_forwa
 from vis.backend.jax.kernels import Turned, are_large, split
 from vis.backend.jax.sizes import is_stretched, is_symbolic, types
 from vis.backend.jax.tracing import types_of_values, values_of
+from vis.backend.recent import Recent
 from vis.errors import GradientError, VisError
 
-T = TypeVar("T")
 # For how many sizes a function is kept that is traced for each.
-_KEPT = 8
-
-
-class Recent(Generic[T]):
-    """The values that were asked for last, by key."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value for a key, made if there is none."""
-        with self._lock:
-            if key not in self._values:
-                self._values[key] = make()
-                if len(self._values) > _KEPT:
-                    self._values.popitem(last=False)
-            self._values.move_to_end(key)
-            return self._values[key]
+KEPT = 8
 
 
 @contextlib.contextmanager
@@ -191,7 +171,7 @@ class PerSize:
         self._specs = specs
         # Held weakly: a compiled gradient lasts as long as its rule.
         self._rule = (lambda: None) if rule is None else weakref.ref(rule)
-        self._recent: Recent[tuple[Callable[[Any, Any], Outcome], list[Any]]] = Recent()
+        self._recent: Recent[tuple[Callable[[Any, Any], Outcome], list[Any]]] = Recent(KEPT)
 
     def __call__(self, tensors: Sequence[Any], forward: Forward) -> Outcome:
         """Return what the gradient of a forward pass returns for some tensors."""

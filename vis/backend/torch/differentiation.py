@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 
@@ -24,7 +23,15 @@ from vis.backend.torch.overrides import Withheld, plan, weakly
 from vis.backend.torch.plans import Plans
 from vis.backend.torch.program import Programs
 from vis.backend.torch.reading import read
-from vis.backend.torch.running import Constants, differentiating, examples, leaves, record, refused
+from vis.backend.torch.running import (
+    Constants,
+    derivatives,
+    differentiating,
+    examples,
+    leaves,
+    record,
+    refused,
+)
 from vis.errors import ModifierError, VisError
 from vis.graph import Graph
 
@@ -160,10 +167,6 @@ class Differentiation:
             leaf = {id(tensor): each for tensor, each in zip(given, found, strict=True)}
             watched = [leaf.get(id(tensor), tensor) for tensor in traced.watched]
             by = [tensor for tensor in watched if tensor.requires_grad]
-            gradients: Any = ()
-            if by and traced.loss.requires_grad:
-                # In this thread, which knows what is set in Keras.
-                with torch.autograd.set_multithreading_enabled(False):
-                    gradients = torch.autograd.grad(traced.loss, by, allow_unused=True)
+            gradients = derivatives(traced.loss, by)
         by_id = {id(tensor): each for tensor, each in zip(by, gradients, strict=False)}
         return traced, [by_id.get(id(tensor)) for tensor in watched]

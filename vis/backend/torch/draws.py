@@ -84,12 +84,8 @@ class Draws:
 
 def is_random(step: Step) -> bool:
     """Tell whether an operation draws random numbers; one that drops a share of 0 does not."""
-    if torch.Tag.nondeterministic_seeded not in getattr(step.target, "tags", ()):
-        return False
-    arguments = step.target._schema.arguments
-    given = step.kwargs | {each.name: value for each, value in zip(arguments, step.args, strict=False)}
-    defaults = {each.name: each.default_value for each in arguments if each.has_default_value()}
-    return bool((defaults | given).get("dropout_p", 1))
+    may = torch.Tag.nondeterministic_seeded in getattr(step.target, "tags", ())
+    return may and bool(step.arguments.get("dropout_p", 1))
 
 
 def _seeds(seen: Recording) -> list[int]:

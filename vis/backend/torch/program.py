@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import functools
 import operator
-import threading
 import time
 import weakref
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +25,14 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from vis.backend.contract import Forward, Traced
+from vis.backend.recent import Recent
 from vis.backend.torch.draws import is_random
 from vis.backend.torch.nodes import nodes_behind
 from vis.backend.torch.recording import CUSTOM, Recording, Slot, Step, memory_of, recordings, slots_in
-from vis.backend.torch.running import Constants, leaves, record
+from vis.backend.torch.running import Constants, derivatives, leaves, record
 
-# For how many sizes of the inputs programs are kept, and of how many operations.
+# For how many sizes of the inputs programs are kept.
 _KEPT = 16
-_LONGEST = 20_000
 # What an operation takes Keras, in seconds of a processor, and what writing takes, in forward passes.
 _SAVED = 2e-5
 _COST = 6
@@ -81,8 +79,7 @@ class Programs:
 
     def __init__(self) -> None:
         self.operations = 0
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._entries: Recent[Entry] = Recent(_KEPT)
 
     def run(self, forward: Forward, given: Sequence[torch.Tensor], scope: Constants) -> Traced:
         """Return what a forward pass returns.
@@ -113,12 +110,7 @@ class Programs:
         """Return what is known of runs on tensors of these sizes."""
         casts = torch.is_autocast_enabled(given[0].device.type)
         key = (casts, *((each.shape, each.stride(), each.dtype, each.device) for each in given))
-        with self._lock:
-            entry = self._entries.setdefault(key, Entry())
-            self._entries.move_to_end(key)
-            if len(self._entries) > _KEPT:
-                self._entries.popitem(last=False)
-        return entry
+        return self._entries.get(key, Entry)
 
 
 class Program:
@@ -310,9 +302,6 @@ def _outcome(traced: Traced) -> tuple[tuple[str, ...], list[torch.Tensor]]:
     """Return the nodes of autograd that a run left behind, and its numbers and gradients."""
     names = nodes_behind([traced.loss])[1]
     by = [tensor for tensor in traced.watched if tensor.requires_grad]
-    gradients: Any = ()
-    if by and traced.loss.requires_grad:
-        with torch.autograd.set_multithreading_enabled(False):
-            gradients = torch.autograd.grad(traced.loss, by, allow_unused=True)
+    gradients = derivatives(traced.loss, by)
     found = [*keras.tree.flatten([getattr(traced, name) for name in _PARTS]), *gradients]
     return names, [each.detach() for each in found if isinstance(each, torch.Tensor)]

@@ -17,12 +17,13 @@ import keras
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode  # there is no public name
 
+from vis.backend.contract import hooks_of
+
 # The target of a step that stands for a derivative of the user's, `torch.autograd.Function`. It returns its
 # first operand; the gradient goes on to the others.
 CUSTOM = "custom gradient"
 # PyTorch also runs it by itself, more often the more tensors are held, so it does not count.
 DETACH = torch.ops.aten.detach.default
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _active = threading.local()
 
 Edge = tuple[Any, int]
@@ -78,6 +79,24 @@ class Step:
     def operands(self) -> tuple[Slot, ...]:
         """The slots among the arguments, in flat order."""
         return tuple(slots_in([self.args, *self.kwargs.values()]))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments by their names in the schema, and those that have a default value."""
+        given = {}
+        for place, argument in enumerate(self.target._schema.arguments):  # there is no public name
+            is_result = (
+                argument.kwarg_only and argument.alias_info is not None and argument.alias_info.is_write
+            )
+            if is_result:
+                continue
+            if not argument.kwarg_only and place < len(self.args):
+                given[argument.name] = self.args[place]
+            elif argument.name in self.kwargs:
+                given[argument.name] = self.kwargs[argument.name]
+            elif argument.has_default_value():
+                given[argument.name] = argument.default_value
+        return given
 
     @property
     def writes(self) -> bool:
@@ -343,7 +362,7 @@ def note_operations(operations: Callable[[], Iterable[Any]]) -> None:
                 value for name, value in own.items() if name[0] != "_" and isinstance(value, torch.Tensor)
             ]
             recording.of_layers.update(map(memory_of, held))
-            recording.is_hooked |= any(own.get(name) for name in _HOOKS)
+            recording.is_hooked |= bool(hooks_of(own))
 
 
 @contextlib.contextmanager

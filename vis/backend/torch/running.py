@@ -110,6 +110,16 @@ def leaves(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[to
     return found, [tensor.clone() if tensor.is_floating_point() else tensor for tensor in found]
 
 
+def derivatives(loss: torch.Tensor, by: Sequence[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+    """Return the gradients of a loss by tensors; nothing if there is no way to any of them."""
+    if not by or not loss.requires_grad:
+        return ()
+    # In this thread, which knows what is set in Keras.
+    with torch.autograd.set_multithreading_enabled(False):
+        found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(loss, by, allow_unused=True)
+    return found
+
+
 def record(forward: Any, tensors: Sequence[torch.Tensor], **how: bool) -> tuple[Recording, Any]:
     """Run a forward pass while it is recorded, see `Recording`."""
     seen = Recording(tensors, **how)

@@ -43,7 +43,7 @@ class Telling:
         self.is_written = self.target.endswith("_") and not self.target.endswith("__")
         self.name = self.target.removeprefix("aten.").removesuffix("_" if self.is_written else "")
         self.tags: list[Any] = step.target.tags
-        self.given = {key: _valued(each, value) for key, each in _arguments(step).items()}
+        self.given = {key: _valued(each, value) for key, each in step.arguments.items()}
         self.operations: list[Operation] = []
         self.made: dict[int, Value] = {}
         self._called = called
@@ -229,22 +229,6 @@ def numbers(slot: Slot) -> Any:
 def _array(tensor: Any) -> Any:
     narrow = tensor.dtype == torch.bfloat16  # NumPy has no such type
     return (tensor.float() if narrow else tensor).cpu().numpy()
-
-
-def _arguments(step: Step) -> dict[str, Any]:
-    """Return the arguments of a step by their names in the schema."""
-    given = {}
-    for place, argument in enumerate(step.target._schema.arguments):  # there is no public name
-        is_result = argument.kwarg_only and argument.alias_info is not None and argument.alias_info.is_write
-        if is_result:
-            continue
-        if not argument.kwarg_only and place < len(step.args):
-            given[argument.name] = step.args[place]
-        elif argument.name in step.kwargs:
-            given[argument.name] = step.kwargs[argument.name]
-        elif argument.has_default_value():
-            given[argument.name] = argument.default_value
-    return given
 
 
 def _valued(argument: Any, value: Callable[[Slot], Value]) -> Any:
