@@ -33,9 +33,8 @@ from vis.backend.torch.running import Constants, derivatives, leaves, record
 
 # For how many sizes of the inputs programs are kept.
 _KEPT = 16
-# What an operation takes Keras, in seconds of a processor, and what writing takes, in forward passes.
-_SAVED = 2e-5
-_COST = 6
+# What an operation takes Keras, and writing it down takes, in seconds of a processor.
+_SAVED, _COST = 2e-5, 2.5e-4
 # What hands numbers of a tensor to Python without an operation, or changes its derivative.
 _LEAVING = {"numpy", "tolist", "__array__", "__dlpack__", "data_ptr", "register_hook"}
 _VARIES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
@@ -67,7 +66,11 @@ class Entry:
         Args:
             operations: how many of them a run has.
         """
-        return self.runs > 3 and self.runs**2 * operations * _SAVED > self.seconds * _COST
+        if self.runs < 4:
+            return False
+        each = self.seconds / self.runs
+        # A run is shorter by most of itself at best; to write it down, it runs some times.
+        return self.runs * min(operations * _SAVED, 0.8 * each) > operations * _COST + 4 * each
 
 
 class Programs:
